@@ -1,4 +1,5 @@
-"""Constants of Relax as arrays of NumPy and the other way, without a copy: every pass looks at the weights, and copying them was most of what the passes of a large network took."""
+"""Constants of Relax as arrays of NumPy and the other way, without a copy: every pass looks at the weights, and copying
+them was most of what the passes of a large network took."""
 
 import numpy as np
 import tvm
@@ -21,7 +22,8 @@ def array(constant) -> np.ndarray:
 
 
 def constant(value: np.ndarray):
-    """A Relax constant of that value and dtype. The array becomes its memory where it can, so nobody may write to it any more."""
+    """A Relax constant of that value and dtype. The array becomes its memory where it can, so nobody may write to it
+    any more."""
     value = np.asarray(value)
     if value.size < _SMALL or not value.flags.c_contiguous or not value.flags.writeable or value.ctypes.data % 64:
         return relax.const(np.ascontiguousarray(value).reshape(value.shape), str(value.dtype))

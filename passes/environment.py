@@ -1,4 +1,5 @@
-"""The start-up check: TVM and its FFI package must be the pair that was tested, or tensorised schedules crash the process."""
+"""The start-up check: TVM and its FFI package must be the pair that was tested, or tensorised schedules crash the
+process."""
 
 import os
 from importlib.metadata import PackageNotFoundError, version
@@ -6,13 +7,15 @@ from importlib.metadata import PackageNotFoundError, version
 from ..targets.errors import OctetError
 from ..targets.writing import home
 
-# apache-tvm 0.27.0.post1 with apache-tvm-ffi 0.1.15 segfaults in Schedule.tensorize and in tvm.ir.save_json (their object layouts differ).
+# apache-tvm 0.27.0.post1 with apache-tvm-ffi 0.1.15 segfaults in Schedule.tensorize and in tvm.ir.save_json (their
+# object layouts differ).
 TVM = ("0.27.0.post1",)
 TVM_FFI = ("0.1.14.post1", "0.1.14.post0")
 
 
 def check(installed=version) -> None:
-    """Raises OctetError, in one line, when apache-tvm and apache-tvm-ffi are missing or not the tested pair. Imports neither."""
+    """Raises OctetError, in one line, when apache-tvm and apache-tvm-ffi are missing or not the tested pair. Imports
+    neither."""
     for name, tested in (("apache-tvm", TVM), ("apache-tvm-ffi", TVM_FFI)):
         try:
             found = installed(name)
@@ -22,7 +25,8 @@ def check(installed=version) -> None:
             ) from None
         if found not in tested:
             raise OctetError(
-                f"{name} {found} is installed, but octet needs {tested[0]} (another pair crashes TVM); run: pip install {name}=={tested[0]}"
+                f"{name} {found} is installed, but octet needs {tested[0]} (another pair crashes TVM); run: pip "
+                f"install {name}=={tested[0]}"
             )
 
 

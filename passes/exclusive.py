@@ -1,4 +1,5 @@
-"""One compilation at a time in a process: TVM's builders keep the scopes that are open in lists that all threads share."""
+"""One compilation at a time in a process: TVM's builders keep the scopes that are open in lists that all threads
+share."""
 
 import functools
 import os

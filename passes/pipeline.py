@@ -2,10 +2,12 @@
 
     model.onnx -> [Import] -> CANONICALIZE -> [Annotate] -> (calibration) -> [InsertQDQ] -> ([ReleaseFloat], by policy)
                                            -> [CompleteWeights], for a network that comes quantised
-               -> [QuantizeEmbeddings] -> [Realize] -> float_layers -> lowering (lower/cpu/stages.py), for each target -> code
+               -> [QuantizeEmbeddings] -> [Realize] -> float_layers -> lowering (lower/cpu/stages.py), for each target
+               -> code
 
-What depends on a recipe, on samples or on a target is a function that makes the list. All of it goes through `run` and `apply` (running.py), so
-that it can be looked at; networks that are built on the side, for calibration and the search of a recipe, are not."""
+What depends on a recipe, on samples or on a target is a function that makes the list. All of it goes through `run` and
+`apply` (running.py), so that it can be looked at; networks that are built on the side, for calibration and the search
+of a recipe, are not."""
 
 from dataclasses import replace
 from difflib import get_close_matches
@@ -112,7 +114,8 @@ def float_layers(floats: str) -> list:
 
 
 def to_integers(quantized) -> tuple[Realized, tvm.IRModule]:
-    """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float layers fused."""
+    """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float
+    layers fused."""
     embedded = apply(
         NamedPass("QuantizeEmbeddings", lambda hub: quantize_embeddings(hub, quantized.model.comes_quantised)),
         quantized.module,

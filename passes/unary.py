@@ -1,7 +1,8 @@
 """The scalar functions of `octet.unary`: each kind's parameters and its value in NumPy.
 
-One definition for annotate (which kinds there are), realize (their 256-entry tables) and the NumPy referee. Values are computed in
-float64 and rounded once to float32, so that a table does not depend on how a NumPy build vectorises float32 functions.
+One definition for annotate (which kinds there are), realize (their 256-entry tables) and the NumPy referee. Values are
+computed in float64 and rounded once to float32, so that a table does not depend on how a NumPy build vectorises float32
+functions.
 
 ==================  ===========================  ==================================================
 kind                parameters                   f(x)
@@ -123,7 +124,8 @@ def range_of(attrs) -> tuple[float, float] | None:
 
 
 def evaluate(kind: str, x: np.ndarray, attrs=None) -> np.ndarray:
-    """f(x), float32 of x's shape. `attrs` may be the whole attribute dictionary of an `octet.unary` call; a kind's parameters are taken from it."""
+    """f(x), float32 of x's shape. `attrs` may be the whole attribute dictionary of an `octet.unary` call; a kind's
+    parameters are taken from it."""
     parameters = {name: float(attrs[name]) for name in PARAMETERS.get(kind, ())}
     with np.errstate(all="ignore"):  # log(-1), 1/0 and overflow have their IEEE values
         return np.asarray(_FUNCTIONS[kind](np.asarray(x, "float64"), **parameters)).astype("float32")

@@ -1,7 +1,8 @@
-"""The container of a package: a zip of named members whose SHA-256 is recorded, written atomically, verified on every read.
+"""The container of a package: a zip of named members whose SHA-256 is recorded, written atomically, verified on every
+read.
 
-The digests of all other members stand in manifest.json, and the manifest's own digest stands in the zip's comment. signatures.json, if it is there, holds
-signatures of the manifest.
+The digests of all other members stand in manifest.json, and the manifest's own digest stands in the zip's comment.
+signatures.json, if it is there, holds signatures of the manifest.
 """
 
 import hashlib
@@ -18,8 +19,8 @@ from .schema import json_text, parsed, printable
 from .trust import LARGEST, Signature, Trust, signatures_of
 from .writing import write_atomically
 
-# Those that can be read. A package has the lowest that says all about it, so that older readers take what they understand
-# and refuse the rest.
+# Those that can be read. A package has the lowest that says all about it, so that older readers take what they
+# understand and refuse the rest.
 FORMATS = (1, 2, 3, 4)
 MANIFEST, SIGNATURES = "manifest.json", "signatures.json"
 _MAGIC = "octet package, manifest sha256 "
@@ -30,8 +31,8 @@ _AGAIN = "copy the package again, or compile it again"
 
 @dataclass(frozen=True)
 class Contents:
-    """A package as it lies in its file. text: the manifest's bytes, which are what is signed. signatures: where keys were asked for, those by these keys, proved;
-    else all that the file holds, unproved."""
+    """A package as it lies in its file. text: the manifest's bytes, which are what is signed. signatures: where keys
+    were asked for, those by these keys, proved; else all that the file holds, unproved."""
 
     text: bytes
     manifest: Manifest
@@ -40,7 +41,8 @@ class Contents:
 
 
 def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> bytes:
-    """The bytes of manifest.json. `members` must not contain the manifest; their digests are added here. number: of the format."""
+    """The bytes of manifest.json. `members` must not contain the manifest; their digests are added here. number: of the
+    format."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
     return json_text({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
 
@@ -64,8 +66,9 @@ def write(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signat
 
 
 def read(path, trust: Trust | None = None) -> Contents:
-    """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every member's size and digest. Nothing is decompressed
-    before its size is known to be meant. Raises PackageError in one line for whatever is wrong with the file."""
+    """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every
+    member's size and digest. Nothing is decompressed before its size is known to be meant. Raises PackageError in one
+    line for whatever is wrong with the file."""
     try:
         data = read_regular(path, limit("package"))
     except OSError as error:
@@ -103,13 +106,15 @@ def _manifest_text(path, file):
     comment = file.comment.decode("ascii", "replace")
     if MANIFEST not in file.namelist() or not comment.startswith(_MAGIC):
         raise PackageError(
-            f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o OUT.octet"
+            f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o "
+            "OUT.octet"
         )
     if len(comment) < len(_MAGIC) + 64:  # the comment is the end of the file, and zip readers accept a shortened one
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}")
     if file.getinfo(MANIFEST).file_size > _LARGEST_MANIFEST:
         raise PackageError(
-            f"{path}: {MANIFEST} is of {file.getinfo(MANIFEST).file_size} bytes, at most {_LARGEST_MANIFEST} can be meant; {_AGAIN}"
+            f"{path}: {MANIFEST} is of {file.getinfo(MANIFEST).file_size} bytes, at most {_LARGEST_MANIFEST} can be "
+            f"meant; {_AGAIN}"
         )
     text = file.read(MANIFEST)
     if comment.removeprefix(_MAGIC) != hashlib.sha256(text).hexdigest():
@@ -136,7 +141,8 @@ def _manifest(path, text):
         if isinstance(number, int) and number not in FORMATS:
             known = f"formats {FORMATS[0]} to {FORMATS[-1]}"
             raise PackageError(
-                f"{path}: has package format {number}, this octet reads {known}; take the octet that wrote it, or compile it again with this one"
+                f"{path}: has package format {number}, this octet reads {known}; take the octet that wrote it, or "
+                "compile it again with this one"
             )
         return manifest_of(values)
     except (ValueError, MemoryError) as error:
@@ -152,7 +158,8 @@ def _members(path, file, manifest):
     found = {info.filename: info for info in found if info.filename not in (MANIFEST, SIGNATURES)}
     for name in sorted(manifest.members.keys() ^ found.keys()):
         raise PackageError(
-            f"{path}: member {printable(name)[:100]} is {'missing' if name in manifest.members else 'not in the manifest'}; {_AGAIN}"
+            f"{path}: member {printable(name)[:100]} is "
+            f"{'missing' if name in manifest.members else 'not in the manifest'}; {_AGAIN}"
         )
     members = {}
     for name, expected in manifest.members.items():
@@ -160,7 +167,8 @@ def _members(path, file, manifest):
         packed = info.compress_type != zipfile.ZIP_STORED
         if info.file_size != expected.bytes or (packed and info.file_size > _LARGEST_PACKED):
             raise PackageError(
-                f"{path}: member {name} is of {info.file_size} bytes, the manifest says {expected.bytes}, packed ones hold at most {_LARGEST_PACKED}; {_AGAIN}"
+                f"{path}: member {name} is of {info.file_size} bytes, the manifest says {expected.bytes}, packed ones "
+                f"hold at most {_LARGEST_PACKED}; {_AGAIN}"
             )
         data = file.read(info)
         if hashlib.sha256(data).hexdigest() != expected.sha256:

@@ -22,12 +22,14 @@ def sample_shape(spec, batch: int) -> tuple[int, ...]:
 
 
 def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
-    """One run's inputs: the samples `rows` (an index array or a slice, as many as the batch) of every array, in the order of `inputs`."""
+    """One run's inputs: the samples `rows` (an index array or a slice, as many as the batch) of every array, in the
+    order of `inputs`."""
     return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
 
 
 class Feeds(Sequence):
-    """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last sample. Each is read when it is asked for."""
+    """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last
+    sample. Each is read when it is asked for."""
 
     def __init__(self, inputs, arrays, batch: int, most: int | None = None):
         self._inputs, self._arrays, self._batch = inputs, arrays, batch
@@ -52,7 +54,8 @@ def _joined(spec, samples):
 
 
 def samples_of(spec, value: np.ndarray, batch: int, count: int) -> np.ndarray:
-    """The first `count` samples of one run's output, on the first axis. An output that is not one piece per sample stays as it is."""
+    """The first `count` samples of one run's output, on the first axis. An output that is not one piece per sample
+    stays as it is."""
     if not takes_whole(spec, batch):
         return np.moveaxis(value, spec.batch_axis, 0)[:count]
     return value[None] if batch == 1 or not value.ndim else value
@@ -70,8 +73,8 @@ def meant(outputs, results: dict) -> dict:
 
 
 def together(spec, parts: list[np.ndarray]) -> np.ndarray:
-    """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones get -1 (NaN, or 0 of a type
-    without) behind them."""
+    """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones
+    get -1 (NaN, or 0 of a type without) behind them."""
     if spec.counted is not None:
         axis, most = (
             spec.counted[0] + parts[0].ndim - len(spec.shape),
@@ -84,13 +87,15 @@ def together(spec, parts: list[np.ndarray]) -> np.ndarray:
 
 
 def takes_samples(spec, batch: int, shape: tuple[int, ...]) -> bool:
-    """Whether an array of that shape, samples on the first axis, holds samples of an input; a batch of 1 may be written out."""
+    """Whether an array of that shape, samples on the first axis, holds samples of an input; a batch of 1 may be written
+    out."""
     return bool(shape) and (shape[1:] == tuple(sample_shape(spec, batch)) or batch == 1 and shape[1:] == spec.shape)
 
 
 def run_samples(session, arrays: Mapping, progress=None, only: str | None = None) -> dict:
-    """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs as one, of batch B and returns the first N rows of
-    every output. The last batch is filled up by repeating its last sample. progress: called with the number of samples done. only: the one output to keep."""
+    """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs
+    as one, of batch B and returns the first N rows of every output. The last batch is filled up by repeating its last
+    sample. progress: called with the number of samples done. only: the one output to keep."""
     batch = session.batch
     total = len(next(iter(arrays.values())))
     specs = {spec.name: spec for spec in session.outputs}

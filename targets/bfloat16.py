@@ -1,7 +1,9 @@
-"""bfloat16 in NumPy: the rounding of operands, and the sums of products in their fixed order (octet.bfloat16 and bfloat16 layers of passes/ops.py).
+"""bfloat16 in NumPy: the rounding of operands, and the sums of products in their fixed order (octet.bfloat16 and
+bfloat16 layers of passes/ops.py).
 
-Operands below 2^-56 in magnitude become zero. So every operand is a multiple of 2^-63 and every product and every rounded sum of products a multiple of
-2^-126: none is a denormal number, and it does not matter that the instructions (Intel SDM, TDPBF16PS and VDPBF16PS) take those for zero and others do not."""
+Operands below 2^-56 in magnitude become zero. So every operand is a multiple of 2^-63 and every product and every
+rounded sum of products a multiple of 2^-126: none is a denormal number, and it does not matter that the instructions
+(Intel SDM, TDPBF16PS and VDPBF16PS) take those for zero and others do not."""
 
 import ml_dtypes
 import numpy as np
@@ -12,7 +14,8 @@ SMALLEST = np.float32(2.0**-56)
 
 
 def round_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """float32 -> ml_dtypes.bfloat16, to nearest, ties to even; magnitudes below 2^-56 to +0, NaN to the positive quiet one."""
+    """float32 -> ml_dtypes.bfloat16, to nearest, ties to even; magnitudes below 2^-56 to +0, NaN to the positive quiet
+    one."""
     x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):  # NaN among them
         rounded = np.where(np.abs(x) < SMALLEST, np.float32(0), x).astype(ml_dtypes.bfloat16)
@@ -20,8 +23,9 @@ def round_to_bfloat16(x: np.ndarray) -> np.ndarray:
 
 
 def add_blocks(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """total [.., M, N] + a [.., M, K] x b [.., K, N]; float32, a and b of bfloat16 values. Of every BLOCK of K (the last padded with zeros): the even products, one
-    after the other from +0, the odd ones likewise, and their sum is added to the total. Every sum is rounded, no product is: it has 16 bits."""
+    """total [.., M, N] + a [.., M, K] x b [.., K, N]; float32, a and b of bfloat16 values. Of every BLOCK of K (the
+    last padded with zeros): the even products, one after the other from +0, the odd ones likewise, and their sum is
+    added to the total. Every sum is rounded, no product is: it has 16 bits."""
     for start in range(0, a.shape[-1], BLOCK):
         end = min(start + BLOCK, a.shape[-1])
         halves: list[np.ndarray] = []

@@ -1,8 +1,10 @@
-"""Quotients that are rounded to bytes next: whether two instructions give every byte that the exact quotient gives, proved for a scale.
+"""Quotients that are rounded to bytes next: whether two instructions give every byte that the exact quotient gives,
+proved for a scale.
 
-With 1 / scale = high + low in two float32, q = fl(value * high + fl(value * low)) is the correctly rounded quotient but for values very near a boundary of
-rounding (Brisebarre, Muller, Raina: "Accelerating correctly rounded floating-point division when the divisor is known in advance"). Both q and the exact
-quotient grow with the value, so their roundings to integers are equal everywhere if they are on both sides of each step."""
+With 1 / scale = high + low in two float32, q = fl(value * high + fl(value * low)) is the correctly rounded quotient but
+for values very near a boundary of rounding (Brisebarre, Muller, Raina: "Accelerating correctly rounded floating-point
+division when the divisor is known in advance"). Both q and the exact quotient grow with the value, so their roundings
+to integers are equal everywhere if they are on both sides of each step."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -21,7 +23,8 @@ def two_parts(scale: np.float32) -> tuple[np.float32, np.float32]:
 
 @lru_cache(maxsize=1024)
 def two_parts_suffice(scale: float) -> bool:
-    """Whether every step of rounding, from n to n + 1, lies between the same two neighbours for both quotients; negative values mirror positive ones."""
+    """Whether every step of rounding, from n to n + 1, lies between the same two neighbours for both quotients;
+    negative values mirror positive ones."""
     if not 2.0**-60 < scale < 2.0**60:
         return False
     s, n = np.float32(scale), np.arange(_STEPS)
@@ -35,8 +38,8 @@ def two_parts_suffice(scale: float) -> bool:
 
 
 def _rounded(values, scale):
-    """rne(q), with the fused operation in float64: the product is exact there, and the sum rounds to float32 as if it were, unless it is halfway between two
-    float32 numbers (NaN then)."""
+    """rne(q), with the fused operation in float64: the product is exact there, and the sum rounds to float32 as if it
+    were, unless it is halfway between two float32 numbers (NaN then)."""
     high, low = (np.float64(part) for part in two_parts(scale))
     product, rest = values.astype(np.float64) * high, (values * np.float32(low)).astype(np.float64)
     total = product + rest

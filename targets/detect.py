@@ -16,7 +16,8 @@ from .standalone.features import AUXILIARY
 CPU_VARIABLE = "OCTET_CPU"  # names the level of a lesser CPU that this machine is taken for
 _CPUINFO = Path("/proc/cpuinfo")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-# arch_prctl of x86-64 Linux: a process asks once before it touches the 8 KiB of AMX tile state (Documentation/arch/x86/xstate.rst).
+# arch_prctl of x86-64 Linux: a process asks once before it touches the 8 KiB of AMX tile state
+# (Documentation/arch/x86/xstate.rst).
 _SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 
@@ -36,7 +37,8 @@ def flags_of(cpuinfo: str) -> frozenset[str]:
 
 @functools.cache
 def request_amx() -> bool:
-    """Asks the kernel once per process for the AMX tile state; False where the kernel or a sandbox refuses. Covers all threads of the process."""
+    """Asks the kernel once per process for the AMX tile state; False where the kernel or a sandbox refuses. Covers all
+    threads of the process."""
     if platform.machine() != "x86_64" or platform.system() != "Linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -45,8 +47,9 @@ def request_amx() -> bool:
 
 @functools.cache
 def cpu_features() -> frozenset[str]:
-    """The flags of this CPU as /proc/cpuinfo spells them, without amx_* where the kernel does not let us use the tiles; of a lesser CPU, those that its level
-    needs, where OCTET_CPU names one. Raises TargetError for an unknown level and one that this CPU does not reach."""
+    """The flags of this CPU as /proc/cpuinfo spells them, without amx_* where the kernel does not let us use the tiles;
+    of a lesser CPU, those that its level needs, where OCTET_CPU names one. Raises TargetError for an unknown level and
+    one that this CPU does not reach."""
     level = os.environ.get(CPU_VARIABLE)
     return _lesser(level, own_features()) if level else own_features()
 
@@ -65,7 +68,8 @@ def _lesser(level, flags):
 
 
 def auxiliary_flags(getauxval) -> frozenset[str]:
-    """The flags of arm64 that targets need, by what the system tells this very process (getauxval of C): /proc/cpuinfo is the machine's beneath an emulator."""
+    """The flags of arm64 that targets need, by what the system tells this very process (getauxval of C): /proc/cpuinfo
+    is the machine's beneath an emulator."""
     return frozenset(flag for flag, (entry, _, _, bit, _) in AUXILIARY.items() if getauxval(entry) >> bit & 1)
 
 
@@ -92,7 +96,8 @@ def cpu_name() -> str:
 
 @functools.cache
 def cores() -> int:
-    """Physical cores that this process may use: its affinity mask, a container's CPU quota and hyper-threads taken into account."""
+    """Physical cores that this process may use: its affinity mask, a container's CPU quota and hyper-threads taken into
+    account."""
     allowed = os.sched_getaffinity(0)
     processors = _fields(_CPUINFO.read_text()) if _CPUINFO.exists() else []
     mine = [p for p in processors if int(p.get("processor", -1)) in allowed and "core id" in p]
@@ -128,14 +133,15 @@ def native() -> TargetSpec:
             key=lambda spec: (spec.machine != platform.machine(), spec.rank),
         )
         raise TargetError(
-            f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with --target and run the package elsewhere"
+            f"target native: this CPU ({cpu_name()}) lacks {', '.join(missing(least.features))}; name a target with "
+            "--target and run the package elsewhere"
         )
     return best[0]
 
 
 def resolve(name: str) -> TargetSpec:
-    """A name of the command line, "native" and NAME@DEVICE (a GPU whose tuning records apply) included, as a TargetSpec. Raises TargetError for a target that
-    this machine cannot compile for."""
+    """A name of the command line, "native" and NAME@DEVICE (a GPU whose tuning records apply) included, as a
+    TargetSpec. Raises TargetError for a target that this machine cannot compile for."""
     name, _, device = name.partition("@")
     spec = native() if name == "native" else find(name)
     if device and not spec.backend.per_device:

@@ -8,7 +8,8 @@ _LONGEST = 2000  # characters of a message: names in files may be longer than an
 class OctetError(Exception):
     """The user's input is wrong. The message is one line: what, where, what to do. Exit status 2.
 
-    It repeats names that stand in files, so line breaks and what controls a terminal are escaped, and the middle of one that never ends is left out."""
+    It repeats names that stand in files, so line breaks and what controls a terminal are escaped, and the middle of one
+    that never ends is left out."""
 
     def __init__(self, message: str = ""):
         text = printable(" ".join(str(message).splitlines()))
@@ -36,4 +37,5 @@ class AccuracyError(OctetError):
 
 
 class OctetWarning(RuntimeWarning):
-    """Something was left out that the user may have counted on. The message is one line; commands print it on stderr."""
+    """Something was left out that the user may have counted on. The message is one line; commands print it on
+    stderr."""

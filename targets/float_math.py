@@ -1,18 +1,20 @@
 """Scalar float32 functions as fixed sequences of IEEE operations: one definition for the NumPy referee and for kernels.
 
-Every function takes a namespace `m` that supplies the operations (`NumpyOps` below; kernels bring their own for TIR) and builds the same
-sequence of float32 operations from it: each product, sum, quotient and square root is rounded to nearest on its own and never contracted
-to a fused multiply-add. So the results are equal to the bit wherever they are computed. Errors are at most 2 ulp over the range that
-matters to networks (exp, log 1; tanh, sigmoid, softplus 2.5), 7 ulp for erf.
+Every function takes a namespace `m` that supplies the operations (`NumpyOps` below; kernels bring their own for TIR)
+and builds the same sequence of float32 operations from it: each product, sum, quotient and square root is rounded to
+nearest on its own and never contracted to a fused multiply-add. So the results are equal to the bit wherever they are
+computed. Errors are at most 2 ulp over the range that matters to networks (exp, log 1; tanh, sigmoid, softplus 2.5), 7
+ulp for erf.
 
-Range reduction and polynomials of exp, log and tanh: Cephes mathematical library (S. Moshier), single precision. erf: rational
-approximation as in Eigen's generic erf for float.
+Range reduction and polynomials of exp, log and tanh: Cephes mathematical library (S. Moshier), single precision. erf:
+rational approximation as in Eigen's generic erf for float.
 
 m.const(value)         a float32 constant              m.add m.sub m.mul m.div m.min m.max     of two operands
 m.sqrt m.rint m.abs    of one operand                  m.select(condition, a, b)
 m.less(a, b)           a condition                     m.int(x)        int32 of a float32 that is integral
 m.shift_right(i, n)    arithmetic, of an int32         m.isub(i, j)    int32
-m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]             m.split(x)  (f, e): x = f * 2**e, f in [0.5, 1), e as float32; x > 0 normal
+m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]             m.split(x)  (f, e): x = f * 2**e, f in [0.5, 1),
+e as float32; x > 0 normal
 """
 
 import math
@@ -203,7 +205,8 @@ FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {
 
 
 def unary(m, kind, x, attrs):
-    """The value of an octet.unary `kind` at x; `attrs` holds its parameters. KeyError for a kind that is not in FUNCTIONS."""
+    """The value of an octet.unary `kind` at x; `attrs` holds its parameters. KeyError for a kind that is not in
+    FUNCTIONS."""
     function, names = FUNCTIONS[kind]
     return function(m, x, *[float(attrs[name]) for name in names])
 

@@ -1,4 +1,5 @@
-"""Arrays by name as the bytes of an .npz. numpy.savez takes names as its keyword arguments: an array that is called "file" replaces the file."""
+"""Arrays by name as the bytes of an .npz. numpy.savez takes names as its keyword arguments: an array that is called
+"file" replaces the file."""
 
 import io
 import os
@@ -22,7 +23,8 @@ _PIECE = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Stacked:
-    """An array of these rows, which are of one dtype and shape, as `npz_bytes` writes it: it is never held as a whole."""
+    """An array of these rows, which are of one dtype and shape, as `npz_bytes` writes it: it is never held as a
+    whole."""
 
     rows: Sequence[np.ndarray]
 
@@ -35,7 +37,8 @@ class Stacked:
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True) -> bytes:
-    """An .npz with fixed time stamps: the same arrays make the same bytes. Beside them no more memory is taken than the file is long."""
+    """An .npz with fixed time stamps: the same arrays make the same bytes. Beside them no more memory is taken than the
+    file is long."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():
@@ -64,9 +67,10 @@ def names_of(source) -> list[str]:
 def read_npz(
     source, limit: int, names=None, declared: Mapping[str, tuple] = MappingProxyType({})
 ) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything is decompressed; declared: {name: (dtype, shape)} that an
-    array must be of, compared before it is decompressed. Raises OSError, KeyError for a name that is not there, ValueError for everything else: no zip, larger than the limit, an
-    array that is of another kind or not of its own length, objects (pickles)."""
+    """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything
+    is decompressed; declared: {name: (dtype, shape)} that an array must be of, compared before it is decompressed.
+    Raises OSError, KeyError for a name that is not there, ValueError for everything else: no zip, larger than the
+    limit, an array that is of another kind or not of its own length, objects (pickles)."""
     with _opened(source) as file:
         wanted = file.infolist() if names is None else [file.getinfo(f"{name}.npy") for name in names]
         if (size := sum(info.file_size for info in wanted)) > limit:
@@ -78,8 +82,9 @@ def read_npz(
 
 
 def rows_of(source, name: str, dtype, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """The rows (entries of the first axis) of one array of an .npz, one at a time and in an array of their own; it must be of this dtype and shape. Raises as `read_npz` does, of
-    damage where it is met: nothing is sure before the last row was taken."""
+    """The rows (entries of the first axis) of one array of an .npz, one at a time and in an array of their own; it must
+    be of this dtype and shape. Raises as `read_npz` does, of damage where it is met: nothing is sure before the last
+    row was taken."""
     with (
         _opened(source) as file,
         _broken(),
@@ -126,7 +131,8 @@ def _opened(source):
 
 
 def read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, whether in Fortran order, dtype) that a .npy file declares, whose bytes come next. Raises ValueError for what NumPy does not write, and for objects (pickles)."""
+    """(shape, whether in Fortran order, dtype) that a .npy file declares, whose bytes come next. Raises ValueError for
+    what NumPy does not write, and for objects (pickles)."""
     version = np.lib.format.read_magic(stream)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read is None:
@@ -152,7 +158,8 @@ def _array(file, info, declared):
 
 @contextmanager
 def _member(file, info, declared):
-    """(the stream behind a member's header, (shape, whether in Fortran order, dtype), bytes that follow): exactly as many as the header declares. declared: (dtype, shape) or None."""
+    """(the stream behind a member's header, (shape, whether in Fortran order, dtype), bytes that follow): exactly as
+    many as the header declares. declared: (dtype, shape) or None."""
     with file.open(info) as stream:
         shape, fortran, dtype = read_header(stream)
         size, held = prod(shape) * dtype.itemsize, info.file_size - stream.tell()
@@ -160,7 +167,8 @@ def _member(file, info, declared):
             raise ValueError(f"it holds {held} bytes where {dtype} {list(shape)} is declared")
         if declared is not None and (dtype, shape) != (np.dtype(declared[0]), tuple(declared[1])):
             raise ValueError(
-                f"{info.filename.removesuffix('.npy')!r} is {dtype} {list(shape)[:_SHOWN]} where {np.dtype(declared[0])} {list(declared[1])} belongs"
+                f"{info.filename.removesuffix('.npy')!r} is {dtype} {list(shape)[:_SHOWN]} where "
+                f"{np.dtype(declared[0])} {list(declared[1])} belongs"
             )
         yield stream, (shape, fortran, dtype), size
 

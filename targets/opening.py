@@ -12,6 +12,6 @@ def open_session(
     pin: bool = False,
     beside: Session | None = None,
 ) -> Session:
-    """A session of a variant, without a package; on a CUDA device for a variant of that kind, which runs one inference at a time. Parameters and errors as
-    `Session` has them."""
+    """A session of a variant, without a package; on a CUDA device for a variant of that kind, which runs one inference
+    at a time. Parameters and errors as `Session` has them."""
     return variant.backend.open(variant, threads, reuse_outputs, streams, pin, beside)

@@ -1,8 +1,10 @@
-"""A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No pickle anywhere.
+"""A package: one network compiled for one or more targets, with everything needed to run, check and explain it. No
+pickle anywhere.
 
-NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin   selftest.npz   shapes/<number>/selftest.npz
-variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, and kernels.o.xz, the object file of its kernels, which no session unpacks
-(a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
+NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin
+selftest.npz   shapes/<number>/selftest.npz variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from,
+and kernels.o.xz, the object file of its kernels, which no session unpacks (a CUDA target has kernels.fatbin and
+kernels.cu; its launches stand in the manifest)
 """
 
 import warnings
@@ -37,10 +39,12 @@ from .variant import TensorSpec, Variant
 
 @dataclass(frozen=True)
 class Package:
-    """variants: one per target. info: what the manifest says beside them (model, calibration, operators, accuracy, ...; JSON values).
-    selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty. signatures: of the file that it was read from, as
-    `archive.Contents` has them; `save` leaves them out. others: the same network for inputs of other shapes: packages of the same targets, with the same library
-    and weights (`Variant.shape`). pads: {input: the value with which a session may pad its arrays to the next shape}."""
+    """variants: one per target. info: what the manifest says beside them (model, calibration, operators, accuracy, ...;
+    JSON values).
+    selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty. signatures:
+    of the file that it was read from, as `archive.Contents` has them; `save` leaves them out. others: the same network
+    for inputs of other shapes: packages of the same targets, with the same library and weights (`Variant.shape`). pads:
+    {input: the value with which a session may pad its arrays to the next shape}."""
 
     variants: tuple[Variant, ...]
     info: dict = field(default_factory=dict)
@@ -63,7 +67,8 @@ class Package:
         return self.variants[0].outputs
 
     def save(self, path) -> int:
-        """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be written."""
+        """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be
+        written."""
         text, members = self.written()
         return archive.write(path, text, members, ())
 
@@ -98,7 +103,8 @@ class Package:
         ), members
 
     def best(self, target: str | None = None) -> Variant:
-        """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError where there is none."""
+        """The variant of highest rank that runs on this machine, or the one of the named target. Raises PackageError
+        where there is none."""
         named = [v for v in self.variants if target in (None, "native", v.target)]
         if not named:
             raise PackageError(
@@ -108,14 +114,17 @@ class Package:
         if not able:
             lacks = "; ".join(f"{v.target} needs {', '.join(detect.missing(v.features))}" for v in named)
             raise PackageError(
-                f"this machine lacks features of every variant in the package ({lacks}); compile again with --target for this machine"
+                f"this machine lacks features of every variant in the package ({lacks}); compile again with --target "
+                "for this machine"
             )
         return max(able, key=lambda v: v.rank)
 
     def session(
         self, threads: int | None = None, target: str | None = None, streams: int | None = None, pin: bool = False
     ) -> Session | ShapedSession:
-        """A session of the best variant for this machine; threads, streams and pin as `Session` has them; one that chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one, with a warning that says so."""
+        """A session of the best variant for this machine; threads, streams and pin as `Session` has them; one that
+        chooses between them where there are several shapes. Where a GPU's driver refuses its variant, of the next one,
+        with a warning that says so."""
         best = self.best(target)
         rest = (
             Package(tuple(v for v in self.variants if v is not best), self.info)
@@ -152,7 +161,8 @@ class Package:
 
 
 def read_package(path, trust: Trust | None = None) -> Package:
-    """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size and SHA-256 of every member. Raises PackageError."""
+    """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size
+    and SHA-256 of every member. Raises PackageError."""
     contents = archive.read(path, trust or trust_of(None))
     manifest, members = contents.manifest, contents.members
     info = manifest.info | {"versions": manifest.versions}
@@ -187,11 +197,13 @@ def load(
     streams: int | None = None,
     pin: bool = False,
 ) -> Session | ShapedSession:
-    """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises PackageError in one line otherwise.
+    """Verifies a package and opens the best variant that this machine can run (or that of `target`). Raises
+    PackageError in one line otherwise.
 
     threads, streams, pin: as `Session` has them.
-    keys: files of Ed25519 public keys, or their PEM as bytes: at least `signers` (default 1) different ones must have signed the package as it is, or none of its code is
-    loaded. None for the keys that OCTET_KEYS names (and the number in OCTET_SIGNERS); without those a package is loaded whoever made it."""
+    keys: files of Ed25519 public keys, or their PEM as bytes: at least `signers` (default 1) different ones must have
+    signed the package as it is, or none of its code is loaded. None for the keys that OCTET_KEYS names (and the number
+    in OCTET_SIGNERS); without those a package is loaded whoever made it."""
     return read_package(path, trust_of(keys, signers)).session(threads, target, streams, pin)
 
 

@@ -1,4 +1,5 @@
-"""Bytes and text that a package carries compressed (xz) and nobody reads at loading: they are unpacked when they are asked for."""
+"""Bytes and text that a package carries compressed (xz) and nobody reads at loading: they are unpacked when they are
+asked for."""
 
 import lzma
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ _PRESET = 2  # LLVM IR in an eighteenth of its size; the default preset takes te
 
 @dataclass(frozen=True)
 class Packed:
-    """data: an xz stream. bytes() gives what it holds, and raises PackageError where the stream is damaged or of more than can be meant."""
+    """data: an xz stream. bytes() gives what it holds, and raises PackageError where the stream is damaged or of more
+    than can be meant."""
 
     data: bytes
 

@@ -10,7 +10,8 @@ _PR_SET_PDEATHSIG = (
 
 
 def die_with_parent(parent: int) -> None:
-    """Called in a child process: SIGKILL when `parent`, the process id of who started it, ends. Children that this process forks later die with it in turn."""
+    """Called in a child process: SIGKILL when `parent`, the process id of who started it, ends. Children that this
+    process forks later die with it in turn."""
     _arm(parent)
     os.register_at_fork(before=_note, after_in_child=lambda: _arm(_forking))
 

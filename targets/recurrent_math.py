@@ -1,10 +1,12 @@
-"""One step of an LSTM or GRU behind its matrix products, as fixed sequences of float32 operations (see float_math.py for `m`)."""
+"""One step of an LSTM or GRU behind its matrix products, as fixed sequences of float32 operations (see float_math.py
+for `m`)."""
 
 from . import float_math
 
 
 def lstm_state(m, x, r, c):
-    """The new cell state. x, r: gates of the input and of the recurrent product, in ONNX's order i, o, f, g; c: the old state."""
+    """The new cell state. x, r: gates of the input and of the recurrent product, in ONNX's order i, o, f, g; c: the old
+    state."""
     i, f, g = (m.add(x[gate], r[gate]) for gate in (0, 2, 3))
     return m.add(m.mul(float_math.sigmoid(m, f), c), m.mul(float_math.sigmoid(m, i), float_math.tanh(m, g)))
 
@@ -15,7 +17,8 @@ def lstm_output(m, x, r, c):
 
 
 def gru_output(m, x, r, h):
-    """The new hidden state. Gates z, r, n; the reset gate multiplies the recurrent product (linear_before_reset); h: the old state."""
+    """The new hidden state. Gates z, r, n; the reset gate multiplies the recurrent product (linear_before_reset); h:
+    the old state."""
     update, reset = (float_math.sigmoid(m, m.add(x[gate], r[gate])) for gate in (0, 1))
     new = float_math.tanh(m, m.add(x[2], m.mul(reset, r[2])))
     return m.add(m.mul(m.sub(m.const(1.0), update), new), m.mul(update, h))

@@ -1,4 +1,5 @@
-"""A session: one compiled network, ready to run. Needs NumPy only: threads and memory are those of the library's own runtime (native/)."""
+"""A session: one compiled network, ready to run. Needs NumPy only: threads and memory are those of the library's own
+runtime (native/)."""
 
 import os
 import time
@@ -20,7 +21,8 @@ from .watch.health import Health
 
 
 def _check_memory(variant, threads, streams):
-    """Raises PackageError for a session that this machine cannot hold: the system would end the process while its buffers are touched."""
+    """Raises PackageError for a session that this machine cannot hold: the system would end the process while its
+    buffers are touched."""
     sizes = [spec.nbytes for spec in (*variant.inputs, *variant.outputs)]
     wanted, there = (
         variant.weights.size + streams * (variant.arena_bytes + threads * variant.lane_bytes + sum(sizes)),
@@ -28,7 +30,8 @@ def _check_memory(variant, threads, streams):
     )
     if wanted > there:
         raise PackageError(
-            f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; compile it with a smaller --batch"
+            f"target {variant.target}: needs {wanted / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}; "
+            "compile it with a smaller --batch"
         )
 
 
@@ -38,13 +41,16 @@ def _end(library, handles):
 
 
 class Session:
-    """Runs one variant. A context manager, which closes it. Calls from several threads run side by side on a stream each, as many as there are; others wait for one.
+    """Runs one variant. A context manager, which closes it. Calls from several threads run side by side on a stream
+    each, as many as there are; others wait for one.
 
-    threads: cores that one run uses; None takes what the process has, divided by streams. streams: most runs at one time, each with its own memory and threads on
-    the same weights, made when they are needed; None takes as many as the cores carry. pin: keeps the threads beside the calling one on cores of their own.
+    threads: cores that one run uses; None takes what the process has, divided by streams. streams: most runs at one
+    time, each with its own memory and threads on the same weights, made when they are needed; None takes as many as the
+    cores carry. pin: keeps the threads beside the calling one on cores of their own.
     inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
     weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
-    reuse_outputs: every run writes its results into the same arrays (large results: fresh memory costs page faults); there is one stream then.
+    reuse_outputs: every run writes its results into the same arrays (large results: fresh memory costs page faults);
+    there is one stream then.
     why: of a package's session, why it runs this variant.
     beside: a session of the same target for another shape of the inputs, whose code and weights this one shares.
     """
@@ -65,7 +71,8 @@ class Session:
         absent = detect.missing(variant.features)
         if absent:
             raise PackageError(
-                f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile for one of `octet targets`"
+                f"target {variant.target} needs CPU features that this machine lacks: {', '.join(absent)}; compile "
+                "for one of `octet targets`"
             )
         for name, given in (("threads", threads), ("streams", streams)):
             if given is not None and given < 1:
@@ -82,11 +89,13 @@ class Session:
         library = Library(variant.library, variant.target) if beside is None else beside._library
         if variant.shape >= len(library.signatures):
             raise PackageError(
-                f"target {variant.target}: its library holds no octet kernels for shape {variant.shape}; compile it again"
+                f"target {variant.target}: its library holds no octet kernels for shape {variant.shape}; compile it "
+                "again"
             )
         if library.signatures[variant.shape] != interface_of(variant).signature:
             raise PackageError(
-                f"target {variant.target}: the package does not say what its code takes ({'; '.join(library.signatures)[:200]}); compile it again"
+                f"target {variant.target}: the package does not say what its code takes "
+                f"({'; '.join(library.signatures)[:200]}); compile it again"
             )
         weights = aligned(variant.weights.shape, np.uint8) if beside is None else beside.weights
         if beside is None:
@@ -142,7 +151,8 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Gives code and memory back, when the runs that are at work are done; the session can no longer run. A session that nobody holds any more does the same."""
+        """Gives code and memory back, when the runs that are at work are done; the session can no longer run. A session
+        that nobody holds any more does the same."""
         if self._executor is not None and self._executor[0] == os.getpid():
             self._executor[1].shutdown()
         self._streams.close()
@@ -160,8 +170,9 @@ class Session:
     def run(self, inputs: dict, recompute: bool, health: bool) -> dict | tuple[dict, Health]: ...
 
     def run(self, inputs, recompute=False, health=False):
-        """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names, shapes or dtypes, and, compiled with --self-check,
-        SelfCheckError for an answer that contradicts itself. recompute: then computes it once more and raises only if that one does, too.
+        """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names,
+        shapes or dtypes, and, compiled with --self-check, SelfCheckError for an answer that contradicts itself.
+        recompute: then computes it once more and raises only if that one does, too.
         health: of a package compiled with --count-clips: (outputs, Health of this answer)."""
         if health and (self._words is None or not self._words.clips):
             raise OctetError(
@@ -187,8 +198,9 @@ class Session:
             self._streams.give(lease)
 
     def run_many(self, inputs: dict, streams: int | None = None) -> dict:
-        """As many samples as there are: arrays [samples, ...] by input name in, new arrays [samples, ...] by output name out. The streams, or so many of them, share the
-        runs out without Python in between, which networks of some microseconds spend most of their time in. Raises what `run` raises, and no answer then."""
+        """As many samples as there are: arrays [samples, ...] by input name in, new arrays [samples, ...] by output
+        name out. The streams, or so many of them, share the runs out without Python in between, which networks of some
+        microseconds spend most of their time in. Raises what `run` raises, and no answer then."""
         from .native.many import Runs
 
         if streams is not None and streams < 1:
@@ -237,7 +249,8 @@ class Session:
         return self._executor[1]
 
     def run_into(self, inputs: dict, results: tuple[int, ...]) -> None:
-        """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's size."""
+        """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's
+        size."""
         arrays = self._given.arrays(inputs)
         first = len(arrays)
         with self._streams.take() as stream:
@@ -249,7 +262,8 @@ class Session:
                 stream.tensors[first:] = stream.places[first:]
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
-        """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us included)."""
+        """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us
+        included)."""
         arrays = self._given.arrays(inputs)
         seconds = np.zeros((repeat + 1, len(self.steps)))
         with self._streams.take() as stream:

@@ -1,4 +1,5 @@
-"""Calibration and validation data: streamed from an .npz, checked against a model's signature before anything expensive starts.
+"""Calibration and validation data: streamed from an .npz, checked against a model's signature before anything expensive
+starts.
 
 `model` is whatever has `inputs`, a tuple of TensorSpec: a Model, a Session, a Package."""
 
@@ -27,8 +28,10 @@ _LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
 
 
 def load_samples(path, model, rows=None, others: bool = False) -> dict[str, Array]:
-    """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and `labels` if it holds them.
-    Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices); nothing else is read.
+    """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and
+    `labels` if it holds them.
+    Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices);
+    nothing else is read.
     others: whether it may hold other arrays, too. Raises DataError."""
     wanted = f"give an .npz with one array per model input ({_names(model)})"
     try:
@@ -57,12 +60,14 @@ def _starts_as_array(path):
 
 
 def _check_declared(model, where, others, declared):
-    """Before anything is read: an array that the model does not take, or more of it than is allowed, is not decompressed first."""
+    """Before anything is read: an array that the model does not take, or more of it than is allowed, is not
+    decompressed first."""
     _check_signature(model, declared, where, others)
     spooled = sum(one.nbytes for one in declared.values() if one.spooled)
     if spooled > limit("unpacked"):
         raise DataError(
-            f"{where}: declares {spooled} bytes of compressed arrays, at most {limit('unpacked')} are read: save it with np.savez, or {more('unpacked')}"
+            f"{where}: declares {spooled} bytes of compressed arrays, at most {limit('unpacked')} are read: save it "
+            f"with np.savez, or {more('unpacked')}"
         )
     beside = sum(one.nbytes for name, one in declared.items() if name not in {spec.name for spec in model.inputs})
     if beside > limit("labels"):
@@ -74,9 +79,10 @@ def _check_declared(model, where, others, declared):
 def check_samples(
     model, samples: Mapping[str, Array], where: str = "samples", others: bool = False
 ) -> dict[str, Array]:
-    """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray stays one and is read a few
-    megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy. Other arrays than the inputs, `labels` and
-    `labels/OUTPUT` are refused unless `others` may be there: a misspelt name must not go unnoticed."""
+    """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray
+    stays one and is read a few megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy.
+    Other arrays than the inputs, `labels` and `labels/OUTPUT` are refused unless `others` may be there: a misspelt name
+    must not go unnoticed."""
     samples = {
         str(name): array if isinstance(array, StoredArray) else np.asarray(array) for name, array in samples.items()
     }
@@ -86,18 +92,21 @@ def check_samples(
 
 
 def _check_signature(model, samples, where, others):
-    """Names, shapes and dtypes (arrays, or what headers declare) against the model and each other; no value is looked at."""
+    """Names, shapes and dtypes (arrays, or what headers declare) against the model and each other; no value is looked
+    at."""
     inputs = {spec.name: spec for spec in model.inputs}
     missing = [name for name in inputs if name not in samples]
     extra = [name for name in samples if name not in inputs and not _is_labels(name)]
     if missing:
         found = ", ".join(printable(name)[:_LONGEST] for name in sorted(samples)[:_FEW]) if samples else "nothing"
         raise DataError(
-            f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: {_names(model)}"
+            f"{where}: input {missing[0]!r} is missing (found: {found}): name the arrays as the model's inputs: "
+            f"{_names(model)}"
         )
     if extra and not others:
         raise DataError(
-            f"{where}: array {extra[0][:_LONGEST]!a} is no input of the model: name the arrays {_names(model)} (and {LABELS})"
+            f"{where}: array {extra[0][:_LONGEST]!a} is no input of the model: name the arrays {_names(model)} (and "
+            f"{LABELS})"
         )
     for name, spec in inputs.items():
         _check_input(where, spec, samples[name], batch_of(model.inputs))
@@ -105,7 +114,8 @@ def _check_signature(model, samples, where, others):
     for name in inputs:
         if len(samples[name]) != count:
             raise DataError(
-                f"{where}: {name!r} has {len(samples[name])} samples but {first!r} has {count}: give every input the same number"
+                f"{where}: {name!r} has {len(samples[name])} samples but {first!r} has {count}: give every input the "
+                "same number"
             )
     for name in filter(_is_labels, samples.keys() - inputs.keys()):
         _check_labels(where, name, samples[name], count)
@@ -142,13 +152,15 @@ def _check_input(where, spec, array, batch):
             else ""
         )
         raise DataError(
-            f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, samples on the first axis"
+            f"{where}: {spec.name!r} has shape {list(array.shape)}, the model takes [{shape}]{why}: reshape it, "
+            "samples on the first axis"
         )
     if not len(array):
         raise DataError(f"{where}: {spec.name!r} holds no samples: give at least one, some hundred are usual")
     if array.dtype != spec.dtype and not _harmless(array.dtype, np.dtype(spec.dtype)):
         raise DataError(
-            f"{where}: {spec.name!r} is {str(array.dtype)[:_LONGEST]}, the model takes {spec.dtype}: convert it with .astype(np.{spec.dtype})"
+            f"{where}: {spec.name!r} is {str(array.dtype)[:_LONGEST]}, the model takes {spec.dtype}: convert it with "
+            f".astype(np.{spec.dtype})"
         )
 
 
@@ -172,7 +184,8 @@ def _finite(where, spec, array):
 
 
 def _scan(array: StoredArray, look):
-    """Reads all of it once: look(first row, rows) on every piece, its digest, and the file's checksum. Raises OSError where that is wrong."""
+    """Reads all of it once: look(first row, rows) on every piece, its digest, and the file's checksum. Raises OSError
+    where that is wrong."""
     digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
     found = array.checksum[0] if array.checksum is not None else 0
     for start, piece in array.pieces():
@@ -186,7 +199,8 @@ def _scan(array: StoredArray, look):
 
 
 def _harmless(given, wanted):
-    """float64 -> float32 rounds, and is meant; integers of another width keep their values if the wanted type is at least as wide."""
+    """float64 -> float32 rounds, and is meant; integers of another width keep their values if the wanted type is at
+    least as wide."""
     both_float = np.issubdtype(given, np.floating) and np.issubdtype(wanted, np.floating)
     return both_float or (
         np.issubdtype(given, np.integer) and np.issubdtype(wanted, np.integer) and np.can_cast(given, wanted)

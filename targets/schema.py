@@ -1,4 +1,5 @@
-"""What files that are read back may hold: kinds of values with bounds, checked before anything is used. Every violation names the field.
+"""What files that are read back may hold: kinds of values with bounds, checked before anything is used. Every violation
+names the field.
 
 Conversion is msgspec's; the classes that say what a file holds (msgspec.Struct) stand with the reader of that file."""
 
@@ -8,7 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]*$"  # no control characters, none that turn or hide text
+# No control characters, none that turn or hide text
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]*$"
 
 _LONGEST = 200  # characters of what a message repeats
 
@@ -21,7 +23,8 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 
 
 def parsed(text: str | bytes):
-    """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are none."""
+    """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are
+    none."""
     try:
         return msgspec.json.decode(
             str(text) if isinstance(text, str) else text
@@ -33,7 +36,8 @@ def parsed(text: str | bytes):
 
 
 def json_text(value, **layout) -> str:
-    """JSON values as the text that every reader of JSON takes: numbers that are not finite, which JSON lacks, become null. layout: as json.dumps takes it."""
+    """JSON values as the text that every reader of JSON takes: numbers that are not finite, which JSON lacks, become
+    null. layout: as json.dumps takes it."""
     return json.dumps(_finite(value), allow_nan=False, **layout)
 
 
@@ -54,7 +58,8 @@ def checked(value, kind):
 
 
 def read_json(text: str | bytes, kind):
-    """The JSON values of a text as `kind`, refused at the first one that is not: nothing is made of the rest. Raises ValueError as `parsed` and `checked` do."""
+    """The JSON values of a text as `kind`, refused at the first one that is not: nothing is made of the rest. Raises
+    ValueError as `parsed` and `checked` do."""
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:

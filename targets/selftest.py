@@ -10,8 +10,9 @@ _HEADER = 1 << 12  # bytes in front of an array, at most
 
 
 def read_selftest(data: bytes, inputs, outputs) -> dict[str, np.ndarray]:
-    """Arrays "input/NAME" and "output/NAME" of a member of a package. inputs, outputs: the signature, tensors with name, shape, dtype, nbytes and counted. Raises
-    ValueError where the arrays are not of it: nothing larger than that is read."""
+    """Arrays "input/NAME" and "output/NAME" of a member of a package. inputs, outputs: the signature, tensors with
+    name, shape, dtype, nbytes and counted. Raises ValueError where the arrays are not of it: nothing larger than that
+    is read."""
     specs = {
         f"{side}/{tensor.name}": tensor
         for side, tensors in (("input", inputs), ("output", outputs))
@@ -26,7 +27,8 @@ def read_selftest(data: bytes, inputs, outputs) -> dict[str, np.ndarray]:
     for name, tensor in specs.items():
         if str(arrays[name].dtype) != tensor.dtype or not _fits(arrays[name].shape, tensor):
             raise ValueError(
-                f"its self-test has {name} as {arrays[name].dtype} {list(arrays[name].shape)}, its signature as {tensor.dtype} {list(tensor.shape)}"
+                f"its self-test has {name} as {arrays[name].dtype} {list(arrays[name].shape)}, its signature as "
+                f"{tensor.dtype} {list(tensor.shape)}"
             )
     return arrays
 

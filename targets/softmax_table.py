@@ -1,4 +1,5 @@
-"""Softmax of int8 in whole numbers (octet.softmax, see passes/ops.py): its table, and the shift of its fixed-point reciprocal."""
+"""Softmax of int8 in whole numbers (octet.softmax, see passes/ops.py): its table, and the shift of its fixed-point
+reciprocal."""
 
 import numpy as np
 

@@ -1,7 +1,8 @@
 """Arrays that stay in their file: read by rows when asked for, so that memory does not grow with the number of samples.
 
-An .npz is a zip of .npy members. A stored member (np.savez) lies in the file as it is, and is read with pread: no page of it is mapped, the process
-stays small. A compressed member (np.savez_compressed) and one in Fortran order are written out once, row by row, to an unlinked temporary file."""
+An .npz is a zip of .npy members. A stored member (np.savez) lies in the file as it is, and is read with pread: no page
+of it is mapped, the process stays small. A compressed member (np.savez_compressed) and one in Fortran order are written
+out once, row by row, to an unlinked temporary file."""
 
 import hashlib
 import os
@@ -41,10 +42,12 @@ class _File:
 
 
 class StoredArray:
-    """Rows of an array in a file. shape, dtype, ndim, len() and array[rows] as of an ndarray; `array[rows]` reads, `select` only chooses.
+    """Rows of an array in a file. shape, dtype, ndim, len() and array[rows] as of an ndarray; `array[rows]` reads,
+    `select` only chooses.
 
-    rows: the chosen rows, ascending or not; None for all. converted: the dtype that reading gives. digest: of what the array holds, once somebody has
-    read it all (samples.py). checksum: (CRC-32 in front of the data, CRC-32 of the whole) where the file says so."""
+    rows: the chosen rows, ascending or not; None for all. converted: the dtype that reading gives. digest: of what the
+    array holds, once somebody has read it all (samples.py). checksum: (CRC-32 in front of the data, CRC-32 of the
+    whole) where the file says so."""
 
     def __init__(
         self,
@@ -135,7 +138,8 @@ def select(array, rows):
 
 @dataclass(frozen=True)
 class Declared:
-    """What the header of an array says, of which nothing is read yet. spooled: whether reading it means to write it out first."""
+    """What the header of an array says, of which nothing is read yet. spooled: whether reading it means to write it out
+    first."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -153,7 +157,8 @@ class Declared:
 def open_npz(
     path, rows=None, check: Callable[[Mapping[str, Declared]], None] = lambda declared: None
 ) -> dict[str, StoredArray | np.ndarray]:
-    """{name: array} of an .npz. rows: function of a length that gives the rows wanted (of the labels too), an index array; nothing else is read.
+    """{name: array} of an .npz. rows: function of a length that gives the rows wanted (of the labels too), an index
+    array; nothing else is read.
     check: called with all headers before any array is read or decompressed; it raises what it has to say.
     Raises OSError, ValueError or zipfile.BadZipFile where it is none; objects (pickles) are refused."""
     file = _File(open_regular(path), str(path))
@@ -165,7 +170,8 @@ def open_npz(
 
 
 def shapes_of_npz(path) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says why)."""
+    """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says
+    why)."""
     try:
         with os.fdopen(open_regular(path), "rb") as stream, zipfile.ZipFile(stream) as archive:
             return {
@@ -276,7 +282,8 @@ def _write(file, offset, data) -> int:
 
 
 def _transposed(source, offset, shape, dtype, name):
-    """In C order. Columns (all axes but the first, last one slowest) of a Fortran-ordered array are contiguous: block by block of rows."""
+    """In C order. Columns (all axes but the first, last one slowest) of a Fortran-ordered array are contiguous: block
+    by block of rows."""
     file, columns = _temporary(name), prod(shape[1:])
     step = max(_PIECE // max(columns * dtype.itemsize, 1), 1)
     for start in range(0, shape[0], step):

@@ -1,6 +1,8 @@
-"""Who made a package: Ed25519 signatures of its manifest, which holds the digest of every other member. The cryptography is that of the library of this name.
+"""Who made a package: Ed25519 signatures of its manifest, which holds the digest of every other member. The
+cryptography is that of the library of this name.
 
-A reader that is given keys, or finds OCTET_KEYS, takes nothing from a package before enough of those keys have signed it."""
+A reader that is given keys, or finds OCTET_KEYS, takes nothing from a package before enough of those keys have signed
+it."""
 
 import hashlib
 import os
@@ -38,7 +40,8 @@ class _Signatures(Struct):
 
 @dataclass(frozen=True)
 class Trust:
-    """keys: {public key in hexadecimal: where it came from}. signers: how many different ones of them must have signed."""
+    """keys: {public key in hexadecimal: where it came from}. signers: how many different ones of them must have
+    signed."""
 
     keys: dict[str, str]
     signers: int = 1
@@ -50,19 +53,23 @@ class Trust:
             return proved
         if not signatures:
             raise PackageError(
-                f"{path}: is not signed, and only packages signed by a trusted key are loaded here; sign it with: octet sign {path} --key NAME.key"
+                f"{path}: is not signed, and only packages signed by a trusted key are loaded here; sign it with: "
+                f"octet sign {path} --key NAME.key"
             )
         if broken := [one.key for one in signatures if one.key in self.keys and one not in proved]:
             raise PackageError(
-                f"{path}: the signature of {short(broken[0])} does not fit its manifest: it was altered; copy the package again, or ask its signer"
+                f"{path}: the signature of {short(broken[0])} does not fit its manifest: it was altered; copy the "
+                "package again, or ask its signer"
             )
         raise PackageError(
-            f"{path}: {len(proved)} of {self.signers} trusted signers needed; it is signed by {', '.join(short(one.key) for one in signatures)}; add a key that you trust, or have it signed"
+            f"{path}: {len(proved)} of {self.signers} trusted signers needed; it is signed by "
+            f"{', '.join(short(one.key) for one in signatures)}; add a key that you trust, or have it signed"
         )
 
 
 def trust_of(keys: Iterable | None, signers: int | None = None) -> Trust | None:
-    """keys: paths of public keys (PEM; a file may hold several), or their content as bytes; None for those of OCTET_KEYS, and without that for no check.
+    """keys: paths of public keys (PEM; a file may hold several), or their content as bytes; None for those of
+    OCTET_KEYS, and without that for no check.
     Raises OctetError for a file that holds none: what was meant to be checked is never left unchecked."""
     if keys is None and KEYS in os.environ:
         keys = [name for name in os.environ[KEYS].split(os.pathsep) if name]
@@ -85,7 +92,8 @@ def trust_of(keys: Iterable | None, signers: int | None = None) -> Trust | None:
 
 
 def signatures_of(data: bytes) -> tuple[Signature, ...]:
-    """Of the member of a package that holds them. Raises ValueError where it holds something else, or two of one key."""
+    """Of the member of a package that holds them. Raises ValueError where it holds something else, or two of one
+    key."""
     found = checked(parsed(data), _Signatures).signatures
     if len({one.key for one in found}) < len(found):
         raise ValueError("two signatures are of one key")
@@ -123,8 +131,8 @@ def new_key(passphrase: bytes | None = None) -> tuple[bytes, bytes]:
 
 
 def private_key(path):
-    """The Ed25519 key of a PEM file (PKCS 8, as `octet keygen` and `openssl genpkey -algorithm ed25519` write it). Its passphrase, if it has one, is that of
-    OCTET_KEY_PASSPHRASE. Raises OctetError."""
+    """The Ed25519 key of a PEM file (PKCS 8, as `octet keygen` and `openssl genpkey -algorithm ed25519` write it). Its
+    passphrase, if it has one, is that of OCTET_KEY_PASSPHRASE. Raises OctetError."""
     forms, ed25519 = _library("serialization"), _library("asymmetric.ed25519")
     data, passphrase = _read(path), os.environ.get(PASSPHRASE)
     try:
@@ -133,7 +141,8 @@ def private_key(path):
         raise OctetError(f"{path}: this key has a passphrase; set {PASSPHRASE}") from error
     except Exception as error:  # the library names ValueError, UnsupportedAlgorithm and others
         raise OctetError(
-            f"{path}: is no private key that can be read, or its passphrase is another; make one with: octet keygen NAME"
+            f"{path}: is no private key that can be read, or its passphrase is another; make one with: octet keygen "
+            "NAME"
         ) from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise OctetError(f"{path}: is no Ed25519 key; make one with: octet keygen NAME")
@@ -155,7 +164,8 @@ def _public_keys(source):
     for block in blocks:
         if block[1] != b"PUBLIC KEY":
             raise OctetError(
-                f"{where}: holds a {block[1].decode().lower()}; give the public key, and keep private ones where packages are signed"
+                f"{where}: holds a {block[1].decode().lower()}; give the public key, and keep private ones where "
+                "packages are signed"
             )
         try:
             key = forms.load_pem_public_key(block[0])
@@ -191,7 +201,8 @@ def _read(path):
 
 
 def _library(part):
-    """A part of cryptography's primitives. Raises OctetError where it is not installed: a check that cannot be made has not succeeded."""
+    """A part of cryptography's primitives. Raises OctetError where it is not installed: a check that cannot be made has
+    not succeeded."""
     from importlib import import_module
 
     try:

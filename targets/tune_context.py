@@ -9,7 +9,8 @@ _INTRINSICS = "tvm.s_tir.tensor_intrin"
 
 @contextmanager
 def without_intrinsics():
-    """A TuneContext that is made inside does not import TVM's tensor intrinsics for all targets, 14 s of CPU time: none of our spaces uses them."""
+    """A TuneContext that is made inside does not import TVM's tensor intrinsics for all targets, 14 s of CPU time: none
+    of our spaces uses them."""
     missing = _INTRINSICS not in sys.modules
     if missing:
         sys.modules[_INTRINSICS] = ModuleType(_INTRINSICS)

@@ -16,9 +16,10 @@ WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start
 @dataclass(frozen=True)
 class TensorSpec:
     """An input or output as the caller sees it. shape: logical and static. dtype: NumPy's name, e.g. "float32".
-    batch_axis: the axis along which the samples of a run lie; None where a run takes or gives one array for all of them.
-    counted: of an output (axis, output): along this axis only the first elements are results, as many as that output (int64 [1]) says; what lies behind
-    them is anything. `Session.run` leaves it out.
+    batch_axis: the axis along which the samples of a run lie; None where a run takes or gives one array for all of
+    them.
+    counted: of an output (axis, output): along this axis only the first elements are results, as many as that output
+    (int64 [1]) says; what lies behind them is anything. `Session.run` leaves it out.
     quantization: of a tensor of codes (scale, zero point): a code q stands for scale * (q - zero_point)."""
 
     name: str
@@ -53,10 +54,12 @@ def can_pad(dtype: str, value: float) -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it, e.g. "amx_conv2d", or "fallback".
-    dtype: "int8", "float32" or "bfloat16". macs: multiply-adds of one run (0 for data movement). bytes: bytes read and written once.
-    layer: the name of the ONNX node it came from, "" when unknown. Of kernels that can be tuned: schedule: in words; source: "default" or the record
-    that it came from; workload: JSON of what it was tuned for (x86/workload.py)."""
+    """One kernel call. name: unique in the variant. operator: e.g. "octet.conv2d". kernel: the family that does it,
+    e.g. "amx_conv2d", or "fallback".
+    dtype: "int8", "float32" or "bfloat16". macs: multiply-adds of one run (0 for data movement). bytes: bytes read and
+    written once.
+    layer: the name of the ONNX node it came from, "" when unknown. Of kernels that can be tuned: schedule: in words;
+    source: "default" or the record that it came from; workload: JSON of what it was tuned for (x86/workload.py)."""
 
     name: str
     operator: str
@@ -72,7 +75,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a GPU kernel. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. operands: where each lies:
+    """One launch of a GPU kernel. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory.
+    operands: where each lies:
     ("weights" | "arena", offset in bytes) or ("input" | "output", number)."""
 
     function: str
@@ -84,17 +88,21 @@ class Launch:
 
 @dataclass(frozen=True)
 class Variant:
-    """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as
-    `x86/emulation` reads it, packed where it comes from a package; "" where nobody keeps it), that exports what
-    `native/stream.h` says. weights: uint8, all constants, each 64-byte aligned.
-    object: of kind "cpu", the kernels alone as a relocatable object file, which `standalone` links into libraries for other programs; b"" where nobody keeps it.
-    arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of execution. features: CPU flags the code needs.
+    """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind
+    "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as `x86/emulation` reads it, packed where it
+    comes from a package; "" where nobody keeps it), that exports what `native/stream.h` says. weights: uint8, all
+    constants, each 64-byte aligned.
+    object: of kind "cpu", the kernels alone as a relocatable object file, which `standalone` links into libraries for
+    other programs; b"" where nobody keeps it.
+    arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of
+    execution. features: CPU flags the code needs.
     loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often; each
     thread has a lane of lane_bytes for them.
-    shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and one blob of weights; the functions of all but
-    the first have `suffix` in their names.
+    shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and
+    one blob of weights; the functions of all but the first have `suffix` in their names.
     words: of a watched network, what a run notes in the arena.
-    integer: the same network for callers that quantise, in the same library: a variant of another `shape`, whose quantised inputs and outputs are int8 codes."""
+    integer: the same network for callers that quantise, in the same library: a variant of another `shape`, whose
+    quantised inputs and outputs are int8 codes."""
 
     target: str
     library: bytes

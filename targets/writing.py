@@ -1,6 +1,7 @@
 """Files of ours are written whole or not at all: beside the place, then renamed to it.
 
-A link is followed: what it points to is written. Devices, pipes and descriptors of this process (/dev/stdout) are streams: they are written to, never replaced."""
+A link is followed: what it points to is written. Devices, pipes and descriptors of this process (/dev/stdout) are
+streams: they are written to, never replaced."""
 
 import errno
 import os
@@ -18,7 +19,8 @@ _LEFT_OVER = 3600  # seconds after which a temporary file is of a run that was k
 
 
 def home() -> Path:
-    """The user's home folder. A uid that has none (a container with a random user) gets "/", as container runtimes set it: what cannot be written there is said there."""
+    """The user's home folder. A uid that has none (a container with a random user) gets "/", as container runtimes set
+    it: what cannot be written there is said there."""
     try:
         return Path.home()
     except RuntimeError:
@@ -26,7 +28,8 @@ def home() -> Path:
 
 
 def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
-    """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError (no folder, no space, no permission)."""
+    """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError
+    (no folder, no space, no permission)."""
     with _one_line(path):
         if (descriptor := _descriptor(path)) is not None:
             _write(os.dup(descriptor), data)
@@ -41,7 +44,8 @@ def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
 
 
 def replace_atomically(path, data: bytes) -> None:
-    """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is not followed, a pipe not waited for."""
+    """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is
+    not followed, a pipe not waited for."""
     with _one_line(path):
         _replace(Path(path), data, 0o666)
 
@@ -53,7 +57,8 @@ def _one_line(path):
         yield
     except OSError as error:
         raise OctetError(
-            f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check the permissions"
+            f"{path}: cannot be written ({error.strerror or error}); name another output file, or make room and check "
+            "the permissions"
         ) from error
 
 
@@ -84,7 +89,8 @@ def _place(path) -> Path:
 
 
 def _descriptor(path) -> int | None:
-    """The number of this process's descriptor that a path like /dev/stdout stands for: opened by name, a file behind it would be written from its beginning."""
+    """The number of this process's descriptor that a path like /dev/stdout stands for: opened by name, a file behind it
+    would be written from its beginning."""
     path = os.fspath(path)
     for _ in range(_MOST_LINKS):
         folder, name = os.path.split(path)

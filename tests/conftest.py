@@ -40,7 +40,8 @@ def _pass_classes():
 
 @pytest.fixture(scope="session", autouse=True)
 def _every_pass_leaves_valid_ir():
-    """Whichever test runs a pass, alone or in the pipeline: what it makes is verified, unless it is what the pass was given, types included."""
+    """Whichever test runs a pass, alone or in the pipeline: what it makes is verified, unless it is what the pass was
+    given, types included."""
     from tvm_ffi import structural_equal
 
     from octet.passes.verify import verify
@@ -60,7 +61,8 @@ def _every_pass_leaves_valid_ir():
 
 @pytest.fixture(scope="session", autouse=True)
 def _equal_modules_are_built_once():
-    """Tests compile the same small networks over and over: LLVM gets each module once for a target. That builds are deterministic is tested between processes."""
+    """Tests compile the same small networks over and over: LLVM gets each module once for a target. That builds are
+    deterministic is tested between processes."""
     from tvm_ffi import structural_equal, structural_hash
 
     from octet.passes.lower import codegen, reused_code
@@ -96,7 +98,8 @@ def _equal_modules_are_built_once():
 
 @pytest.fixture(scope="session")
 def toy_variant():
-    """y = 2 * x + w for x float32 [4, 16] and w float32 [16] in the weights, as two kernels: what build makes, in small."""
+    """y = 2 * x + w for x float32 [4, 16] and w float32 [16] in the weights, as two kernels: what build makes, in
+    small."""
     from octet.targets import detect
     from octet.targets.native.interface import Interface
     from octet.targets.variant import Step, TensorSpec, Variant

@@ -1,4 +1,5 @@
-"""Edits of JSON values as an attacker or a broken disk makes them: what is read back must be refused in one line, or be harmless."""
+"""Edits of JSON values as an attacker or a broken disk makes them: what is read back must be refused in one line, or be
+harmless."""
 
 import copy
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ BAD = (
 
 
 def edits(value, bad=BAD) -> Iterator[tuple[str, object]]:
-    """(what was done, an edited copy) for every place: taken away, doubled in its list, and replaced by every bad value."""
+    """(what was done, an edited copy) for every place: taken away, doubled in its list, and replaced by every bad
+    value."""
     for path in _places(value):
         shown = "".join(f"[{step!r}]" for step in path)
         for name, change in (

@@ -1,4 +1,5 @@
-"""A small network of language with a symbolic length: embeddings of tokens and positions, one attention behind a mask, a layer, and a decision."""
+"""A small network of language with a symbolic length: embeddings of tokens and positions, one attention behind a mask,
+a layer, and a decision."""
 
 from pathlib import Path
 
@@ -11,8 +12,9 @@ _FAR = np.float32(-10000)
 
 
 def write(path: Path, masked: bool = True, mean: bool = False, seed: int = 0) -> Path:
-    """ids, mask int64 [batch, sequence] -> logits [batch, CLASSES] and states [batch, sequence, WIDTH]. masked: whether attention heeds the mask. mean: whether
-    the decision is of the mean over all positions, padding included, and not of the first one. Returns the path."""
+    """ids, mask int64 [batch, sequence] -> logits [batch, CLASSES] and states [batch, sequence, WIDTH]. masked: whether
+    attention heeds the mask. mean: whether the decision is of the mean over all positions, padding included, and not of
+    the first one. Returns the path."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape):

@@ -11,7 +11,8 @@ from octet.passes.referee.reference import run
 
 
 def write(folder: Path, calibration: int = 48, validation: int = 96, seed: int = 0) -> Path:
-    """folder/{small.onnx, calib.npz, val.npz}: conv, batch norm, relu; depthwise, relu; conv, relu; mean; linear. The labels are what fp32 answers.
+    """folder/{small.onnx, calib.npz, val.npz}: conv, batch norm, relu; depthwise, relu; conv, relu; mean; linear. The
+    labels are what fp32 answers.
     Returns the folder."""
     rng = np.random.default_rng(seed)
 

@@ -1,4 +1,5 @@
-"""The reference of all commands, docs/commands.md, from the commands themselves: `make docs`, or `python -m octet.tools.commands_page > docs/commands.md`."""
+"""The reference of all commands, docs/commands.md, from the commands themselves: `make docs`, or `python -m
+octet.tools.commands_page > docs/commands.md`."""
 
 import inspect
 import sys

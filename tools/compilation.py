@@ -1,4 +1,5 @@
-"""What `compile-model` does: import, calibrate, build, check, measure, write; and the report of it as one dictionary."""
+"""What `compile-model` does: import, calibrate, build, check, measure, write; and the report of it as one
+dictionary."""
 
 from dataclasses import replace
 from functools import partial
@@ -41,7 +42,8 @@ from .timing import interleaved
 
 
 def compile_to_package(request: Request) -> dict:
-    """Compiles and writes the package; everything a user can get wrong is checked before the first long phase. Returns the report."""
+    """Compiles and writes the package; everything a user can get wrong is checked before the first long phase. Returns
+    the report."""
     check_writable(request.output)
     recipe = recipe_of(request)
     specs = api.resolve_targets(request.targets or ("native",))
@@ -61,15 +63,16 @@ def compile_to_package(request: Request) -> dict:
         stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
             raise OctetError(
-                f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples themselves"
+                f"{request.calib}: holds statistics; --max-drop, --report and --calibrator auto need the samples "
+                "themselves"
             )
         if seconds is not None and (stored or model.comes_quantised):
-            raise OctetError(
-                f"--budget {request.budget}: {'statistics say nothing of' if stored else 'a network that comes quantised leaves nothing open for'} a search; leave it out"
-            )
+            why = "statistics say nothing of" if stored else "a network that comes quantised leaves nothing open for"
+            raise OctetError(f"--budget {request.budget}: {why} a search; leave it out")
         if request.derivation is not None and (stored or model.comes_quantised):
             raise OctetError(
-                f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild needs the model{' and the statistics' if stored else ''} only"
+                f"--derivation {request.derivation}: nothing is learnt from samples here; leave it out, octet rebuild "
+                f"needs the model{' and the statistics' if stored else ''} only"
             )
         samples = None if stored or request.calib is None else read_samples(request.calib, model)[0]
         check_samples_for_clips(recipe, samples, model)
@@ -156,19 +159,22 @@ def _check_calib(request, recipe, model):
     for option, patterns in (("--float-layers", request.float_layers), ("--int8-layers", request.int8_layers)):
         if patterns and model.comes_quantised:
             raise OctetError(
-                f"{option} {patterns[0]}: {request.model} comes quantised and means what it says; give the fp32 network it was made from"
+                f"{option} {patterns[0]}: {request.model} comes quantised and means what it says; give the fp32 "
+                "network it was made from"
             )
     check_calib(request.calib, request.model, model)
     if model.comes_quantised and (
         request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None
     ):
         raise OctetError(
-            f"{request.model}: comes quantised and means what it says; leave --max-drop, --report and --calibrator auto out, or give the fp32 network it was made from"
+            f"{request.model}: comes quantised and means what it says; leave --max-drop, --report and --calibrator "
+            "auto out, or give the fp32 network it was made from"
         )
 
 
 def _sections(request, package):
-    """What the report shows beside accuracy: the kernels under the machine's roofs, where one of the package's CPU variants runs here."""
+    """What the report shows beside accuracy: the kernels under the machine's roofs, where one of the package's CPU
+    variants runs here."""
     if all(detect.missing(variant.features) or not variant.backend.host for variant in package.variants):
         return []
     return [roofline.section(package.shapes[0].session(request.threads), random_inputs(package.inputs), package.info)]
@@ -216,7 +222,8 @@ def _multiply_adds(variant):
 
 
 def _measured(request, quantized, package, validation, phase, display, yardstick, seen):
-    """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine. seen: held-out samples by which something was chosen."""
+    """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine. seen:
+    held-out samples by which something was chosen."""
     int8 = package.shapes[0].session(request.threads)
     sessions = {"fp32": yardstick.fp32(quantized.model, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}

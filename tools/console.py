@@ -30,7 +30,8 @@ def say(text: str, err: bool = False) -> None:
 
 
 def plain_console(**options):
-    """A console to which texts are texts of one line: names come from files, and neither rich's markup nor a terminal's control characters in them mean anything."""
+    """A console to which texts are texts of one line: names come from files, and neither rich's markup nor a terminal's
+    control characters in them mean anything."""
     from rich.console import Console
 
     class Plain(Console):
@@ -67,7 +68,8 @@ def progress(description: str, total: int | None = None):
 
 
 def table(title: str, columns, rows, right=()):
-    """A table; `right` names the columns to align right. What is more than a person reads is left out, and said to be."""
+    """A table; `right` names the columns to align right. What is more than a person reads is left out, and said to
+    be."""
     from rich import box
     from rich.table import Table
 

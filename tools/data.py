@@ -1,4 +1,5 @@
-"""DATA.npz: one array per model input, named as the input, samples on the first axis; `labels` beside them where a metric needs it."""
+"""DATA.npz: one array per model input, named as the input, samples on the first axis; `labels` beside them where a
+metric needs it."""
 
 import numpy as np
 
@@ -14,12 +15,14 @@ def check_calib(path, file, model) -> None:
     """Raises OctetError where the network of an ONNX file needs calibration data and `path` is None."""
     if path is None and not model.comes_quantised:
         raise OctetError(
-            f"--calib DATA.npz: {file} is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; add it"
+            f"--calib DATA.npz: {file} is not quantised yet (or only its weights are, or its ranges are left to run "
+            "time), so calibration samples are needed; add it"
         )
 
 
 def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str, Array], dict[str, Array]]:
-    """(arrays of the inputs in the model's order, what else the file holds: labels), checked. The inputs stay in the file: StoredArrays. rows, others: see `load_samples`.
+    """(arrays of the inputs in the model's order, what else the file holds: labels), checked. The inputs stay in the
+    file: StoredArrays. rows, others: see `load_samples`.
     Raises DataError when they do not fit the model (or Session)."""
     samples = load_samples(path, model, rows, others)
     inputs = inputs_of(model, samples)
@@ -27,7 +30,8 @@ def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str
 
 
 def warn_of_constant(path, samples) -> None:
-    """Says on stderr which inputs do not vary: ranges that such calibration data give promise nothing for real data. (Whole numbers may well be the same in every sample: masks.)"""
+    """Says on stderr which inputs do not vary: ranges that such calibration data give promise nothing for real data.
+    (Whole numbers may well be the same in every sample: masks.)"""
     for name, array in samples.items():
         if not np.issubdtype(array.dtype, np.floating):
             continue
@@ -42,6 +46,7 @@ def warn_of_constant(path, samples) -> None:
         else:
             continue
         say(
-            f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data alone, so give real samples",
+            f"octet: warning: {path}: input {name!r} {what} in the first {len(first)} samples; ranges fit such data "
+            "alone, so give real samples",
             err=True,
         )

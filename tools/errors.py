@@ -28,7 +28,8 @@ def _say(kind, text):
 
 
 def status_of(error: BaseException) -> int:
-    """Prints the one line for an exception and returns the exit status: 2 the user's input, 3 accuracy target missed, 1 a bug."""
+    """Prints the one line for an exception and returns the exit status: 2 the user's input, 3 accuracy target missed, 1
+    a bug."""
     if os.environ.get("OCTET_DEBUG"):
         print(
             printable("".join(traceback.format_exception(error))), end="", file=sys.stderr
@@ -62,7 +63,8 @@ def status_of(error: BaseException) -> int:
 
 
 def extra_of(module: str | None) -> str | None:
-    """The smallest extra of octet that installs a module; None for what belongs to none, and where octet is no installed distribution."""
+    """The smallest extra of octet that installs a module; None for what belongs to none, and where octet is no
+    installed distribution."""
     try:
         required = requires("octet") or []
     except PackageNotFoundError:
@@ -77,7 +79,8 @@ def extra_of(module: str | None) -> str | None:
 
 
 def _no_room(error) -> str | None:
-    """What a full disk or a place that cannot be written or entered said, to us or to a program or a library that we called; None for every other error."""
+    """What a full disk or a place that cannot be written or entered said, to us or to a program or a library that we
+    called; None for every other error."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return f"{error.filename or 'a temporary file'}: {error.strerror}"
@@ -129,7 +132,8 @@ def _check_cpu():
 
 @contextmanager
 def _interrupts():
-    """A list that is no longer empty once ^C was pressed: a KeyboardInterrupt within a callback of TVM comes out as a RuntimeError without a word."""
+    """A list that is no longer empty once ^C was pressed: a KeyboardInterrupt within a callback of TVM comes out as a
+    RuntimeError without a word."""
     seen, previous = [], signal.getsignal(signal.SIGINT)
 
     def interrupt(number, frame):

@@ -1,4 +1,5 @@
-"""The entry points: `octet` with its commands, and `compile-model`. Commands import what they need when they run: help is instant."""
+"""The entry points: `octet` with its commands, and `compile-model`. Commands import what they need when they run: help
+is instant."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -49,8 +50,8 @@ def _versions(context, _, asked):
 def main():
     """Compiles trained fp32 ONNX networks into fast, deployable int8 modules.
 
-    Exit status: 0 done; 2 the input is wrong (one line says what, where and what to do); 3 the accuracy target was missed
-    (the package is still written); 1 a bug.
+    Exit status: 0 done; 2 the input is wrong (one line says what, where and what to do); 3 the accuracy target was
+    missed (the package is still written); 1 a bug.
     """
 
 

@@ -1,7 +1,7 @@
 """The metrics by name, and a user's own.
 
-Every metric takes an output of the network and a reference, both with samples on the first axis, and gives one float; or all outputs and all that the data file holds. What they
-compute is in scoring/."""
+Every metric takes an output of the network and a reference, both with samples on the first axis, and gives one float;
+or all outputs and all that the data file holds. What they compute is in scoring/."""
 
 import importlib
 import inspect
@@ -22,13 +22,16 @@ from .scoring.places import IGNORED, class_axis
 
 @dataclass(frozen=True)
 class Metric:
-    """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per sample or per place of it, else an
-    array of the output's shape; None: whatever the metric itself understands. larger_is_better: the direction of an improvement. decibels: of an energy ratio.
-    decided: fp32's output -> a reference, where there are no labels; None where they are needed. unfit: (shape of the output, reference) -> what is wrong with it.
+    """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per
+    sample or per place of it, else an array of the output's shape; None: whatever the metric itself understands.
+    larger_is_better: the direction of an improvement. decibels: of an energy ratio.
+    decided: fp32's output -> a reference, where there are no labels; None where they are needed. unfit: (shape of the
+    output, reference) -> what is wrong with it.
     percent: whether it is a part of a whole, for people.
 
-    whole: score takes ({output: array}, {name: array of the data file}), all outputs together; then decided gives such arrays from fp32's outputs, needs names those that
-    it cannot do without, and fits(data, samples, where) raises DataError where they are wrong."""
+    whole: score takes ({output: array}, {name: array of the data file}), all outputs together; then decided gives such
+    arrays from fp32's outputs, needs names those that it cannot do without, and fits(data, samples, where) raises
+    DataError where they are wrong."""
 
     name: str
     score: Callable
@@ -47,11 +50,14 @@ class Metric:
         return f"{value:.{digits}%}" if self.percent else f"{value:.6g}"
 
     def drop(self, reference: float, value: float) -> float:
-        """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0); negative when better, infinite where `value`
-        is NaN or infinitely bad. Decibels are no quantity to take a fraction of: of sqnr it is what the relative error (root of the mean square) grows by. Raises OctetError where fp32 itself has no score."""
+        """By how much `value` is worse than `reference`, as a fraction of `reference` (absolute where that is 0);
+        negative when better, infinite where `value` is NaN or infinitely bad. Decibels are no quantity to take a
+        fraction of: of sqnr it is what the relative error (root of the mean square) grows by. Raises OctetError where
+        fp32 itself has no score."""
         if not np.isfinite(reference):
             raise OctetError(
-                f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare with; check the data and the metric"
+                f"--metric {self.name}: fp32 itself scores {reference:g} on these data, there is nothing to compare "
+                "with; check the data and the metric"
             )
         if not np.isfinite(value) or (self.decibels and value <= -MOST_DB):
             return float("inf")
@@ -74,7 +80,8 @@ class Metric:
                 labels.dtype, np.integer
             ):
                 raise DataError(
-                    f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} integers, one class per sample, or one per place "
+                    f"{where}: labels are {labels.dtype} {list(labels.shape)}, {self.name} needs {output_shape[0]} "
+                    "integers, one class per sample, or one per place "
                     f"of the output {list(output_shape)}"
                 )
             classes = (1 if axis is None else int(output_shape[axis])) if per_place else int(np.prod(output_shape[1:]))
@@ -83,11 +90,13 @@ class Metric:
                 raise DataError(f"{where}: all labels are {IGNORED}, which is ignored; give classes")
             if classes > 1 and (counted.min() < 0 or counted.max() >= classes):
                 raise DataError(
-                    f"{where}: labels go from {counted.min()} to {counted.max()}, the model has {classes} classes (0 to {classes - 1}); check that model and data belong together"
+                    f"{where}: labels go from {counted.min()} to {counted.max()}, the model has {classes} classes (0 "
+                    f"to {classes - 1}); check that model and data belong together"
                 )
         elif labels.shape != tuple(output_shape):
             raise DataError(
-                f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape {list(output_shape)}"
+                f"{where}: labels have shape {list(labels.shape)}, {self.name} needs the output's shape "
+                f"{list(output_shape)}"
             )
 
     def missing(self, data) -> bool:
@@ -101,9 +110,10 @@ class Metric:
 
 
 def own_metric(name: str) -> "Metric":
-    """The metric of "package.module:function", larger is better: function(output, labels) -> float, of one output; or function(outputs, data) -> float if its second
-    parameter is called `data`: outputs {name: array} of the network, data {name: array} of all that the data file holds beside the inputs. Samples are on
-    first axes. The current folder is searched first. Raises OctetError if there is no such function."""
+    """The metric of "package.module:function", larger is better: function(output, labels) -> float, of one output; or
+    function(outputs, data) -> float if its second parameter is called `data`: outputs {name: array} of the network,
+    data {name: array} of all that the data file holds beside the inputs. Samples are on first axes. The current folder
+    is searched first. Raises OctetError if there is no such function."""
     module, _, function = name.partition(":")
     folder = os.getcwd()
     sys.path.insert(0, folder)
@@ -117,7 +127,8 @@ def own_metric(name: str) -> "Metric":
         sys.path.remove(folder)
     if not callable(found):
         raise OctetError(
-            f"--metric {name}: is no function; it is called with (output, labels), or (outputs, data), and returns a number"
+            f"--metric {name}: is no function; it is called with (output, labels), or (outputs, data), and returns a "
+            "number"
         )
     return Metric(
         name,
@@ -231,7 +242,8 @@ _WITH_VALUE: dict[str, tuple[Callable[..., Metric], Callable[[str], float], str,
 
 
 def find_metric(name: str) -> Metric:
-    """A metric by its name, also with a value behind an @ (iou@0.3, map@0.5, edit@-1, retrieval@5), or the user's own as package.module:function. Raises OctetError for an unknown name."""
+    """A metric by its name, also with a value behind an @ (iou@0.3, map@0.5, edit@-1, retrieval@5), or the user's own
+    as package.module:function. Raises OctetError for an unknown name."""
     if ":" in name:
         return own_metric(name)
     base, at, value = name.partition("@")

@@ -1,4 +1,5 @@
-"""No output of a command may take the place of another file that the same command names: a trained network is not replaced by its package."""
+"""No output of a command may take the place of another file that the same command names: a trained network is not
+replaced by its package."""
 
 import os
 
@@ -30,7 +31,8 @@ def refuse_overwriting(context: click.Context) -> None:
         for other, named_too in files:
             if other is not parameter and os.path.realpath(value) == os.path.realpath(named_too):
                 raise OctetError(
-                    f"{_shown(parameter)} {value}: {_shown(other)} names the same file, which would be lost; name another output"
+                    f"{_shown(parameter)} {value}: {_shown(other)} names the same file, which would be lost; name "
+                    "another output"
                 )
 
 

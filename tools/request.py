@@ -56,7 +56,8 @@ class Request:
             )
 
     def free(self, specs) -> tuple[str, ...]:
-        """What the user left open and measurement may decide: under a policy that asks for time, where the cost model knows a target."""
+        """What the user left open and measurement may decide: under a policy that asks for time, where the cost model
+        knows a target."""
         if self.policy != "fastest" or not any(spec.backend.estimates for spec in specs):
             return ()
         return tuple(option for option in ("residuals", "attention") if getattr(self, option) is None)

@@ -1,4 +1,5 @@
-"""A metric on the outputs of one set of samples: which outputs count, what each is compared with, and which is worst."""
+"""A metric on the outputs of one set of samples: which outputs count, what each is compared with, and which is
+worst."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,9 @@ from .metrics import Metric
 
 @dataclass(frozen=True)
 class Scoring:
-    """references: {output: array} that the metric compares with. data: {name: array} as the file holds it, for a metric of all outputs together, and `outputs`, those that
-    it is given, () for all. absent: outputs for which fp32's own answers are still to be put in (`completed`).
+    """references: {output: array} that the metric compares with. data: {name: array} as the file holds it, for a metric
+    of all outputs together, and `outputs`, those that it is given, () for all. absent: outputs for which fp32's own
+    answers are still to be put in (`completed`).
     count: of the samples."""
 
     metric: Metric
@@ -28,7 +30,8 @@ class Scoring:
     count: int = 0
 
     def completed(self, exact: Mapping[str, np.ndarray], silent: bool = False) -> "Scoring":
-        """With fp32's outputs in place of labels that there are none of. Outputs that are zero say nothing: unless they were named, or all are, they are left out with a word.
+        """With fp32's outputs in place of labels that there are none of. Outputs that are zero say nothing: unless they
+        were named, or all are, they are left out with a word.
         silent: the words were said before. Raises OctetError where an output that is judged is not finite anywhere."""
         tell = (lambda text: None) if silent else partial(say, err=True)
         self._check_finite(exact, tell)
@@ -54,13 +57,15 @@ class Scoring:
                 continue
             if not np.isfinite(exact[name]).any():
                 raise OctetError(
-                    f"--metric {self.metric.name}: output {name!r} of fp32 itself is nowhere finite on these data, there is nothing to compare with; check the data, or "
+                    f"--metric {self.metric.name}: output {name!r} of fp32 itself is nowhere finite on these data, "
+                    "there is nothing to compare with; check the data, or "
                     "judge others with --output-name"
                 )
             broken = np.isnan(exact[name]).any(axis=tuple(range(1, exact[name].ndim))).reshape(-1)
             if broken.any():
                 tell(
-                    f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of {len(broken)} samples, which say nothing of int8"
+                    f"octet: warning: output {name!r} of fp32 itself is NaN in {np.count_nonzero(broken)} of "
+                    f"{len(broken)} samples, which say nothing of int8"
                 )
 
     @property
@@ -111,7 +116,8 @@ class Scoring:
         )
 
     def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """0 or 1 per sample, right or wrong in every output; None where labels are no classes, or several per sample."""
+        """0 or 1 per sample, right or wrong in every output; None where labels are no classes, or several per
+        sample."""
         if not self.metric.classes or any(labels.size != len(labels) for labels in self.references.values()):
             return None
         return np.max(
@@ -140,9 +146,10 @@ def check_names(names, outputs) -> None:
 def scoring_of(
     metric: Metric, data: Mapping[str, Array], model, count: int, where, names=(), fp32: bool = True
 ) -> Scoring:
-    """What `metric` compares outputs with; no sample has run yet. data: what the file holds beside the inputs. model: its signature, a Model or a Session. names: the outputs
-    that count, () for all that there is something to compare with. fp32: whether its own outputs can be had, which stand in where there are no labels: the
-    result then has outputs `absent`. Raises DataError where the data do not fit."""
+    """What `metric` compares outputs with; no sample has run yet. data: what the file holds beside the inputs. model:
+    its signature, a Model or a Session. names: the outputs that count, () for all that there is something to compare
+    with. fp32: whether its own outputs can be had, which stand in where there are no labels: the result then has
+    outputs `absent`. Raises DataError where the data do not fit."""
     check_names(names, model.outputs)
     if metric.whole:
         lacks = metric.missing(data)
@@ -189,5 +196,11 @@ def _labels(data, model, names, where):
 def _without(metric, where, names):
     of = f" for {', '.join(names)}" if names else ""
     if metric.decided is not None:
-        return f"{where}: holds no labels{of}, {metric.name} compares with them or with fp32's own outputs; name the fp32 network of a package with --model MODEL.onnx"
-    return f"{where}: holds no labels{of}, {metric.name} needs them; add an array `labels` with one entry per sample, or `labels/OUTPUT` for one output"
+        return (
+            f"{where}: holds no labels{of}, {metric.name} compares with them or with fp32's own outputs; name the "
+            "fp32 network of a package with --model MODEL.onnx"
+        )
+    return (
+        f"{where}: holds no labels{of}, {metric.name} needs them; add an array `labels` with one entry per sample, or "
+        "`labels/OUTPUT` for one output"
+    )

@@ -1,7 +1,9 @@
-"""What the site of documents is built from: `make docs`, or `python -m octet.tools.site FOLDER`, and then mkdocs with mkdocs.yml.
+"""What the site of documents is built from: `make docs`, or `python -m octet.tools.site FOLDER`, and then mkdocs with
+mkdocs.yml.
 
-The documents keep their places to each other, so that their links hold there as they do in the repository; files that they link to lie beside them. The reference of
-the commands is made from the commands, that of the API from the docstrings of the public names."""
+The documents keep their places to each other, so that their links hold there as they do in the repository; files that
+they link to lie beside them. The reference of the commands is made from the commands, that of the API from the
+docstrings of the public names."""
 
 import re
 import shutil
@@ -16,7 +18,8 @@ _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
 
 _HEAD = """# Python
 
-The names of `import octet`. Each is imported when it is first used: loading and running a package never imports the compiler.
+The names of `import octet`. Each is imported when it is first used: \
+loading and running a package never imports the compiler.
 """
 
 

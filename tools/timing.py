@@ -1,4 +1,5 @@
-"""Latency, measured fairly: all candidates in interleaved rounds of one run, so that a noisy neighbour or a clock change hits everyone."""
+"""Latency, measured fairly: all candidates in interleaved rounds of one run, so that a noisy neighbour or a clock
+change hits everyone."""
 
 import threading
 import time
@@ -11,8 +12,9 @@ WARM_UP, ROUNDS, ROUND_SECONDS, MOST_RUNS = 3, 8, 0.25, 200
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one run: median, 10th and 90th percentile over all runs, and the median over the rounds of a round's fastest run; cpu: the same as the
-    last of the CPU time of all threads, which other work on the machine changes less."""
+    """Milliseconds of one run: median, 10th and 90th percentile over all runs, and the median over the rounds of a
+    round's fastest run; cpu: the same as the last of the CPU time of all threads, which other work on the machine
+    changes less."""
 
     median: float
     p10: float
@@ -43,9 +45,9 @@ def interleaved(
     progress=None,
     lost: dict | None = None,
 ) -> dict[str, Latency]:
-    """Times every candidate (name -> function without arguments) in every round for about `round_seconds`. A candidate of another process measures itself: it
-    has both_times(count). progress: called once per candidate and round. lost: where the names of candidates that end (`Lost`) go, with the reason;
-    they have no Latency."""
+    """Times every candidate (name -> function without arguments) in every round for about `round_seconds`. A candidate
+    of another process measures itself: it has both_times(count). progress: called once per candidate and round. lost:
+    where the names of candidates that end (`Lost`) go, with the reason; they have no Latency."""
     samples: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     lost, counts = {} if lost is None else lost, {}
     for turn in range(rounds + 1):  # the first one only finds out how often a candidate runs in a round
@@ -78,7 +80,8 @@ def _runs_in(function, seconds):
 
 
 def both_times(function, count: int) -> np.ndarray:
-    """float64 [2, count]: seconds of each of `count` runs, and seconds of CPU time of all threads; of a candidate of another process, as that measures them."""
+    """float64 [2, count]: seconds of each of `count` runs, and seconds of CPU time of all threads; of a candidate of
+    another process, as that measures them."""
     if hasattr(function, "both_times"):
         return function.both_times(count)
     times = np.empty((2, count))
@@ -90,7 +93,8 @@ def both_times(function, count: int) -> np.ndarray:
 
 
 def together(function, callers: int, seconds: float) -> np.ndarray:
-    """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon as it has its answer. Raises what a call raises."""
+    """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon
+    as it has its answer. Raises what a call raises."""
     found: list[list[tuple[float, float]]] = [[] for _ in range(callers)]
     failures, gate = [], threading.Barrier(callers)
 

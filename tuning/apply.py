@@ -12,8 +12,8 @@ from .spaces.registry import member, spaces_of
 
 
 class Applied:
-    """Finds the record of a workload on one target; counts what was found. device: whose records apply, of a GPU (devices.py). Raises OctetError where that is
-    ambiguous."""
+    """Finds the record of a workload on one target; counts what was found. device: whose records apply, of a GPU
+    (devices.py). Raises OctetError where that is ambiguous."""
 
     def __init__(self, database: Database, spec: TargetSpec):
         self._database, self._spec = database, spec

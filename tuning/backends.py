@@ -13,7 +13,8 @@ class Tuner(Protocol):
         """With `build([(workload, schedule), ...])`, which gives a built kernel or why there is none for each."""
 
     def workers(self, spec: TargetSpec, cores: int, tracker: str | None, key: str | None) -> AbstractContextManager:
-        """(what compares kernels, whose figures these are). cores: most of a kernel. tracker, key: of workers elsewhere, None for this machine. Raises OctetError where it does not run the target's code."""
+        """(what compares kernels, whose figures these are). cores: most of a kernel. tracker, key: of workers
+        elsewhere, None for this machine. Raises OctetError where it does not run the target's code."""
 
 
 TUNERS: dict[str, Tuner] = {"cpu": CpuTuner(), "cuda": CudaTuner()}

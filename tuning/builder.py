@@ -1,9 +1,12 @@
-"""A schedule -> a shared library that runs its kernel again and again, as a network would: with weights that are not in the nearest cache.
+"""A schedule -> a shared library that runs its kernel again and again, as a network would: with weights that are not in
+the nearest cache.
 
 Building happens in child processes: a compiler that crashes or never ends costs one candidate.
 
-The kernel is called `copies` times, each with its own copy of the constants, so that a large layer reads them from where a whole network would.
-The library also exports `octet_prepare`: it asks the operating system for the tile unit, so that any TVM RPC server can run it."""
+The kernel is called `copies` times, each with its own copy of the constants, so that a large layer reads them from
+where a whole network would.
+The library also exports `octet_prepare`: it asks the operating system for the tile unit, so that any TVM RPC server can
+run it."""
 
 import functools
 import math
@@ -40,7 +43,8 @@ _ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
 
 @dataclass(frozen=True)
 class Built:
-    """library: the shared object. constants: uint8, one copy. arena_bytes: scratch. copies: calls per run. family, schedule: as built.
+    """library: the shared object. constants: uint8, one copy. arena_bytes: scratch. copies: calls per run. family,
+    schedule: as built.
     out_elements, out_dtype: of the output buffer."""
 
     library: bytes
@@ -103,8 +107,8 @@ class Builder:
         self._pool, self._spec, self._job = pool, spec, job
 
     def build(self, wanted: list, until: float = math.inf) -> list:
-        """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, a str that says why there is none, or None where the time was up
-        (`until`: time.monotonic()) before it was made."""
+        """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, a str that says why
+        there is none, or None where the time was up (`until`: time.monotonic()) before it was made."""
         jobs = [self._pool.submit(self._job, (workload, schedule, self._spec)) for workload, schedule in wanted]
         wait(jobs, None if until == math.inf else max(0.0, until - time.monotonic()))
         late = [job for job in jobs if not job.done()]

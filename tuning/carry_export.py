@@ -1,4 +1,5 @@
-"""Proposals for kernels of a machine that is not here: compiled, with operands and the referee's digests, for `octet measure`."""
+"""Proposals for kernels of a machine that is not here: compiled, with operands and the referee's digests, for `octet
+measure`."""
 
 from collections.abc import Callable
 
@@ -29,12 +30,15 @@ def export_candidates(
     threads: int = 1,
     progress: Callable = lambda text: None,
 ) -> dict:
-    """Writes up to `trials` candidates per task beside its default. database: what was measured already, from which the cost model learns first.
-    threads: most cores that CPU kernels are measured with. Returns {"tasks", "candidates", "failed", "skipped", "bytes"}. Raises OctetError when there is nothing to write."""
+    """Writes up to `trials` candidates per task beside its default. database: what was measured already, from which the
+    cost model learns first.
+    threads: most cores that CPU kernels are measured with. Returns {"tasks", "candidates", "failed", "skipped",
+    "bytes"}. Raises OctetError when there is nothing to write."""
     carrier.check_free(path)
     if device_of(spec) is not None:
         raise OctetError(
-            f"tune: target {spec.name}@{device_of(spec)}: candidates are for every device of {spec.name}, whose measurements are told apart; leave out what follows the @"
+            f"tune: target {spec.name}@{device_of(spec)}: candidates are for every device of {spec.name}, whose "
+            "measurements are told apart; leave out what follows the @"
         )
     able = [task for task in tasks if case_of(task.workload).travels]
     if not able:

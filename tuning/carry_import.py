@@ -1,4 +1,5 @@
-"""What `octet measure` found elsewhere, as trials and records: the cost model of the next round learns from them, compilations apply them."""
+"""What `octet measure` found elsewhere, as trials and records: the cost model of the next round learns from them,
+compilations apply them."""
 
 from collections import defaultdict
 from importlib.metadata import version
@@ -23,13 +24,15 @@ from .spaces.space import VERSIONS
 
 def import_measurements(path, database: Database) -> dict:
     """path: of the candidates; the measurements lie beside them. Reading them twice changes nothing.
-    Returns {"trials", "failed", "records", "devices"}. Raises DataError for files that do not fit, OctetError where nothing was measured."""
+    Returns {"trials", "failed", "records", "devices"}. Raises DataError for files that do not fit, OctetError where
+    nothing was measured."""
     carrier = Carrier(path)
     _check(path, carrier.job)
     found = log.read(carrier.measurements, carrier.digest)
     if not found:
         raise OctetError(
-            f"{path}: holds no measurements; run `octet measure {path}` on a machine that runs {carrier.job.target}, and bring {carrier.measurements.name} back"
+            f"{path}: holds no measurements; run `octet measure {path}` on a machine that runs {carrier.job.target}, "
+            f"and bring {carrier.measurements.name} back"
         )
     by_task = defaultdict(list)
     for entry in found:
@@ -53,7 +56,8 @@ def _check(path, job: Job):
         raise DataError(f"{path}: does not say what its records are of (target, tvm, space); export new candidates")
     if (job.key["tvm"], job.key["space"]) != installed:
         raise OctetError(
-            f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is {installed[0]} and {installed[1]}; export new ones"
+            f"{path}: the candidates are of TVM {job.key['tvm']} and design spaces {job.key['space']}, this is "
+            f"{installed[0]} and {installed[1]}; export new ones"
         )
     if spec.backend is not BACKENDS[job.kind] or key_of("", spec).target != job.key["target"]:
         raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")

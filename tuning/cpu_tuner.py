@@ -29,7 +29,8 @@ class CpuTuner:
         lacks = detect.missing(spec.features)
         if lacks:
             raise OctetError(
-                f"tune: target {spec.name} needs {', '.join(lacks)}, which this CPU lacks; measure on other machines with --tracker and --key"
+                f"tune: target {spec.name} needs {', '.join(lacks)}, which this CPU lacks; measure on other machines "
+                "with --tracker and --key"
             )
         with LocalWorker(cores) as worker:
             yield Runner(worker, counts), detect.cpu_name()

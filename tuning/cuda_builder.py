@@ -28,8 +28,8 @@ from .spaces.cuda_families import family_of
 
 @dataclass(frozen=True)
 class CudaBuilt:
-    """code: a cubin. function: in there. kernel: how it is launched. constants: weights, bias, multiplier as the kernel reads them. operands: as in
-    targets/measure/job.py. family, schedule: as built."""
+    """code: a cubin. function: in there. kernel: how it is launched. constants: weights, bias, multiplier as the kernel
+    reads them. operands: as in targets/measure/job.py. family, schedule: as built."""
 
     code: bytes
     function: str
@@ -41,7 +41,8 @@ class CudaBuilt:
 
 
 def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec: TargetSpec) -> CudaBuilt:
-    """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers in memory."""
+    """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers
+    in memory."""
     if isinstance(workload, NestWorkload):
         kernel = (
             stock_kernel(workload, schedule, "generated")
@@ -84,7 +85,8 @@ def _compiled(kernel, constants, operands: tuple[tuple[Role, int], ...], schedul
 
 
 def _rows(p, tile, case):
-    """The right operand of a product with its columns as rows: [batch][N][K rounded up], zeros behind; bias, multiplier [N rounded up]."""
+    """The right operand of a product with its columns as rows: [batch][N][K rounded up], zeros behind; bias, multiplier
+    [N rounded up]."""
     outputs = rounded(p.outputs, tile.columns)
     rows = np.zeros((p.groups, p.outputs, rounded(p.channels, 16)), np.int8)
     rows[:, :, : p.channels] = case.weight.transpose(0, 2, 1)
@@ -99,8 +101,8 @@ class CudaBuilder:
         self._case = functools.lru_cache(maxsize=2)(portable)
 
     def build(self, wanted: list, until: float = math.inf) -> list:
-        """wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, a str that says why there is none, or None where compiling would have
-        begun after `until` (time.monotonic())."""
+        """wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, a str that says why
+        there is none, or None where compiling would have begun after `until` (time.monotonic())."""
         with ThreadPoolExecutor(self._processes) as threads:
             return list(threads.map(lambda pair: self._one(pair) if time.monotonic() < until else None, wanted))
 

@@ -1,4 +1,5 @@
-"""Measures built CUDA kernels: on this machine's device, or on workers that have one. What travels is code and its launch (targets/measure/batch.py)."""
+"""Measures built CUDA kernels: on this machine's device, or on workers that have one. What travels is code and its
+launch (targets/measure/batch.py)."""
 
 import json
 import math
@@ -30,7 +31,8 @@ class CudaRunner:
     def compare(
         self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf
     ) -> Compared:
-        """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError when the default cannot be measured."""
+        """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError
+        when the default cannot be measured."""
         found = self._measure(batch_of(case, [default, *candidates], rounds))
         first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
         return Compared(first, tuple(others))
@@ -49,12 +51,14 @@ def runs(spec: TargetSpec, arch: int) -> bool:
 
 
 def here(spec: TargetSpec) -> str:
-    """The identity of this machine's device. Raises TargetError where it does not run the target's code, or another one was named."""
+    """The identity of this machine's device. Raises TargetError where it does not run the target's code, or another one
+    was named."""
     found = device()
     if found is None or not runs(spec, found.arch):
         has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
         raise TargetError(
-            f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or --export-candidates DIR for `octet measure` elsewhere"
+            f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or "
+            "--export-candidates DIR for `octet measure` elsewhere"
         )
     named = device_of(spec)
     if named is not None and not same(named, found.identity):
@@ -65,7 +69,8 @@ def here(spec: TargetSpec) -> str:
 
 
 class RemoteDevice:
-    """worker: connect() -> an RPC session with `octet worker`, failed() after one that broke. Called with a Batch, it answers with the Figures."""
+    """worker: connect() -> an RPC session with `octet worker`, failed() after one that broke. Called with a Batch, it
+    answers with the Figures."""
 
     def __init__(self, worker):
         self._worker = worker
@@ -87,7 +92,8 @@ class RemoteDevice:
 
 
 def check_device(remote, spec: TargetSpec) -> str:
-    """The identity of a worker's device. remote: an RPC session. Raises TargetError when it has none for the target, or another one than the target names."""
+    """The identity of a worker's device. remote: an RPC session. Raises TargetError when it has none for the target, or
+    another one than the target names."""
     try:
         found = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
     except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
@@ -97,13 +103,15 @@ def check_device(remote, spec: TargetSpec) -> str:
     if not runs(spec, found.get("arch", 0)):
         has = f"is sm_{found.get('arch')}" if found else "is missing"
         raise TargetError(
-            f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of another kind another --key"
+            f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of "
+            "another kind another --key"
         )
     known = identity(found.get("name", "unknown"), found.get("multiprocessors"))
     named = device_of(spec)
     if named is not None and not same(named, known):
         raise TargetError(
-            f"tune: a worker's CUDA device is {known}, not {named}, and records are one device's; give machines of another kind another --key"
+            f"tune: a worker's CUDA device is {known}, not {named}, and records are one device's; give machines of "
+            "another kind another --key"
         )
     return known
 

@@ -1,7 +1,7 @@
 """The database of tuning records: SQLite (a file, several sessions at once) or PostgreSQL (a URL, for a team).
 
-A record is found only by its whole key: the workload's structure, the target's features (and the device, of a GPU), TVM's version and the version of its
-kind's design spaces."""
+A record is found only by its whole key: the workload's structure, the target's features (and the device, of a GPU),
+TVM's version and the version of its kind's design spaces."""
 
 import json
 import shutil
@@ -80,25 +80,29 @@ class Database:
 
     @contextmanager
     def _transaction(self):
-        """A connection; committed at the end. Raises OctetError where the database has gone away, is locked or is full."""
+        """A connection; committed at the end. Raises OctetError where the database has gone away, is locked or is
+        full."""
         try:
             with self._engine.begin() as connection:
                 yield connection
         except sql.exc.DBAPIError as error:
             raise OctetError(
-                f"--db {self.shown}: {_line(error)}; what was committed before is kept: start again when the database answers"
+                f"--db {self.shown}: {_line(error)}; what was committed before is kept: start again when the database "
+                "answers"
             ) from error
 
     @contextmanager
     def _writing(self):
-        """A transaction that writes. Raises OctetError where a file's folder has too little room for what its write-ahead log holds: SQLite has lost a database that could not take that back."""
+        """A transaction that writes. Raises OctetError where a file's folder has too little room for what its
+        write-ahead log holds: SQLite has lost a database that could not take that back."""
         if self._engine.dialect.name == "sqlite" and (file := self._engine.url.database) not in (None, "", ":memory:"):
             log = Path(f"{file}-wal")
             if shutil.disk_usage(Path(file).resolve().parent).free < _ROOM + (
                 log.stat().st_size if log.exists() else 0
             ):
                 raise OctetError(
-                    f"--db {self.shown}: the disk is full; what was committed before is kept: make room, or name another place"
+                    f"--db {self.shown}: the disk is full; what was committed before is kept: make room, or name "
+                    "another place"
                 )
         with self._transaction() as connection:
             yield connection
@@ -123,7 +127,8 @@ class Database:
 
     @cached_property
     def _put(self):
-        """The statement of `put`, compiled once: SQLAlchemy's own cache does not keep those that may meet a conflict."""
+        """The statement of `put`, compiled once: SQLAlchemy's own cache does not keep those that may meet a
+        conflict."""
         insert, keys = self._insert(RECORDS), [field.name for field in fields(Key)]
         changed = {name: insert.excluded[name] for name in COLUMNS}
         better = insert.on_conflict_do_update(
@@ -176,7 +181,8 @@ class Database:
 
 @contextmanager
 def opened(where: str):
-    """A Database that is closed at the end. A file that was made for a session that could not start is removed again."""
+    """A Database that is closed at the end. A file that was made for a session that could not start is removed
+    again."""
     new = "://" not in where and not Path(where).exists()
     database = Database(where)
     try:

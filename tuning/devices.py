@@ -1,7 +1,8 @@
 """Whose records apply to a CUDA target, when devices of one architecture have records of their own.
 
-The device that was named (--target 'cuda-sm80@NVIDIA A30'); else this machine's, if it has records; else the only one that has any. Several, and none of them
-named or here, are an error: nobody but the user knows where the package will run."""
+The device that was named (--target 'cuda-sm80@NVIDIA A30'); else this machine's, if it has records; else the only one
+that has any. Several, and none of them named or here, are an error: nobody but the user knows where the package will
+run."""
 
 from ..targets.cuda.running import driver
 from ..targets.cuda.running.identity import device_of, on_any_device, on_device, same
@@ -12,7 +13,8 @@ from .records import Record
 
 
 def recorded(database: Database, spec: TargetSpec) -> tuple[str, ...]:
-    """The devices that have records of this target, sorted. Records of before keys named devices count by the name that they were measured on."""
+    """The devices that have records of this target, sorted. Records of before keys named devices count by the name that
+    they were measured on."""
     found: list[str] = []
     for record in sorted(
         database.records(), key=lambda record: -len(record.cpu)
@@ -31,7 +33,8 @@ def chosen(database: Database, spec: TargetSpec) -> str | None:
         devices = tuple(device for device in devices if same(device, here.identity))
     if len(devices) > 1:
         raise OctetError(
-            f"--db {database.shown}: has records of {spec.name} from {'; '.join(devices)}; name the one that the package is for: --target '{spec.name}@{devices[0]}'"
+            f"--db {database.shown}: has records of {spec.name} from {'; '.join(devices)}; name the one that the "
+            f"package is for: --target '{spec.name}@{devices[0]}'"
         )
     return devices[0] if devices else None
 

@@ -33,7 +33,8 @@ def import_records(database: Database, path) -> int:
         held = parsed(read_regular(path, _LARGEST))
         if held["octet-records"] != FORMAT:
             raise DataError(
-                f"{path}: is of format {held['octet-records']}, this version reads {FORMAT}; export it again with the same version of octet"
+                f"{path}: is of format {held['octet-records']}, this version reads {FORMAT}; export it again with the "
+                "same version of octet"
             )
         records = [
             record_of({name: value for name, value in entry.items() if name != "key"} | entry["key"] | {"id": 0})
@@ -50,7 +51,8 @@ def import_records(database: Database, path) -> int:
             _check(record)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path}: record {number}, target {record.target_name}: {error}; nothing was imported, export it again where it was measured"
+                f"{path}: record {number}, target {record.target_name}: {error}; nothing was imported, export it "
+                "again where it was measured"
             ) from error
     for record in records:
         database.put(record)
@@ -58,7 +60,8 @@ def import_records(database: Database, path) -> int:
 
 
 def _check(record):
-    """Raises ValueError, KeyError, TypeError or AttributeError for a record that this version would apply, but whose schedule its kernel does not have."""
+    """Raises ValueError, KeyError, TypeError or AttributeError for a record that this version would apply, but whose
+    schedule its kernel does not have."""
     if record.target_name not in TARGETS:
         return  # of another version: nothing here asks for it
     spec, key = TARGETS[record.target_name], record.key

@@ -20,7 +20,8 @@ PORTS = range(9190, 9990)
 
 
 class LocalWorker:
-    """A server in a child process on the loopback interface; a context manager. Every session runs in a process of its own there.
+    """A server in a child process on the loopback interface; a context manager. Every session runs in a process of its
+    own there.
 
     Every user of this machine reaches the port, so the server answers to a key of its own that nobody else knows."""
 
@@ -47,7 +48,8 @@ class LocalWorker:
 
 
 class TrackedWorker:
-    """Whatever worker a tracker hands out under a key. check(remote, spec): raises TargetError for one that cannot run the target's code."""
+    """Whatever worker a tracker hands out under a key. check(remote, spec): raises TargetError for one that cannot run
+    the target's code."""
 
     def __init__(self, tracker, key: str, spec: TargetSpec, check: Callable):
         self._tracker, self._key, self._spec, self._check = tracker, key, spec, check
@@ -63,7 +65,8 @@ class TrackedWorker:
 
 
 def tracked_workers(address: str, key: str, spec: TargetSpec, check: Callable) -> list[TrackedWorker]:
-    """One for each worker that a tracker knows under `key`. Raises OctetError when the tracker or the key is missing."""
+    """One for each worker that a tracker knows under `key`. Raises OctetError when the tracker or the key is
+    missing."""
     host, port = _address(address)
     try:
         socket.create_connection((host, port), timeout=PROBE_SECONDS).close()  # TVM itself tries for a minute
@@ -71,7 +74,8 @@ def tracked_workers(address: str, key: str, spec: TargetSpec, check: Callable) -
         servers = tracker.summary()["server_info"]
     except Exception as error:  # whatever the socket or the protocol raises
         raise OctetError(
-            f"--tracker {address}: no TVM RPC tracker answers there; start one: python -m tvm.exec.rpc_tracker --port {port}"
+            f"--tracker {address}: no TVM RPC tracker answers there; start one: python -m tvm.exec.rpc_tracker --port "
+            f"{port}"
         ) from error
     count = sum(1 for server in servers if server["key"] == f"server:{key}")
     if count == 0:

@@ -10,7 +10,8 @@ from .spaces.registry import to_json
 
 
 def candidate_of(built: CudaBuilt | Built, inputs: int) -> tuple[Candidate, dict[str, bytes]]:
-    """The candidate, and its blobs by digest. inputs: number of operands that are made on the spot (of a shared library)."""
+    """The candidate, and its blobs by digest. inputs: number of operands that are made on the spot (of a shared
+    library)."""
     schedule = to_json(built.family, built.schedule)
     if isinstance(built, Built):
         blobs = [built.library, built.constants.tobytes()]

@@ -14,7 +14,8 @@ FINAL_ROUNDS = 12
 
 
 class Measuring:
-    """builder, runner: where kernels are made and measured; no runner where they are proposed only. started: time.monotonic() from which the budget counts."""
+    """builder, runner: where kernels are made and measured; no runner where they are proposed only. started:
+    time.monotonic() from which the budget counts."""
 
     def __init__(self, builder: Builder, runner: Runner | None, started: float) -> None:
         self._builder, self._runner, self._started = builder, runner, started

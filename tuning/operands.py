@@ -1,5 +1,6 @@
-"""Operands that every machine makes for itself: bytes from a seed (targets/measure/values.py). Weights travel with a candidate, so they repeat: with periods of 13 outputs
-and 29 channels they pack to a few kilobytes, and an index that is wrong by any power of two still reads another value."""
+"""Operands that every machine makes for itself: bytes from a seed (targets/measure/values.py). Weights travel with a
+candidate, so they repeat: with periods of 13 outputs and 29 channels they pack to a few kilobytes, and an index that is
+wrong by any power of two still reads another value."""
 
 import ml_dtypes
 import numpy as np
@@ -13,8 +14,9 @@ _PERIODS = (13, 29)  # of outputs and of channels
 
 
 def made(seed: int, elements: int, dtype: str) -> tuple[np.ndarray, tuple[Input, ...]]:
-    """A flat buffer, stored int8 ("uint8"), float32 or bfloat16 ("uint16"), and how another machine makes it: of floats, whose random bytes would be no numbers, it
-    cannot. Of bfloat16 four neighbours are the same, as every vector unit has its own order for them (targets/x86/elementwise/bfloat16.py)."""
+    """A flat buffer, stored int8 ("uint8"), float32 or bfloat16 ("uint16"), and how another machine makes it: of
+    floats, whose random bytes would be no numbers, it cannot. Of bfloat16 four neighbours are the same, as every vector
+    unit has its own order for them (targets/x86/elementwise/bfloat16.py)."""
     if dtype == "uint16":
         return round_to_bfloat16(np.repeat(made(seed, -(-elements // 4), "float32")[0], 4)[:elements]).view(
             np.uint16
@@ -80,6 +82,7 @@ def image_of(flat: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def answer(values: np.ndarray, layout: Layout) -> dict:
-    """`expected`, `pitch` and `elements` of a Case whose output is packed. values: [pixels, channels], or an image NCHW."""
+    """`expected`, `pitch` and `elements` of a Case whose output is packed. values: [pixels, channels], or an image
+    NCHW."""
     rows = values.transpose(0, 2, 3, 1).reshape(layout.pixels, -1) if values.ndim == 4 else values
     return {"expected": stored(np.ascontiguousarray(rows)), "pitch": layout.channel_stride, "elements": layout.elements}

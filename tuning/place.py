@@ -1,4 +1,5 @@
-"""Where tuning records go when nobody names a place: one database per user, so that what one session found serves every later compilation."""
+"""Where tuning records go when nobody names a place: one database per user, so that what one session found serves every
+later compilation."""
 
 import os
 from pathlib import Path
@@ -10,7 +11,8 @@ _FILE = "tuning.db"
 
 
 def place_of(db: str | None) -> str:
-    """`db`, or the user's database: $OCTET_TUNING_DB, else octet/tuning.db in $XDG_STATE_HOME (~/.local/state). Raises OctetError where that cannot be made."""
+    """`db`, or the user's database: $OCTET_TUNING_DB, else octet/tuning.db in $XDG_STATE_HOME (~/.local/state). Raises
+    OctetError where that cannot be made."""
     if db is not None:
         return db
     if os.environ.get("OCTET_TUNING_DB"):

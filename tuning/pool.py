@@ -1,4 +1,5 @@
-"""Several workers as one: each measures its share of the candidates against the default, at the same time as the others."""
+"""Several workers as one: each measures its share of the candidates against the default, at the same time as the
+others."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor

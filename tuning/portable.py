@@ -1,4 +1,5 @@
-"""Operands for measuring a CUDA kernel, here or on another machine (operands.py), and what NumPy says it must answer."""
+"""Operands for measuring a CUDA kernel, here or on another machine (operands.py), and what NumPy says it must
+answer."""
 
 from dataclasses import dataclass
 
@@ -18,8 +19,9 @@ _DATA, _RESIDUAL = 1, 2  # seeds
 
 @dataclass(frozen=True)
 class CudaCase:
-    """weight: logical, int8 [O, I / groups, kh, kw], or the right operand [batch, K, N] of a product. bias int32 [O], multiplier float32 [O]: of a product, all
-    the same. data, residual (or None): flat buffers. expected: what counts of the output, one row per pixel. made, output: as a job describes them."""
+    """weight: logical, int8 [O, I / groups, kh, kw], or the right operand [batch, K, N] of a product. bias int32 [O],
+    multiplier float32 [O]: of a product, all the same. data, residual (or None): flat buffers. expected: what counts of
+    the output, one row per pixel. made, output: as a job describes them."""
 
     weight: np.ndarray
     bias: np.ndarray

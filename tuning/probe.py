@@ -18,7 +18,8 @@ _BASE = TargetSpec("baseline", "x86-64", frozenset(), "madd256", 128, 0)
 
 
 def check_worker(remote, spec: TargetSpec) -> None:
-    """remote: an RPC session. Raises TargetError when the worker's CPU lacks features of the target. A worker without /proc/cpuinfo is trusted."""
+    """remote: an RPC session. Raises TargetError when the worker's CPU lacks features of the target. A worker without
+    /proc/cpuinfo is trusted."""
     remote.upload(bytearray(_library()), "probe.so")
     text = tvm.runtime.tensor(np.zeros(_BYTES, np.uint8), remote.cpu(0))
     remote.load_module("probe.so")["octet_cpuinfo"](text)
@@ -28,7 +29,8 @@ def check_worker(remote, spec: TargetSpec) -> None:
     lacks = sorted(spec.features - flags_of(found.split("\n\n")[0]))
     if lacks:
         raise TargetError(
-            f"tune: a worker's CPU lacks {', '.join(lacks)}, which target {spec.name} needs; give machines of another kind another --key"
+            f"tune: a worker's CPU lacks {', '.join(lacks)}, which target {spec.name} needs; give machines of another "
+            "kind another --key"
         )
 
 

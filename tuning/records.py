@@ -97,8 +97,8 @@ class Key:
 
 @dataclass(frozen=True)
 class Record:
-    """problem, schedule, default_schedule: JSON values. seconds, default_seconds: of one call, on `cpu`. ratio: time over the default's, measured
-    interleaved. noise: half width of its interval. id: 0 before it is stored."""
+    """problem, schedule, default_schedule: JSON values. seconds, default_seconds: of one call, on `cpu`. ratio: time
+    over the default's, measured interleaved. noise: half width of its interval. id: 0 before it is stored."""
 
     key: Key
     problem: dict

@@ -1,7 +1,7 @@
 """Runs built kernels on a worker: a process reached through TVM's RPC, on this machine or on another one.
 
-Candidates are timed against the default in interleaved rounds, so that a machine that slows down slows both. A kernel that crashes its worker or never
-returns costs its own measurement and nothing else."""
+Candidates are timed against the default in interleaved rounds, so that a machine that slows down slows both. A kernel
+that crashes its worker or never returns costs its own measurement and nothing else."""
 
 import math
 import time
@@ -15,7 +15,8 @@ from ..targets.measure.rounds import ratios
 from .builder import Built
 from .kinds.kind import Case
 
-REPEAT_SECONDS = 0.001  # of one repetition: long against the 20 us of a timer and a call, short against a time slice of the operating system
+# Of one repetition: long against the 20 us of a timer and a call, short against a time slice of the operating system
+REPEAT_SECONDS = 0.001
 REPEATS = 8  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
 HOPELESS = 1.4  # of the default's time in one round: not measured again
 MOST_CONNECTS = 3
@@ -23,7 +24,8 @@ MOST_CONNECTS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of rounds, the geometric mean over the thread counts.
+    """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of
+    rounds, the geometric mean over the thread counts.
     None where it failed, and `error` says why, or where the time was up before."""
 
     seconds: float | None = None
@@ -79,8 +81,8 @@ class LoadedKernel:
 
 
 class Runner:
-    """worker: connect() -> an RPC session, raises when none answers; failed() after one that broke. threads: the numbers of cores to measure with,
-    e.g. (1, 2): a package runs with any."""
+    """worker: connect() -> an RPC session, raises when none answers; failed() after one that broke. threads: the
+    numbers of cores to measure with, e.g. (1, 2): a package runs with any."""
 
     def __init__(self, worker, threads: tuple[int, ...]):
         self._worker, self._threads = worker, threads
@@ -88,8 +90,9 @@ class Runner:
     def compare(
         self, case: Case, default: Built, candidates: list[Built], rounds: int, until: float = math.inf
     ) -> Compared:
-        """Measures the default and every candidate, each checked against the referee first. until: time.monotonic() after which no further candidate and no further round
-        is begun; one round always is. Raises OctetError when the default cannot be measured."""
+        """Measures the default and every candidate, each checked against the referee first. until: time.monotonic()
+        after which no further candidate and no further round is begun; one round always is. Raises OctetError when the
+        default cannot be measured."""
         errors: dict[int, str] = {}
         failures = 0
         while True:
@@ -116,7 +119,8 @@ class Runner:
         return Compared(_outcome(seconds[-1], seconds[-1]), tuple(outcomes))
 
     def _session(self, case, default, candidates, rounds, until, blamed, errors):
-        """One connection: {index: seconds [rounds, thread counts]}, the default as -1. blamed[0]: the candidate at work, -1 for the default."""
+        """One connection: {index: seconds [rounds, thread counts]}, the default as -1. blamed[0]: the candidate at
+        work, -1 for the default."""
         remote = self._worker.connect()
         use_threads = remote.get_function("runtime.config_threadpool")
         use_threads(1, max(self._threads))

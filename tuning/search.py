@@ -1,7 +1,9 @@
-"""Which schedules of a space to measure next: MetaSchedule's evolutionary search with its XGBoost cost model; all of a small space, best prediction first.
+"""Which schedules of a space to measure next: MetaSchedule's evolutionary search with its XGBoost cost model; all of a
+small space, best prediction first.
 
-A workload is a PrimFunc with one block; the space samples every decision and annotates the block with it, so all traces of a space have one shape. The
-template is expanded by the builder and only for what is measured: an expansion takes 50 ms, and the search looks at a thousand points per batch."""
+A workload is a PrimFunc with one block; the space samples every decision and annotates the block with it, so all traces
+of a space have one shape. The template is expanded by the builder and only for what is measured: an expansion takes 50
+ms, and the search looks at a thousand points per batch."""
 
 import logging
 import random
@@ -21,7 +23,8 @@ _BLOCK, _PREFIX = "kernel", "octet."
 
 
 def _one_thread():
-    """XGBoost starts as many threads as there are cores for a matrix of a hundred rows, which takes longer than the work."""
+    """XGBoost starts as many threads as there are cores for a matrix of a hundred rows, which takes longer than the
+    work."""
     import xgboost
 
     return xgboost.config_context(nthread=1)
@@ -35,7 +38,8 @@ def _meta_schedule():
 
 
 class CostModel:
-    """MetaSchedule's XGBoost model on our features; shared by all tasks of a session, so that a later task profits from an earlier one.
+    """MetaSchedule's XGBoost model on our features; shared by all tasks of a session, so that a later task profits from
+    an earlier one.
 
     spaces: by task name, what MetaSchedule's callbacks, which get a context only, need to know."""
 
@@ -119,7 +123,8 @@ class ScheduleSearch:
         )
 
     def propose(self, count: int) -> list:
-        """Up to `count` schedules that were not measured yet, the space's own guesses first; none when the space is exhausted."""
+        """Up to `count` schedules that were not measured yet, the space's own guesses first; none when the space is
+        exhausted."""
         found = self._fresh(self.space.guesses)
         if len(found) < count:
             found += self._fresh(self._ordered() if self._listed else self._evolved(count))

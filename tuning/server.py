@@ -1,7 +1,9 @@
 """A TVM RPC server in a process of its own, that hears only who introduces itself as a client.
 
-TVM's listening loop reads from a connection without a limit of time, and ends for good with the first that is not what it expects (an empty name, one that is no text, a negative length):
-whoever reaches the port could stop a session. So connections wait at a door until they have said their name, as many as there are beside each other, and only then reach the loop."""
+TVM's listening loop reads from a connection without a limit of time, and ends for good with the first that is not what
+it expects (an empty name, one that is no text, a negative length):
+whoever reaches the port could stop a session. So connections wait at a door until they have said their name, as many as
+there are beside each other, and only then reach the loop."""
 
 import os
 import selectors
@@ -29,7 +31,8 @@ _CLIENT = "client:"
 
 
 class Server:
-    """host: the interface. ports: the first that is free is taken. key: of sessions; with a tracker, what they ask it for. tracker: (host, port) or None, and then only who knows the key is heard.
+    """host: the interface. ports: the first that is free is taken. key: of sessions; with a tracker, what they ask it
+    for. tracker: (host, port) or None, and then only who knows the key is heard.
     threads: of kernels. The server and the processes of its sessions end with this process. port: where it listens."""
 
     def __init__(self, host: str, ports: range, key: str, threads: int, tracker: tuple[str, int] | None = None):
@@ -59,8 +62,9 @@ def _started(host, ports, key, threads, tracker, parent):
 
 
 def configure(threads: int, parent: int) -> None:
-    """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel (see targets/native_library.py). It and
-    the processes of its sessions end with `parent`, the process that started it: whoever reaches the port runs code as its user."""
+    """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel
+    (see targets/native_library.py). It and the processes of its sessions end with `parent`, the process that started
+    it: whoever reaches the port runs code as its user."""
     die_with_parent(parent)
     os.environ["TVM_NUM_THREADS"] = str(threads)
     os.environ["TVM_BIND_THREADS"] = "0"
@@ -76,7 +80,8 @@ def _bound(listening, host, ports):
 
 
 class Door:
-    """A listening socket, as far as TVM's loop asks one: `accept` and, for select, `fileno`. welcome: whether a client of that name is let in; who is not is told so, as TVM does."""
+    """A listening socket, as far as TVM's loop asks one: `accept` and, for select, `fileno`. welcome: whether a client
+    of that name is let in; who is not is told so, as TVM does."""
 
     def __init__(self, listening: socket.socket, welcome: Callable[[str], bool]):
         self._listening, self._welcome = listening, welcome
@@ -133,7 +138,8 @@ class _Connection(socket.socket):
         self._seen = b""
 
     def introduced(self, welcome) -> bool | None:
-        """Whether it has introduced itself rightly; None as long as more may come. Reads what is there of its introduction, and nothing behind it."""
+        """Whether it has introduced itself rightly; None as long as more may come. Reads what is there of its
+        introduction, and nothing behind it."""
         try:
             wanted = (
                 _LENGTHS.size

@@ -1,6 +1,7 @@
 """A tuning session: a budget spent on the tasks of one network where time can still be saved.
 
-Everything is committed to the database as it is measured: a killed session has lost at most one batch, and the next one goes on where it ended."""
+Everything is committed to the database as it is measured: a killed session has lost at most one batch, and the next one
+goes on where it ended."""
 
 import math
 import time
@@ -34,8 +35,10 @@ MOST_ATTEMPTS = 3
 
 
 class TuningSession:
-    """builder, runner: where kernels are made and measured; no runner where they are proposed only. progress: called with the session after every step. peak: of the machine that measures, with the
-    most cores; None where nobody knows it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget counts."""
+    """builder, runner: where kernels are made and measured; no runner where they are proposed only. progress: called
+    with the session after every step. peak: of the machine that measures, with the most cores; None where nobody knows
+    it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget
+    counts."""
 
     def __init__(
         self,
@@ -81,7 +84,8 @@ class TuningSession:
         check_measured(self.states, self.budget)
 
     def proposals(self, count: int):
-        """(task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds; measures nothing."""
+        """(task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds;
+        measures nothing."""
         built = self._measuring.defaults([state.task.workload for state in self.states])
         for state, default in zip(self.states, built, strict=True):
             self._open(state)
@@ -161,8 +165,8 @@ class TuningSession:
         return [state for state in self.states if not state.done and state.trials < most]
 
     def _expected(self, state):
-        """Seconds of a run: the gap to the limit, halved with every batch without a gain. A default that was not measured is taken for twice as slow as the limit; where
-        nobody knows that, it is measured first."""
+        """Seconds of a run: the gap to the limit, halved with every batch without a gain. A default that was not
+        measured is taken for twice as slow as the limit; where nobody knows that, it is measured first."""
         if state.begun:
             return (
                 state.total
@@ -224,7 +228,8 @@ class TuningSession:
         return chosen[:count]
 
     def _promote(self, state):
-        """Measures the most promising schedules again and longer; records one that beats the default by more than the noise. True if one did."""
+        """Measures the most promising schedules again and longer; records one that beats the default by more than the
+        noise. True if one did."""
         bar = PROMISING * min(1.0, state.best_ratio)
         open_ = {
             key: entry

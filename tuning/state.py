@@ -10,8 +10,8 @@ from .tasks import Task
 
 @dataclass
 class Contender:
-    """A schedule whose first figure was promising. built: what the builder made of it, if that is still there. attempts: longer measurements so far, which the noise may
-    have spoiled."""
+    """A schedule whose first figure was promising. built: what the builder made of it, if that is still there.
+    attempts: longer measurements so far, which the noise may have spoiled."""
 
     ratio: float
     built: object = None
@@ -20,8 +20,9 @@ class Contender:
 
 @dataclass
 class TaskState:
-    """Where a task stands. default_seconds: of one call with the most cores, 0 before it was measured; best: (family, schedule) of what is recorded, best_ratio: its
-    time over the default's. past: trials of earlier sessions. contenders: by (family, schedule)."""
+    """Where a task stands. default_seconds: of one call with the most cores, 0 before it was measured; best: (family,
+    schedule) of what is recorded, best_ratio: its time over the default's. past: trials of earlier sessions.
+    contenders: by (family, schedule)."""
 
     task: Task
     searches: list[ScheduleSearch]
@@ -71,6 +72,7 @@ def check_measured(states: list[TaskState], budget: TuningLimits) -> None:
     if not tried and not all(state.done for state in states):
         begun = sum(state.begun for state in states)
         raise OctetError(
-            f"tune: the budget of {budget.seconds:.0f} s was up before one candidate was measured: it went into the defaults of {begun} of {len(states)} kernels; "
+            f"tune: the budget of {budget.seconds:.0f} s was up before one candidate was measured: it went into the "
+            f"defaults of {begun} of {len(states)} kernels; "
             "give more, e.g. --budget 5m, or tune while the machine has less to do"
         )

@@ -35,7 +35,8 @@ def tasks_of_graph(module: tvm.IRModule, spec: TargetSpec) -> list[Task]:
 
 
 def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
-    """The tasks of a compiled network. Raises OctetError for a package whose kernels do not say what they were built for."""
+    """The tasks of a compiled network. Raises OctetError for a package whose kernels do not say what they were built
+    for."""
     chunks = {i: count for first, last, count in variant.loops for i in range(first, last)}
     texts: Counter[str] = Counter()
     for i, step in enumerate(variant.steps):
@@ -43,13 +44,15 @@ def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
             texts[step.workload] += chunks.get(i, 1)
     if not texts and any(step.macs for step in variant.steps):
         raise OctetError(
-            "tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or compile it again"
+            "tune: the package is of an older version and does not say what its kernels compute; tune the .onnx, or "
+            "compile it again"
         )
     try:
         found = Counter({described(parsed(text), spec)[0]: count for text, count in texts.items()})
     except ValueError as error:
         raise OctetError(
-            f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it again"
+            f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it "
+            "again"
         ) from error
     return _with_choices(found, spec)
 

@@ -26,8 +26,10 @@ def tune(
     key: str | None = None,
     progress=lambda session: None,
 ) -> TuningSession:
-    """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core, too); None for all.
-    tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when nothing could be measured."""
+    """Runs a session and returns it, finished. threads: most cores a kernel may use (it is measured with one core,
+    too); None for all.
+    tracker, key: measure on the workers that a TVM RPC tracker has under `key`, instead of here. Raises OctetError when
+    nothing could be measured."""
     started = time.monotonic()
     cores = threads if threads is not None else detect.cores()
     if (tracker is None) != (key is None):

@@ -1,4 +1,5 @@
-"""A detector of the YOLO class in torch: SiLU blocks with split halves, a pyramid up and down, decoupled heads, and the decoding in the graph."""
+"""A detector of the YOLO class in torch: SiLU blocks with split halves, a pyramid up and down, decoupled heads, and the
+decoding in the graph."""
 
 import torch
 from torch import nn
@@ -70,7 +71,8 @@ class Head(nn.Module):
 
 
 class Detector(nn.Module):
-    """[N, 3, side, side] -> [N, 4 + classes, A]: centre x, y, width and height in pixels, then scores, as YOLOv8's exporter writes them."""
+    """[N, 3, side, side] -> [N, 4 + classes, A]: centre x, y, width and height in pixels, then scores, as YOLOv8's
+    exporter writes them."""
 
     def __init__(self, side, classes):
         super().__init__()

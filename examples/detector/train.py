@@ -20,8 +20,8 @@ TRAINING, VALIDATION, CALIBRATION, EPOCHS, BATCH = 3200, 500, 256, 5, 32
 
 
 def targets(model, boxes, classes):
-    """Which anchors of each scene have which object: int64 [N, A], -1 for none. An object is of the level whose stride is about a quarter of its side or less, and of the
-    centres there within 1.5 strides of its own."""
+    """Which anchors of each scene have which object: int64 [N, A], -1 for none. An object is of the level whose stride
+    is about a quarter of its side or less, and of the centres there within 1.5 strides of its own."""
     size = (boxes[..., 2:] - boxes[..., :2]).amax(-1)
     level = torch.where(size < 24, STRIDES[0], torch.where(size < 44, STRIDES[1], STRIDES[2]))
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2

@@ -1,10 +1,10 @@
 """Trains the bundled example: a small convolutional network on scikit-learn's handwritten digits.
 
-The 1,797 real digits (8x8, 16 grey levels) are enlarged to 32x32 by bilinear interpolation and scaled to [-1, 1]. 1,197 of them train the
-network; the other 600 are never seen in training and validate it. Written beside this script:
+The 1,797 real digits (8x8, 16 grey levels) are enlarged to 32x32 by bilinear interpolation and scaled to [-1, 1]. 1,197
+of them train the network; the other 600 are never seen in training and validate it. Written beside this script:
 
-    digits.onnx        the trained fp32 network: depthwise, residual and inverted residual blocks, BatchNormalization nodes kept, batch size N
-    digits-calib.npz   "image": 256 of the training images, float32 [256, 1, 32, 32]
+    digits.onnx        the trained fp32 network: depthwise, residual and inverted residual blocks, BatchNormalization
+    nodes kept, batch size N digits-calib.npz   "image": 256 of the training images, float32 [256, 1, 32, 32]
     digits-val.npz     "image": the 600 validation images, "labels": int64 [600]
 
 usage: pip install 'octet[train]' && python train.py        (about three minutes on one core)
@@ -119,7 +119,8 @@ def train():
             schedule.step()
         if epoch % 5 == 4:
             print(
-                f"epoch {epoch + 1}: loss {loss.item():.3f}, validation top-1 {accuracy(model, x[TRAINING:], y[TRAINING:]):.4f}",
+                f"epoch {epoch + 1}: loss {loss.item():.3f}, validation top-1 "
+                f"{accuracy(model, x[TRAINING:], y[TRAINING:]):.4f}",
                 flush=True,
             )
     return model, x.numpy(), y.numpy()

@@ -1,7 +1,8 @@
 """Five small architectures for 28x28 grey images and ten classes, as torch modules.
 
-MobileNets and EfficientNet here have what makes their big sisters hard to quantise: BatchNorm scales that differ widely between channels. Those of a
-network that is trained for minutes hardly move, so they begin at exp(N(0, WIDE)) instead of 1; nothing else is made hard on purpose.
+MobileNets and EfficientNet here have what makes their big sisters hard to quantise: BatchNorm scales that differ widely
+between channels. Those of a network that is trained for minutes hardly move, so they begin at exp(N(0, WIDE)) instead
+of 1; nothing else is made hard on purpose.
 """
 
 import torch

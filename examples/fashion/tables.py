@@ -1,9 +1,11 @@
 """The paper's tables on Fashion-MNIST: `octet study` of every network that train.py made, as one table in Markdown.
 
-Every cell is the loss of top-1 against fp32 in points with its 95 % interval, paired over the 2,500 validation images. Networks that are missing are trained first, studies that are
-there (NETWORK.json) are not made again: remove the folder to begin anew.
+Every cell is the loss of top-1 against fp32 in points with its 95 % interval, paired over the 2,500 validation images.
+Networks that are missing are trained first, studies that are there (NETWORK.json) are not made again: remove the folder
+to begin anew.
 
-usage: pip install 'octet[train]' && python tables.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]        (about ten minutes a network on one core)
+usage: pip install 'octet[train]' && python tables.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]        (about
+ten minutes a network on one core)
 """
 
 import argparse
@@ -81,7 +83,9 @@ def lines(name, report):
             *([] if partial else ["not needed"]),
             loss(tuned) if tuned else "",
         ]
-        yield f"| {name}, {100 * report['fp32']:.2f} | {weights.removeprefix('per-')} | {folding} | {' | '.join(cells)} |"
+        yield (
+            f"| {name}, {100 * report['fp32']:.2f} | {weights.removeprefix('per-')} | {folding} | {' | '.join(cells)} |"
+        )
 
 
 def main():
@@ -93,7 +97,8 @@ def main():
     given = parser.parse_intermixed_args()
     reports = {name: made(given.folder, name, given.data, given.epochs) for name in given.networks}
     print(
-        "| network, fp32 top-1 | weights per | BatchNorm | max | entropy | mse | best percentile | layers in float (how many) | fine-tuned |\n|---|---|---|---|---|---|---|---|---|"
+        "| network, fp32 top-1 | weights per | BatchNorm | max | entropy | mse | best percentile | layers in float "
+        "(how many) | fine-tuned |\n|---|---|---|---|---|---|---|---|---|"
     )
     for name, report in reports.items():
         print(*lines(name, report), sep="\n")

@@ -1,14 +1,16 @@
-"""Trains the five networks of networks.py on Fashion-MNIST: 70,000 real photographs of clothes, 28x28 grey pixels, ten classes.
+"""Trains the five networks of networks.py on Fashion-MNIST: 70,000 real photographs of clothes, 28x28 grey pixels, ten
+classes.
 
-The data are Debian's package dataset-fashion-mnist (apt-get install dataset-fashion-mnist). The package's 60,000 training images train; 2,500 of its
-test images validate and are seen by nothing else. Written to FOLDER:
+The data are Debian's package dataset-fashion-mnist (apt-get install dataset-fashion-mnist). The package's 60,000
+training images train; 2,500 of its test images validate and are seen by nothing else. Written to FOLDER:
 
     NETWORK.onnx     fp32, BatchNormalization nodes kept, batch size N
     calib.npz        "image": 512 of the training images, float32 [512, 1, 28, 28]
     train.npz        2,048 other training images and their "labels", for octet finetune
     val.npz          the first 2,500 test images, "labels": int64 [2500]
 
-usage: pip install 'octet[train]' && python train.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]        (about a minute for each epoch and network on one core)
+usage: pip install 'octet[train]' && python train.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]        (about
+a minute for each epoch and network on one core)
 """
 
 import argparse

@@ -24,7 +24,8 @@ def safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def sentence_encoder(folder: Path, length: int, path: Path) -> Path:
-    """Texts of `length` tokens (input_ids, attention_mask) to the mean of their last states, of unit length. folder: that of model.safetensors and config.json."""
+    """Texts of `length` tokens (input_ids, attention_mask) to the mean of their last states, of unit length. folder:
+    that of model.safetensors and config.json."""
     config, weights, graph = (
         json.loads((folder / "config.json").read_text()),
         safetensors(folder / "model.safetensors"),
@@ -80,7 +81,8 @@ class _Bert:
 
 
 class _MPNet:
-    """Positions count from 2, and every head has a number for how far a key is away, in 32 buckets: the farther, the wider."""
+    """Positions count from 2, and every head has a number for how far a key is away, in 32 buckets: the farther, the
+    wider."""
 
     projections = tuple(f"attention.attn.{name}" for name in "qkv")
     output, norm = "attention.attn.o", "attention.LayerNorm"

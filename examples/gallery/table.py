@@ -72,7 +72,8 @@ def _speed(found: dict) -> list[str]:
 
 
 def _with_others(rows: list[str], written: str) -> list[str]:
-    """The rows, and those of the table with the same heads that was written before of tasks that did not run now; in order of the tasks."""
+    """The rows, and those of the table with the same heads that was written before of tasks that did not run now; in
+    order of the tasks."""
     old = written.partition(rows[0])[2].strip().split("\n\n")[0].splitlines()[1:] if rows[0] in written else []
     task = lambda row: row.split("|")[1].strip()
     return [*rows[:2], *sorted({task(row): row for row in (*old, *rows[2:])}.values(), key=task)]

@@ -1,6 +1,8 @@
-"""Trained transformers whose weights ship in packages, with the samples that calibrate and validate them and the decision that users take from their answers.
+"""Trained transformers whose weights ship in packages, with the samples that calibrate and validate them and the
+decision that users take from their answers.
 
-Sentences are paragraphs of documentation that come with Python, speech is espeak-ng's, lines of text are rendered; validation samples are others than calibration samples."""
+Sentences are paragraphs of documentation that come with Python, speech is espeak-ng's, lines of text are rendered;
+validation samples are others than calibration samples."""
 
 import ast
 import re
@@ -24,8 +26,9 @@ TEXT, WRITTEN = 24, 24  # tokens of what is heard, and how many recordings are w
 
 @dataclass(frozen=True)
 class Network:
-    """packages: "name==version". model(folder, work) -> ONNX file; samples(folder, count, validation) -> {input: array}; decisions(outputs, folder, work) -> one per sample,
-    None where the vector itself is the answer. options: of `octet compile`. counts: of samples to calibrate and to validate."""
+    """packages: "name==version". model(folder, work) -> ONNX file; samples(folder, count, validation) -> {input:
+    array}; decisions(outputs, folder, work) -> one per sample, None where the vector itself is the answer. options: of
+    `octet compile`. counts: of samples to calibrate and to validate."""
 
     title: str
     packages: tuple[str, ...]
@@ -148,7 +151,8 @@ def spoken(folder, counts, validation) -> dict:
 
 
 def heard(outputs, folder, work) -> list[str]:
-    """What Whisper's decoder in fp32 writes down, greedily, up to TEXT tokens, of the first WRITTEN samples' features."""
+    """What Whisper's decoder in fp32 writes down, greedily, up to TEXT tokens, of the first WRITTEN samples'
+    features."""
     from octet.tools.peers.onnxruntime_peer import session
 
     path = work / "decoder.onnx"

@@ -1,4 +1,5 @@
-"""Ways to run a network in 8 bits, each in a process of its own: Octet's package, NNCF's models in OpenVINO, ONNX Runtime's files, and fp32 in both."""
+"""Ways to run a network in 8 bits, each in a process of its own: Octet's package, NNCF's models in OpenVINO, ONNX
+Runtime's files, and fp32 in both."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ _MOST_MEMORY = 12  # times the model, for whoever quantises it: weights per laye
 
 @dataclass(frozen=True)
 class Way:
-    """quantise(model, feeds, folder) -> the file to open; session(file) -> a function from a feed to {output: array}."""
+    """quantise(model, feeds, folder) -> the file to open; session(file) -> a function from a feed to {output:
+    array}."""
 
     quantise: Callable
     session: Callable
@@ -86,7 +88,8 @@ def ways(package: Path) -> dict[str, Way]:
 def answers(
     title: str, way: Way, model: Path, calibration: list[dict], asked: list[dict], folder: Path
 ) -> tuple[Path, list]:
-    """(the file of that way, what it answers: one {output: array} each). A file that an earlier run finished is taken as it is. Raises PeerFailed."""
+    """(the file of that way, what it answers: one {output: array} each). A file that an earlier run finished is taken
+    as it is. Raises PeerFailed."""
     memory, done = _MOST_MEMORY * memory_for(model), folder / f".{title}"
     if done.exists():
         path = Path(done.read_text())
@@ -102,7 +105,8 @@ def answers(
 
 
 def cpu_milliseconds(opened: dict[str, tuple[Way, Path]], feed: dict, rounds: int, seconds: float) -> dict[str, float]:
-    """{name: CPU time of a run, the median over interleaved rounds of a round's least}. opened: {name: (way, its file)}."""
+    """{name: CPU time of a run, the median over interleaved rounds of a round's least}. opened: {name: (way, its
+    file)}."""
     peers, least = {}, {name: [] for name in opened}
     try:
         for name, (way, path) in opened.items():

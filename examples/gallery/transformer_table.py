@@ -1,7 +1,8 @@
-"""Trained transformers in int8 by Octet's default command, by NNCF and by ONNX Runtime on the same samples: how near to fp32, and how fast.
+"""Trained transformers in int8 by Octet's default command, by NNCF and by ONNX Runtime on the same samples: how near to
+fp32, and how fast.
 
-transformer_table.py [NAME...] [--folder FOLDER] prints one table; FOLDER (build/gallery/transformers) holds packages, models, samples and what was found so far,
-so a run that was ended goes on."""
+transformer_table.py [NAME...] [--folder FOLDER] prints one table; FOLDER (build/gallery/transformers) holds packages,
+models, samples and what was found so far, so a run that was ended goes on."""
 
 import argparse
 import json

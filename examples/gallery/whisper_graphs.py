@@ -1,4 +1,5 @@
-"""Whisper from its weights as CTranslate2 stores them (model.bin): the encoder and the decoder to ONNX, and what they read."""
+"""Whisper from its weights as CTranslate2 stores them (model.bin): the encoder and the decoder to ONNX, and what they
+read."""
 
 import struct
 from pathlib import Path
@@ -94,7 +95,8 @@ def encoder(weights: dict, frames: int, path: Path) -> Path:
 
 
 def decoder(weights: dict, length: int, frames: int, path: Path) -> Path:
-    """tokens [N, length] and features [N, frames / 2, width] to states [N, length, width]; a state times the words' vectors scores what follows the token."""
+    """tokens [N, length] and features [N, frames / 2, width] to states [N, length, width]; a state times the words'
+    vectors scores what follows the token."""
     blocks = _Blocks(weights, "decoder")
     graph, words = blocks.graph, blocks.weight("embeddings/weight")
     width = words.shape[-1]
@@ -123,7 +125,8 @@ def mel(sound: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _filters():
-    """[80, 201]: triangles of equal area, evenly spread on Slaney's scale, which is linear below 1 kHz and logarithmic above."""
+    """[80, 201]: triangles of equal area, evenly spread on Slaney's scale, which is linear below 1 kHz and logarithmic
+    above."""
     step = np.log(6.4) / 27
     top = 15 + np.log(RATE / 2 / 1000) / step
     marks = np.linspace(0, top, BANDS + 2)

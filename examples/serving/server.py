@@ -4,8 +4,9 @@
     GET  /signature  names, shapes and types, as JSON
     GET  /health     200 while it answers
 
-As many inferences run at one time as there are streams, each on one core. A package with a batch (compile-model --batch 8) gathers requests: the first one waits
-at most --wait milliseconds for others. Requests beyond --queue are told 503 at once instead of waiting for ever. Needs: pip install 'octet[serve]'."""
+As many inferences run at one time as there are streams, each on one core. A package with a batch (compile-model --batch
+8) gathers requests: the first one waits at most --wait milliseconds for others. Requests beyond --queue are told 503 at
+once instead of waiting for ever. Needs: pip install 'octet[serve]'."""
 
 import argparse
 import asyncio
@@ -24,11 +25,15 @@ import octet
 from octet.targets.npz import npz_bytes, read_npz
 
 _HEADER = 4096  # bytes beside an array in an .npz, at most
-_COUNTED = "outputs of which a run gives another number each time cannot be parted between requests; compile the package with --batch 1"
+_COUNTED = (
+    "outputs of which a run gives another number each time cannot be parted between requests; compile the package "
+    "with --batch 1"
+)
 
 
 class Batcher:
-    """Answers single samples with runs of a session. wait: seconds that a sample waits for others to fill its run. most: samples that wait at one time."""
+    """Answers single samples with runs of a session. wait: seconds that a sample waits for others to fill its run.
+    most: samples that wait at one time."""
 
     def __init__(self, session, wait: float, most: int):
         if session.batch > 1 and any(spec.counted is not None for spec in session.outputs):
@@ -50,7 +55,8 @@ class Batcher:
             array = arrays[spec.name]
             if array.shape != self.shapes[spec.name] or str(array.dtype) != spec.dtype:
                 raise ValueError(
-                    f"{spec.name} is {array.dtype} {list(array.shape)}, the network takes {spec.dtype} {list(self.shapes[spec.name])}"
+                    f"{spec.name} is {array.dtype} {list(array.shape)}, the network takes {spec.dtype} "
+                    f"{list(self.shapes[spec.name])}"
                 )
 
     async def answer(self, arrays) -> dict:

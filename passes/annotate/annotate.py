@@ -1,11 +1,14 @@
-"""x -> octet.observe(x) on every tensor that an int8 operator reads, and on the weights. Must run on the canonical fp32 graph.
+"""x -> octet.observe(x) on every tensor that an int8 operator reads, and on the weights. Must run on the canonical fp32
+graph.
 
-Between observed tensors (and weights) and the next observed tensor lies exactly one integer operator, with all that fuses into it:
-  conv2d/matmul [+ bias] [+ residual] [relu, clip]; add/multiply [relu, clip]; avg_pool2d/mean [relu, clip]; one data movement;
-  a product of two computed tensors; a chain of functions of one tensor (unary, prelu, relu, clip, sums and products with constants): one table.
+Between observed tensors (and weights) and the next observed tensor lies exactly one integer operator, with all that
+fuses into it:
+  conv2d/matmul [+ bias] [+ residual] [relu, clip]; add/multiply [relu, clip]; avg_pool2d/mean [relu, clip]; one data
+  movement; a product of two computed tensors; a chain of functions of one tensor (unary, prelu, relu, clip, sums and
+  products with constants): one table.
 A convolution or linear layer whose result is not observed hands out float32 (logits, a layer norm behind it).
-An int8 operator's result is replaced by its observation for all readers; a float operator's only for the int8 ones: the others
-can have the exact value for nothing.
+An int8 operator's result is replaced by its observation for all readers; a float operator's only for the int8 ones: the
+others can have the exact value for nothing.
 """
 
 from collections.abc import Iterable
@@ -42,7 +45,8 @@ class Annotate:
 
 
 def specs(decided: Plan, recipe: Recipe) -> dict:
-    """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the plan reads, and its sums."""
+    """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the
+    plan reads, and its sums."""
     graph = decided.graph
     position = {param: i - len(graph.params) for i, param in enumerate(graph.params)}
     position |= {node.var: node.index for node in graph.nodes}
@@ -78,7 +82,8 @@ def specs(decided: Plan, recipe: Recipe) -> dict:
 
 
 def _sharing(decided: Plan, edge: dict[relax.Expr, int]) -> dict[relax.Expr, int]:
-    """tensor -> the first edge of the set of tensors that share its scale (union-find over the operators that move data, and over the steps of recurrent layers)."""
+    """tensor -> the first edge of the set of tensors that share its scale (union-find over the operators that move
+    data, and over the steps of recurrent layers)."""
     parent = list(range(len(edge)))
 
     def find(i: int) -> int:
@@ -94,7 +99,8 @@ def _sharing(decided: Plan, edge: dict[relax.Expr, int]) -> dict[relax.Expr, int
 
 
 def _states(decided: Plan) -> Iterable[list[relax.Expr]]:
-    """The hidden states of a recurrent layer, one list per layer: what its steps feed to one matrix. They have one scale, so that all steps are alike."""
+    """The hidden states of a recurrent layer, one list per layer: what its steps feed to one matrix. They have one
+    scale, so that all steps are alike."""
     layers: dict = {}
     for group in decided.groups:
         made = decided.graph.producer.get(group.data[0])
@@ -104,7 +110,8 @@ def _states(decided: Plan) -> Iterable[list[relax.Expr]]:
 
 
 def _fixed_range(graph: Graph, tensor: relax.Expr, scheme: str) -> tuple[float, ...] | None:
-    """Known before calibration: of a function, or of a Cast of 8-bit integers, whose scale is then 1 (but for uint8 symmetric: 255 / 127)."""
+    """Known before calibration: of a function, or of a Cast of 8-bit integers, whose scale is then 1 (but for uint8
+    symmetric: 255 / 127)."""
     node = _value_of(graph, graph.producer.get(tensor))
     integers = integers_of(node) if node is not None else None
     if integers == (-128, 127) and scheme == "symmetric":
@@ -113,13 +120,15 @@ def _fixed_range(graph: Graph, tensor: relax.Expr, scheme: str) -> tuple[float, 
 
 
 def _never_negative(graph: Graph, tensor: relax.Expr) -> bool:
-    """Whether the first operand of a product is known to be (probabilities): an affine one has 255 steps where a symmetric one has 127. Others gain little."""
+    """Whether the first operand of a product is known to be (probabilities): an affine one has 255 steps where a
+    symmetric one has 127. Others gain little."""
     known = _fixed_range(graph, tensor, "affine")
     return known is not None and known[0] >= 0
 
 
 def _value_of(graph: Graph, node: Node | None) -> Node | None:
-    """Of a loop's state or result the operator that makes its values; a state that does not start as zeros stays itself."""
+    """Of a loop's state or result the operator that makes its values; a state that does not start as zeros stays
+    itself."""
     while node is not None and is_op(node.value, *RESULTS, "octet.loop_state"):
         if is_op(node.value, *RESULTS):
             made = node.inputs[0]

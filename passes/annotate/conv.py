@@ -1,7 +1,8 @@
 """Convolutions: conv2d(x, const) [+ bias] [+ residual] [relu, clip] is one integer operator.
 
-The observer sits behind the activation, never before it: quantising the range that a ReLU6 throws away costs a MobileNet up to 18
-points of top-1. A residual add fuses into the later of two convolutions that feed it: its sum is never rounded before the addition.
+The observer sits behind the activation, never before it: quantising the range that a ReLU6 throws away costs a
+MobileNet up to 18 points of top-1. A residual add fuses into the later of two convolutions that feed it: its sum is
+never rounded before the addition.
 """
 
 from tvm import relax

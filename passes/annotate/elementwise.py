@@ -1,4 +1,5 @@
-"""Sums, differences and products of two computed tensors [+ relu, clip]: one integer operator with a scale of its own."""
+"""Sums, differences and products of two computed tensors [+ relu, clip]: one integer operator with a scale of its
+own."""
 
 from ..ops import is_op
 from .graph import Graph, Node, activation_behind, is_constant, is_float32

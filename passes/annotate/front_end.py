@@ -1,11 +1,13 @@
-"""Front ends that stay in float: linear layers between the network's inputs and a logarithm or square root of sums of squares.
+"""Front ends that stay in float: linear layers between the network's inputs and a logarithm or square root of sums of
+squares.
 
     log(mel(conv(x, cos)^2 + conv(x, sin)^2))      ==>      conv, conv and mel stay in float
 
-A spectrum spans many powers of ten. 256 steps of its largest value leave its small ones nothing, and the logarithm or root behind it makes as much of small
-values as of large ones; the noise would be in all layers that follow. Only where that costs little: front ends with more than a share SHARE of the
-network's multiply-adds are quantised like anything else. A network that is nothing but a transform and what follows its squares gives out that noise
-itself, and stays in float."""
+A spectrum spans many powers of ten. 256 steps of its largest value leave its small ones nothing, and the logarithm or
+root behind it makes as much of small values as of large ones; the noise would be in all layers that follow. Only where
+that costs little: front ends with more than a share SHARE of the network's multiply-adds are quantised like anything
+else. A network that is nothing but a transform and what follows its squares gives out that noise itself, and stays in
+float."""
 
 from ..multiply_adds import multiply_adds
 from ..operators.registry import operators
@@ -48,8 +50,9 @@ def front_ends(graph: Graph) -> frozenset[str]:
 
 
 def _layers_before(graph: Graph, end: Node) -> tuple[set[Node], bool]:
-    """(the layers with constant weights between the inputs and a root or logarithm; none unless squares of a layer's results come in between, and nothing else but linear
-    operators and floors does; whether there are floors in front of the squares, as in a network that normalises its result)."""
+    """(the layers with constant weights between the inputs and a root or logarithm; none unless squares of a layer's
+    results come in between, and nothing else but linear operators and floors does; whether there are floors in front of
+    the squares, as in a network that normalises its result)."""
     layers, seen, squared, floored = set(), set(), False, False
     waiting = [(graph.producer.get(x), False) for x in end.inputs if not is_constant(x)]
     while waiting:

@@ -1,5 +1,6 @@
-"""Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator; so is a product of two computed
-tensors (attention), whose second operand is symmetric: an affine one would cost row sums at run time. A product that says `out_dtype` stays in float."""
+"""Linear layers: matmul(x, const[K, N]) [+ bias] [+ residual] [relu, clip] is one integer operator; so is a product of
+two computed tensors (attention), whose second operand is symmetric: an affine one would cost row sums at run time. A
+product that says `out_dtype` stays in float."""
 
 from ..ops import attrs_of, is_op, shape_of
 from .conv import with_epilogue

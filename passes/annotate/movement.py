@@ -1,4 +1,5 @@
-"""Operators that only move data: operands and result share one scale and zero point, so they work on int8 as they are."""
+"""Operators that only move data: operands and result share one scale and zero point, so they work on int8 as they
+are."""
 
 from tvm import relax
 

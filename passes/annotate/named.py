@@ -1,6 +1,7 @@
 """Operators that the user names: a glob over their names, or over their types as "op:GLOB" ("op:conv2d", "op:soft*").
 
-A name that something else swallows (the bias, the activation of a convolution) stands for the operator that swallows it."""
+A name that something else swallows (the bias, the activation of a convolution) stands for the operator that swallows
+it."""
 
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -11,7 +12,8 @@ TYPE = "op:"
 
 
 def is_named(patterns: tuple[str, ...], name: str, op: str) -> bool:
-    """Whether one of the patterns means the operator. op: its type without Relax's prefix, which a pattern may have ("op:relax.nn.softmax")."""
+    """Whether one of the patterns means the operator. op: its type without Relax's prefix, which a pattern may have
+    ("op:relax.nn.softmax")."""
     return any(fnmatchcase(op, _type(p)) if p.startswith(TYPE) else fnmatchcase(name, p) for p in patterns)
 
 
@@ -22,7 +24,8 @@ def _type(pattern: str) -> str:
 def operators_named(
     option: str, patterns: tuple[str, ...], operators: dict[str, str], swallowed: dict[str, str]
 ) -> dict[str, frozenset[str]]:
-    """{pattern: names of the operators that it means}. operators: {name: type}. swallowed: {name: the operator that swallows it}.
+    """{pattern: names of the operators that it means}. operators: {name: type}. swallowed: {name: the operator that
+    swallows it}.
     Raises OctetError for a pattern that means none."""
     found = {}
     for pattern in patterns:
@@ -31,7 +34,8 @@ def operators_named(
             names |= {whole for name, whole in swallowed.items() if fnmatchcase(name, pattern)}
         if not names:
             raise OctetError(
-                f"recipe: {option} {pattern!r} matches no operator of this model; {_nearest(pattern, operators, swallowed)}"
+                f"recipe: {option} {pattern!r} matches no operator of this model; "
+                f"{_nearest(pattern, operators, swallowed)}"
             )
         found[pattern] = frozenset(names)
     return found

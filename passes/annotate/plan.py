@@ -1,8 +1,10 @@
 """Decides which operators become int8 and which tensors are quantised, before anything is rewritten.
 
-supply: a group can make an int8 result (convolutions and linear layers always; the others if an operand is int8 already);
-demand: a group becomes int8 only if an int8 operator reads its result (convolutions and linear layers always: they also make float32).
-So quantising starts and ends at convolutions and linear layers; logits, and whatever only feeds a softmax or a layer norm, stay in float.
+supply: a group can make an int8 result (convolutions and linear layers always; the others if an operand is int8
+already); demand: a group becomes int8 only if an int8 operator reads its result (convolutions and linear layers always:
+they also make float32).
+So quantising starts and ends at convolutions and linear layers; logits, and whatever only feeds a softmax or a layer
+norm, stay in float.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +39,8 @@ _QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var", *MARKS)
 
 @dataclass(frozen=True)
 class Decision:
-    """index: program order. name: of the operator's result in the fp32 graph. op: its operator. dtype: "int8" or "float".
+    """index: program order. name: of the operator's result in the fp32 graph. op: its operator. dtype: "int8" or
+    "float".
     reason: why it is float; for int8, what is fused into it."""
 
     index: int
@@ -60,13 +63,15 @@ class Plan:
 
 
 def plan(mod: IRModule, recipe: Recipe) -> Plan:
-    """Raises OctetError if the recipe names an operator that does not exist, or wants one in int8 that has no integer form."""
+    """Raises OctetError if the recipe names an operator that does not exist, or wants one in int8 that has no integer
+    form."""
     graph = Graph(mod)
     names = {node.name for node in graph.nodes}
     unknown = sorted(recipe.float_operators - names)
     if unknown:
         raise OctetError(
-            f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the summary"
+            f"recipe: float_operators names {unknown[0]!r}, which is no operator of this model: take names from the "
+            "summary"
         )
     families = (softmax.match, *FAMILIES) if recipe.softmax == "table" else FAMILIES
     named, wanted = _named(graph, recipe, families)
@@ -125,7 +130,8 @@ def _check_kept(wanted: dict, chosen: list[Group], reasons: dict[Node, str]) -> 
 def _match(
     graph: Graph, excluded: frozenset[str], families: Sequence[Callable], named: frozenset[str] = frozenset()
 ) -> tuple[list[Group], dict[Node, str]]:
-    """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the excluded that the user named."""
+    """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the
+    excluded that the user named."""
     groups, reasons = [], {}
     taken: set = set()
     for node in graph.nodes:
@@ -182,7 +188,8 @@ def _scores(graph: Graph) -> Iterator:
 
 
 def _supply(graph: Graph, groups: list[Group]) -> list[Group]:
-    """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is quantised, and at a Cast of 8-bit integers."""
+    """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is
+    quantised, and at a Cast of 8-bit integers."""
     inputs, made, supplied = {p for p in graph.params if is_float32(p)}, set(), []
     inputs |= {node.var for node in graph.nodes if integers_of(node) is not None}
     for group in groups:
@@ -199,7 +206,8 @@ def _supply(graph: Graph, groups: list[Group]) -> list[Group]:
 
 
 def _sums(graph: Graph, supplied: list[Group]) -> dict:
-    """Sums of two computed tensors that a layer normalisation reads, which the paper quantises: {result: names of the group's operators}."""
+    """Sums of two computed tensors that a layer normalisation reads, which the paper quantises: {result: names of the
+    group's operators}."""
     found = {}
     for group in supplied:
         residual = group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)
@@ -211,7 +219,8 @@ def _sums(graph: Graph, supplied: list[Group]) -> dict:
 
 
 def _demand(supplied: list[Group], reasons: dict[Node, str], wanted: set[relax.Expr]) -> list[Group]:
-    """The groups whose int8 result somebody reads; `wanted` begins with tensors that are to be int8 although a float operator reads them."""
+    """The groups whose int8 result somebody reads; `wanted` begins with tensors that are to be int8 although a float
+    operator reads them."""
     chosen = []
     for group in reversed(supplied):
         if group.result not in wanted:

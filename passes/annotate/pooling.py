@@ -1,4 +1,5 @@
-"""Average pooling, global means and linear interpolation: one integer operator with a scale of its own (a mean's range is narrower than its input's)."""
+"""Average pooling, global means and linear interpolation: one integer operator with a scale of its own (a mean's range
+is narrower than its input's)."""
 
 from ..operators.images import LARGEST_UNIT
 from ..ops import is_op, shape_of
@@ -35,6 +36,7 @@ def _interpolation(graph: Graph, node: Node) -> Group | Refusal:
         return Refusal("its data are not a float32 tensor")
     if integer_taps(node.value) is None:
         return Refusal(
-            f"only linear interpolation whose weights are multiples of one unit from 1 to 1/{LARGEST_UNIT} has an integer form"
+            f"only linear interpolation whose weights are multiples of one unit from 1 to 1/{LARGEST_UNIT} has an "
+            "integer form"
         )
     return Group(node, (node, *activation_behind(graph, node)), node.inputs)

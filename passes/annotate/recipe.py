@@ -15,19 +15,21 @@ BOUNDARIES = ("float", "int8")
 
 @dataclass(frozen=True)
 class Recipe:
-    """calibrator: how a range is chosen from the statistics; "auto" measures the choices and is replaced by the best before ranges are
-    needed (passes/sensitivity). percentile: per cent of the values that the range keeps, for
+    """calibrator: how a range is chosen from the statistics; "auto" measures the choices and is replaced by the best
+    before ranges are needed (passes/sensitivity). percentile: per cent of the values that the range keeps, for
     calibrator "percentile". activations: "affine" or "symmetric". weights: "per-channel" or "per-tensor".
     float_operators: names of operators (as in `Quantized.decisions`) to leave in float.
-    float_layers, int8_layers: globs over names, or over types as "op:GLOB" (named.py): what the user leaves in float, and what stays in int8 against everything
-    that would leave it in float: `float_layers`, `attention`, `residuals`, a search, a policy.
+    float_layers, int8_layers: globs over names, or over types as "op:GLOB" (named.py): what the user leaves in float,
+    and what stays in int8 against everything that would leave it in float: `float_layers`, `attention`, `residuals`, a
+    search, a policy.
     per_tensor: (tensor, calibrator, percentile) of the tensors that have a calibrator of their own.
-    attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer normalisation,
-    "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or "table" between two int8 tensors (passes/ops.py)
-    where no mask comes in. floats: what layers that stay in float multiply, "fp32" or "bf16" (and add in fp32; passes/realize/use_bfloat16.py).
+    attention: "int8" or "float" products of two computed tensors. residuals: the sums in front of a layer
+    normalisation, "int8" (with it, what runs between the blocks of a transformer) or "float". softmax: "float", or
+    "table" between two int8 tensors (passes/ops.py) where no mask comes in. floats: what layers that stay in float
+    multiply, "fp32" or "bf16" (and add in fp32; passes/realize/use_bfloat16.py).
     self_check: the compiled network notices bits that flip while it runs (passes/lower/watch). count_clips: it counts
-    clipped values (targets/watch/health.py). io: "int8" for code that takes and gives the int8 codes of quantised inputs and outputs, beside that for float ones
-    (passes/realize/integer_boundary.py)."""
+    clipped values (targets/watch/health.py). io: "int8" for code that takes and gives the int8 codes of quantised
+    inputs and outputs, beside that for float ones (passes/realize/integer_boundary.py)."""
 
     calibrator: str = "mse"
     percentile: float = 99.99

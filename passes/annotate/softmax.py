@@ -1,6 +1,8 @@
-"""Softmax over the last axis by tables, where the recipe asks for it: [multiply by a positive number], softmax is one integer operator.
+"""Softmax over the last axis by tables, where the recipe asks for it: [multiply by a positive number], softmax is one
+integer operator.
 
-Not behind a sum or a choice: there masks of -10000 come in, and on one scale with them the scores would keep no steps at all."""
+Not behind a sum or a choice: there masks of -10000 come in, and on one scale with them the scores would keep no steps
+at all."""
 
 from ..ops import attrs_of, is_op, shape_of
 from .graph import Graph, Node, array_of, is_constant, is_float32
@@ -22,7 +24,8 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
 
 
 def peak_range(graph: Graph, node: Node | None) -> tuple[float, float] | None:
-    """The range of a softmax's row over its largest value, p * (1 / max(p)), which ends at 1 whatever the data are; None for other operators."""
+    """The range of a softmax's row over its largest value, p * (1 / max(p)), which ends at 1 whatever the data are;
+    None for other operators."""
     if node is None or not is_op(node.value, "relax.multiply"):
         return None
     p, inverse = (graph.producer.get(x) for x in node.inputs)

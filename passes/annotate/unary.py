@@ -1,6 +1,7 @@
 """Functions of one quantised tensor: a chain of them becomes one table of 256 entries (or one per channel).
 
-Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a constant that is a scalar or has one value per channel.
+Members of a chain: octet.unary, prelu, relu, clip, and sums and products with a constant that is a scalar or has one
+value per channel.
 """
 
 from tvm import relax

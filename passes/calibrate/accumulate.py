@@ -1,10 +1,13 @@
 """Takes in the summaries that `octet.statistics` makes of every tensor in every run, for all tensors together.
 
-A value of a choice stands for as many as it was chosen from, and the extremes of a run, which are known whether or not they were chosen, for one each:
-the outliers of a transformer, two values in 98,304, are in most runs of no choice of 1,024, and ranges without them clip what matters most.
+A value of a choice stands for as many as it was chosen from, and the extremes of a run, which are known whether or not
+they were chosen, for one each:
+the outliers of a transformer, two values in 98,304, are in most runs of no choice of 1,024, and ranges without them
+clip what matters most.
 
-Runs are kept in a small buffer and taken in some at a time: first all ranges (a histogram's window must know them), then all histograms, in one
-compiled loop. So a run of a small network costs some microseconds here and none of the memory grows with the number of samples."""
+Runs are kept in a small buffer and taken in some at a time: first all ranges (a histogram's window must know them),
+then all histograms, in one compiled loop. So a run of a small network costs some microseconds here and none of the
+memory grows with the number of samples."""
 
 from functools import cache
 
@@ -24,7 +27,8 @@ _MAX_COUNT = 1 << 30  # of an int32 slot before it is added to the int64 statist
 
 
 class NonFinite(Exception):
-    """tensor: position in the accumulator. run: the first one in which it was NaN or infinite, counted from the first `add`."""
+    """tensor: position in the accumulator. run: the first one in which it was NaN or infinite, counted from the first
+    `add`."""
 
     def __init__(self, tensor: int, run: int):
         super().__init__(f"tensor {tensor} is not finite in run {run}")
@@ -46,8 +50,9 @@ def _shared(array):
 
 
 class Accumulator:
-    """elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them. starts, width: where the
-    summaries begin in an executor's row, and its length, for `add_from`; without them they lie behind each other."""
+    """elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them.
+    starts, width: where the summaries begin in an executor's row, and its length, for `add_from`; without them they lie
+    behind each other."""
 
     def __init__(self, elements: list[int], samples: list[int], starts: list[int] | None = None, width: int = 0):
         self.statistics = [Statistics() for _ in elements]
@@ -74,7 +79,8 @@ class Accumulator:
         self._pending = self._runs = self._unfolded = 0
 
     def add(self, summaries: list[np.ndarray]) -> None:
-        """One run's summaries. Raises NonFinite, at the latest in the `rows`-th call after it happened, or in `finish`."""
+        """One run's summaries. Raises NonFinite, at the latest in the `rows`-th call after it happened, or in
+        `finish`."""
         np.concatenate(summaries, out=self._buffer[self._pending])
         self._pending += 1
         if self._pending == self.rows:

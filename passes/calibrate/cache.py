@@ -1,7 +1,8 @@
 """Statistics of earlier calibrations, found again by the content that they depend on (identity.py).
 
-A folder of files as store.py writes them, named by their identity's digest. Files appear whole (written beside, then renamed), so writers may run side
-by side and a process may be killed at any time; a damaged file counts as absent. Where the folder grows past its limit, what was used least recently goes."""
+A folder of files as store.py writes them, named by their identity's digest. Files appear whole (written beside, then
+renamed), so writers may run side by side and a process may be killed at any time; a damaged file counts as absent.
+Where the folder grows past its limit, what was used least recently goes."""
 
 import os
 import time
@@ -58,7 +59,8 @@ class StatisticsCache:
         return ""
 
     def why_not(self, identity: Identity) -> str:
-        """Why there is no entry, by the one that is nearest to it: of the same network or the same tensors; "" if there is none."""
+        """Why there is no entry, by the one that is nearest to it: of the same network or the same tensors; "" if there
+        is none."""
         found: list[tuple[float, int, str | None]] = []
         for path in self._entries()[:_LOOKED_AT]:
             try:
@@ -80,7 +82,8 @@ class StatisticsCache:
     def measured(
         self, measure, mod, tensors: Iterable[str], samples: Mapping, executor_factory, progress=None
     ) -> dict[str, Statistics]:
-        """measure(mod, tensors, samples, executor_factory, progress) -> {tensor: Statistics}, without doing again what was done before."""
+        """measure(mod, tensors, samples, executor_factory, progress) -> {tensor: Statistics}, without doing again what
+        was done before."""
         identity = network_identity(mod).with_data(samples)
         place = {name: number for number, name in enumerate((*identity.inputs, *identity.graph))}
         tensors = sorted(set(tensors), key=place.__getitem__)  # in program order, whatever is cached

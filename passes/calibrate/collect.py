@@ -1,4 +1,5 @@
-"""Streams samples through the fp32 network and gathers the statistics of every observed tensor: one pass, constant memory."""
+"""Streams samples through the fp32 network and gathers the statistics of every observed tensor: one pass, constant
+memory."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ def edge_of(observe: relax.Expr) -> Edge:
 
 
 def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
-    """(the fp32 network that returns the tensors to be measured, or octet.statistics of them; those tensors). Of a tensor in a loop those of all steps.
+    """(the fp32 network that returns the tensors to be measured, or octet.statistics of them; those tensors). Of a
+    tensor in a loop those of all steps.
     What only led to the old results is dropped."""
     found, loops = [], loops_of(mod)
 
@@ -119,11 +121,13 @@ def collect(
 ) -> dict[int, Statistics]:
     """{edge number: statistics} of the measured tensors of an annotated module.
 
-    samples: arrays with the samples on the first axis (`labels` are ignored; a StoredArray is read as it goes), an iterable of such dictionaries of
-    any length (streamed), or a function that gives such an iterable.
-    summaries: whether the executor can run octet.statistics, as our own compiler's can: the range is then exact and the histogram counts
-    SAMPLES values of every tensor and sample; otherwise the tensors themselves come out and every value counts, in NumPy.
-    progress(samples done, samples in all or None). prepared: what is run for the inputs of a run. Raises DataError if a tensor of the network becomes NaN or infinite."""
+    samples: arrays with the samples on the first axis (`labels` are ignored; a StoredArray is read as it goes), an
+    iterable of such dictionaries of any length (streamed), or a function that gives such an iterable.
+    summaries: whether the executor can run octet.statistics, as our own compiler's can: the range is then exact and the
+    histogram counts SAMPLES values of every tensor and sample; otherwise the tensors themselves come out and every
+    value counts, in NumPy.
+    progress(samples done, samples in all or None). prepared: what is run for the inputs of a run. Raises DataError if a
+    tensor of the network becomes NaN or infinite."""
     collecting, edges = measurable(mod, summaries)
     if not edges:
         return {}  # nothing becomes int8
@@ -149,7 +153,8 @@ def collect(
 
 
 class _Summaries(Accumulator):
-    """What `octet.statistics` made; an executor with one array for all its results (libraries.PackedExecutor) writes it where it is wanted."""
+    """What `octet.statistics` made; an executor with one array for all its results (libraries.PackedExecutor) writes it
+    where it is wanted."""
 
     def __init__(self, edges, mod, collecting, run):
         elements = {edge_of(v).edge: _elements(v.args[0]) for v in _values(mod) if is_op(v, "octet.observe")}
@@ -185,8 +190,8 @@ class _Arrays:
 
 
 def _batches(samples, inputs):
-    """(one run's inputs, samples that are new in it, samples in all or None). The last batch is filled up with its own samples, so that shards of whole
-    batches see exactly what the whole sees."""
+    """(one run's inputs, samples that are new in it, samples in all or None). The last batch is filled up with its own
+    samples, so that shards of whole batches see exactly what the whole sees."""
     batch = batch_of(inputs)
     if isinstance(samples, Mapping):
         count = min((len(samples[spec.name]) for spec in inputs), default=0)

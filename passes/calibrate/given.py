@@ -1,8 +1,10 @@
-"""The hub of a network that comes quantised: its own quantizers stay, and its layers get the integers of their weights back. Nothing is calibrated.
+"""The hub of a network that comes quantised: its own quantizers stay, and its layers get the integers of their weights
+back. Nothing is calibrated.
 
-    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a grid of 8 bits, the file's own if it can be
-    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(concat(q, q)), R.dequantize([a, b]))   where its steps a + b need two: |a|, |b| <= 127
-    matmul(f(R.dequantize(q)), ..) -> matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))  where f only moves data, of the same scale
+    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a
+    grid of 8 bits, the file's own if it can be conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(concat(q, q)),
+    R.dequantize([a, b]))   where its steps a + b need two: |a|, |b| <= 127 matmul(f(R.dequantize(q)), ..) ->
+    matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))  where f only moves data, of the same scale
 Must run on canonical modules. What the file computes in float stays in float.
 """
 
@@ -31,7 +33,8 @@ _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrink
 
 
 def given_hub(model) -> Quantized:
-    """The hub of a canonical Model that comes quantised; its fp32 Model keeps the ranges of the quantizers, as files leave activations to them."""
+    """The hub of a canonical Model that comes quantised; its fp32 Model keeps the ranges of the quantizers, as files
+    leave activations to them."""
     from ..pipeline import canonicalize
 
     with unwatched():
@@ -98,8 +101,8 @@ class _Completion(Forward):
         return is_op(self.definition(new), "relax.dequantize")
 
     def _weighted(self, var, value, data):
-        """(data, weight). Unsigned weights that reach beyond int8 are the sum of two, which the data, put twice, add up in one accumulator: exact, and twice the
-        multiply-adds are still fewer cycles than float32's."""
+        """(data, weight). Unsigned weights that reach beyond int8 are the sum of two, which the data, put twice, add up
+        in one accumulator: exact, and twice the multiply-adds are still fewer cycles than float32's."""
         weight, axis = array_of(value.args[1]), 0 if is_op(value, "relax.nn.conv2d") else 1
         if weight.ndim != (4 if axis == 0 else 2):
             return data, value.args[1]

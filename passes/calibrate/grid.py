@@ -1,9 +1,11 @@
-"""Weights that are whole multiples of one number already: of a file that comes quantised, of weight sharing, of training with quantization.
+"""Weights that are whole multiples of one number already: of a file that comes quantised, of weight sharing, of
+training with quantization.
 
     w = q * g with whole q, |q| <= 127   ->   the scale g / k, k the largest whole number with k * max|q| <= 127
 
-So nothing is rounded, and the integers are the file's own (times k). A channel of ordinary weights has no such g: it would have more than 127 steps. Unsigned weights with a zero
-point away from the middle have up to 255 steps to one side; `most` says how many are wanted.
+So nothing is rounded, and the integers are the file's own (times k). A channel of ordinary weights has no such g: it
+would have more than 127 steps. Unsigned weights with a zero point away from the middle have up to 255 steps to one
+side; `most` says how many are wanted.
 """
 
 import numpy as np
@@ -12,7 +14,8 @@ _TOLERANCE = 1e-3  # of a step
 
 
 def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | None:
-    """float32 scales [channels], or [1] if `axis` is -1, on which every weight is a whole number in [-most - 1, most]; None where a channel has none.
+    """float32 scales [channels], or [1] if `axis` is -1, on which every weight is a whole number in [-most - 1, most];
+    None where a channel has none.
     A channel of zeros gets scale 0."""
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1) if axis >= 0 else weight.reshape(1, -1)
     if not rows.size or any(len(np.unique(np.abs(row[:512]))) > most + 2 for row in rows[:1]):

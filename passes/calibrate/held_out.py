@@ -1,7 +1,8 @@
 """Which samples ranges come from, and which are held out to judge what came of them.
 
-Whoever measures int8 on the samples that its ranges were taken from measures too well: those are the samples of which nothing is clipped. Whole runs are held out,
-as what follows each other in a run may belong together (the steps of a sequence)."""
+Whoever measures int8 on the samples that its ranges were taken from measures too well: those are the samples of which
+nothing is clipped. Whole runs are held out, as what follows each other in a run may belong together (the steps of a
+sequence)."""
 
 from collections.abc import Mapping
 
@@ -16,7 +17,8 @@ _DIVIDED = 16  # samples held out from which on they are divided
 
 
 def held_out(count: int, batch: int = 1) -> np.ndarray:
-    """bool [count]: every fourth run of `batch` samples, at most MOST of them; none where there are too few to spare any."""
+    """bool [count]: every fourth run of `batch` samples, at most MOST of them; none where there are too few to spare
+    any."""
     runs = -(-count // batch)
     if runs < (_FEWEST if batch == 1 else _FEWEST_OF_SEVERAL):
         return np.zeros(count, bool)
@@ -35,7 +37,8 @@ def split(samples: Mapping[str, Array], batch: int = 1) -> tuple[dict[str, Array
 
 
 def first_half(held: Mapping[str, Array], batch: int = 1) -> dict[str, Array]:
-    """Of the samples held out the first half, in whole runs of `batch`; all of them where they are too few to be divided."""
+    """Of the samples held out the first half, in whole runs of `batch`; all of them where they are too few to be
+    divided."""
     count = len(next(iter(held.values())))
     half = -(-count // batch // 2) * batch
     return dict(held) if count < _DIVIDED or half >= count else {name: array[:half] for name, array in held.items()}

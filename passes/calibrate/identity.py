@@ -31,8 +31,9 @@ def _version():
 
 @dataclass(frozen=True)
 class Identity:
-    """graph, weights: {variable: digest} of the canonical network: operator, attributes and operands; constant operands. inputs: {input: dtype and
-    shape}, the batch included. data: {input: digest of the samples}, of shards one after the other. samples: how many. version: of Octet."""
+    """graph, weights: {variable: digest} of the canonical network: operator, attributes and operands; constant
+    operands. inputs: {input: dtype and shape}, the batch included. data: {input: digest of the samples}, of shards one
+    after the other. samples: how many. version: of Octet."""
 
     graph: Mapping[str, str]
     weights: Mapping[str, str]
@@ -66,7 +67,8 @@ class Identity:
         )
 
     def stale(self, other: "Identity", data: bool = True) -> str | None:
-        """Why statistics with this identity do not serve for `other`, with the first thing that differs; None if they do. data: whether samples count."""
+        """Why statistics with this identity do not serve for `other`, with the first thing that differs; None if they
+        do. data: whether samples count."""
         if self.version != other.version:
             return f"Octet's version changed ({self.version}; now {other.version})"
         for name, said in (
@@ -122,5 +124,8 @@ def _described(value, constants):
         return f"{_described(value.tuple_value, constants)}[{value.index}]"
     if isinstance(value, relax.Call):
         operator = getattr(value.op, "name", None) or str(value.op)
-        return f"{operator}({', '.join(_described(arg, constants) for arg in value.args)}) {sorted(attrs_of(value).items(), key=str)}"
+        return (
+            f"{operator}({', '.join(_described(arg, constants) for arg in value.args)}) "
+            f"{sorted(attrs_of(value).items(), key=str)}"
+        )
     return str(value)

@@ -1,9 +1,12 @@
-"""Statistics -> the range that is worth representing. All four calibrators work on the same statistics of one calibration run.
+"""Statistics -> the range that is worth representing. All four calibrators work on the same statistics of one
+calibration run.
 
 max         keeps everything.
 percentile  keeps the given per cent of the values (of a signed tensor, half of the rest is cut on each side).
-entropy     the clipped range whose 8-bit version diverges least from the values' distribution (Kullback-Leibler; Migacz, 8-bit inference
-            with TensorRT, GTC 2017): 4,096 bins against 256 (signed symmetric: 2,048 magnitude bins against 128) levels.
+entropy     the clipped range whose 8-bit version diverges least from the values' distribution (Kullback-Leibler;
+Migacz, 8-bit inference
+            with TensorRT, GTC 2017): 4,096 bins against 256 (signed symmetric: 2,048 magnitude bins against 128)
+            levels.
 mse         the clipped range with the least mean squared error of rounding and clipping.
 """
 
@@ -16,13 +19,15 @@ from .statistics import Statistics
 
 _ENTROPY_BINS = {"affine": 4096, "symmetric": 2048}
 _ENTROPY_LEVELS = {"affine": 256, "symmetric": 128}
-_SMALLEST_PROBABILITY = 1e-6  # what Q gives to a bin that it lost: an end where only clipped values lie must cost something, but not everything
+# What Q gives to a bin that it lost: an end where only clipped values lie must cost something, but not everything
+_SMALLEST_PROBABILITY = 1e-6
 _SHRINKS = np.linspace(0.02, 1.0, 99)
 _STRIDE = 7  # divides 98: the first and the last factor are tried
 
 
 def find_range(statistics: Statistics, recipe: Recipe, scheme: str) -> tuple[float, float]:
-    """(low, high); low <= 0 <= high is not guaranteed, `qparams.choose` widens. (0, 0) for a tensor that never held a finite value."""
+    """(low, high); low <= 0 <= high is not guaranteed, `qparams.choose` widens. (0, 0) for a tensor that never held a
+    finite value."""
     assert recipe.calibrator != "auto", "auto is resolved by measurement before"
     low, high = statistics.range
     if low == high or recipe.calibrator == "max" or not statistics.histogram.any():
@@ -75,7 +80,8 @@ def _span(clipped_low, clipped_high, low, high, bins):
 
 
 def _without_zeros(counts, zeros, low, high):
-    """Zero is always represented exactly: a ReLU's mass there says nothing about the range, yet would drown the rest."""
+    """Zero is always represented exactly: a ReLU's mass there says nothing about the range, yet would drown the
+    rest."""
     at = min(int((0.0 - low) / (high - low) * counts.size), counts.size - 1)
     counts = counts.copy()
     counts[at] = max(counts[at] - zeros, 0.0)
@@ -83,7 +89,8 @@ def _without_zeros(counts, zeros, low, high):
 
 
 def _divergence(counts, start, stop, levels):
-    """KL(P || Q) in nats: P the distribution with what is clipped piled up at the ends, Q its version in `levels` steps."""
+    """KL(P || Q) in nats: P the distribution with what is clipped piled up at the ends, Q its version in `levels`
+    steps."""
     inside = counts[start:stop]
     p = inside.copy()
     p[0] += counts[:start].sum()
@@ -127,8 +134,8 @@ def _best(error):
 
 
 class _Error:
-    """Squared error of representing the histogram, its values in the middle of their bins, in a range. Sums of 1, x and x^2 up to every bin are made
-    once; a range then costs one search for the borders of its 256 levels."""
+    """Squared error of representing the histogram, its values in the middle of their bins, in a range. Sums of 1, x and
+    x^2 up to every bin are made once; a range then costs one search for the borders of its 256 levels."""
 
     def __init__(self, statistics, scheme):
         below, above, count = statistics.masses()

@@ -1,9 +1,11 @@
-"""octet.observe(x) -> R.dequantize(R.quantize(x, s, z), s, z), and of a weight -> R.dequantize(const int8, s, 0, axis): the hub.
+"""octet.observe(x) -> R.dequantize(R.quantize(x, s, z), s, z), and of a weight -> R.dequantize(const int8, s, 0, axis):
+the hub.
 
-Must run on an annotated module. The result is executable fake quantisation: ordinary Relax, all float32 between the pairs. The scales
-are float32 constants (a scalar; weights per channel: [channels]) and the zero points int8 constants of the same shape. A symmetric
-tensor keeps to [-127, 127] by a clip in front of its quantize, where an int8 operator makes it (there it costs nothing: it becomes the clip
-bounds of the kernel) and it can be negative; a float tensor that exceeds its calibrated range may become -128.
+Must run on an annotated module. The result is executable fake quantisation: ordinary Relax, all float32 between the
+pairs. The scales are float32 constants (a scalar; weights per channel: [channels]) and the zero points int8 constants
+of the same shape. A symmetric tensor keeps to [-127, 127] by a clip in front of its quantize, where an int8 operator
+makes it (there it costs nothing: it becomes the clip bounds of the kernel) and it can be negative; a float tensor that
+exceeds its calibrated range may become -128.
 """
 
 from collections.abc import Mapping

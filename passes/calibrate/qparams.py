@@ -1,4 +1,5 @@
-"""A range of real values -> scale and zero point (the arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s)."""
+"""A range of real values -> scale and zero point (the arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) *
+s)."""
 
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ LIMITS = {"affine": (-128, 127), "symmetric": (-127, 127)}
 
 @dataclass(frozen=True)
 class QParams:
-    """scale: float32 value > 0. zero_point: in [-128, 127], 0 if symmetric. scheme: see LIMITS for the integer range."""
+    """scale: float32 value > 0. zero_point: in [-128, 127], 0 if symmetric. scheme: see LIMITS for the integer
+    range."""
 
     scale: float
     zero_point: int

@@ -29,8 +29,10 @@ class MadeOf(Protocol):
 
 @dataclass(frozen=True)
 class Quantized:
-    """module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of it.
-    statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns them.
+    """module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of
+    it.
+    statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns
+    them.
     others: the hubs of the model's other shapes, from the same statistics.
     origin: of a hub that a search chose, what it is made of beside the statistics (sensitivity/assembly.py)."""
 
@@ -61,7 +63,8 @@ def quantize(
 ) -> Quantized:
     """Quantizes a canonical fp32 `Model`.
 
-    samples: {input name: array with the samples on the first axis} (`labels` are ignored), an iterable of such dictionaries, or a function that gives one.
+    samples: {input name: array with the samples on the first axis} (`labels` are ignored), an iterable of such
+    dictionaries, or a function that gives one.
     executor_factory(module) -> run: compiles the fp32 network (see collect.Executor); summaries: whether it can
     run octet.statistics (our own compiler's executors can). progress(samples done, samples in all or None).
     Raises DataError if the samples do not fit the model or make it overflow."""
@@ -82,7 +85,8 @@ def quantize(
 
 
 def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quantized:
-    """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes; hubs of the model's other shapes beside it."""
+    """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes; hubs of the
+    model's other shapes beside it."""
     annotate = Annotate(recipe)
     annotated = apply(annotate, model.module)
     measured = {edge.edge: statistics[edge.tensor] for edge in edges_of(annotated) if edge.measured}
@@ -90,20 +94,23 @@ def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quant
 
 
 def _other_hub(model, other, recipe, statistics) -> Quantized:
-    """Of another shape. Its tensors have the names of the first one's, as they come from the same nodes. Raises OctetError where its graph has others."""
+    """Of another shape. Its tensors have the names of the first one's, as they come from the same nodes. Raises
+    OctetError where its graph has others."""
     try:
         with unwatched():
             return hub_of(other, recipe, statistics)
     except KeyError as error:
         shapes = [", ".join(f"{spec.name} {list(spec.shape)}" for spec in one.inputs) for one in (other, model)]
         raise OctetError(
-            f"{model.name}: for {shapes[0]} its graph has a tensor {error.args[0]!r} that it does not have for {shapes[1]}; compile a package for each shape"
+            f"{model.name}: for {shapes[0]} its graph has a tensor {error.args[0]!r} that it does not have for "
+            f"{shapes[1]}; compile a package for each shape"
         ) from None
 
 
 def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
-    """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that change which
-    tensors are observed (activations, weights, float_operators, float_layers, int8_layers, attention, residuals, softmax), and floats, come from `quantized`."""
+    """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that
+    change which tensors are observed (activations, weights, float_operators, float_layers, int8_layers, attention,
+    residuals, softmax), and floats, come from `quantized`."""
     kept = quantized.recipe
     observed = (
         "activations",
@@ -128,7 +135,8 @@ def checked_samples(model, samples):
     chunks = samples() if callable(samples) else samples
     if isinstance(chunks, (str, bytes)) or not isinstance(chunks, Iterable):
         raise DataError(
-            f"samples: {type(chunks).__name__} is no calibration data: give {{input name: array}}, an iterable of such dictionaries, or a function that gives one"
+            f"samples: {type(chunks).__name__} is no calibration data: give {{input name: array}}, an iterable of "
+            "such dictionaries, or a function that gives one"
         )
     return (inputs_of(model, check_samples(model, chunk, where=f"samples, part {i}")) for i, chunk in enumerate(chunks))
 
@@ -161,6 +169,7 @@ def _qparams(members, statistics, recipe):
     low, high = find_range(merged, recipe.of_tensor(owner.tensor), owner.scheme)
     if max(-low, high) > 127 * LARGEST_SCALE:
         raise DataError(
-            f"calibration: tensor {owner.tensor!r} reaches {max(-low, high):.1e}: check the model and the samples' preprocessing"
+            f"calibration: tensor {owner.tensor!r} reaches {max(-low, high):.1e}: check the model and the samples' "
+            "preprocessing"
         )
     return choose(max(low, owner.floor), high, owner.scheme)

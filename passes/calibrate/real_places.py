@@ -2,8 +2,9 @@
 
     mask 1 1 1 0 0, ids a b c p p     ->     mask 1 1 1 0 0, ids a b c a b
 
-Where the graph has a padding mask (proved: lower/batch/masked.py) no other place sees what a padded one holds, so real places have the values that they had. In padded places
-tensors then have values of real ones, instead of those that only padding has and that are in no answer."""
+Where the graph has a padding mask (proved: lower/batch/masked.py) no other place sees what a padded one holds, so real
+places have the values that they had. In padded places tensors then have values of real ones, instead of those that only
+padding has and that are in no answer."""
 
 from collections.abc import Callable, Mapping
 
@@ -37,7 +38,8 @@ def real_places(mod: IRModule, inputs: tuple[TensorSpec, ...]) -> Callable[[Feed
 
 
 def _taken(row):
-    """Where each place takes its value from: a real one from itself, a padded one from the real ones in turn; all from themselves where none is real."""
+    """Where each place takes its value from: a real one from itself, a padded one from the real ones in turn; all from
+    themselves where none is real."""
     taken, real = np.arange(len(row)), np.flatnonzero(row)
     padded = np.flatnonzero(row == 0)
     if real.size:

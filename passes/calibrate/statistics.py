@@ -1,11 +1,12 @@
 """What is known of one tensor's values after any number of samples: constant memory, exact to merge.
 
-The histogram is logarithmic-linear: a bin is the sign, the exponent and the first 9 bits of the fraction of a float32, that is
-512 equal bins between a power of two and the next, so a bin is never wider than 1/512 of a value in it. It covers the 16 octaves
-below the largest magnitude seen (its window); everything smaller counts in the lowest bin. When a larger value comes, the window
-moves up by whole octaves and what falls out at the bottom is merged into the lowest bin: every value lies where it would have lain
-had the largest come first, so shards merge exactly and in any order. Range, count, zeros and non-finite values are exact; the
-histogram counts the values that it is given, which may be a subset (see collect.py).
+The histogram is logarithmic-linear: a bin is the sign, the exponent and the first 9 bits of the fraction of a float32,
+that is 512 equal bins between a power of two and the next, so a bin is never wider than 1/512 of a value in it. It
+covers the 16 octaves below the largest magnitude seen (its window); everything smaller counts in the lowest bin. When a
+larger value comes, the window moves up by whole octaves and what falls out at the bottom is merged into the lowest bin:
+every value lies where it would have lain had the largest come first, so shards merge exactly and in any order. Range,
+count, zeros and non-finite values are exact; the histogram counts the values that it is given, which may be a subset
+(see collect.py).
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ def window_top(magnitude: float) -> int:
 
 @dataclass
 class Statistics:
-    """minimum, maximum: of the finite values (inf, -inf before the first). histogram: int64 [2, BINS], row 1 for negative values.
+    """minimum, maximum: of the finite values (inf, -inf before the first). histogram: int64 [2, BINS], row 1 for
+    negative values.
     top: the window's end (see `window_top`)."""
 
     count: int = 0
@@ -38,7 +40,8 @@ class Statistics:
     histogram: np.ndarray = field(default_factory=lambda: np.zeros((2, BINS), np.int64))
 
     def extend(self, count: int, zeros: int, nonfinite: int, minimum: float, maximum: float) -> None:
-        """Takes in the summary of more values; moves the window up if they need it. To be called before their histogram is added."""
+        """Takes in the summary of more values; moves the window up if they need it. To be called before their histogram
+        is added."""
         self.count += int(count)
         self.zeros += int(zeros)
         self.nonfinite += int(nonfinite)
@@ -108,7 +111,8 @@ class Statistics:
         return np.diff(cumulative)
 
     def quantile(self, fraction: float, of_magnitude: bool = False) -> float:
-        """The value (or magnitude) below which `fraction` of the counted values lie, to within a bin; exact at 0 and 1."""
+        """The value (or magnitude) below which `fraction` of the counted values lie, to within a bin; exact at 0 and
+        1."""
         if of_magnitude:
             return self._folded().quantile(fraction)
         below, above, count = self.masses()

@@ -34,7 +34,8 @@ def save(
     more: Mapping[str, np.ndarray] = MappingProxyType({}),
     write=write_atomically,
 ) -> None:
-    """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone. write: takes the path and the bytes."""
+    """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone. write: takes the path and the
+    bytes."""
     names = list(statistics)
     scalars = [[s.count, s.zeros, s.nonfinite, s.top] for s in statistics.values()]
     ranges = np.array([[s.minimum, s.maximum] for s in statistics.values()], np.float64).reshape(-1, 2)
@@ -85,7 +86,8 @@ def load(path) -> tuple[Identity, dict[str, Statistics]]:
 
 
 def contents(path) -> tuple[Identity, list[str]]:
-    """(identity, names of the tensors) of the statistics in a file, which are not read. Raises DataError for anything that `save` did not write."""
+    """(identity, names of the tensors) of the statistics in a file, which are not read. Raises DataError for anything
+    that `save` did not write."""
     try:
         header = _header(path)
         return _identity(path, header), header.tensors
@@ -99,7 +101,8 @@ def identity_in(path) -> Identity:
 
 
 def merge(paths: Sequence) -> tuple[Identity, dict[str, Statistics]]:
-    """Of the shards of one network in these files. The first is held and takes in the others tensor by tensor: memory does not grow with the shards.
+    """Of the shards of one network in these files. The first is held and takes in the others tensor by tensor: memory
+    does not grow with the shards.
     Raises DataError as `load` does, for shards of different networks, and for a shard that comes twice."""
     first, *others = paths
     identity, merged = load(first)
@@ -145,7 +148,8 @@ def _identity(path, header):
 
 
 def _statistics(path, header) -> Iterator[tuple[str, Statistics]]:
-    """(tensor, Statistics), read one at a time. Raises ValueError for numbers that no calibration gives: what is chosen from them would be nonsense."""
+    """(tensor, Statistics), read one at a time. Raises ValueError for numbers that no calibration gives: what is chosen
+    from them would be nonsense."""
     count = len(header.tensors)
     if len(set(header.tensors)) != count or len(header.scalars) != count:
         raise ValueError("its tensors and their counts do not belong together")

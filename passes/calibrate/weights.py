@@ -1,5 +1,5 @@
-"""Constant weights -> s8 [-127, 127] and their scales, by their largest magnitude (the paper, section 5: weights need no calibration), or by the
-grid that they lie on already."""
+"""Constant weights -> s8 [-127, 127] and their scales, by their largest magnitude (the paper, section 5: weights need
+no calibration), or by the grid that they lie on already."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ _BIAS_RESOLUTION = 2.0**20  # steps that the bias of an all-zero channel gets
 def weight_scales(weight: np.ndarray, axis: int, data_scale: float, bias: np.ndarray | None) -> np.ndarray:
     """Scales, float32: [channels], or [1] if `axis` is -1 (one for the tensor). `bias`: float32 [channels] or None.
 
-    The bias is an int32 at scale data_scale * scale: where the weights are so small beside it that it would overflow, the scale is
-    raised until it fits; a channel of zeros takes a scale that resolves its bias."""
+    The bias is an int32 at scale data_scale * scale: where the weights are so small beside it that it would overflow,
+    the scale is raised until it fits; a channel of zeros takes a scale that resolves its bias."""
     assert np.isfinite(weight).all(), "weights must be finite"
     others = tuple(i for i in range(weight.ndim) if i != axis) if axis >= 0 else None
     largest = np.atleast_1d(np.abs(weight).max(axis=others)).astype(np.float64)

@@ -4,8 +4,8 @@ import numpy as np
 
 
 def per_channel(value: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
-    """A constant operand of an elementwise operator as float32 [C], C = shape[axis]; None if it varies along another axis or widens the result,
-    or where a tensor of rank 0 has no channels."""
+    """A constant operand of an elementwise operator as float32 [C], C = shape[axis]; None if it varies along another
+    axis or widens the result, or where a tensor of rank 0 has no channels."""
     rank = len(shape)
     if value.ndim > rank or rank == 0:
         return None
@@ -16,7 +16,8 @@ def per_channel(value: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndar
 
 
 def by_input(weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """A layer's weight times a value per input channel. weight: [O, columns, h, w] of a convolution, whose group g reads channels g*columns ..., or [K, N]."""
+    """A layer's weight times a value per input channel. weight: [O, columns, h, w] of a convolution, whose group g
+    reads channels g*columns ..., or [K, N]."""
     if weight.ndim == 2:
         return weight * vector.reshape(-1, 1)
     outputs, columns = weight.shape[:2]

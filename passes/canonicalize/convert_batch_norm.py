@@ -1,4 +1,5 @@
-"""batch_norm(x; gamma, beta, mean, var)[0] = multiply(x, s) + (beta - mean * s), s = gamma / sqrt(var + epsilon), as constants shaped [1, C, 1, 1].
+"""batch_norm(x; gamma, beta, mean, var)[0] = multiply(x, s) + (beta - mean * s), s = gamma / sqrt(var + epsilon), as
+constants shaped [1, C, 1, 1].
 
 FoldAffine and FoldAffineForward then move both into a neighbouring convolution or linear layer where they can.
 """
@@ -16,7 +17,8 @@ from .graph import constant
 
 @dataclass(frozen=True)
 class ConvertBatchNorm:
-    """BatchNormalization with constant statistics becomes two elementwise operators; computed statistics are left and noted."""
+    """BatchNormalization with constant statistics becomes two elementwise operators; computed statistics are left and
+    noted."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _convert)

@@ -1,4 +1,5 @@
-"""A 1-D operator on [N, C, W] is the 2-D one on [N, C, 1, W], between two reshapes: conv1d, conv1d_transpose, max_pool1d, avg_pool1d.
+"""A 1-D operator on [N, C, W] is the 2-D one on [N, C, 1, W], between two reshapes: conv1d, conv1d_transpose,
+max_pool1d, avg_pool1d.
 
 LiftRank3 then removes the reshapes between two of them.
 """

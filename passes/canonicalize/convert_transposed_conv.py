@@ -1,7 +1,7 @@
 """conv2d_transpose(x, w) = conv2d(interleave(x; strides), flip(transpose(w))) with padding dilation*(k-1) - pad.
 
-interleave puts stride-1 zeros between neighbours; output_padding is added to the end padding; where the result would be a negative
-padding (pad > dilation*(k-1)) the convolution runs without and the output is sliced. Groups are kept.
+interleave puts stride-1 zeros between neighbours; output_padding is added to the end padding; where the result would be
+a negative padding (pad > dilation*(k-1)) the convolution runs without and the output is sliced. Groups are kept.
 """
 
 from dataclasses import dataclass

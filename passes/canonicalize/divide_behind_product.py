@@ -1,10 +1,13 @@
-"""Attention over many keys divides by the sum of its exponentials behind the product with the values instead of in front of it:
+"""Attention over many keys divides by the sum of its exponentials behind the product with the values instead of in
+front of it:
 
     softmax(x) @ v   =   (e @ v) / (e @ 1)      e = p * (1 / max(p)) = exp(x - max(x)), p = softmax(x)
 
-Probabilities of n keys are 1 / n on average, and where that is less than a step of 1/255 most of them would be zero, with much of what the row is made of. The exponentials of a
-row reach 1, so each has the steps that it needs beside the largest one; what is rounded is rounded in the sum, too, so a row's weights add up to 1. In fp32 the same
-function up to rounding. Kernels compute e as they would compute p (lower/fusion.py). Needs RecognizeSoftmax; nothing may follow that folds constants into layers."""
+Probabilities of n keys are 1 / n on average, and where that is less than a step of 1/255 most of them would be zero,
+with much of what the row is made of. The exponentials of a row reach 1, so each has the steps that it needs beside the
+largest one; what is rounded is rounded in the sum, too, so a row's weights add up to 1. In fp32 the same function up to
+rounding. Kernels compute e as they would compute p (lower/fusion.py). Needs RecognizeSoftmax; nothing may follow that
+folds constants into layers."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +26,8 @@ MANY = 256  # keys, from which on an average probability is less than a step
 
 @dataclass(frozen=True)
 class DivideBehindProduct:
-    """Where the softmax is over the last axis and the product with a computed tensor is its only reader. least: keys from which on."""
+    """Where the softmax is over the last axis and the product with a computed tensor is its only reader. least: keys
+    from which on."""
 
     least: int = MANY
 
@@ -32,7 +36,8 @@ class DivideBehindProduct:
 
 
 def attends_to_many(mod: IRModule) -> bool:
-    """Whether there is a softmax over MANY places: a network of several shapes then divides behind the product in all of them, as their layers are the same ones."""
+    """Whether there is a softmax over MANY places: a network of several shapes then divides behind the product in all
+    of them, as their layers are the same ones."""
     calls = (binding.value for binding in mod["main"].body.blocks[0].bindings)
     return any(ops.is_op(call, "relax.nn.softmax") and shape_of(call)[int(call.attrs.axis)] >= MANY for call in calls)
 

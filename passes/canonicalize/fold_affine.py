@@ -1,8 +1,9 @@
 """A constant factor or term behind a layer moves into it.
 
-multiply(L(x; w) + b, s) = L(x; w * s) + b * s   and   add(add(y, b), c) = add(y, b + c),   multiply(multiply(y, s), t) = multiply(y, s * t)
-for a convolution or linear layer L, s per output channel. This is how BatchNormalization is folded: needs ConvertBatchNorm,
-ConvertConv1d, LiftRank3 and ConvertTransposedConv, and NormalizeArithmetic (constants second).
+multiply(L(x; w) + b, s) = L(x; w * s) + b * s   and   add(add(y, b), c) = add(y, b + c),   multiply(multiply(y, s), t)
+= multiply(y, s * t) for a convolution or linear layer L, s per output channel. This is how BatchNormalization is
+folded: needs ConvertBatchNorm, ConvertConv1d, LiftRank3 and ConvertTransposedConv, and NormalizeArithmetic (constants
+second).
 """
 
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from .graph import constant, is_float
 
 @dataclass(frozen=True)
 class FoldAffine:
-    """Folds backwards; a layer whose result is also used elsewhere keeps its weights, and the factor stays an operator of its own."""
+    """Folds backwards; a layer whose result is also used elsewhere keeps its weights, and the factor stays an operator
+    of its own."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _fold)

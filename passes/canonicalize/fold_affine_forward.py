@@ -1,11 +1,11 @@
 """A constant factor and term in front of a layer move into it.
 
-L(x * s + t; w) = L(x; w * s) + L(t; w), s and t per input channel. A factor may go into any convolution; a term only into one without
-padding, whose border would otherwise see 0 where it saw t. Runs after FoldAffine, for what has no layer behind it (pre-activation
-networks, normalised inputs, scaled attention operands).
+L(x * s + t; w) = L(x; w * s) + L(t; w), s and t per input channel. A factor may go into any convolution; a term only
+into one without padding, whose border would otherwise see 0 where it saw t. Runs after FoldAffine, for what has no
+layer behind it (pre-activation networks, normalised inputs, scaled attention operands).
 
-Factors of an input of the network that differ widely by channel stay in front: they are there because the channels have different units, and one
-int8 scale for a tensor of metres beside millimetres would leave nothing of the metres.
+Factors of an input of the network that differ widely by channel stay in front: they are there because the channels have
+different units, and one int8 scale for a tensor of metres beside millimetres would leave nothing of the metres.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ _EVEN = 4.0  # factors that differ by less cost an input at most two of its eigh
 
 @dataclass(frozen=True)
 class FoldAffineForward:
-    """Only where the layer is the only user; a term in front of a padded convolution stays and is noted, and so does what evens out an input."""
+    """Only where the layer is the only user; a term in front of a padded convolution stays and is noted, and so does
+    what evens out an input."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _fold)
@@ -70,7 +71,8 @@ def _is_input(graph: RewriteGraph, x: relax.Expr) -> bool:
 
 
 def _operand(graph: RewriteGraph, x: relax.Expr, name: str, axis: int) -> tuple[np.ndarray | None, relax.Expr]:
-    """The per-channel constant of x = op(rest, constant), and rest; (None, x) where x is not that or has other users."""
+    """The per-channel constant of x = op(rest, constant), and rest; (None, x) where x is not that or has other
+    users."""
     call = graph.match(x, name)
     value = constant(call.args[1]) if call is not None else None
     if value is None or not graph.used_once(x) or shape_of(call.args[0]) != shape_of(x):

@@ -1,9 +1,12 @@
-"""A constant factor behind a rectified layer moves into the layer: relu(L(x; w) + b) * s = relu(L(x; w * |s|) + b * |s|) * sign(s).
+"""A constant factor behind a rectified layer moves into the layer: relu(L(x; w) + b) * s = relu(L(x; w * |s|) + b *
+|s|) * sign(s).
 
-For a BatchNormalization behind the activation (layer, ReLU, normalisation: usual in speech networks). Behind a rectifier that hardly ever fires it holds a
-factor of some hundreds; in the next layer's weights, which have one scale for all input channels, that would leave the other channels nothing. In the layer in
-front it costs nothing, as weights have a scale per output channel, and the rectified tensor becomes as even as training made it. Runs after FoldAffine; the
-factor stands in front of the rectifier afterwards, where the next FoldAffine takes it, and signs are left to FoldAffineForward.
+For a BatchNormalization behind the activation (layer, ReLU, normalisation: usual in speech networks). Behind a
+rectifier that hardly ever fires it holds a factor of some hundreds; in the next layer's weights, which have one scale
+for all input channels, that would leave the other channels nothing. In the layer in front it costs nothing, as weights
+have a scale per output channel, and the rectified tensor becomes as even as training made it. Runs after FoldAffine;
+the factor stands in front of the rectifier afterwards, where the next FoldAffine takes it, and signs are left to
+FoldAffineForward.
 """
 
 from dataclasses import dataclass

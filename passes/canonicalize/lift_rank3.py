@@ -1,8 +1,10 @@
-"""f(reshape(y, [N, C, W])) = reshape(f'(y), ...) for y [N, C, 1, W]: an operator on rank 3 moves up to the rank of its operand's source.
+"""f(reshape(y, [N, C, W])) = reshape(f'(y), ...) for y [N, C, 1, W]: an operator on rank 3 moves up to the rank of its
+operand's source.
 
-f is elementwise, concat, split, prelu, pad, strided_slice, softmax or a mean/max over W; so a 1-D network stays four-dimensional
-between its convolutions and RemoveNoops cancels the reshapes. In front of the first convolution the reshape moves up through elementwise
-operators with constants: reshape(f(x)) = f'(reshape(x)). Needs ConvertConv1d, ConvertBatchNorm and RecognizeUnary.
+f is elementwise, concat, split, prelu, pad, strided_slice, softmax or a mean/max over W; so a 1-D network stays
+four-dimensional between its convolutions and RemoveNoops cancels the reshapes. In front of the first convolution the
+reshape moves up through elementwise operators with constants: reshape(f(x)) = f'(reshape(x)). Needs ConvertConv1d,
+ConvertBatchNorm and RecognizeUnary.
 """
 
 from dataclasses import dataclass

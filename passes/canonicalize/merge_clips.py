@@ -1,4 +1,5 @@
-"""clip(clip(x, a, b), c, d) = clip(x, min(max(a, c), d), min(max(b, c), d)); relu(x) = clip(x, 0, inf); clip(x, 0, inf) = relu(x)."""
+"""clip(clip(x, a, b), c, d) = clip(x, min(max(a, c), d), min(max(b, c), d)); relu(x) = clip(x, 0, inf); clip(x, 0, inf)
+= relu(x)."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,9 @@
-"""A constant number that multiplies an operand of a product of two computed tensors moves behind it: (a * s) @ (b * t) = (a @ b) * (s * t).
+"""A constant number that multiplies an operand of a product of two computed tensors moves behind it: (a * s) @ (b * t)
+= (a @ b) * (s * t).
 
-Exporters write scaled dot-product attention with the root of its scale on queries and on keys; behind the product the scale is part of the softmax's kernel. A
-transpose or reshape between the factor and the product does not matter. Runs after NormalizeArithmetic, which makes divisions factors.
+Exporters write scaled dot-product attention with the root of its scale on queries and on keys; behind the product the
+scale is part of the softmax's kernel. A transpose or reshape between the factor and the product does not matter. Runs
+after NormalizeArithmetic, which makes divisions factors.
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,8 @@ _MOVES = ("relax.permute_dims", "relax.reshape")
 
 @dataclass(frozen=True)
 class MoveScaleBehindProduct:
-    """Only where the product is the only user of what was scaled; layers with constant weights take factors themselves (FoldAffineForward)."""
+    """Only where the product is the only user of what was scaled; layers with constant weights take factors themselves
+    (FoldAffineForward)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _move)
@@ -41,7 +44,8 @@ def _move(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
 
 
 def _unscaled(graph: RewriteGraph, x: relax.Expr) -> tuple[relax.Expr, float]:
-    """x without the number that multiplies it, and that number; (x, 1) where there is none or others use what it made."""
+    """x without the number that multiplies it, and that number; (x, 1) where there is none or others use what it
+    made."""
     if not graph.used_once(x):
         return x, 1.0
     moved = graph.match(x, *_MOVES)

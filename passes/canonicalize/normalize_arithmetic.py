@@ -1,8 +1,9 @@
 """Fewer elementwise operators.
 
-subtract(x, c) = add(x, -c); subtract(c, x) = add(multiply(x, -1), c); divide(x, c) = multiply(x, 1/c); divide(c, x) = multiply(1/x, c);
-negative(x) = multiply(x, -1); a constant operand comes second; maximum(x, c) = clip(x, c, inf), minimum(x, c) = clip(x, -inf, c) for a lone
-number c; relu6(x) = clip(x, 0, 6); power(x, 2) = x*x, power(x, 1/2) = sqrt(x), power(x, c) = octet.unary.
+subtract(x, c) = add(x, -c); subtract(c, x) = add(multiply(x, -1), c); divide(x, c) = multiply(x, 1/c); divide(c, x) =
+multiply(1/x, c); negative(x) = multiply(x, -1); a constant operand comes second; maximum(x, c) = clip(x, c, inf),
+minimum(x, c) = clip(x, -inf, c) for a lone number c; relu6(x) = clip(x, 0, 6); power(x, 2) = x*x, power(x, 1/2) =
+sqrt(x), power(x, c) = octet.unary.
 Only float32; needs FoldConstants.
 """
 

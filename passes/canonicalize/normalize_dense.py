@@ -1,7 +1,9 @@
-"""matmul(x, W) with a constant W of leading extents 1 = matmul(x, W [K, N]); the constant added to it, if per column, gets the shape [N].
+"""matmul(x, W) with a constant W of leading extents 1 = matmul(x, W [K, N]); the constant added to it, if per column,
+gets the shape [N].
 
-The constant added to a convolution, if per channel, gets the shape [1, O, 1, 1]; so does every other per-channel constant of an add or
-multiply on rank 4. A lone number that is no bias (the factor of an attention's scores) is a scalar. Needs NormalizeArithmetic (constants second) and FoldConstants (transposed weights).
+The constant added to a convolution, if per channel, gets the shape [1, O, 1, 1]; so does every other per-channel
+constant of an add or multiply on rank 4. A lone number that is no bias (the factor of an attention's scores) is a
+scalar. Needs NormalizeArithmetic (constants second) and FoldConstants (transposed weights).
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Averages and maxima over the whole picture in one form.
 
 mean(x, axes of H and W in any order or sign) = mean(x, [2, 3], keepdims=True), reshaped where keepdims was False;
-max(x, the same axes) = max_pool2d with a window of the whole extent; avg_pool2d with such a window and no padding = the mean;
-avg_pool2d without padding counts valid elements only.
+max(x, the same axes) = max_pool2d with a window of the whole extent; avg_pool2d with such a window and no padding = the
+mean; avg_pool2d without padding counts valid elements only.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """GELU as exporters spell it out. Needs NormalizeArithmetic and RecognizeUnary.
 
-x * (1 + erf(x / sqrt(2))) * 1/2 = gelu(x);   x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) * 1/2 = gelu_tanh(x), in every order of the factors.
+x * (1 + erf(x / sqrt(2))) * 1/2 = gelu(x);   x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) * 1/2 = gelu_tanh(x), in
+every order of the factors.
 """
 
 import math
@@ -95,7 +96,8 @@ def _is_monomial(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, degree: i
 
 
 def _monomial(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, depth: int) -> tuple[float, ...] | None:
-    """(c, n) where expr is c * x^n, its factors in whatever order and grouping; None where it is something else, or has more than `depth` products."""
+    """(c, n) where expr is c * x^n, its factors in whatever order and grouping; None where it is something else, or has
+    more than `depth` products."""
     factor, rest = _strip(graph, expr)
     if rest.same_as(x):
         return factor, 1

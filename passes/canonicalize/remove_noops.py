@@ -1,9 +1,9 @@
 """Operators that do nothing, or undo each other.
 
-reshape(x) to x's shape, astype to x's dtype, permute_dims by the identity, pad by 0, a whole slice, concat of one, add 0, multiply 1 = x;
-reshape(reshape(x)) = reshape(x); permute_dims(permute_dims(x)) = one permute_dims; expand_dims, squeeze, flatten = reshape;
-two reshapes of one value to one shape are one;
-permute_dims that only moves extents of 1 = reshape.
+reshape(x) to x's shape, astype to x's dtype, permute_dims by the identity, pad by 0, a whole slice, concat of one, add
+0, multiply 1 = x; reshape(reshape(x)) = reshape(x); permute_dims(permute_dims(x)) = one permute_dims; expand_dims,
+squeeze, flatten = reshape; two reshapes of one value to one shape are one; permute_dims that only moves extents of 1 =
+reshape.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,13 @@
-"""Transposes between channels-first and channels-last go behind what computes by element, where they meet the transpose back. Needs NormalizeArithmetic.
+"""Transposes between channels-first and channels-last go behind what computes by element, where they meet the transpose
+back. Needs NormalizeArithmetic.
 
-f(transpose(x)) = transpose(f(x));   f(transpose(x), c) = transpose(f(x, transpose^-1(c)));   f(transpose(x), transpose(y)) = transpose(f(x, y));
-concat and pad likewise, and mean over axes A = mean over the axes that A was taken from, with a transpose where they are kept.
+f(transpose(x)) = transpose(f(x));   f(transpose(x), c) = transpose(f(x, transpose^-1(c)));   f(transpose(x),
+transpose(y)) = transpose(f(x, y)); concat and pad likewise, and mean over axes A = mean over the axes that A was taken
+from, with a transpose where they are kept.
 
-Networks of channels-last frameworks have convolutions between transposes, and everything else on [N, H, W, C]. Once the transposes are gone a term or factor
-per channel has its axis 1 again, where the layers take it. `RemoveNoops` drops the pairs that meet.
+Networks of channels-last frameworks have convolutions between transposes, and everything else on [N, H, W, C]. Once the
+transposes are gone a term or factor per channel has its axis 1 again, where the layers take it. `RemoveNoops` drops the
+pairs that meet.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +29,8 @@ _WITH_AN_AXIS = ("relax.nn.prelu", "relax.quantize", "relax.dequantize")
 
 @dataclass(frozen=True)
 class SinkTransposes:
-    """Only [0, 2, .., 1] of rank 3 and 4, and only on ways that lead to a transpose back or a reduction: elsewhere the channels are wanted where they are.
+    """Only [0, 2, .., 1] of rank 3 and 4, and only on ways that lead to a transpose back or a reduction: elsewhere the
+    channels are wanted where they are.
     An operator with one operand that is not so transposed, nor constant, keeps its transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
@@ -35,7 +39,8 @@ class SinkTransposes:
 
 
 def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
-    """The variables behind which, by element or concatenation, some way leads to channels first, or to no channels last at all."""
+    """The variables behind which, by element or concatenation, some way leads to channels first, or to no channels last
+    at all."""
     found = set()
     for binding in reversed(bindings):
         call = binding.value
@@ -116,7 +121,8 @@ def _behind_reduction(graph: RewriteGraph, call: relax.Call) -> relax.Expr | Non
 
 
 def _sources(graph: RewriteGraph, operands: Iterable[relax.Expr], rank: int) -> list[relax.Expr] | None:
-    """What the operands are transposes of; None where none is one, or where one is neither that nor a constant or a tensor of one element."""
+    """What the operands are transposes of; None where none is one, or where one is neither that nor a constant or a
+    tensor of one element."""
     if rank not in (3, 4) or all(_transposed(graph, operand) is None for operand in operands):
         return None
     sources = [_before(graph, operand, rank) for operand in operands]

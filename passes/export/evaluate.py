@@ -10,10 +10,12 @@ from .operators import EXPORTERS
 
 
 def evaluate(call, args):
-    """An array, or a tuple of them. args: stand for call.args. Raises UnsupportedModelError for an operator without an ONNX form."""
+    """An array, or a tuple of them. args: stand for call.args. Raises UnsupportedModelError for an operator without an
+    ONNX form."""
     if call.op.name not in EXPORTERS:
         raise UnsupportedModelError(
-            f"the referee has no operator {call.op.name}, and it has no ONNX form to ask ONNX's own evaluator; run without the referee"
+            f"the referee has no operator {call.op.name}, and it has no ONNX form to ask ONNX's own evaluator; run "
+            "without the referee"
         )
     arrays = [
         each for arg in args for each in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(each, np.ndarray)

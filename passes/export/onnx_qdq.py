@@ -1,7 +1,8 @@
 """The QDQ hub -> an ONNX model with QuantizeLinear / DequantizeLinear (opset 17) that other runtimes run.
 
-Binding by binding, by the table in operators.py; two things are put together again for the runtimes' sake: a convolution with its bias,
-and a bias between int8 operands becomes int32 at scale (data scale * weight scale), the derived spec of annotate/spec.py.
+Binding by binding, by the table in operators.py; two things are put together again for the runtimes' sake: a
+convolution with its bias, and a bias between int8 operands becomes int32 at scale (data scale * weight scale), the
+derived spec of annotate/spec.py.
 """
 
 import numpy as np
@@ -63,7 +64,8 @@ class Emitter:
 
 
 def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", codes: str = "int8") -> onnx.ModelProto:
-    """Any module of canonical float operators, R.quantize and R.dequantize as ONNX. outputs: names of the results. codes: type of quantised activations, see unsigned.py.
+    """Any module of canonical float operators, R.quantize and R.dequantize as ONNX. outputs: names of the results.
+    codes: type of quantised activations, see unsigned.py.
     Raises UnsupportedModelError for an operator without an ONNX form, OctetError for other codes."""
     check_codes(codes)
     graph = Graph(UnrollLoops("an ONNX file")(module))
@@ -92,8 +94,9 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
 
 
 def export_qdq(quantized, path, codes: str = "uint8") -> None:
-    """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations, uint8 (OpenVINO misreads int8 ones where
-    they are concatenated) or int8 (which TensorRT wants). Raises OctetError if it cannot be written."""
+    """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations,
+    uint8 (OpenVINO misreads int8 ones where they are concatenated) or int8 (which TensorRT wants). Raises OctetError if
+    it cannot be written."""
     module = quantize_embeddings(
         quantized.module, quantized.model.comes_quantised
     ).module  # the integers that the package has

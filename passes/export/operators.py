@@ -1,6 +1,7 @@
 """One Relax operator -> its ONNX nodes (opset 17): the table of the exporter.
 
-An exporter is `function(call, operands, out) -> result`: operands are the ONNX names of the tensor operands, `out` an `Emitter`.
+An exporter is `function(call, operands, out) -> result`: operands are the ONNX names of the tensor operands, `out` an
+`Emitter`.
 """
 
 import math
@@ -20,7 +21,8 @@ def _conv2d(call, operands, out):
     attrs = attrs_of(call)
     if (attrs["data_layout"], attrs["kernel_layout"]) != ("NCHW", "OIHW"):
         raise UnsupportedModelError(
-            f"ONNX export: conv2d in layout {attrs['data_layout']}/{attrs['kernel_layout']} has no ONNX form: canonicalize first"
+            f"ONNX export: conv2d in layout {attrs['data_layout']}/{attrs['kernel_layout']} has no ONNX form: "
+            "canonicalize first"
         )
     return out.node(
         "Conv",

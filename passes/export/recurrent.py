@@ -1,4 +1,5 @@
-"""Steps of LSTM and GRU layers in ONNX (opset 17): the equations of targets/recurrent_math.py, each gate a slice of the rows."""
+"""Steps of LSTM and GRU layers in ONNX (opset 17): the equations of targets/recurrent_math.py, each gate a slice of the
+rows."""
 
 import numpy as np
 

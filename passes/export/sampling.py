@@ -48,7 +48,8 @@ def grid_sample(call, operands, out):
 
 
 def roi_align(call, operands, out):
-    """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners. ONNX's aligned form takes half a pixel off what is scaled, Relax's does not."""
+    """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners. ONNX's aligned form takes half a pixel
+    off what is scaled, Relax's does not."""
     attrs = attrs_of(call)
     first, corner, last, axis = (out.constant(np.array([value], np.int64)) for value in (0, 1, 5, 1))
     images = out.node("Slice", [operands[1], first, corner, axis])

@@ -1,4 +1,5 @@
-"""Scalar functions: each becomes one `octet.unary` or `R.clip`, where TVM's importer spells it out in several operators."""
+"""Scalar functions: each becomes one `octet.unary` or `R.clip`, where TVM's importer spells it out in several
+operators."""
 
 import numpy as np
 from tvm import relax

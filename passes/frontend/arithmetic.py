@@ -1,4 +1,5 @@
-"""Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them first), and softmax."""
+"""Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them
+first), and softmax."""
 
 import numpy as np
 from tvm import relax
@@ -20,7 +21,8 @@ def chain(node):
 
 
 def softmax(node):
-    """R.nn.softmax / log_softmax over one axis. Before opset 13 ONNX flattens from the axis on: that is the same for the last axis only."""
+    """R.nn.softmax / log_softmax over one axis. Before opset 13 ONNX flattens from the axis on: that is the same for
+    the last axis only."""
     rank = len(node.shape(0))
     axis = node.axis(-1 if node.opset >= 13 else 1)
     if node.opset < 13 and axis != rank - 1:

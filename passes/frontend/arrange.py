@@ -1,4 +1,5 @@
-"""Moving data: operators that TVM's importer would make opaque (Pad, Tile) or gets wrong (uneven Split, empty parts)."""
+"""Moving data: operators that TVM's importer would make opaque (Pad, Tile) or gets wrong (uneven Split, empty
+parts)."""
 
 import numpy as np
 import onnx

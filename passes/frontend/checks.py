@@ -19,7 +19,8 @@ _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 
 
 def opset_of(proto: onnx.ModelProto, path) -> int:
-    """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent or newer than the installed onnx."""
+    """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent or newer than the
+    installed onnx."""
     versions = [entry.version for entry in proto.opset_import if entry.domain in _DOMAINS]
     newest = onnx.defs.onnx_opset_version()
     if not versions:
@@ -29,7 +30,8 @@ def opset_of(proto: onnx.ModelProto, path) -> int:
     version = max(versions)
     if version > newest:
         raise UnsupportedModelError(
-            f"{path}: opset {version} is newer than the installed onnx ({newest}); export with an older opset or upgrade onnx"
+            f"{path}: opset {version} is newer than the installed onnx ({newest}); export with an older opset or "
+            "upgrade onnx"
         )
     return version
 
@@ -47,7 +49,8 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
         raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
     for value in proto.graph.output:
         if value.type.WhichOneof("value") in (None, "tensor_type"):
-            value.type.tensor_type.shape.SetInParent()  # the checker wants a shape that many exporters leave out; the importer infers it
+            # The checker wants a shape that many exporters leave out; the importer infers it
+            value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(_without_external(proto))
     except onnx.checker.ValidationError as error:
@@ -59,8 +62,9 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
 
 
 def check_shapes(proto: onnx.ModelProto, path) -> None:
-    """The rest of onnx.checker's full check: every operator's inputs and attributes make a result. Types and shapes that the file itself declares for results are left
-    out, as exporters leave them empty or wrong. Raises UnsupportedModelError."""
+    """The rest of onnx.checker's full check: every operator's inputs and attributes make a result. Types and shapes
+    that the file itself declares for results are left out, as exporters leave them empty or wrong. Raises
+    UnsupportedModelError."""
     bare = _without_external(proto)
     if bare is proto:
         bare = onnx.ModelProto()
@@ -82,7 +86,8 @@ def check_shapes(proto: onnx.ModelProto, path) -> None:
 
 
 def _write_defaults(proto):
-    """onnx infers the results of a node that stands for others from those, in which the attributes that the node leaves out have no value."""
+    """onnx infers the results of a node that stands for others from those, in which the attributes that the node leaves
+    out have no value."""
     opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=None)
     for node in proto.graph.node:
         if opset is None or node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, node.domain):
@@ -97,7 +102,8 @@ def _write_defaults(proto):
 
 
 def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """(the network in an opset that is imported, notes): old ones go through onnx's version converter. Raises UnsupportedModelError where it fails."""
+    """(the network in an opset that is imported, notes): old ones go through onnx's version converter. Raises
+    UnsupportedModelError where it fails."""
     version = opset_of(proto, path)
     if version >= OLDEST_OPSET:
         return proto, ()
@@ -106,7 +112,8 @@ def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[
     except Exception as error:  # the C++ converter raises bare exceptions
         reason = first_line(error)
         raise UnsupportedModelError(
-            f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset {OLDEST_OPSET} or newer"
+            f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset "
+            f"{OLDEST_OPSET} or newer"
         ) from None
     return converted, (f"opset {version} was converted to {OLDEST_OPSET}",)
 
@@ -138,7 +145,8 @@ def multiplied_weights(graph: onnx.GraphProto) -> frozenset[str]:
 
 
 def check_finite(name: str, array, path, multiplied: bool = False) -> None:
-    """Weights must be numbers; -inf is one where nothing is multiplied with it (attention masks), and a lone infinity is a bound of something."""
+    """Weights must be numbers; -inf is one where nothing is multiplied with it (attention masks), and a lone infinity
+    is a bound of something."""
     if not np.issubdtype(array.dtype, np.floating) or (array.size <= 1 and not multiplied):
         return
     if not np.isfinite(array).all() if multiplied else np.isnan(array).any() or np.isposinf(array).any():
@@ -146,7 +154,8 @@ def check_finite(name: str, array, path, multiplied: bool = False) -> None:
 
 
 def check_result(ty: relax.Type) -> None:
-    """Raises UnsupportedModelError for what a node made that is not a tensor of a static shape and of a type that is computed here."""
+    """Raises UnsupportedModelError for what a node made that is not a tensor of a static shape and of a type that is
+    computed here."""
     if not isinstance(ty, relax.TensorType):
         raise UnsupportedModelError("makes a value that is not a tensor; export the network without it")
     if not isinstance(ty.shape, relax.ShapeExpr) or not all(isinstance(d, tirx.IntImm) for d in ty.shape.values):
@@ -166,7 +175,8 @@ def _check_node(node, path):
         return
     if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear") and node.op_type not in CODED:
         raise UnsupportedModelError(
-            f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made from"
+            f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made "
+            "from"
         )
     if node.domain not in _DOMAINS and not (contributed and node.op_type in _CONTRIBUTED):
         raise UnsupportedModelError(

@@ -1,6 +1,7 @@
 """If, Loop, Scan and sequences: bodies are written out in the graph around them, as often as they run.
 
-If    of a known condition is its branch; of one known at run time, both branches and a choice between their results, where the branches are small.
+If    of a known condition is its branch; of one known at run time, both branches and a choice between their results,
+where the branches are small.
 Loop  of a known number of trips, and Scan, are their body once per trip.
 A sequence is a list of values; its length is known at every place.
 """
@@ -28,7 +29,8 @@ def if_(graph, node, attrs):
     branches = [attrs["then_branch"], attrs["else_branch"]]
     if max(_nodes_in(branch) for branch in branches) > _SMALL_BRANCH:
         raise UnsupportedModelError(
-            "branches on a value known only at run time; --fix the input that it depends on, or export the branch that is taken"
+            "branches on a value known only at run time; --fix the input that it depends on, or export the branch "
+            "that is taken"
         )
     taken, other = ([graph.expression(value) for value in _branch(graph, branch)] for branch in branches)
     condition = graph.emit(relax.op.reshape(graph.operand(node.input[0]), []), node, "condition")
@@ -38,7 +40,8 @@ def if_(graph, node, attrs):
 def _choice(graph, node, condition, a, b):
     if shape_of(a) != shape_of(b) or a.ty.dtype != b.ty.dtype:
         raise UnsupportedModelError(
-            "branches on a value known only at run time, to results of different shapes; --fix the input that it depends on"
+            "branches on a value known only at run time, to results of different shapes; --fix the input that it "
+            "depends on"
         )
     return graph.emit(relax.op.where(condition, a, b), node)
 

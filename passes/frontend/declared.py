@@ -1,4 +1,5 @@
-"""What a file declares of one tensor: exactly the bytes that its type and shape say, in the file or in a regular file inside the model's folder."""
+"""What a file declares of one tensor: exactly the bytes that its type and shape say, in the file or in a regular file
+inside the model's folder."""
 
 import math
 import os
@@ -36,7 +37,8 @@ FIELDS = {  # where a type's values stand, if they are not raw
 
 @dataclass(frozen=True)
 class External:
-    """Where a tensor's bytes lie. file: an existing regular file inside the model's folder; offset, size: in bytes, inside the file."""
+    """Where a tensor's bytes lie. file: an existing regular file inside the model's folder; offset, size: in bytes,
+    inside the file."""
 
     file: Path
     offset: int
@@ -47,7 +49,8 @@ def check_tensor(tensor, path) -> External | None:
     where = f"{path}: weight {tensor.name[:200]!r}"
     if tensor.data_type not in FIELDS and tensor.data_type not in PACKED:
         raise UnsupportedModelError(
-            f"{where} has element type {type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 bits"
+            f"{where} has element type {type_name(tensor.data_type)}; export it in float32 or an integer of 8 to 64 "
+            "bits"
         )
     if any(not 0 <= extent < 1 << 31 for extent in tensor.dims) or len(tensor.dims) > 16:
         raise UnsupportedModelError(f"{where} has extents {list(tensor.dims)[:17]}; export it again")
@@ -55,7 +58,8 @@ def check_tensor(tensor, path) -> External | None:
     size = bytes_of(count, tensor.data_type)
     if size > limit("weight"):
         raise UnsupportedModelError(
-            f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; {more('weight')}"
+            f"{where} has extents {list(tensor.dims)}, {size} bytes; at most {limit('weight')} are read; "
+            f"{more('weight')}"
         )
     if tensor.HasField("segment"):
         raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
@@ -70,7 +74,8 @@ def check_tensor(tensor, path) -> External | None:
     wanted, unit = (size, "bytes") if tensor.HasField("raw_data") else (size if packed else count, "values")
     if held != wanted:
         raise UnsupportedModelError(
-            f"{where} holds {held} {unit} where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again (or copy it again)"
+            f"{where} holds {held} {unit} where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export "
+            "it again (or copy it again)"
         )
     return None
 
@@ -85,7 +90,8 @@ def _external(tensor, size, path, where) -> External:
         file = folder.parent
     if not location or os.path.isabs(location) or not file.is_relative_to(folder):
         raise UnsupportedModelError(
-            f"{where} has its data in {location[:200]!a}, which is not inside the model's folder; put them beside the model"
+            f"{where} has its data in {location[:200]!a}, which is not inside the model's folder; put them beside the "
+            "model"
         )
     try:
         found = os.stat(file)
@@ -102,11 +108,13 @@ def _external(tensor, size, path, where) -> External:
     )
     if length != size:
         raise UnsupportedModelError(
-            f"{where} has {length} bytes of external data where {type_name(tensor.data_type)} {list(tensor.dims)} is declared; export it again"
+            f"{where} has {length} bytes of external data where {type_name(tensor.data_type)} {list(tensor.dims)} is "
+            "declared; export it again"
         )
     if offset + length > found.st_size:
         raise UnsupportedModelError(
-            f"{where} ends at {offset + length} of {location!r}, which has {found.st_size} bytes; copy the data file again"
+            f"{where} ends at {offset + length} of {location!r}, which has {found.st_size} bytes; copy the data file "
+            "again"
         )
     return External(file, offset, size)
 

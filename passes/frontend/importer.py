@@ -1,6 +1,7 @@
 """ONNX graph -> Relax, through TVM's importer, with three things of ours around it.
 
-1. Nodes of known inputs are evaluated here (fold.py), so that every shape is static; no node may compute a shape from data.
+1. Nodes of known inputs are evaluated here (fold.py), so that every shape is static; no node may compute a shape from
+   data.
 2. Our own converters come first, where TVM's lose what a quantizer must see (Clip as six operators, Pad as opaque TIR).
 3. Every value is bound to a variable named after its node, uniquely, and what fails names the node.
 """
@@ -37,8 +38,9 @@ _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorP
 
 
 def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> tuple[IRModule, tuple[str, ...], list]:
-    """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs and of the counts of some; notes; per output of the graph
-    (axis, number of its count) where only so many elements of that axis are meant, or None). Floats of other widths are computed in float32.
+    """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs and of the counts of
+    some; notes; per output of the graph (axis, number of its count) where only so many elements of that axis are meant,
+    or None). Floats of other widths are computed in float32.
     Raises UnsupportedModelError naming the node."""
     importer = _Importer(proto, inputs, opset, path)
     module = importer.run()
@@ -220,7 +222,8 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         return name in self._values
 
     def apply(self, node, operator, values, attributes=(), outputs=None):
-        """The result of another operator in place of `node` on values of any kind; a list where their number is given."""
+        """The result of another operator in place of `node` on values of any kind; a list where their number is
+        given."""
         self._applied += 1
         names = [f"{operator}#{self._applied}.{i}" if value is not None else "" for i, value in enumerate(values)]
         results = [f"{operator}#{self._applied}->{i}" for i in range(outputs or 1)]
@@ -259,7 +262,8 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
     def _result(self, name):
         if isinstance(self._values[name], control.Sequence):
             raise UnsupportedModelError(
-                f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as outputs"
+                f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as "
+                "outputs"
             )
         if not isinstance(result := self.operand(name), relax.Expr):
             raise UnsupportedModelError(

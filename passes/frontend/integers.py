@@ -1,4 +1,5 @@
-"""Division, remainder, shifts and powers, with a defined result for all operands: no operand ends the process, and every target gives the same.
+"""Division, remainder, shifts and powers, with a defined result for all operands: no operand ends the process, and
+every target gives the same.
 
 x / 0 = 0,  x mod 0 = 0,  lowest / -1 = lowest,  x mod -1 = 0       (integers; ONNX leaves these open)
 x << n, x >> n for n outside of [0, bits): 0, or -1 for x < 0 shifted to the right, as ONNX says"""
@@ -41,7 +42,8 @@ def _divided(node, x, y):
 
 
 def modulo(node):
-    """The sign of the divisor (fmod = 0) or of the dividend (fmod = 1). Of floats the C library's fmod, and for fmod = 0 one sum more."""
+    """The sign of the divisor (fmod = 0) or of the dividend (fmod = 1). Of floats the C library's fmod, and for fmod =
+    0 one sum more."""
     (x, y), dtype = node.inputs, node.dtype(0)
     if _is_integer(node):
         special = node.emit(R.equal(y, _const(0, dtype)), "by_zero")

@@ -10,7 +10,8 @@ from .weights import WIDE_FLOATS, in_float32
 
 
 class KnownValues:
-    """notes: takes in what becomes something else than the file says. A value's constant is made when somebody asks for it, once."""
+    """notes: takes in what becomes something else than the file says. A value's constant is made when somebody asks for
+    it, once."""
 
     def __init__(self, notes: set[str]) -> None:
         self._notes = notes

@@ -1,5 +1,6 @@
-"""What a model file may declare, checked once and before anything that it points to is read: tensors with exactly the bytes that their type and shape say, external
-data in regular files inside the model's folder, names that can be printed, extents that a machine can hold, attributes that mean something."""
+"""What a model file may declare, checked once and before anything that it points to is read: tensors with exactly the
+bytes that their type and shape say, external data in regular files inside the model's folder, names that can be
+printed, extents that a machine can hold, attributes that mean something."""
 
 import math
 from collections.abc import Iterator
@@ -33,13 +34,15 @@ _WINDOWS = {
 
 
 def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
-    """What lies in other files, in the order of the model. Raises UnsupportedModelError, one line with the tensor, value or node."""
+    """What lies in other files, in the order of the model. Raises UnsupportedModelError, one line with the tensor,
+    value or node."""
     nodes, found = 0, []
     for graph in graphs_of(proto, path):
         nodes += len(graph.node)
         if nodes > limit("nodes"):
             raise UnsupportedModelError(
-                f"{path}: has more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}"
+                f"{path}: has more than {limit('nodes')} nodes; export one network, not its unrolled training, or "
+                f"{more('nodes')}"
             )
         _check_texts(graph, path)
         _check_values(graph, path)
@@ -54,7 +57,8 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
 
 
 def check_functions(proto: onnx.ModelProto, path) -> None:
-    """Raises UnsupportedModelError where the functions of the file, written out, are more nodes than a network has: each may call another one twice."""
+    """Raises UnsupportedModelError where the functions of the file, written out, are more nodes than a network has:
+    each may call another one twice."""
     functions, known = {(one.domain, one.name): one for one in proto.functions}, {}
 
     def size(graph):
@@ -80,12 +84,14 @@ def check_functions(proto: onnx.ModelProto, path) -> None:
         nodes = math.inf
     if nodes > limit("nodes"):
         raise UnsupportedModelError(
-            f"{path}: its functions, written out, are more than {limit('nodes')} nodes; export one network, not its unrolled training, or {more('nodes')}"
+            f"{path}: its functions, written out, are more than {limit('nodes')} nodes; export one network, not its "
+            f"unrolled training, or {more('nodes')}"
         )
 
 
 def check_extents(module, path, remedy: str) -> None:
-    """The same for what the network computes: an intermediate result of 2^62 elements comes from small weights. remedy: what to do about shapes that do not fit."""
+    """The same for what the network computes: an intermediate result of 2^62 elements comes from small weights. remedy:
+    what to do about shapes that do not fit."""
     for block in module["main"].body.blocks:
         for binding in block.bindings:
             ty = binding.var.ty
@@ -98,7 +104,8 @@ def check_extents(module, path, remedy: str) -> None:
 
 
 def graphs_of(proto, path) -> Iterator:
-    """All graphs and functions, those within nodes too. Raises UnsupportedModelError where they lie too deep in each other."""
+    """All graphs and functions, those within nodes too. Raises UnsupportedModelError where they lie too deep in each
+    other."""
     waiting = [(proto.graph, 0), *((function, 0) for function in proto.functions)]
     while waiting:
         graph, depth = waiting.pop()
@@ -173,12 +180,14 @@ def _check_values(graph, path):
 def _check_type(tensor, where, optional):
     if tensor.elem_type not in FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
         raise UnsupportedModelError(
-            f"{where} has element type {type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 bits"
+            f"{where} has element type {type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 "
+            "bits"
         )
     for dim in tensor.shape.dim:
         if not isinstance(dim.dim_param, str) or len(dim.dim_param) > _LONGEST_NAME or not dim.dim_param.isprintable():
             raise UnsupportedModelError(
-                f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable characters"
+                f"{where} has a dimension named {dim.dim_param[:60]!a}; name it in up to {_LONGEST_NAME} printable "
+                "characters"
             )
     extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
     if min(extents, default=0) < -1:  # 0 and -1 are how some exporters write an unknown extent
@@ -227,5 +236,6 @@ def _check_attributes(node, weight, path):
 
 def _refuse(node, what, path):
     raise UnsupportedModelError(
-        f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it again"
+        f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it "
+        "again"
     )

@@ -12,12 +12,16 @@ from ...targets.variant import TensorSpec
 class Model:
     """A network in Relax.
 
-    module: one function `main` with one dataflow block and static shapes; its parameters are the inputs in order, named as
-        in ONNX, and it always returns a tuple, also of one output. A variable is named after the ONNX node that it came from.
-    inputs, outputs: the signature in ONNX's order. name: the file's stem. sha256: of the ONNX file (and its external data).
+    module: one function `main` with one dataflow block and static shapes; its parameters are the inputs in order, named
+    as
+        in ONNX, and it always returns a tuple, also of one output. A variable is named after the ONNX node that it came
+        from.
+    inputs, outputs: the signature in ONNX's order. name: the file's stem. sha256: of the ONNX file (and its external
+    data).
     batch: samples per run. notes: what was assumed on import, a line each.
     values: of inputs that were made constants. comes_quantised: whether the file holds quantizers, as QDQ or QOperator.
-    others: the same network for inputs of other shapes, each without others of its own. pads: {input: value with which its arrays may be padded to the next shape}.
+    others: the same network for inputs of other shapes, each without others of its own. pads: {input: value with which
+    its arrays may be padded to the next shape}.
     """
 
     module: IRModule

@@ -1,4 +1,5 @@
-"""Variables named after the ONNX nodes that they come from, so that a report can be read beside the network's picture, each name given once: as text, whatever an exporter wrote."""
+"""Variables named after the ONNX nodes that they come from, so that a report can be read beside the network's picture,
+each name given once: as text, whatever an exporter wrote."""
 
 from tvm import relax
 from tvm.ir import IRModule
@@ -14,8 +15,9 @@ _LONGEST = 512  # characters; files that hold names bound them, with what passes
 
 
 def restore_names(module: IRModule, names) -> IRModule:
-    """The module with the variables of `main` renamed. names: {variable: name}; a variable without one is named after the next that has one. Where several want
-    a name, a parameter has it before a named variable, and an earlier variable before a later one; the others get a number behind it."""
+    """The module with the variables of `main` renamed. names: {variable: name}; a variable without one is named after
+    the next that has one. Where several want a name, a parameter has it before a named variable, and an earlier
+    variable before a later one; the others get a number behind it."""
     func, names = module["main"], {var: _text(name) for var, name in names.items()}
     (block,) = func.body.blocks
     identities = Identities([func.body.body.name, *(param.name for param in func.params)])

@@ -35,13 +35,15 @@ def unpacked(packed: np.ndarray, shape, data_type: int) -> np.ndarray:
 
 
 def blocked_product(graph, node, attrs):
-    """MatMulNBits (A, B, scales, zero points, group index, bias): B uint8 [N, blocks, bytes of a block], scales [N * blocks], zero points packed as B or of the scales' type."""
+    """MatMulNBits (A, B, scales, zero points, group index, bias): B uint8 [N, blocks, bytes of a block], scales [N *
+    blocks], zero points packed as B or of the scales' type."""
     columns, depth, bits, block = attrs["N"], attrs["K"], attrs.get("bits", 4), attrs["block_size"]
     names = [*node.input, *[""] * (6 - len(node.input))]
     weight, scales, zeros = (graph.known(name) if name else None for name in names[1:4])
     if bits not in (4, 8) or names[4] or weight is None or scales is None or names[3] and zeros is None:
         raise UnsupportedModelError(
-            f"multiplies weights of {bits} bits{', with an order of its own' if names[4] else ''}; only constants of 4 or 8 bits in order are read, give the fp32 network it was made from"
+            f"multiplies weights of {bits} bits{', with an order of its own' if names[4] else ''}; only constants of "
+            "4 or 8 bits in order are read, give the fp32 network it was made from"
         )
     blocks = -(-depth // block)
     values = weight.reshape(columns, blocks, -1)

@@ -11,7 +11,8 @@ from ..ops import shape_of
 
 
 def name_of(node: onnx.NodeProto) -> str:
-    """A node as its variables are called: the exporter's name, or else that of its first output, or else the operator."""
+    """A node as its variables are called: the exporter's name, or else that of its first output, or else the
+    operator."""
     return node.name or next(filter(None, node.output), node.op_type)
 
 
@@ -30,10 +31,10 @@ def attributes_of(node: onnx.NodeProto) -> list[onnx.AttributeProto]:
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs: as in ONNX,
-    strings still bytes. name: for the variables it binds;
-    bind(expr, name) binds one. A converter returns an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a
-    Node to leave it to TVM with other inputs. makers: of variables that a MaxPool made, (its ONNX node, the shape that it read)."""
+    """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs:
+    as in ONNX, strings still bytes. name: for the variables it binds; bind(expr, name) binds one. A converter returns
+    an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a Node to leave it to TVM with
+    other inputs. makers: of variables that a MaxPool made, (its ONNX node, the shape that it read)."""
 
     op: str
     name: str
@@ -69,7 +70,8 @@ class OnnxNode:
         return self.makers.get(self.inputs[index], (None, None))
 
     def array(self, index: int, what: str) -> np.ndarray | None:
-        """A known optional input; None if it is left out. Raises UnsupportedModelError if it is computed at run time."""
+        """A known optional input; None if it is left out. Raises UnsupportedModelError if it is computed at run
+        time."""
         if not self.has(index):
             return None
         if self.arrays[index] is None:
@@ -77,7 +79,8 @@ class OnnxNode:
         return self.arrays[index]
 
     def axis(self, default: int) -> int:
-        """The axis of the first input that the attribute says, from its beginning. Raises UnsupportedModelError for one that it has not."""
+        """The axis of the first input that the attribute says, from its beginning. Raises UnsupportedModelError for one
+        that it has not."""
         return self.axis_at(self.attrs.get("axis", default))
 
     def axis_at(self, axis) -> int:

@@ -1,4 +1,5 @@
-"""Normalisations at inference: BatchNormalization for canonicalize to fold, the others as R.nn.layer_norm over the last axis of a reshaped tensor."""
+"""Normalisations at inference: BatchNormalization for canonicalize to fold, the others as R.nn.layer_norm over the last
+axis of a reshaped tensor."""
 
 import math
 

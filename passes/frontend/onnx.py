@@ -24,11 +24,14 @@ from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
 def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, values=None, data=None, pads=None) -> Model:
     """The fp32 network of an ONNX file in Relax, with static shapes.
 
-    batch: extent of the batch where it is symbolic; None means 1, "none" that a sample has all axes of an input. shapes: {input: its extents}; "batch" in place of one says that the samples lie along
-    that axis. dims: {symbolic dimension: extent, or "batch"}. Several extents of a dimension, or several shapes of an input, in a list: the Model is of the one
-    that the data have, else of the largest, and the rest are its `others`. values: {input: the value that it always has}, which makes it a constant.
+    batch: extent of the batch where it is symbolic; None means 1, "none" that a sample has all axes of an input.
+    shapes: {input: its extents}; "batch" in place of one says that the samples lie along that axis. dims: {symbolic
+    dimension: extent, or "batch"}. Several extents of a dimension, or several shapes of an input, in a list: the Model
+    is of the one that the data have, else of the largest, and the rest are its `others`. values: {input: the value that
+    it always has}, which makes it a constant.
     data: {input: array, or its shape}, samples on the first axis, for the dimensions that shapes and dims leave open.
-    pads: of several shapes, {input: value with which sessions pad its arrays to the next shape}: for whoever knows that it does not change results.
+    pads: of several shapes, {input: value with which sessions pad its arrays to the next shape}: for whoever knows that
+    it does not change results.
     Raises UnsupportedModelError, one line with the file, the node or tensor, and what to do.
     """
     found = _shapes(data)

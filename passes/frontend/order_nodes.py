@@ -11,7 +11,8 @@ _OPTIONAL, _VARIADIC = (
 
 
 def sort_nodes(graph: onnx.GraphProto, path) -> None:
-    """Sorts the nodes of a graph and of the bodies in it, stably. Raises UnsupportedModelError where they read each other in a circle."""
+    """Sorts the nodes of a graph and of the bodies in it, stably. Raises UnsupportedModelError where they read each
+    other in a circle."""
     for node in graph.node:
         for body in _bodies(node):
             sort_nodes(body, path)
@@ -28,7 +29,8 @@ def sort_nodes(graph: onnx.GraphProto, path) -> None:
                 waiting.append(node)
         if len(waiting) == len(left):
             raise UnsupportedModelError(
-                f"{path}: node {waiting[0].name or waiting[0].output[0]!r} reads values that depend on its own results; export the network again"
+                f"{path}: node {waiting[0].name or waiting[0].output[0]!r} reads values that depend on its own "
+                "results; export the network again"
             )
         left = waiting
     if any(a is not b for a, b in zip(ordered, graph.node)):
@@ -51,7 +53,8 @@ def drop_dead_nodes(graph: onnx.GraphProto) -> None:
 
 
 def drop_unread_results(graph: onnx.GraphProto) -> None:
-    """Cuts optional outputs that nothing reads: the mask of a Dropout, the indices of a MaxPool, the statistics of a normalization."""
+    """Cuts optional outputs that nothing reads: the mask of a Dropout, the indices of a MaxPool, the statistics of a
+    normalization."""
     used = {value.name for value in graph.output}
     for node in graph.node:
         used |= _reads(node)

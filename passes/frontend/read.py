@@ -12,10 +12,11 @@ from .limits import LARGEST_FILE, check_limits, graphs_of
 
 
 def read_proto(path) -> tuple[onnx.ModelProto, str]:
-    """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external files in the order of their names, each as far
-    as tensors lie in it.
+    """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external
+    files in the order of their names, each as far as tensors lie in it.
 
-    Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, and whatever limits.py refuses.
+    Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, and whatever limits.py
+    refuses.
     """
     path = Path(path)
     data = _bytes(path)

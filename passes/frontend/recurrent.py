@@ -1,7 +1,8 @@
 """LSTM, GRU and RNN: short ones unrolled over time, long ones as a loop (passes/operators/loops.py).
 
-The input projections of all steps are one linear layer; a step is a linear layer on the hidden state (its weights shared by all steps) and one or two
-elementwise operators on the gates (targets/recurrent_math.py). So the matrix products can be int8, the gates and the cell state stay float."""
+The input projections of all steps are one linear layer; a step is a linear layer on the hidden state (its weights
+shared by all steps) and one or two elementwise operators on the gates (targets/recurrent_math.py). So the matrix
+products can be int8, the gates and the cell state stay float."""
 
 from dataclasses import dataclass
 
@@ -75,7 +76,8 @@ def _check(node, steps, ways):
         array = node.array(index, what)
         if array is not None and list(array.shape) != shape:
             raise UnsupportedModelError(
-                f"has {what} of extents {list(array.shape)} where hidden_size {hidden} and {ways} direction(s) mean {shape}; export it again"
+                f"has {what} of extents {list(array.shape)} where hidden_size {hidden} and {ways} direction(s) mean "
+                f"{shape}; export it again"
             )
 
 

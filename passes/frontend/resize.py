@@ -1,8 +1,9 @@
-"""Resize: R.image.resize2d where its ratio of extents is ONNX's scale and it has such weights, one axis at a time where not.
+"""Resize: R.image.resize2d where its ratio of extents is ONNX's scale and it has such weights, one axis at a time where
+not.
 
-ONNX maps coordinates with the scale as given; Relax with output extent / input extent. The two differ when scale * extent is not
-whole (1.5 * 5 = 7.5, cut to 7). Then, and for antialias, regions, volumes, batches and channels, nearest becomes R.take, linear and cubic products
-with constant weights.
+ONNX maps coordinates with the scale as given; Relax with output extent / input extent. The two differ when scale *
+extent is not whole (1.5 * 5 = 7.5, cut to 7). Then, and for antialias, regions, volumes, batches and channels, nearest
+becomes R.take, linear and cubic products with constant weights.
 """
 
 import numpy as np
@@ -26,7 +27,8 @@ def resize(node):
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     if coordinates not in (*_COORDINATES, _REGION) or mode not in _METHODS:
         raise UnsupportedModelError(
-            f"uses {mode} with {coordinates}; export it with linear or nearest and half_pixel, asymmetric or align_corners"
+            f"uses {mode} with {coordinates}; export it with linear or nearest and half_pixel, asymmetric or "
+            "align_corners"
         )
     extents, scales = _target(node, shape)
     whole = coordinates == "align_corners" or not any(

@@ -1,10 +1,12 @@
-"""Along one axis: where the elements of a resized tensor lie in the tensor, and the weights that they take its elements with. Equations: ONNX, Resize."""
+"""Along one axis: where the elements of a resized tensor lie in the tensor, and the weights that they take its elements
+with. Equations: ONNX, Resize."""
 
 import numpy as np
 
 
 def positions(coordinates: str, count: int, scale: np.float32, extent: int, region=(0.0, 1.0)) -> np.ndarray:
-    """Where each of `count` elements of the result lies among `extent`; in float32 as other runtimes compute it, which decides ties of nearest.
+    """Where each of `count` elements of the result lies among `extent`; in float32 as other runtimes compute it, which
+    decides ties of nearest.
     region: the part of the extent that tf_crop_and_resize takes, its ends between 0 and 1."""
     out = np.arange(count, dtype="float32")
     if coordinates == "asymmetric":
@@ -37,8 +39,9 @@ def nearest(position: np.ndarray, rounding: str) -> np.ndarray:
 def weights(
     position: np.ndarray, extent: int, mode: str, scale: float, antialias: bool, alpha: float, exclude: bool
 ) -> np.ndarray:
-    """float32 [extent, positions], columns that add up to 1. mode: "linear" or "cubic" (with `alpha`). antialias: where it shrinks (scale < 1), the kernel is as
-    much wider. exclude: what lies outside has no weight, instead of the weight of the end."""
+    """float32 [extent, positions], columns that add up to 1. mode: "linear" or "cubic" (with `alpha`). antialias: where
+    it shrinks (scale < 1), the kernel is as much wider. exclude: what lies outside has no weight, instead of the weight
+    of the end."""
     narrowed, radius = min(float(scale), 1.0) if antialias else 1.0, 1 if mode == "linear" else 2
     first = int(np.floor(-radius / narrowed)) + 1
     left = np.ceil(position.astype("float64")) - 1  # so that the distance to it is in (0, 1]

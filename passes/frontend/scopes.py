@@ -1,10 +1,12 @@
-"""The values of an ONNX graph by name, as ONNX scopes them: the body of an If sees the values around it, and nobody sees those of a body from outside."""
+"""The values of an ONNX graph by name, as ONNX scopes them: the body of an If sees the values around it, and nobody
+sees those of a body from outside."""
 
 from contextlib import contextmanager
 
 
 class Scopes:
-    """A mapping {name: value} of scopes inside each other; a name is looked up from the innermost scope outwards, and set in the innermost."""
+    """A mapping {name: value} of scopes inside each other; a name is looked up from the innermost scope outwards, and
+    set in the innermost."""
 
     def __init__(self):
         self._scopes = [{}]

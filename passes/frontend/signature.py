@@ -16,7 +16,8 @@ _INPUT_DTYPES = {"float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") f
 
 
 def fix_inputs(graph: onnx.GraphProto, values, path) -> None:
-    """Inputs that always have one value become constants. values: {input: number or array}. Raises UnsupportedModelError for what is no input or does not fit."""
+    """Inputs that always have one value become constants. values: {input: number or array}. Raises
+    UnsupportedModelError for what is no input or does not fit."""
     inputs = {value.name: value for value in graph.input}
     for name, value in values.items():
         if name not in inputs:
@@ -41,7 +42,8 @@ def input_specs(
 ) -> tuple[tuple[TensorSpec, ...], dict[str, str], tuple[str, ...]]:
     """(the inputs that are not initializers, in order; {input: symbol of its batch axis}; notes).
 
-    Raises UnsupportedModelError: no inputs, open dimensions, a type that is not fp32/integer, or a batch for a network whose batch is fixed."""
+    Raises UnsupportedModelError: no inputs, open dimensions, a type that is not fp32/integer, or a batch for a network
+    whose batch is fixed."""
     batch = None if said.batch == NO_BATCH else said.batch
     if isinstance(batch, str) or (batch is not None and batch < 1):
         raise UnsupportedModelError(f"{path}: batch {batch} is not positive; give 1 or more")
@@ -72,7 +74,8 @@ def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:
 
 
 def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols) -> list[int]:
-    """The axis along which the samples lie, per output: the one that has the inputs' batch symbol, as declared or as onnx.shape_inference finds it; else 0.
+    """The axis along which the samples lie, per output: the one that has the inputs' batch symbol, as declared or as
+    onnx.shape_inference finds it; else 0.
     Where the file fixes the first extent, nothing says that it is a batch, and outputs stay as they are."""
     known = {symbol for symbol in symbols.values() if symbol}
     graph, batch = proto.graph, batch_of(inputs)

@@ -1,4 +1,5 @@
-"""The weights of an ONNX file as arrays: those that lie in files beside it are mapped, so that memory does not grow with them."""
+"""The weights of an ONNX file as arrays: those that lie in files beside it are mapped, so that memory does not grow
+with them."""
 
 import math
 from pathlib import Path
@@ -43,7 +44,8 @@ def array_of(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
         return np.memmap(folder / info.location, dtype, "r", info.offset or 0, shape)
     except (OSError, ValueError) as error:
         raise UnsupportedModelError(
-            f"{folder / info.location}: does not hold tensor {tensor.name!r} ({error}); put the data file of this model there"
+            f"{folder / info.location}: does not hold tensor {tensor.name!r} ({error}); put the data file of this "
+            "model there"
         ) from None
 
 

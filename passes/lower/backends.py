@@ -30,10 +30,12 @@ class Lowering(Protocol):
         """As `build.build_shapes` says."""
 
     def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:
-        """Raises TargetError for an operator that no kernel can be made for, where only building would say it. module: gives a network in any form, for whoever asks."""
+        """Raises TargetError for an operator that no kernel can be made for, where only building would say it. module:
+        gives a network in any form, for whoever asks."""
 
     def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: Callable[[object, int], None]) -> None:
-        """Calls note(workload, how often a run of the network does it) for all that building a realised, float-fused module asks records for."""
+        """Calls note(workload, how often a run of the network does it) for all that building a realised, float-fused
+        module asks records for."""
 
 
 LOWERINGS: dict[str, Lowering] = {"cpu": CpuLowering(), "cuda": CudaLowering()}

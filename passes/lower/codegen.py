@@ -12,8 +12,9 @@ from ...targets.spec import TargetSpec
 from ...targets.x86.emulation.source import source_of
 from .entry import ENTRY
 
-# Our kernels are loops over flat buffers with 32-bit indices and explicit vectors: of TVM's passes they need only these. The others (most of them about
-# blocks) took most of the compile time of a large kernel and changed nothing in its code.
+# Our kernels are loops over flat buffers with 32-bit indices and explicit vectors: of TVM's passes they need only
+# these. The others (most of them about blocks) took most of the compile time of a large kernel and changed nothing in
+# its code.
 _TEMPLATES = [
     tirx.transform.FlattenBuffer,
     tirx.transform.VectorizeLoop,
@@ -27,7 +28,8 @@ _CALLS = [tirx.transform.SplitHostDevice, tirx.transform.MakePackedAPI]
 
 
 def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec):
-    """tvm's Executable. Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all others through the short one."""
+    """tvm's Executable. Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all
+    others through the short one."""
     tirx.register_tir_pipeline("octet", _pipeline)
     return tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
 
@@ -41,8 +43,9 @@ def compile_library(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
 
 
 def compile_network(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> tuple[bytes, bytes, str]:
-    """The bytes of the shared library of a whole network (`emit_shapes`), with our own runtime; the object file of its kernels, for
-    `targets/standalone`; and the LLVM IR that they were made from, which `targets/x86/emulation` compiles for other machines."""
+    """The bytes of the shared library of a whole network (`emit_shapes`), with our own runtime; the object file of its
+    kernels, for `targets/standalone`; and the LLVM IR that they were made from, which `targets/x86/emulation` compiles
+    for other machines."""
     kernels = compile_module(mod, spec).mod
     return *link(kernels.write_to_file, interfaces, spec.machine), source_of(kernels.inspect_source("ll"))
 
@@ -76,7 +79,8 @@ def _attribute(func, key):
 
 
 def _bind_device(mod):
-    """Private functions learn on which device they run, which MakePackedAPI tells only public ones: LowerTVMBuiltin asks when it places temporary buffers."""
+    """Private functions learn on which device they run, which MakePackedAPI tells only public ones: LowerTVMBuiltin
+    asks when it places temporary buffers."""
     for var, func in list(mod.functions_items()):
         if _attribute(func, "global_symbol") is None:
             body = func.body

@@ -23,20 +23,23 @@ def emit_library(
     stepwise: bool = True,
     packed: bool = False,
 ) -> tvm.IRModule:
-    """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and, if `stepwise`, `octet_step` for profiling.
-    tiles: whether kernels use the tile unit, which `octet_run` releases at its end. packed: for TVM's runtime instead of C, which the code of a single kernel
-    that is being tuned runs in; of a program without loops."""
+    """The TIR module: every used kernel as a private function on raw pointers, `octet_run`, and, if `stepwise`,
+    `octet_step` for profiling.
+    tiles: whether kernels use the tile unit, which `octet_run` releases at its end. packed: for TVM's runtime instead
+    of C, which the code of a single kernel that is being tuned runs in; of a program without loops."""
     return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise, packed)
 
 
 def emit_shapes(
     mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True, packed: bool = False
 ) -> tvm.IRModule:
-    """The same of several programs (program, inputs, outputs) on the kernels of one module: entries of their own for each, see `suffix`."""
+    """The same of several programs (program, inputs, outputs) on the kernels of one module: entries of their own for
+    each, see `suffix`."""
     calls = [call for program, _, _ in shapes for call in program.calls]
     functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in calls} - {"memcpy"})}
     body = {var: _private(mod[called]) for called, var in functions.items()}
-    alone = {}  # the kernels of chunks that threads take for themselves: without a loop over threads, which TVM does not nest
+    # The kernels of chunks that threads take for themselves: without a loop over threads, which TVM does not nest
+    alone = {}
     chunked = {
         call.function
         for program, _, _ in shapes
@@ -68,12 +71,14 @@ def _giving_zero(params, body):
 
 
 def _private(func):
-    """PrimFunc over buffers -> the same over raw pointers, callable from another function of the module without argument checks."""
+    """PrimFunc over buffers -> the same over raw pointers, callable from another function of the module without
+    argument checks."""
     pointers = [T.ptr(str(param.dtype)) for param in func.params]
     declared = [tirx.DeclBuffer(param, data=pointer) for param, pointer in zip(func.params, pointers)]
     attrs = {key: value for key, value in func.attrs.items() if key not in ("global_symbol",)}
-    # A compute scope is never inlined. It must not be: TVM's alias metadata (TBAA) says that two buffer variables never overlap, but an intermediate is
-    # one variable in the kernel that writes it and another in the kernel that reads it; side by side in one function LLVM deletes the first one's stores.
+    # A compute scope is never inlined. It must not be: TVM's alias metadata (TBAA) says that two buffer variables never
+    # overlap, but an intermediate is one variable in the kernel that writes it and another in the kernel that reads it;
+    # side by side in one function LLVM deletes the first one's stores.
     body = tirx.AttrStmt(
         tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), tirx.SeqStmt([*declared, func.body])
     )
@@ -118,10 +123,11 @@ def _fields(kind):
 class _Entry:
     """Emits `octet_run` or, indexed, `octet_step`.
 
-    octet_run(weights, arena, lanes, threads, inputs.., outputs..) and octet_step(index, chunk, weights, ...), which give 0; lanes: uint8 [threads, lane_bytes].
-    Packed, octet_run(weights, arena, inputs.., outputs..) checks the tensors that it is given. Chunks are dealt out to the threads, each of which runs whole
-    chunks on its lane without waiting for the others; where there are too few chunks for that, they run one after the other and every kernel's own loop is
-    shared out."""
+    octet_run(weights, arena, lanes, threads, inputs.., outputs..) and octet_step(index, chunk, weights, ...), which
+    give 0; lanes: uint8 [threads, lane_bytes].
+    Packed, octet_run(weights, arena, inputs.., outputs..) checks the tensors that it is given. Chunks are dealt out to
+    the threads, each of which runs whole chunks on its lane without waiting for the others; where there are too few
+    chunks for that, they run one after the other and every kernel's own loop is shared out."""
 
     def __init__(self, name, indexed, program, functions, alone, inputs, outputs, tiles, packed):
         self._name, self._indexed, self._program, self._functions, self._alone = (

@@ -1,13 +1,14 @@
 """Chains of operators that one kernel computes, around a row reduction or behind a layer:
 
-    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)      attention's first product with its softmax; int8 result, z 0 or -128
-    R.quantize(R.nn.softmax(x), s, z)
-    R.quantize(p * (1 / max(p)), s, z) with p = R.nn.softmax(...)    of either: each row over its largest value
-    [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise
-    octet.table(octet.conv2d | octet.dense (...), values[256])        int8; where the processor permutes bytes
-    R.quantize(R.astype(x), 1, -128)                                  of uint8 x: the codes of its values are stored as its bytes
+    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)      attention's first product with its
+    softmax; int8 result, z 0 or -128 R.quantize(R.nn.softmax(x), s, z) R.quantize(p * (1 / max(p)), s, z) with p =
+    R.nn.softmax(...)    of either: each row over its largest value [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)],
+    gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise octet.table(octet.conv2d | octet.dense (...),
+    values[256])        int8; where the processor permutes bytes R.quantize(R.astype(x), 1, -128)
+    of uint8 x: the codes of its values are stored as its bytes
 
-Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips through memory."""
+Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips
+through memory."""
 
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ from ..rewriting.graph import DataflowGraph
 
 @dataclass(frozen=True)
 class SoftmaxParts:
-    """What lies between the product and the int8 probabilities: [* scale] [+ mask], softmax, quantize(probability_scale, zero_point)."""
+    """What lies between the product and the int8 probabilities: [* scale] [+ mask], softmax,
+    quantize(probability_scale, zero_point)."""
 
     scale: float | None
     mask: relax.Expr | None
@@ -58,7 +60,8 @@ class PeakSoftmax(Softmax):
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Layer or RMS normalisation; source: QParams-like (scale, zero point) of an int8 operand or None, target: of an int8 result or None."""
+    """Layer or RMS normalisation; source: QParams-like (scale, zero point) of an int8 operand or None, target: of an
+    int8 result or None."""
 
     call: relax.Call
     operand: relax.Expr
@@ -89,8 +92,8 @@ CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBe
 
 
 def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
-    """({last variable of a chain: the chain}, the variables inside chains). able: the chains that a backend has kernels for; a table behind a layer is cheap only
-    where the processor permutes bytes."""
+    """({last variable of a chain: the chain}, the variables inside chains). able: the chains that a backend has kernels
+    for; a table behind a layer is cheap only where the processor permutes bytes."""
     graph = DataflowGraph(main)
     found, inner = {}, set()
     for var, value in graph.bindings:

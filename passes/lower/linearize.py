@@ -22,8 +22,10 @@ _LABEL = re.compile(r"layer(\d+)__\d*$")
 
 
 def linearize(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -> Program:
-    """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight into the outputs.
-    weights: where its constants go, beside those that are there. watch: what watches it; its kernels come to those of `mod`."""
+    """`main` (call_tir on static shapes, aliases, tuples) -> Program. Results that `main` returns are written straight
+    into the outputs.
+    weights: where its constants go, beside those that are there. watch: what watches it; its kernels come to those of
+    `mod`."""
     calls, arena, loops = place_calls(mod, weights, watch)
     if watch is None:
         return Program(calls, weights.blob_bytes, arena, loops)
@@ -38,7 +40,8 @@ def linearize(mod: tvm.IRModule, weights: Weights, watch: Watch | None = None) -
 def place_calls(
     mod: tvm.IRModule, weights: Weights, watch: Watch | None = None
 ) -> tuple[tuple[KernelCall, ...], int, tuple[Loop, ...]]:
-    """(the calls of `main`, bytes of their arena, without the words of a watched program, which lie behind it, loops of recurrent layers).
+    """(the calls of `main`, bytes of their arena, without the words of a watched program, which lie behind it, loops of
+    recurrent layers).
     Constants go to `weights`."""
     main = mod["main"]
     tensors = {
@@ -103,7 +106,8 @@ def place_calls(
 
 
 def _through(loops, collected, first, last):
-    """The life of a buffer: one that the steps of a loop find there, or that collects what they make, lives as long as the loop."""
+    """The life of a buffer: one that the steps of a loop find there, or that collects what they make, lives as long as
+    the loop."""
     for loop in loops:
         if loop.first <= last and first < loop.last and (collected or first < loop.first):
             first, last = min(first, loop.first), max(last, loop.last - 1)
@@ -128,7 +132,8 @@ def _bound(binding, tensors, calls, sizes, layer):
     if value.op.name != "relax.call_tir":
         operator = value.op.name.removeprefix("relax.")
         raise UnsupportedModelError(
-            f"node {(layer or binding.var.name)!r}: operator {operator} has no kernel; export the network without it, and do that step outside"
+            f"node {(layer or binding.var.name)!r}: operator {operator} has no kernel; export the network without it, "
+            "and do that step outside"
         )
     results = []
     for field in value.ty.fields if isinstance(value.ty, relax.TupleType) else [value.ty]:
@@ -151,7 +156,8 @@ def _fields(result, tensors):
 
 
 def label(number: int) -> str:
-    """What a lowered variable is called that belongs to the layer of that number in LAYERS; a builder may put a number behind it."""
+    """What a lowered variable is called that belongs to the layer of that number in LAYERS; a builder may put a number
+    behind it."""
     return f"layer{number}__"
 
 

@@ -16,7 +16,8 @@ class Lifetime:
 
 
 def plan(buffers: list[Lifetime]) -> tuple[dict, int]:
-    """({name: offset}, bytes of the arena). Greedy: the largest buffer first, each at the lowest offset that is free during its life."""
+    """({name: offset}, bytes of the arena). Greedy: the largest buffer first, each at the lowest offset that is free
+    during its life."""
     placed: list[tuple[int, int, Lifetime]] = []
     offsets = {}
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):

@@ -1,12 +1,13 @@
 """MergeAxes: operators that only know rows work on a view of fewer axes where no packed layout fits the tensor.
 
     f(x [A, B, C, D, E])                            ->  reshape(f(reshape(x, [A*B*C*D, E])), [A, B, C, D, E])
-    f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x [A, B, C*D, E], y [1, B, 1, E]
-    dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C, K])), [A, B, C, N])
+    f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x
+    [A, B, C*D, E], y [1, B, 1, E] dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C,
+    K])), [A, B, C, N])
 
-Elementwise operators of rank 0 (in float32), of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of rank 4 has its channels on axis 1); elementwise operators
-behind such a layer stay in its form. Runs last before lowering, on float and integer operators; the values do not change by one bit. What still has no
-layout keeps its shape.
+Elementwise operators of rank 0 (in float32), of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of
+rank 4 has its channels on axis 1); elementwise operators behind such a layer stay in its form. Runs last before
+lowering, on float and integer operators; the values do not change by one bit. What still has no layout keeps its shape.
 """
 
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class _Merger(Forward):
         return None if shapes is None else self._reshaped(new, var, shapes)
 
     def _shapes(self, call, result):
-        """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a layout as they are."""
+        """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a
+        layout as they are."""
         if ops.is_op(call, "octet.dense"):
             return _dense_shapes(call) if len(result) not in (2, 3) else None
         traits = traits_of(call.op.name)
@@ -87,7 +89,8 @@ def _dense_shapes(call):
 
 
 def _elementwise_shapes(shapes, rank):
-    """{operand: shape}: the last axis by itself, and runs of the others along which the same operand, or none, is repeated."""
+    """{operand: shape}: the last axis by itself, and runs of the others along which the same operand, or none, is
+    repeated."""
     shapes = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     if len(shapes) == 1:
         return {0: (prod(shapes[0][:-1]), shapes[0][-1])}

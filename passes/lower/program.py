@@ -16,8 +16,9 @@ _ALIGNED = memory.ALIGNMENT // 4
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number), "packed" (element of the only output), "lane" (offset in
-    the bytes that a thread has for itself, see `Loop`). stride: bytes from a loop's chunk to the next; of an input or output only whether there is one."""
+    """Where a tensor lies: kind "weights" or "arena" (offset in bytes), "input" or "output" (number), "packed" (element
+    of the only output), "lane" (offset in the bytes that a thread has for itself, see `Loop`). stride: bytes from a
+    loop's chunk to the next; of an input or output only whether there is one."""
 
     kind: str
     offset: int
@@ -26,7 +27,8 @@ class Place:
 
 @dataclass(frozen=True)
 class KernelCall:
-    """copied: bytes that "memcpy" copies from the second operand to the first. joined: it belongs to the step of the call before it."""
+    """copied: bytes that "memcpy" copies from the second operand to the first. joined: it belongs to the step of the
+    call before it."""
 
     function: str
     operands: tuple[Place, ...]
@@ -37,8 +39,8 @@ class KernelCall:
 
 @dataclass(frozen=True)
 class Loop:
-    """Calls [first, last) of the program are run `chunks` times, each time on the next samples of the batch. Chunks are independent of each other,
-    but in order those of a recurrent layer, which are its steps."""
+    """Calls [first, last) of the program are run `chunks` times, each time on the next samples of the batch. Chunks are
+    independent of each other, but in order those of a recurrent layer, which are its steps."""
 
     first: int
     last: int
@@ -48,8 +50,8 @@ class Loop:
 
 @dataclass(frozen=True)
 class Program:
-    """weight_bytes: of the blob of all constants. loops: in order, apart from each other. lane_bytes: scratch of each thread that takes chunks for itself. words_at: byte of the arena where the words of a watched
-    program begin."""
+    """weight_bytes: of the blob of all constants. loops: in order, apart from each other. lane_bytes: scratch of each
+    thread that takes chunks for itself. words_at: byte of the arena where the words of a watched program begin."""
 
     calls: tuple[KernelCall, ...]
     weight_bytes: int
@@ -88,7 +90,8 @@ class Weights:
         return max(self.size, memory.ALIGNMENT)
 
     def blob(self) -> np.ndarray:
-        """All of them, uint8. Each is let go as it is copied, so that large weights do not lie in memory twice: nothing can be placed behind it."""
+        """All of them, uint8. Each is let go as it is copied, so that large weights do not lie in memory twice: nothing
+        can be placed behind it."""
         whole = np.zeros(self.blob_bytes, np.uint8)
         self._alike.clear()
         while self.parts:
@@ -130,8 +133,8 @@ class Kernels:
 
 
 def pack_outputs(program: Program, elements: list[int]) -> tuple[Program, list[int], int]:
-    """(the program with all outputs, float32 of so many elements each, in one; where each begins; elements in all). The code that checks an argument of
-    the entry is larger than a small kernel, and calibration has a result per tensor."""
+    """(the program with all outputs, float32 of so many elements each, in one; where each begins; elements in all). The
+    code that checks an argument of the entry is larger than a small kernel, and calibration has a result per tensor."""
     starts, size = [], 0
     for count in elements:
         starts.append(size)

@@ -1,4 +1,5 @@
-"""Machine code of networks that only this process runs, compiled once per kernel: what calibration runs, a simulator and the fp32 beside a package share most of their kernels.
+"""Machine code of networks that only this process runs, compiled once per kernel: what calibration runs, a simulator
+and the fp32 beside a package share most of their kernels.
 
 kernels that are new      -> one object file, each kernel under a name of its own
 the network's entries     -> another one, which calls them by these names
@@ -22,7 +23,8 @@ _ROOM = 256 << 20  # bytes of object files that are kept
 
 
 def compile_here(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> bytes:
-    """The shared library of a whole network as `compile_network` makes it, for this process: the code of another network's kernels may be in it, too."""
+    """The shared library of a whole network as `compile_network` makes it, for this process: the code of another
+    network's kernels may be in it, too."""
     return _code_for(str(spec.tvm_target())).library(mod, spec, interfaces)
 
 

@@ -1,4 +1,5 @@
-"""Operators that are a function of one float32 element, as the kind and the parameters that every backend's kernels are named by."""
+"""Operators that are a function of one float32 element, as the kind and the parameters that every backend's kernels are
+named by."""
 
 from collections.abc import Callable
 
@@ -17,7 +18,8 @@ _FIXED = {
 
 
 def rules_of(lowered: Callable) -> dict[str, Callable]:
-    """Rules of a backend. lowered(call, ctx, kind, parameters): the value of the function, or None where the backend has no kernel for it."""
+    """Rules of a backend. lowered(call, ctx, kind, parameters): the value of the function, or None where the backend
+    has no kernel for it."""
 
     def octet_unary(call, ctx):
         attrs = ops.attrs_of(call)

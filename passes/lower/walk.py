@@ -7,10 +7,12 @@ from tvm import relax
 
 
 def lowered(expr, context, rules: dict, otherwise: Callable):
-    """What `expr` becomes: a value of the context, a tuple of them, or what the first rule that takes the operator answers.
+    """What `expr` becomes: a value of the context, a tuple of them, or what the first rule that takes the operator
+    answers.
 
-    context: `values` (variable -> value or tuple of values), `find(expr)` (the value of a variable or constant). rules: operator's name -> functions
-    (call, context) -> value, tuple, or None for "not mine". otherwise: takes the call that no rule does."""
+    context: `values` (variable -> value or tuple of values), `find(expr)` (the value of a variable or constant). rules:
+    operator's name -> functions (call, context) -> value, tuple, or None for "not mine". otherwise: takes the call that
+    no rule does."""
     if isinstance(expr, relax.Var):
         return context.values[expr]
     if isinstance(expr, tvm.ir.GenericConst):

@@ -6,7 +6,8 @@
     y = octet.loop_stack(value, t, *next)        value of every step, behind each other at their numbers t
     last = octet.loop_last(value, t, *next)      value of the last step
 
-Every result of a loop names all states that go on, so that what is left of a network holds whole loops. passes/rewriting/loops.py reads them."""
+Every result of a loop names all states that go on, so that what is left of a network holds whole loops.
+passes/rewriting/loops.py reads them."""
 
 from .attributes import FLAG, integer
 from .definition import Arguments, Form, Operand, OperandType, Operator

@@ -86,7 +86,8 @@ _LAYERS = (
     | _each("nn.log_softmax cumsum topk", samples="along")
     | _each("nn.batch_norm nn.group_norm nn.instance_norm")
     | _each(
-        "nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align einsum tril triu eye_like nn.conv2d_transpose"
+        "nn.max_pool1d nn.max_pool3d nn.avg_pool1d nn.avg_pool3d image.grid_sample vision.roi_align einsum tril triu "
+        "eye_like nn.conv2d_transpose"
     )
     | _each("mean sum max min argmax argmin prod variance std", samples="reduction")
 )

@@ -1,6 +1,7 @@
 """Which regions stay in float: the labelling of least total time, kernels and conversions together, as a minimum cut.
 
-    sum over regions of (time in int8 | time in float)  +  sum over tensors of the conversions between neighbours that differ
+    sum over regions of (time in int8 | time in float)  +  sum over tensors of the conversions between neighbours that
+    differ
 
 A tensor is quantised once for all its int8 readers and dequantised once for all its float readers."""
 
@@ -16,7 +17,8 @@ Seconds = float
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds. int8, float: of the regions' kernels by region (None where a region has no int8 form). quantize, dequantize: of each tensor's conversion."""
+    """Seconds. int8, float: of the regions' kernels by region (None where a region has no int8 form). quantize,
+    dequantize: of each tensor's conversion."""
 
     int8: tuple[Seconds | None, ...]
     float: tuple[Seconds, ...]
@@ -49,7 +51,8 @@ class Times:
 def choose_float(
     regions: Regions, times: Times, margin: float = 1.0, kept: frozenset[int] = frozenset()
 ) -> frozenset[int]:
-    """The regions with an int8 form that are faster in float. margin: by how much float's kernels are taken for slower than they are, e.g. 1.05.
+    """The regions with an int8 form that are faster in float. margin: by how much float's kernels are taken for slower
+    than they are, e.g. 1.05.
     kept: regions that stay in int8 whatever it costs."""
     count = len(regions.members)
     cut = MinCut(count + 1)

@@ -20,15 +20,16 @@ _FREE = operators(lambda traits: traits.view) | set(MARKS)
 
 
 def estimate(mod: tvm.IRModule, dot: str, cost) -> list[tuple[str, str, float]]:
-    """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused module. cost: as targets/x86/cost.seconds."""
+    """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused
+    module. cost: as targets/x86/cost.seconds."""
     bindings, loops = DataflowGraph(mod["main"]).bindings, loops_of(mod)
     calls = [(var, value) for var, value in bindings if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE)]
     return [(var.name, value.op.name, loops.steps(var) * _seconds(value, dot, cost)) for var, value in calls]
 
 
 def most_to_gain(mod: tvm.IRModule, dot: str, cost) -> tuple[float, float]:
-    """(seconds in all, a bound of what float could save) for an integer graph, without making the float one: every conversion would go, and every operator would
-    move no more bytes than it does in int8."""
+    """(seconds in all, a bound of what float could save) for an integer graph, without making the float one: every
+    conversion would go, and every operator would move no more bytes than it does in int8."""
     total, saved, loops = 0.0, 0.0, loops_of(mod)
     for var, value in DataflowGraph(mod["main"]).bindings:
         if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE):

@@ -6,7 +6,8 @@ INFINITE = 1 << 60
 
 
 class MinCut:
-    """Nodes 0 .. count-1. Costs are integers. `cost`: of a node on either side; `differ`: of two nodes on different sides."""
+    """Nodes 0 .. count-1. Costs are integers. `cost`: of a node on either side; `differ`: of two nodes on different
+    sides."""
 
     def __init__(self, count: int):
         self._source, self._sink = count, count + 1

@@ -2,11 +2,14 @@
 
     R.take(table f32 [N, K], i, axis=0)   ->   octet.embedding(table int8 [N, K], scale f32 [N], i)
 
-where what rounding the table adds is at most `_SHARE` of what the layers behind it add when they round their data to int8; or where nothing is rounded, as a file gives the
-integers. An error travels from the rows to the first R.quantize on every way: sums and what only moves or bounds data hand it on, a normalisation divides it by the spread of the
-row (other summands are taken not to cancel it). Where errors of the layers themselves have joined, in the sum around a block, they decide, and the way ends.
+where what rounding the table adds is at most `_SHARE` of what the layers behind it add when they round their data to
+int8; or where nothing is rounded, as a file gives the integers. An error travels from the rows to the first R.quantize
+on every way: sums and what only moves or bounds data hand it on, a normalisation divides it by the spread of the row
+(other summands are taken not to cancel it). Where errors of the layers themselves have joined, in the sum around a
+block, they decide, and the way ends.
 
-Must run on the hub: that has the scales. In a network whose layers stay in float nothing is rounded, so tables stay float32 as well."""
+Must run on the hub: that has the scales. In a network whose layers stay in float nothing is rounded, so tables stay
+float32 as well."""
 
 from dataclasses import dataclass
 
@@ -37,7 +40,8 @@ class Embedded:
 
 @dataclass(frozen=True)
 class QuantizeEmbeddings:
-    """The pass; `quantize_embeddings` gives the reasons as well. given: whether the network comes quantised: then a table is int8 only where the file has it so."""
+    """The pass; `quantize_embeddings` gives the reasons as well. given: whether the network comes quantised: then a
+    table is int8 only where the file has it so."""
 
     given: bool = False
 
@@ -122,7 +126,8 @@ class _Ways:
         return "" if self._judged else "no layer behind it is in int8"
 
     def _through(self, var, user, energy, normalised):
-        """(energy, whether it is behind a normalisation) in what `user` computes; None where the way ends; or the reason against."""
+        """(energy, whether it is behind a normalisation) in what `user` computes; None where the way ends; or the
+        reason against."""
         call = self._graph.definition(user)
         if ops.is_op(call, "relax.quantize"):
             self._judged += 1
@@ -130,7 +135,10 @@ class _Ways:
             return (
                 None
                 if energy <= _SHARE * own
-                else f"its rows in int8 would add {energy / own:.3g} times the error of the layer behind ({_SHARE:g} is the most)"
+                else (
+                    f"its rows in int8 would add {energy / own:.3g} times the error of the layer behind "
+                    f"({_SHARE:g} is the most)"
+                )
             )
         if (
             ops.is_op(call, *_NORMS)
@@ -158,7 +166,10 @@ class _Ways:
             return energy * largest**2, normalised
         if isinstance(call, relax.TupleGetItem) or isinstance(call, relax.Call) and call.op.name in _HANDS_ON:
             return energy, normalised
-        return f"{call.op.name.removeprefix('relax.') if isinstance(call, relax.Call) else 'a tuple'} reads its rows in float"
+        return (
+            f"{call.op.name.removeprefix('relax.') if isinstance(call, relax.Call) else 'a tuple'} reads its rows in "
+            "float"
+        )
 
 
 def _shape_reason(graph: DataflowGraph, call: relax.Call) -> str:

@@ -1,7 +1,8 @@
 """The regions of a hub: operators between quantised tensors, and the tensors that join them.
 
-A region is what becomes one integer operator, with whatever float operators hang on it: a connected part of the hub once every R.quantize / R.dequantize
-pair is cut. A region computes in int8 or in float; where two neighbours differ their tensor is converted."""
+A region is what becomes one integer operator, with whatever float operators hang on it: a connected part of the hub
+once every R.quantize / R.dequantize pair is cut. A region computes in int8 or in float; where two neighbours differ
+their tensor is converted."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,8 @@ OUTSIDE = -1  # the region of the network's inputs and results
 
 @dataclass(frozen=True)
 class RegionTensor:
-    """A quantised tensor. value: what is quantised; code: the variable of its R.quantize; real: of its R.dequantize (there may be several). producer, readers:
+    """A quantised tensor. value: what is quantised; code: the variable of its R.quantize; real: of its R.dequantize
+    (there may be several). producer, readers:
     numbers of regions, OUTSIDE for an input or a result of the network. shape: logical."""
 
     value: relax.Expr

@@ -1,9 +1,11 @@
 """ReleaseFloat: regions of the hub leave int8.
 
-    f(R.dequantize(R.quantize(x)), R.dequantize(w int8))   ->   f(x, w float32)        in a released region, where x is computed in float
-    the pair stays where x is computed in int8 for another region as well, and in front of every region that stays in int8
+    f(R.dequantize(R.quantize(x)), R.dequantize(w int8))   ->   f(x, w float32)        in a released region, where x is
+    computed in float the pair stays where x is computed in int8 for another region as well, and in front of every
+    region that stays in int8
 
-Runs on a hub. Weights and biases are the fp32 network's own; clips that only kept a tensor within its scale go. The result is a hub."""
+Runs on a hub. Weights and biases are the fp32 network's own; clips that only kept a tensor within its scale go. The
+result is a hub."""
 
 from dataclasses import dataclass
 
@@ -20,7 +22,8 @@ from .regions import OUTSIDE, Regions
 
 @dataclass(frozen=True)
 class ReleaseFloat:
-    """floats: numbers of the regions that compute in float from now on, those that did before included. original: the canonical fp32 module that the hub was made from."""
+    """floats: numbers of the regions that compute in float from now on, those that did before included. original: the
+    canonical fp32 module that the hub was made from."""
 
     regions: Regions
     floats: frozenset[int]
@@ -68,7 +71,8 @@ class _Releaser(Forward):
         return self.new(self._without_clip(tensor.value))
 
     def _exact(self, tensor):
-        """Whether the float tensor exists: an input, the result of a region in float, or of a layer that can hand out float32 and that no region reads in int8."""
+        """Whether the float tensor exists: an input, the result of a region in float, or of a layer that can hand out
+        float32 and that no region reads in int8."""
         floats = self._wanted.floats
         if tensor.producer == OUTSIDE or tensor.producer in floats:
             return True

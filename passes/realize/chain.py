@@ -1,6 +1,7 @@
 """Matches a convolution or linear layer with its epilogue: clip(conv(x, w) + bias [+ residual]).
 
-    relax.nn.conv2d | relax.matmul(x, constant)  ->  R.add(., constant[O])*  ->  [R.add(., residual)]  ->  (R.nn.relu | R.nn.relu6 | R.clip)*
+    relax.nn.conv2d | relax.matmul(x, constant)  ->  R.add(., constant[O])*  ->  [R.add(., residual)]  ->  (R.nn.relu |
+    R.nn.relu6 | R.clip)*
 
 Inner results must be used once: what somebody else reads as well cannot disappear into a kernel.
 """
@@ -17,7 +18,8 @@ from ..ops import shape_of
 
 @dataclass(frozen=True)
 class Chain:
-    """root: the variable of the convolution or matmul; call: its value; bias: float32 [O] or None; residual: an operand or None."""
+    """root: the variable of the convolution or matmul; call: its value; bias: float32 [O] or None; residual: an operand
+    or None."""
 
     root: relax.Var
     call: relax.Call
@@ -38,7 +40,8 @@ def literal(expr):
 
 
 def clip_bounds(graph, call):
-    """(operand, low, high) of a ReLU, ReLU6 or clip, or of a maximum/minimum with a scalar constant; None for anything else."""
+    """(operand, low, high) of a ReLU, ReLU6 or clip, or of a maximum/minimum with a scalar constant; None for anything
+    else."""
     if ops.is_op(call, "relax.nn.relu"):
         return call.args[0], 0.0, inf
     if ops.is_op(call, "relax.nn.relu6"):
@@ -55,7 +58,8 @@ def clip_bounds(graph, call):
 
 
 def peel_clips(graph, expr):
-    """(inner, low, high): `expr` = min(max(inner, low), high). Stops at an inner value that others use too, unless it is dequantised."""
+    """(inner, low, high): `expr` = min(max(inner, low), high). Stops at an inner value that others use too, unless it
+    is dequantised."""
     low, high = -inf, inf
     while True:
         found = clip_bounds(graph, graph.definition(expr))

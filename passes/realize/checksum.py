@@ -1,14 +1,18 @@
-"""The checksum of an integer layer, as the referee defines it; every number modulo 2^32, `acc` and `centred` as in passes/ops.py:
+"""The checksum of an integer layer, as the referee defines it; every number modulo 2^32, `acc` and `centred` as in
+passes/ops.py:
 
-    left  = sum over o of r[o] * sum over pixels of (acc[o] + bias[o])                                        from the sums of a run
-    right = sum over pixels of conv(centred, sum over o of r[o] * weight[o]) + pixels * sum of r * bias       from its input, with weights summed at compile time
+    left  = sum over o of r[o] * sum over pixels of (acc[o] + bias[o])                                        from the
+    sums of a run right = sum over pixels of conv(centred, sum over o of r[o] * weight[o]) + pixels * sum of r * bias
+    from its input, with weights summed at compile time
 
-They are equal unless a bit of the weights, the input or a sum has changed in between. A byte of the input whose coefficients in `right` add up to nothing
-does not show there; kernels guard such an input by the sum of its bytes. Kernels add up stored bytes and multiples of pixels (targets/x86/checks/coefficients.py): another
-sum, which holds for the same reason.
+They are equal unless a bit of the weights, the input or a sum has changed in between. A byte of the input whose
+coefficients in `right` add up to nothing does not show there; kernels guard such an input by the sum of its bytes.
+Kernels add up stored bytes and multiples of pixels (targets/x86/checks/coefficients.py): another sum, which holds for
+the same reason.
 
-A flipped weight meets stored bytes, codes + 128, of which none is negative: zero points are folded into the bias when a network is compiled, with the weights of then. So the flip changes
-`left` by r[o] * 2^bit * (a sum of stored bytes), which is 0 only where no sum changed; centred values may well add up to 0."""
+A flipped weight meets stored bytes, codes + 128, of which none is negative: zero points are folded into the bias when a
+network is compiled, with the weights of then. So the flip changes `left` by r[o] * 2^bit * (a sum of stored bytes),
+which is 0 only where no sum changed; centred values may well add up to 0."""
 
 from dataclasses import dataclass
 
@@ -43,7 +47,8 @@ class Checksum:
 
 
 def checksum_of(weight: np.ndarray, bias: np.ndarray, attrs: dict) -> Checksum:
-    """Of an int8 octet.conv2d, or of an octet.dense whose weight is [N, K, 1, 1]. weight: int8 OIHW. bias: int32 [O]."""
+    """Of an int8 octet.conv2d, or of an octet.dense whose weight is [N, K, 1, 1]. weight: int8 OIHW. bias: int32
+    [O]."""
     groups = attrs.get("groups", 1)
     r = odd_numbers(len(bias), 0)
     scaled = r[:, None, None, None] * weight.astype(np.int64)
@@ -57,7 +62,8 @@ def checksum_of(weight: np.ndarray, bias: np.ndarray, attrs: dict) -> Checksum:
 def sums_of(
     data: np.ndarray, weight: np.ndarray, bias: np.ndarray, attrs: dict, folded: np.ndarray | None = None
 ) -> np.ndarray:
-    """acc + bias of an int8 layer, as int64. weight: as a run reads it. folded: as it was when the bias was folded, where a bit has flipped since."""
+    """acc + bias of an int8 layer, as int64. weight: as a run reads it. folded: as it was when the bias was folded,
+    where a bit has flipped since."""
     geometry = (
         attrs.get("strides", (1, 1)),
         attrs.get("padding", (0, 0, 0, 0)),

@@ -3,7 +3,8 @@
     clip(R.nn.conv2d(x, w) + bias [+ r])         ->  octet.conv2d(x, w, bias[, r]) float32
     clip(R.matmul(x, w[K, N]) + bias [+ r])      ->  octet.dense(x, w[N, K], bias[, r]) float32
 
-Runs on the canonical fp32 module and, after Realize, on the layers that stayed in float. Weights and bias are constants.
+Runs on the canonical fp32 module and, after Realize, on the layers that stayed in float. Weights and bias are
+constants.
 """
 
 from dataclasses import dataclass

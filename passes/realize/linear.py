@@ -29,7 +29,8 @@ class Weight:
 
 
 def weight_of(graph, expr, channel_axis):
-    """The Weight of a dequantised constant whose output channel is `channel_axis` (which becomes axis 0), or Refused."""
+    """The Weight of a dequantised constant whose output channel is `channel_axis` (which becomes axis 0), or
+    Refused."""
     call = graph.definition(expr)
     if not ops.is_op(call, "relax.dequantize"):
         return Refused("its weights are not quantised")
@@ -38,7 +39,8 @@ def weight_of(graph, expr, channel_axis):
         return Refused("its weights are not constant")
     if values.dtype != np.int8 or np.any(zero_point):
         return Refused(
-            f"its weights are {values.dtype} with zero point {np.ravel(zero_point)[0]}; int8 with zero point 0 is needed"
+            f"its weights are {values.dtype} with zero point {np.ravel(zero_point)[0]}; int8 with zero point 0 is "
+            "needed"
         )
     axis = ops.attrs_of(call)["axis"] % values.ndim
     if scale.size > 1 and axis != channel_axis:
@@ -69,7 +71,8 @@ def widen_for_bias(weight, bias, data_scale):
 def realize_linear(context, chain, operator, weight, geometry, out):
     """Emits octet.conv2d / octet.dense for `chain`; `out` is the QParams of the result, None for a float32 result.
 
-    weight: Weight or Refused; geometry: the attributes that only the operator has. Returns the new variable or Refused."""
+    weight: Weight or Refused; geometry: the attributes that only the operator has. Returns the new variable or
+    Refused."""
     data = context.source(chain.call.args[0])
     if data is None:
         return Refused("its input is not quantised")

@@ -1,7 +1,8 @@
 """Linear layers and products of two computed tensors:
 
-R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32, multiplier[, r])
-R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), b with zero point 0
+R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32,
+multiplier[, r]) R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), b with
+zero point 0
 """
 
 from .. import ops
@@ -21,7 +22,8 @@ def realize_dense(context, chain, out):
 
 
 def realize_matmul(context, var, low, high, out):
-    """`var` as octet.matmul; Refused, or None if `var` is not a matmul of two computed tensors. out None: float32 result."""
+    """`var` as octet.matmul; Refused, or None if `var` is not a matmul of two computed tensors. out None: float32
+    result."""
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.matmul"):
         return None

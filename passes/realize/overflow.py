@@ -1,10 +1,11 @@
 """The proof that no int32 accumulator and no float-to-int conversion of a layer can overflow, from its real weights.
 
 For output channel o, activation s8 q with zero point z, q - z in [-128 - z, 127 - z]:
-    |sum_k (q_k - z) w_ok| <= max(sum_k max((127 - z) w_ok, (-128 - z) w_ok), -sum_k min(...)) =: A_o       exactly, in int64
-    A_o + |bias_o| < 2^31                                         the accumulator
+    |sum_k (q_k - z) w_ok| <= max(sum_k max((127 - z) w_ok, (-128 - z) w_ok), -sum_k min(...)) =: A_o
+    A_o + |bias_o| < 2^31                                         the accumulator; A_o exactly, in int64
     (A_o + |bias_o|) * |M_o| + R < 2^31 - 2^10                    f32 -> s32 conversion; R = max|q_r - z_r| * |M_r|
-A tap that falls on the padding contributes 0, which lies inside the bound. 2^10 leaves room for the rounding of f32 and for the zero point.
+A tap that falls on the padding contributes 0, which lies inside the bound. 2^10 leaves room for the rounding of f32 and
+for the zero point.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ CONVERSION_LIMIT = 2.0**31 - 2.0**10
 
 @dataclass(frozen=True)
 class Bound:
-    """The worst output channel of a layer: its largest |accumulator| and, for int8 results, the largest |value| before rounding."""
+    """The worst output channel of a layer: its largest |accumulator| and, for int8 results, the largest |value| before
+    rounding."""
 
     accumulator: int
     converted: float
@@ -47,7 +49,8 @@ def spread(zero_point: int) -> int:
 def prove(weight, bias, zero_point, multiplier=None, residual=None):
     """Bound of a layer, or the reason (str) why it may overflow.
 
-    weight int8 [O, ...]; bias int32/int64 [O]; multiplier float32 [O], None for a float32 result; residual (zero point, multiplier)."""
+    weight int8 [O, ...]; bias int32/int64 [O]; multiplier float32 [O], None for a float32 result; residual (zero point,
+    multiplier)."""
     totals = accumulator_bounds(weight, zero_point) + np.abs(bias.astype(np.int64))
     worst = int(totals.max(initial=0))
     if worst >= ACCUMULATOR_LIMIT:

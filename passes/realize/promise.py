@@ -1,8 +1,9 @@
 """What is promised of each result of a network, and so what `--referee` demands of it.
 
 bytes   every operator on the way gives the referee's bytes, on every target
-close   a float operator on the way has an order of sums, or last bits of a function, of its own: within `TOLERANCE` of the largest magnitude
-codes   behind such an operator something was rounded to int8, so that single codes may differ by one: at least `LEAST_DB` of signal to noise"""
+close   a float operator on the way has an order of sums, or last bits of a function, of its own: within `TOLERANCE` of
+the largest magnitude codes   behind such an operator something was rounded to int8, so that single codes may differ by
+one: at least `LEAST_DB` of signal to noise"""
 
 from dataclasses import dataclass
 
@@ -93,7 +94,8 @@ def _is_free(call: relax.Call) -> bool:
 
 
 def _has_kernel(call, name, attrs):
-    """Whether the sums are made in the referee's order: over the last axis of what a kernel takes, or over others one element after the other."""
+    """Whether the sums are made in the referee's order: over the last axis of what a kernel takes, or over others one
+    element after the other."""
     rank = len(call.args[0].ty.shape.values)
     axes = attrs.get("axes", attrs.get("axis"))
     axes = (

@@ -1,11 +1,12 @@
 """Realize: the QDQ hub becomes the integer graph.
 
-    R.quantize(f(R.dequantize(x, s_x, z_x), ..), s_y, z_y)  ->  octet.f(x, ..; multiplier from the scales)     f: see the rules
-    R.quantize(R.dequantize(x, s, z), s, z)                 ->  x
-    R.dequantize of an int8 tensor in front of a float operator, and R.quantize behind one, stay
+    R.quantize(f(R.dequantize(x, s_x, z_x), ..), s_y, z_y)  ->  octet.f(x, ..; multiplier from the scales)     f: see
+    the rules R.quantize(R.dequantize(x, s, z), s, z)                 ->  x R.dequantize of an int8 tensor in front of a
+    float operator, and R.quantize behind one, stay
 
-Runs on the hub: float32 canonical operators, R.quantize / R.dequantize with constant scales and zero points, weights as dequantised int8
-constants. What no rule takes stays in float, with the reason in `Realized.layers`. Every layer in int8 carries its overflow bound.
+Runs on the hub: float32 canonical operators, R.quantize / R.dequantize with constant scales and zero points, weights as
+dequantised int8 constants. What no rule takes stays in float, with the reason in `Realized.layers`. Every layer in int8
+carries its overflow bound.
 """
 
 from collections.abc import Callable
@@ -32,8 +33,8 @@ _QUIET = ("relax.quantize", "relax.dequantize", *MARKS)
 
 @dataclass(frozen=True)
 class RealizedLayer:
-    """One operator of the integer graph. dtype: "int8" or "float32" (what it computes in); reason: why it is in float, else "";
-    bound: the overflow proof of a convolution, linear layer or matmul, else None."""
+    """One operator of the integer graph. dtype: "int8" or "float32" (what it computes in); reason: why it is in float,
+    else ""; bound: the overflow proof of a convolution, linear layer or matmul, else None."""
 
     name: str
     operator: str
@@ -211,7 +212,8 @@ class _Realizer(Forward):
         return self._refuse(core, Refused("it has no integer form"))
 
     def _whole_chain(self, expr: relax.Expr) -> Chain | None:
-        """The chain that ends in `expr`, if everyone who uses `expr` quantises it, to one scale: else it is computed once, in float."""
+        """The chain that ends in `expr`, if everyone who uses `expr` quantises it, to one scale: else it is computed
+        once, in float."""
         chain = match_chain(self.graph, expr)
         users = self.graph.users(expr)
         if chain is None or not all(self._quantised_by(user) for user in users) or len(self._scales(users)) > 1:

@@ -36,7 +36,8 @@ class TensorQParams:
         return (np.asarray(values, np.int32) - self.zero_point).astype(np.float32) * np.float32(self.scale)
 
     def bounds(self, low: float, high: float) -> tuple[int, ...]:
-        """The clip bounds of a float clip in the quantised domain: rounding is monotone, so clip and quantise commute."""
+        """The clip bounds of a float clip in the quantised domain: rounding is monotone, so clip and quantise
+        commute."""
         return int(self.quantize(low)), int(self.quantize(high))
 
 

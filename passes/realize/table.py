@@ -2,7 +2,8 @@
 
     R.quantize(f(dq(x)), s, z)  ->  octet.table(x, t)        t[.., q + 128] = quantise(f(dequantise(q)))
 
-f is any expression of scalar operators whose only tensor is x; constants are scalars or run along axis 1 (then t is int8 [C, 256]).
+f is any expression of scalar operators whose only tensor is x; constants are scalars or run along axis 1 (then t is
+int8 [C, 256]).
 The values come from the referee's own float32 functions, so a table and the float operator agree to the bit.
 """
 
@@ -20,7 +21,8 @@ _SCALAR = operators(lambda traits: traits.real_function)
 
 
 def realize_table(context, var, out):
-    """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no single source."""
+    """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no
+    single source."""
     graph = context.graph
     leaves: list = []
     order: list = []
@@ -43,7 +45,8 @@ def realize_table(context, var, out):
 
 
 def _collect(context, expr, leaves, order):
-    """Gathers the sources of `expr` and the scalar operators above them, operands first. False if something else computes it."""
+    """Gathers the sources of `expr` and the scalar operators above them, operands first. False if something else
+    computes it."""
     graph = context.graph
     if expr in order:
         return True

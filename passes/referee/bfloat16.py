@@ -1,4 +1,5 @@
-"""bfloat16 layers of the referee: operands of bfloat16, sums in float32 in the order of passes/ops.py, so that every byte is defined."""
+"""bfloat16 layers of the referee: operands of bfloat16, sums in float32 in the order of passes/ops.py, so that every
+byte is defined."""
 
 import numpy as np
 

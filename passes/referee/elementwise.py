@@ -1,4 +1,5 @@
-"""Operators of the referee that NumPy has as they are: comparisons, logic, integers, and functions whose last bits are not promised (promise.py)."""
+"""Operators of the referee that NumPy has as they are: comparisons, logic, integers, and functions whose last bits are
+not promised (promise.py)."""
 
 import numpy as np
 

@@ -1,10 +1,11 @@
-"""The float32 operators of the referee, each a documented sequence of operations, so that a vector kernel can do the same.
+"""The float32 operators of the referee, each a documented sequence of operations, so that a vector kernel can do the
+same.
 
-* Sums over the last axis (softmax, layer_norm, mean, sum): 16 interleaved partial sums (`sum16`). Sums over other axes, and over pooling
-  windows: one element after the other in row-major order. A mean is the sum divided by the count.
+* Sums over the last axis (softmax, layer_norm, mean, sum): 16 interleaved partial sums (`sum16`). Sums over other axes,
+  and over pooling windows: one element after the other in row-major order. A mean is the sum divided by the count.
 * Scalar functions: `targets/float_math.py`; kinds without an entry there: `passes/unary.py`.
-* Convolutions and matrix products: `ordered_product.py`. Float kernels add in other orders and are compared with a tolerance; what the referee
-  says does not depend on the machine.
+* Convolutions and matrix products: `ordered_product.py`. Float kernels add in other orders and are compared with a
+  tolerance; what the referee says does not depend on the machine.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The integer operators of the referee: the equations of `passes/ops.py`, written down.
 
-Each entry is function(args, attrs) -> array, args as in the call. Sums are exact (float64 products of small integers, or int64); the
-epilogue is float32 with every product and sum rounded on its own, np.rint rounds to nearest even.
+Each entry is function(args, attrs) -> array, args as in the call. Sums are exact (float64 products of small integers,
+or int64); the epilogue is float32 with every product and sum rounded on its own, np.rint rounds to nearest even.
 """
 
 import numpy as np

@@ -1,5 +1,5 @@
-"""R.cumsum and R.topk of the referee: element after element; of equal values the one with the lower index first. A NaN is never chosen: where nothing
-else is left, the first element stands in its place."""
+"""R.cumsum and R.topk of the referee: element after element; of equal values the one with the lower index first. A NaN
+is never chosen: where nothing else is left, the first element stands in its place."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """The referee: a plain NumPy interpreter of a Relax dataflow function.
 
-It runs the integer graph bit for bit by the contract of `passes/ops.py`; every target must equal it byte for byte. It also runs the fp32
-module and the QDQ hub (fake quantisation), with the float operators as defined in `floats.py`.
+It runs the integer graph bit for bit by the contract of `passes/ops.py`; every target must equal it byte for byte. It
+also runs the fp32 module and the QDQ hub (fake quantisation), with the float operators as defined in `floats.py`.
 """
 
 import numpy as np
@@ -26,7 +26,8 @@ _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELEC
 
 
 def run(module, inputs, other=None):
-    """The outputs of `main` as a list of arrays. inputs: {parameter name: array}, cast to nothing, checked against the declared types.
+    """The outputs of `main` as a list of arrays. inputs: {parameter name: array}, cast to nothing, checked against the
+    declared types.
     other: evaluates a call that is `handed_on`, as `evaluate` does (passes/export/evaluate.py)."""
     function = module["main"]
     values = {}
@@ -96,7 +97,8 @@ def value_of(expr, values, other=None):
 
 
 def _checked(expr, result):
-    """The result; a shape or dtype that differs from the declared one is a bug of the referee or of the pass that made the call."""
+    """The result; a shape or dtype that differs from the declared one is a bug of the referee or of the pass that made
+    the call."""
     if isinstance(result, np.ndarray) and isinstance(expr.ty, relax.TensorType):
         declared = shape_of(expr)
         assert result.shape == declared and result.dtype == str(expr.ty.dtype), (

@@ -1,7 +1,7 @@
 """R.image.resize2d of the referee: nearest neighbour (any dtype) and linear (float32), NCHW; separable, rows first.
 
-Source coordinates are computed in float32 as TVM's topi does. Linear: top = a + (b - a) * t along the width for two rows, then the same
-along the height; every operation rounded on its own.
+Source coordinates are computed in float32 as TVM's topi does. Linear: top = a + (b - a) * t along the width for two
+rows, then the same along the height; every operation rounded on its own.
 """
 
 from fractions import Fraction
@@ -55,8 +55,9 @@ def linear_taps(size, result, mode):
 
 
 def whole_taps(size, result, mode):
-    """(int32 [result, 3] of (lower index, upper index, weight of the upper one), the sum of both weights) with exact rational positions: linear
-    interpolation in whole numbers. None where the weights have no common unit up to LARGEST_UNIT."""
+    """(int32 [result, 3] of (lower index, upper index, weight of the upper one), the sum of both weights) with exact
+    rational positions: linear interpolation in whole numbers. None where the weights have no common unit up to
+    LARGEST_UNIT."""
     ratio, half = Fraction(size, result), Fraction(1, 2)
     position = {
         "half_pixel": lambda i: (i + half) * ratio - half,

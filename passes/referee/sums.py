@@ -6,8 +6,8 @@ F32 = np.float32
 
 
 def sum16(x: np.ndarray) -> np.ndarray:
-    """Sum over the last axis (kept, size 1): element i is added to partial sum i % 16 in order, then the 16 sums are halved pairwise
-    (j with j + 8, then j + 4, j + 2, j + 1). All partial sums start at +0.0."""
+    """Sum over the last axis (kept, size 1): element i is added to partial sum i % 16 in order, then the 16 sums are
+    halved pairwise (j with j + 8, then j + 4, j + 2, j + 1). All partial sums start at +0.0."""
     blocks = -(-x.shape[-1] // 16)
     padded = np.zeros(x.shape[:-1] + (blocks * 16,), F32)
     padded[..., : x.shape[-1]] = x

@@ -1,4 +1,5 @@
-"""layer(x) -> layer(x) + 0 where a convolution or linear layer has no bias: a place for corrections, free once it is fused.
+"""layer(x) -> layer(x) + 0 where a convolution or linear layer has no bias: a place for corrections, free once it is
+fused.
 
 Runs on the canonical fp32 graph."""
 

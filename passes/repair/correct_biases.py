@@ -1,4 +1,5 @@
-"""Bias correction (Nagel et al., arXiv 1906.04721, section 4.2, with data): bias + E[X] w - E[X'] w', by channel, on the hub.
+"""Bias correction (Nagel et al., arXiv 1906.04721, section 4.2, with data): bias + E[X] w - E[X'] w', by channel, on
+the hub.
 
 X: rows of the layer's input in fp32, X' and w': quantised. The fp32 network stays as it is."""
 
@@ -17,7 +18,8 @@ from .weights import Operand, products, replace_constants
 
 @dataclass(frozen=True)
 class CorrectBiases:
-    """deltas: {layer: float32 [channels]}, layers counted as in RoundWeights. Runs on the hub of a network on which AddBiases ran; layers in float there stay."""
+    """deltas: {layer: float32 [channels]}, layers counted as in RoundWeights. Runs on the hub of a network on which
+    AddBiases ran; layers in float there stay."""
 
     deltas: Mapping[int, np.ndarray]
 

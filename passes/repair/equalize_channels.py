@@ -1,6 +1,8 @@
-"""Cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1): f = sqrt(largest reading weight / largest making weight), by channel.
+"""Cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1): f = sqrt(largest reading weight / largest
+making weight), by channel.
 
-Afterwards the weights that make a channel and those that read it have the same range: one scale per tensor suits them all. Needs no data."""
+Afterwards the weights that make a channel and those that read it have the same range: one scale per tensor suits them
+all. Needs no data."""
 
 from dataclasses import dataclass
 

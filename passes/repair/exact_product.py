@@ -2,8 +2,8 @@
 
     a @ b  ->  2^-e a' @ b'        a', b' integers: a and b on grids of powers of two
 
-The grids have as many steps as keep every partial sum below 2^53. There float64 is exact, so no order of the sums and no
-FMA changes a bit. What is lost is the rounding to the grids: with 4,096 terms 2^-21 of the largest element."""
+The grids have as many steps as keep every partial sum below 2^53. There float64 is exact, so no order of the sums and
+no FMA changes a bit. What is lost is the rounding to the grids: with 4,096 terms 2^-21 of the largest element."""
 
 import numpy as np
 

@@ -1,4 +1,5 @@
-"""Channels whose factors depend on each other: union-find over numbers, where a channel's factor is that of its root or one over it."""
+"""Channels whose factors depend on each other: union-find over numbers, where a channel's factor is that of its root or
+one over it."""
 
 import numpy as np
 

@@ -186,7 +186,8 @@ class _Finder:
         return a
 
     def _multiply(self, node):
-        """With a constant: a scalar lets factors pass, a vector absorbs them. Of two tensors: those of the first pass."""
+        """With a constant: a scalar lets factors pass, a vector absorbs them. Of two tensors: those of the first
+        pass."""
         x, other = node.inputs if len(node.inputs) == 2 else (node.inputs[0], None)
         if other is None:
             return None
@@ -235,7 +236,8 @@ class _Finder:
         self.notes.append((kind, lambda places: Site(node.index, position, axis, places), mine.reshape(-1)))
 
     def _tap(self, var):
-        """A tensor with its channels along its channel axis that somebody reads otherwise than by passing them on so."""
+        """A tensor with its channels along its channel axis that somebody reads otherwise than by passing them on
+        so."""
         if not self._plain(var) or all(
             self._plain(user.var) and np.intersect1d(self.labels[user.var], self.labels[var]).size
             for user in self.graph.users.get(var, ())

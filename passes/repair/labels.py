@@ -1,7 +1,10 @@
-"""Which elements of a tensor belong to which channel, carried through the operators that only move or mix elements of one channel.
+"""Which elements of a tensor belong to which channel, carried through the operators that only move or mix elements of
+one channel.
 
-A label array has the tensor's rank, extent 1 on every axis along which the channel does not change, and the number of the channel elsewhere:
-[1, C, 1, 1] behind a convolution, [1, 1, D] behind a linear layer, [1, heads, 1, D / heads] once its result is split into heads."""
+A label array has the tensor's rank, extent 1 on every axis along which the channel does not change, and the number of
+the channel elsewhere:
+[1, C, 1, 1] behind a convolution, [1, 1, D] behind a linear layer, [1, heads, 1, D / heads] once its result is split
+into heads."""
 
 import numpy as np
 
@@ -96,7 +99,8 @@ def joined(parts: list[np.ndarray], shapes, axis: int) -> np.ndarray:
 
 
 def constant_along(constant, shape, channel) -> int | None:
-    """The constant's axis that has one value per element of axis `channel` of a tensor of `shape`, if it varies along no other."""
+    """The constant's axis that has one value per element of axis `channel` of a tensor of `shape`, if it varies along
+    no other."""
     own = shape_of(constant)
     axis = channel - (len(shape) - len(own))
     if axis < 0 or any(extent != (shape[channel] if i == axis else 1) for i, extent in enumerate(own)):

@@ -1,8 +1,10 @@
-"""Migration of outlier channels (SmoothQuant, Xiao et al., arXiv 2211.10438, equation 4): f = w**(1 - strength) / a**strength by channel, with
-a the largest activation and w the largest weight that reads it. Activations become even at the weights' expense: strength 1 makes all
-channels equally large, 0.5 shares the difficulty. Behind layer normalisations and behind any layer that can absorb the factor.
+"""Migration of outlier channels (SmoothQuant, Xiao et al., arXiv 2211.10438, equation 4): f = w**(1 - strength) /
+a**strength by channel, with a the largest activation and w the largest weight that reads it. Activations become even at
+the weights' expense: strength 1 makes all channels equally large, 0.5 shares the difficulty. Behind layer
+normalisations and behind any layer that can absorb the factor.
 
-Queries q and keys k are two activations that multiply each other: f = sqrt(largest k / largest q) makes both equally uneven, whatever the strength."""
+Queries q and keys k are two activations that multiply each other: f = sqrt(largest k / largest q) makes both equally
+uneven, whatever the strength."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +20,8 @@ from .scale_channels import centred, magnitudes, scale_channels, sharing
 
 @dataclass(frozen=True)
 class MigrateScales:
-    """strength: 0 to 1. largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration data; streams of which no
-    tensor is in it stay as they are."""
+    """strength: 0 to 1. largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration
+    data; streams of which no tensor is in it stay as they are."""
 
     strength: float
     largest: Mapping[str, np.ndarray]

@@ -1,7 +1,9 @@
-"""Second moments of what a layer reads, over runs: all that rounding and bias correction ask of its rows, however many there were.
+"""Second moments of what a layer reads, over runs: all that rounding and bias correction ask of its rows, however many
+there were.
 
-X: rows [R, G, K] of the layer's input in fp32, s Q: the same quantised, Q = C - z, C codes of int8. A product of 1,024 rows of C is exact in float32, whatever the order of its sums: the same bits on
-every machine. Rows wait as bytes until they are as large as the squares would be, so that of wide layers no square is held before it is asked for."""
+X: rows [R, G, K] of the layer's input in fp32, s Q: the same quantised, Q = C - z, C codes of int8. A product of 1,024
+rows of C is exact in float32, whatever the order of its sums: the same bits on every machine. Rows wait as bytes until
+they are as large as the squares would be, so that of wide layers no square is held before it is asked for."""
 
 import numpy as np
 
@@ -9,7 +11,8 @@ _AT_ONCE = 1024  # rows: 128 * 128 * 1024 = 2^24
 
 
 class Moments:
-    """Sums over `count` rows. exact: of X, float64 [G, K]; codes: of C, int64 [G, K]; squares: of C^T C, where they are asked for.
+    """Sums over `count` rows. exact: of X, float64 [G, K]; codes: of C, int64 [G, K]; squares: of C^T C, where they are
+    asked for.
     scale, zero_point: s and z."""
 
     def __init__(self, groups: int, taps: int, scale: float, zero_point: int, squares: bool = True):

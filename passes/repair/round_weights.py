@@ -1,10 +1,12 @@
-"""Weight rounding learnt from data (the objective of AdaRound, Nagel et al., arXiv 2004.10568, equation 20), layer by layer:
+"""Weight rounding learnt from data (the objective of AdaRound, Nagel et al., arXiv 2004.10568, equation 20), layer by
+layer:
 
     q = argmin over q in {floor(w / s), ceil(w / s)} of || X' w - X' (s q) ||^2
 
-X': rows of the layer's input, quantised. Solved by coordinate descent on their Gram matrix from rounding to nearest, so the layer's error on these rows never grows. The same rows give the
-same integers on every machine (moments.py, exact_product.py). What X' itself is wrong by is not fitted: a few rows that a range clips are most of it, and the others paid for them. The fp32
-weights stay as they are: the rounding is applied to the hub."""
+X': rows of the layer's input, quantised. Solved by coordinate descent on their Gram matrix from rounding to nearest, so
+the layer's error on these rows never grows. The same rows give the same integers on every machine (moments.py,
+exact_product.py). What X' itself is wrong by is not fitted: a few rows that a range clips are most of it, and the
+others paid for them. The fp32 weights stay as they are: the rounding is applied to the hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +28,8 @@ _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
 
 @dataclass(frozen=True)
 class RoundWeights:
-    """rounded: {layer: int8 weights}, as `round_layer` makes them; a layer is counted over the convolutions and matmuls of the graph, as names may
-    change on the way. Runs on the hub; layers whose weights are float there stay."""
+    """rounded: {layer: int8 weights}, as `round_layer` makes them; a layer is counted over the convolutions and matmuls
+    of the graph, as names may change on the way. Runs on the hub; layers whose weights are float there stay."""
 
     rounded: Mapping[int, np.ndarray]
 
@@ -67,15 +69,17 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
 
 
 def _on_grid(gram):
-    """(the matrices in whole steps of a unit by row, float32; the units). So few steps that a product of _WINDOW of them with -1, 0 and 1 is exact in float32."""
+    """(the matrices in whole steps of a unit by row, float32; the units). So few steps that a product of _WINDOW of
+    them with -1, 0 and 1 is exact in float32."""
     largest = np.abs(gram).max(axis=2, keepdims=True)
     unit = np.exp2(np.ceil(np.log2(np.maximum(largest, 1e-300))) - _STEPS)
     return np.rint(gram / unit).astype(np.float32), unit
 
 
 def _moves(way, steps, gradient):
-    """What coordinate descent adds to the weights: -1, 0 or 1. way, gradient: [G, K, O], both change in place. In units of a weight's step and a row's unit a weight that goes its way v changes the
-    error by 2 v gradient + v v steps[k, k]."""
+    """What coordinate descent adds to the weights: -1, 0 or 1. way, gradient: [G, K, O], both change in place. In units
+    of a weight's step and a row's unit a weight that goes its way v changes the error by 2 v gradient + v v steps[k,
+    k]."""
     began = way.copy()
     for _ in range(_SWEEPS):
         if not _sweep(way, steps, gradient):
@@ -84,7 +88,8 @@ def _moves(way, steps, gradient):
 
 
 def _sweep(way, steps, gradient):
-    """One pass over the taps of all channels; whether anything moved. What a window of taps does to those outside of it is one product at its end, what a block does to the window's rest another."""
+    """One pass over the taps of all channels; whether anything moved. What a window of taps does to those outside of it
+    is one product at its end, what a block does to the window's rest another."""
     moved, taps = False, way.shape[1]
     for window in range(0, taps, _WINDOW):
         inside = slice(window, min(window + _WINDOW, taps))

@@ -1,4 +1,5 @@
-"""Layers as matrix products: weights as [groups, K, outputs per group], and rows [R, groups, K] of their inputs at sampled places."""
+"""Layers as matrix products: weights as [groups, K, outputs per group], and rows [R, groups, K] of their inputs at
+sampled places."""
 
 import numpy as np
 
@@ -18,8 +19,10 @@ def from_matrix(matrix: np.ndarray, shape) -> np.ndarray:
 
 
 def places(shape, count: int, attrs: dict | None, kernel, rng, kept: np.ndarray | None = None) -> np.ndarray:
-    """int [count', 3]: (image, row, column) of outputs of a convolution; [count', 1] of rows of a linear layer. attrs: of the convolution.
-    kept: bool, which rows of a linear layer are no padding; where it says so of none, or is of other rows, all count."""
+    """int [count', 3]: (image, row, column) of outputs of a convolution; [count', 1] of rows of a linear layer. attrs:
+    of the convolution.
+    kept: bool, which rows of a linear layer are no padding; where it says so of none, or is of other rows, all
+    count."""
     if attrs is None:
         rows = np.arange(np.prod(shape[:-1], dtype=int))
         real = rows[kept] if kept is not None and kept.size == rows.size and kept.any() else rows

@@ -1,5 +1,5 @@
-"""t -> t * f on a stream: makers and offsets * f, readers and counter offsets / f. All factors are powers of two, so not one bit of the fp32 result changes
-(short of overflow). Runs on the canonical fp32 graph."""
+"""t -> t * f on a stream: makers and offsets * f, readers and counter offsets / f. All factors are powers of two, so
+not one bit of the fp32 result changes (short of overflow). Runs on the canonical fp32 graph."""
 
 import numpy as np
 from tvm import IRModule
@@ -12,7 +12,8 @@ LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
 
 
 def power_of_two(factors: np.ndarray) -> np.ndarray:
-    """float32: the nearest powers of two (in the exponent), their product near 1; what is not positive and finite becomes 1."""
+    """float32: the nearest powers of two (in the exponent), their product near 1; what is not positive and finite
+    becomes 1."""
     factors = np.asarray(factors, np.float64)
     usable = np.isfinite(factors) & (factors > 0)
     exponents = np.log2(np.where(usable, factors, 1.0))
@@ -21,8 +22,8 @@ def power_of_two(factors: np.ndarray) -> np.ndarray:
 
 
 def sharing(streams: list[Stream]) -> list[list[Stream]]:
-    """The streams in groups that share a tensor, as branches that meet in a concat do, and pieces of a split. Queries with their keys are a group by
-    themselves: the level of one is the inverse of the other's."""
+    """The streams in groups that share a tensor, as branches that meet in a concat do, and pieces of a split. Queries
+    with their keys are a group by themselves: the level of one is the inverse of the other's."""
     groups: list[tuple[set[str], list[Stream]]] = []
     for stream in streams:
         names, members = {tap.name for tap in stream.taps}, [stream]
@@ -35,8 +36,8 @@ def sharing(streams: list[Stream]) -> list[list[Stream]]:
 
 
 def centred(groups: list[list[tuple[Stream, np.ndarray]]]) -> list[tuple[Stream, np.ndarray]]:
-    """Factors by stream as powers of two. groups: streams that share a tensor, and so its one scale (`sharing`): they have one centre, or
-    what their levels differ by would cancel out."""
+    """Factors by stream as powers of two. groups: streams that share a tensor, and so its one scale (`sharing`): they
+    have one centre, or what their levels differ by would cancel out."""
     found = []
     for group in groups:
         powers = power_of_two(np.concatenate([factor for _, factor in group]))

@@ -1,11 +1,15 @@
-"""Outlier channels of a tensor that nothing before it can absorb: y = x W becomes y = (x f) (W / f), with x f a multiplication of its own in float.
+"""Outlier channels of a tensor that nothing before it can absorb: y = x W becomes y = (x f) (W / f), with x f a
+multiplication of its own in float.
 
-Where a layer normalisation is read by a residual sum as well (post-norm transformers), and behind GELU, no constant can take a factor per channel. What linear layers read there is
-computed in float anyway and quantised behind it, so a multiplication costs little: other readers keep x. Migration (migrate_scales.py) is for tensors whose makers absorb the factor.
+Where a layer normalisation is read by a residual sum as well (post-norm transformers), and behind GELU, no constant can
+take a factor per channel. What linear layers read there is computed in float anyway and quantised behind it, so a
+multiplication costs little: other readers keep x. Migration (migrate_scales.py) is for tensors whose makers absorb the
+factor.
 
     x: layer_norm(t); a = matmul(x, W); r = x + s      ->     x: layer_norm(t); a = matmul(x * f, W / f); r = x + s
 
-The strength of f = w**(1 - strength) / a**strength (SmoothQuant, Xiao et al., arXiv 2211.10438, equation 4) is chosen for every tensor by the error expected of its readers' results.
+The strength of f = w**(1 - strength) / a**strength (SmoothQuant, Xiao et al., arXiv 2211.10438, equation 4) is chosen
+for every tensor by the error expected of its readers' results.
 Factors are powers of two, so not one bit of the fp32 result changes. Runs on the canonical fp32 graph."""
 
 from collections.abc import Mapping
@@ -29,7 +33,8 @@ _WORTH = 0.7  # part of the expected error that a multiplication must leave at m
 
 @dataclass(frozen=True)
 class SmoothInputs:
-    """largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration data; others stay. tables: whether functions of one tensor are smoothed behind, too:
+    """largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration data; others stay.
+    tables: whether functions of one tensor are smoothed behind, too:
     they then leave int8 for float."""
 
     largest: Mapping[str, np.ndarray]
@@ -82,7 +87,8 @@ def _is_linear(node, x):
 
 
 def _factors(largest, weights):
-    """float32 [channels], or None where they are not worth a multiplication. weights: [channels, results] of every reader."""
+    """float32 [channels], or None where they are not worth a multiplication. weights: [channels, results] of every
+    reader."""
     weight = np.concatenate(weights, axis=1)
     largest_weight = np.abs(weight).max(axis=1)
     usable = (largest > 0) & (largest_weight > 0)
@@ -98,7 +104,8 @@ def _factors(largest, weights):
 
 
 def _expected(largest, weight):
-    """Squared error of the layers' results, summed: of x's steps, one for all channels, and of the weights', one for each result."""
+    """Squared error of the layers' results, summed: of x's steps, one for all channels, and of the weights', one for
+    each result."""
     step, steps = 2 * largest.max() / 255, np.abs(weight).max(axis=0) / 127
     return (step**2 * np.sum(weight**2) + np.sum(steps**2) * np.sum((largest / _PEAK) ** 2)) / 12
 

@@ -1,12 +1,14 @@
-"""What a function of one tensor makes, in two bytes: y = f(h) W becomes y = coarse(f(h)) W + rest(f(h)) W, for tensors that one byte has too few steps for (behind GELU, where a few
-values are a hundred times the others).
+"""What a function of one tensor makes, in two bytes: y = f(h) W becomes y = coarse(f(h)) W + rest(f(h)) W, for tensors
+that one byte has too few steps for (behind GELU, where a few values are a hundred times the others).
 
-Both parts are functions of h alone, so that each is a table of 256 entries where h is int8, and the layer is multiplied twice in int8: nothing is left in float for it.
+Both parts are functions of h alone, so that each is a table of 256 entries where h is int8, and the layer is multiplied
+twice in int8: nothing is left in float for it.
 
     g: gelu(h); y = matmul(g, W) + b    ->    y = (matmul(coarse(gelu(h)), W) + b) + matmul(remainder(gelu(h)), W)
 
-coarse rounds to whole steps and keeps to 256 of them, a fixed range, so that its codes are exact; remainder is what is missing to x, at most half a step. A step is a power of two. In
-fp32 only the order of a sum changes. Runs on the canonical fp32 graph."""
+coarse rounds to whole steps and keeps to 256 of them, a fixed range, so that its codes are exact; remainder is what is
+missing to x, at most half a step. A step is a power of two. In fp32 only the order of a sum changes. Runs on the
+canonical fp32 graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,8 +19,8 @@ Operand = tuple[
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A convolution or linear layer. index, name: of its binding. weight: OIHW, or [K, N]. bias: [channels] or None; bias_index: the
-    binding that adds it. axis: the weight's output channel."""
+    """A convolution or linear layer. index, name: of its binding. weight: OIHW, or [K, N]. bias: [channels] or None;
+    bias_index: the binding that adds it. axis: the weight's output channel."""
 
     index: int
     name: str
@@ -38,7 +38,8 @@ class Layer:
 
     @property
     def sums(self) -> bool:
-        """Whether it only adds up what it reads, so that there is nothing to learn (canonicalize/divide_behind_product.py)."""
+        """Whether it only adds up what it reads, so that there is nothing to learn
+        (canonicalize/divide_behind_product.py)."""
         return not self.is_conv and self.weight.shape[1] == 1 and bool((self.weight == 1).all())
 
     def is_weight(self, fused: np.ndarray) -> bool:
@@ -93,7 +94,8 @@ def dequantized(q: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
 
 
 def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dtype=np.float32) -> IRModule:
-    """The network with other values for constant operands: {(index of the binding, position among its arguments): array of as many elements}.
+    """The network with other values for constant operands: {(index of the binding, position among its arguments): array
+    of as many elements}.
     Position None stands for the only constant of a binding."""
     changed, nodes = {index for index, _ in constants}, Graph(mod).producer
 

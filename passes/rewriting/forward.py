@@ -3,7 +3,8 @@
     v: y = f(x)   ->   v: y' = f(x')      where the walk has nothing to say of it
                   ->   what `visit` emits      where it has
 
-A new variable has the identity of an old one (`emit`), because it stands for it or belongs to its layer, or one of its own (`derive`). What nobody reads is left out.
+A new variable has the identity of an old one (`emit`), because it stands for it or belongs to its layer, or one of its
+own (`derive`). What nobody reads is left out.
 """
 
 from tvm import relax

@@ -16,7 +16,8 @@ def live(bindings: list[tuple[relax.Expr, relax.Expr]], result: relax.Expr) -> l
 
 
 def function_of(old, bindings, result, params=None) -> relax.Function:
-    """`old` with other bindings and another result, which has the name of the old one. params: the parameters where they are not those of `old`."""
+    """`old` with other bindings and another result, which has the name of the old one. params: the parameters where
+    they are not those of `old`."""
     normalizer = relax.BlockBuilder()
     result = normalizer.normalize(result)
     output = relax.Var(old.body.body.name, result.ty)

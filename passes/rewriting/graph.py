@@ -10,7 +10,8 @@ from ..constants import array
 
 
 class DataflowGraph:
-    """Definitions and uses of the one dataflow block of `function`. bindings: (variable, value) in order; result: what it returns."""
+    """Definitions and uses of the one dataflow block of `function`. bindings: (variable, value) in order; result: what
+    it returns."""
 
     def __init__(self, function: relax.Function):
         self.function = function
@@ -26,7 +27,8 @@ class DataflowGraph:
             self._users.setdefault(used, []).append(None)
 
     def definition(self, expr: relax.Expr) -> relax.Expr:
-        """The expression that computes `expr`: itself unless it is a bound variable. A parameter is its own definition."""
+        """The expression that computes `expr`: itself unless it is a bound variable. A parameter is its own
+        definition."""
         while isinstance(expr, relax.Var) and expr in self._definitions:
             expr = self._definitions[expr]
         return expr
@@ -80,8 +82,8 @@ def variables(expr):
 
 
 def rebuild(expr, substitute):
-    """`expr` with every operand replaced by substitute(operand), itself where none changes; shapes and literals stay. A call's type is inferred again only where
-    the type of an operand changed."""
+    """`expr` with every operand replaced by substitute(operand), itself where none changes; shapes and literals stay. A
+    call's type is inferred again only where the type of an operand changed."""
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
         return substitute(expr)
     if isinstance(expr, relax.TupleGetItem):

@@ -1,6 +1,8 @@
-"""The grids of a file's quantised constants, which an imported module carries along: its front end makes float32 constants of them, whose integers come back later.
+"""The grids of a file's quantised constants, which an imported module carries along: its front end makes float32
+constants of them, whose integers come back later.
 
-Values alone do not say their scale: a channel whose integers are all multiples of 3 lies on a grid of three times the step as well.
+Values alone do not say their scale: a channel whose integers are all multiples of 3 lies on a grid of three times the
+step as well.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ _ATTRIBUTE = "octet.grids"
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """scales: float32 [channels], or [1] for the whole tensor. size: elements; total: the sum of the integers' magnitudes, by which a tensor is told from others."""
+    """scales: float32 [channels], or [1] for the whole tensor. size: elements; total: the sum of the integers'
+    magnitudes, by which a tensor is told from others."""
 
     scales: np.ndarray
     size: int
@@ -42,7 +45,8 @@ def grids_of(module: IRModule) -> list[Grid]:
 
 
 def file_scales(weight: np.ndarray, axis: int, grids, most: int = 127) -> np.ndarray | None:
-    """float32 scales [channels] that the file itself gives the weight: of the first of its grids (rewriting/grids.py) that holds exactly these integers in [-most - 1, most].
+    """float32 scales [channels] that the file itself gives the weight: of the first of its grids (rewriting/grids.py)
+    that holds exactly these integers in [-most - 1, most].
     None where canonicalisation has changed the values, or the file has none."""
     shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
     for grid in grids:

@@ -1,6 +1,8 @@
-"""A variable's name is its identity: made unique on import, carried by every rewrite as it is, joined by equality alone.
+"""A variable's name is its identity: made unique on import, carried by every rewrite as it is, joined by equality
+alone.
 
-Nothing parses an identity or spells it another way, so names that look alike to somebody (`a.0` and `a_0`) are apart."""
+Nothing parses an identity or spells it another way, so names that look alike to somebody (`a.0` and `a_0`) are
+apart."""
 
 from collections.abc import Iterable
 

@@ -1,6 +1,7 @@
 """Loops of `main` (passes/operators/loops.py): which bindings are their bodies, and the order in which everything runs.
 
-A loop runs where its first result stands: by then all that its steps read is there. Its body is what stands in front of that and depends on its index.
+A loop runs where its first result stands: by then all that its steps read is there. Its body is what stands in front of
+that and depends on its index.
 Behind it, a variable of the body is that of the last step."""
 
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ RESULTS = MARKS[3:]
 
 @dataclass(frozen=True)
 class RecurrentLoop:
-    """index: its variable. steps: how many, from the last to the first if `reverse`. body: (variable, value) of a step, in order, marks at its
-    beginning included. results: of the loop, likewise. next: what follows on the states, by index. read: variables of the body that are read behind it."""
+    """index: its variable. steps: how many, from the last to the first if `reverse`. body: (variable, value) of a step,
+    in order, marks at its beginning included. results: of the loop, likewise. next: what follows on the states, by
+    index. read: variables of the body that are read behind it."""
 
     index: relax.Var
     steps: int
@@ -71,7 +73,8 @@ class Loops:
         return 1 if var not in self._of else ops.attrs_of(self._indices[self._of[var]])["steps"]
 
     def stacked(self, var, new) -> relax.Call | None:
-        """The values of a body's variable in all steps, as an expression of another function: new(expression) is its operand there. None outside of loops."""
+        """The values of a body's variable in all steps, as an expression of another function: new(expression) is its
+        operand there. None outside of loops."""
         if var not in self._of or var in self._indices:
             return None
         index = self._of[var]

@@ -2,7 +2,8 @@
 
     v: y = f(x)   ->   v: y' = g(x)      where the rule answers with g(x)
 
-A rule sees one binding whose operands are already rewritten, and answers with an expression in its place, or None ("not mine").
+A rule sees one binding whose operands are already rewritten, and answers with an expression in its place, or None ("not
+mine").
 What a rule leaves without users is removed at the end.
 """
 
@@ -52,7 +53,8 @@ class RewriteGraph:
         return self._uses.get(var, 1) <= 1
 
     def emit(self, expr: relax.Expr, like: relax.Expr | None = None) -> relax.Expr:
-        """Binds a result: in place of the variable `like`, with its identity, or an intermediate one, called after the binding being rewritten and the operator."""
+        """Binds a result: in place of the variable `like`, with its identity, or an intermediate one, called after the
+        binding being rewritten and the operator."""
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
         if not isinstance(expr.ty, (relax.TensorType, relax.TupleType)):
@@ -88,7 +90,8 @@ class RewriteGraph:
 
 
 def rewrite(mod: IRModule, rule: Callable) -> IRModule:
-    """The module after one walk. `rule(graph, value, var) -> Expr | None`: value is a Call or TupleGetItem, var the binding's old variable.
+    """The module after one walk. `rule(graph, value, var) -> Expr | None`: value is a Call or TupleGetItem, var the
+    binding's old variable.
 
     Notes of the rule are appended to the module's attribute "octet.notes".
     """
@@ -134,7 +137,8 @@ def _append(name, suffix):
 
 
 def _distinct(bindings, result, taken, derived):
-    """(the bindings, the result) with no identity given twice. Where two variables want a name, one that stood for something before has it."""
+    """(the bindings, the result) with no identity given twice. Where two variables want a name, one that stood for
+    something before has it."""
     identities, names, kept = Identities(taken), {}, []
     renamed: dict = {}
     for var, _ in sorted(bindings, key=lambda binding: binding[0] in derived):

@@ -1,6 +1,7 @@
 """A loop -> its steps one behind the other.
 
-    octet.loop_stack(f(octet.loop_slice(x, t), octet.loop_state(start, t)))   ==>   concat(f(x[0], start), f(x[1], f(x[0], start)), ..)
+    octet.loop_stack(f(octet.loop_slice(x, t), octet.loop_state(start, t)))   ==>   concat(f(x[0], start), f(x[1],
+    f(x[0], start)), ..)
 
 For what knows no loops: GPUs, files for other runtimes, networks that are trained or that watch themselves."""
 
@@ -47,7 +48,8 @@ class _Unroller(Forward):
         if loop.steps > _LONGEST:
             name = loop.index.name
             raise UnsupportedModelError(
-                f"node {name!r}: {self._user} takes {_LONGEST} steps of a recurrent layer at most, not {loop.steps}; export it for shorter sequences"
+                f"node {name!r}: {self._user} takes {_LONGEST} steps of a recurrent layer at most, not {loop.steps}; "
+                "export it for shorter sequences"
             )
         now = {var: self.new(start) for var, start in loop.states.values()}
         stacks = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}

@@ -1,4 +1,5 @@
-"""A design, and what was learnt for it, as the QDQ hub: the same for the search that chose it and for whoever has only what it learnt."""
+"""A design, and what was learnt for it, as the QDQ hub: the same for the search that chose it and for whoever has only
+what it learnt."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from .learn import Learnt
 
 @dataclass(frozen=True)
 class Origin:
-    """What a search made a hub of. maxima: {tensor: float32 [channels]}, {} where no scaling asked for them. learnt: by the index of the layer's binding."""
+    """What a search made a hub of. maxima: {tensor: float32 [channels]}, {} where no scaling asked for them. learnt: by
+    the index of the layer's binding."""
 
     design: Design
     maxima: Mapping[str, np.ndarray]
@@ -41,7 +43,8 @@ def with_biases(model):
 
 
 def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]):
-    """The model with its channels rescaled. maxima: gives the largest magnitude of every channel of tensors, asked for where a scaling needs it."""
+    """The model with its channels rescaled. maxima: gives the largest magnitude of every channel of tensors, asked for
+    where a scaling needs it."""
     if not scaling:
         return model
     if scaling in SMOOTHINGS:

@@ -10,8 +10,9 @@ LEFT_OUT = "left out, there is no time for it (--budget)"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One thing that was tried. name: for people. error: 1 / SQNR on held-out samples; drop: on validation data, None if not measured;
-    compiled: whether the drop is of the compiled module. kept: whether the design went on with it. design: what was measured."""
+    """One thing that was tried. name: for people. error: 1 / SQNR on held-out samples; drop: on validation data, None
+    if not measured; compiled: whether the drop is of the compiled module. kept: whether the design went on with it.
+    design: what was measured."""
 
     name: str
     error: float | None

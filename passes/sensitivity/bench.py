@@ -1,4 +1,5 @@
-"""Where designs are measured: one network, its samples (a part held out), and everything that was built for it, kept for the next design."""
+"""Where designs are measured: one network, its samples (a part held out), and everything that was built for it, kept
+for the next design."""
 
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -34,9 +35,11 @@ _MAXIMA_SAMPLES = 32
 
 
 class Bench:
-    """model: canonical fp32. samples: {input: array}; a part of them is held out (calibrate/held_out.py): ranges and repairs come from the
-    others. outputs: names of those that errors are of, () for all. threads: of every run. progress(samples done, samples in all) of
-    calibration runs. apart: whether what is chosen goes by the first half of the held-out samples alone, so that the others can vouch for it. measure: `statistics_of`, or the same by way of a cache.
+    """model: canonical fp32. samples: {input: array}; a part of them is held out (calibrate/held_out.py): ranges and
+    repairs come from the others. outputs: names of those that errors are of, () for all. threads: of every run.
+    progress(samples done, samples in all) of calibration runs. apart: whether what is chosen goes by the first half of
+    the held-out samples alone, so that the others can vouch for it. measure: `statistics_of`, or the same by way of a
+    cache.
     learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
 
     def __init__(
@@ -70,8 +73,9 @@ class Bench:
         ] = {}  # the arrays, so that nothing else gets their id
 
     def scout(self) -> "Bench":
-        """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a calibration's time. It judges by `few` and shares machine code,
-        rescaled networks and the channels' magnitudes."""
+        """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a
+        calibration's time. It judges by `few` and shares machine code, rescaled networks and the channels'
+        magnitudes."""
         found = copy(self)
         found.fit, found.held = spread(self.fit, FEW, batch_of(self.model.inputs)), self.few
         found._measure, found.progress = statistics_of, None
@@ -86,7 +90,8 @@ class Bench:
 
     @property
     def chosen_by(self) -> int:
-        """How many of the held-out samples a search goes by, the first ones; without an accuracy target or calibrators to choose, FEW."""
+        """How many of the held-out samples a search goes by, the first ones; without an accuracy target or calibrators
+        to choose, FEW."""
         return len(next(iter(self.held.values()))) if self._apart else FEW
 
     def error(self, design: Design) -> float:

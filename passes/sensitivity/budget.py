@@ -22,7 +22,8 @@ def parse_duration(text: str) -> float:
 
 
 def cpu_seconds() -> float:
-    """That this process has used, all threads, and its children that have ended: other work on the machine does not count."""
+    """That this process has used, all threads, and its children that have ended: other work on the machine does not
+    count."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 

@@ -9,8 +9,8 @@ _REFINED_WORTH = 0.98
 
 
 def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
-    """The design with the calibrator of least output error, then with other calibrators for single tensors where that helps. A budget that ends
-    leaves out what was not tried yet."""
+    """The design with the calibrator of least output error, then with other calibrators for single tensors where that
+    helps. A budget that ends leaves out what was not tried yet."""
 
     def error(candidate):
         return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
@@ -32,7 +32,8 @@ def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda 
 
 
 def refined_by_tensor(bench, design, best, error, tell, budget):
-    """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the outputs."""
+    """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the
+    outputs."""
     tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
     for number, tensor in enumerate(tensors):
         tell("calibrators by tensor", number, len(tensors))

@@ -1,7 +1,8 @@
 """What a recipe quantises, as switches: (reader, operand) -> qparams, and the layers whose weights are int8.
 
-The switches name operands of the canonical fp32 graph by position, so that the configurations of different recipes (other calibrators,
-other layers in float) differ only in values: one compiled network serves them all (simulator.py)."""
+The switches name operands of the canonical fp32 graph by position, so that the configurations of different recipes
+(other calibrators, other layers in float) differ only in values: one compiled network serves them all
+(simulator.py)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ Operand = tuple[int, int]  # (index of the reading binding or RESULT, position a
 
 @dataclass(frozen=True)
 class Sites:
-    """Where a recipe quantises. operands: operand -> edge that it reads. weights: index of a layer's binding -> edge of its weight.
+    """Where a recipe quantises. operands: operand -> edge that it reads. weights: index of a layer's binding -> edge of
+    its weight.
     edges: all of them."""
 
     operands: Mapping[Operand, Edge]
@@ -33,7 +35,8 @@ class Sites:
 
 @dataclass(frozen=True)
 class Configuration:
-    """operands: operand -> qparams. weights: index of a layer's binding -> channel axis of its int8 weights (-1: one scale)."""
+    """operands: operand -> qparams. weights: index of a layer's binding -> channel axis of its int8 weights (-1: one
+    scale)."""
 
     operands: Mapping[Operand, QParams]
     weights: Mapping[int, int]

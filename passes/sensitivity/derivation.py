@@ -1,6 +1,8 @@
-"""What a hub was derived from beside its network, as a file: statistics, and of a search the design it chose, the channels' magnitudes and what its repairs learnt.
+"""What a hub was derived from beside its network, as a file: statistics, and of a search the design it chose, the
+channels' magnitudes and what its repairs learnt.
 
-It is a file of statistics (calibrate/store.py) with more arrays; whoever has it and the network makes the same hub again, without samples."""
+It is a file of statistics (calibrate/store.py) with more arrays; whoever has it and the network makes the same hub
+again, without samples."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -38,7 +40,8 @@ class _Header(msgspec.Struct):
 
 
 def save(path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
-    """samples: those that the hub was calibrated with, and those held out. Raises OctetError where the file cannot be written."""
+    """samples: those that the hub was calibrated with, and those held out. Raises OctetError where the file cannot be
+    written."""
     origin = quantized.origin
     arrays: dict[str, np.ndarray] = {}
     identity = network_identity(quantized.model.module).with_data(for_ranges(samples, quantized.model))
@@ -55,7 +58,8 @@ def save(path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
 
 
 def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
-    """(the hub that a file was saved of, its number of samples); of a file of statistics alone, the hub of that recipe. canonical: the network.
+    """(the hub that a file was saved of, its number of samples); of a file of statistics alone, the hub of that recipe.
+    canonical: the network.
     Raises DataError where the file is damaged, or of another network or recipe."""
     identity, tensors = store.contents(path)  # what the statistics are of is looked at before they are read
     try:

@@ -13,7 +13,8 @@ SMOOTHINGS = ("smooth", "smooth-tables", "split")  # with multiplications in flo
 
 @dataclass(frozen=True)
 class Design:
-    """scaling: of SCALINGS or SMOOTHINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases: corrected by data."""
+    """scaling: of SCALINGS or SMOOTHINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases:
+    corrected by data."""
 
     recipe: Recipe
     scaling: str = ""

@@ -1,5 +1,6 @@
-"""What a search tries before it leaves layers in float. Which comes next is a matter of what it may gain per second: what it brings on ordinary networks is known roughly,
-what it takes is measured as the search goes on. None of them costs anything at run time."""
+"""What a search tries before it leaves layers in float. Which comes next is a matter of what it may gain per second:
+what it brings on ordinary networks is known roughly, what it takes is measured as the search goes on. None of them
+costs anything at run time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,8 +32,9 @@ class Pace:
 
 @dataclass(frozen=True)
 class Improvement:
-    """gain: dB that it brings on ordinary networks (docs/accuracy.md). seconds(pace): what it takes. candidates(design): of which the best is taken; None for calibrators tensor by
-    tensor. builds: whether each candidate builds a network. worth: part of the squared error that it must not exceed."""
+    """gain: dB that it brings on ordinary networks (docs/accuracy.md). seconds(pace): what it takes.
+    candidates(design): of which the best is taken; None for calibrators tensor by tensor. builds: whether each
+    candidate builds a network. worth: part of the squared error that it must not exceed."""
 
     name: str
     gain: float

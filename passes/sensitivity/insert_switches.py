@@ -1,6 +1,7 @@
 """f(x, ...) -> f(octet.fake_quantize(x, p), ...) on chosen operands; p is a constant of its own for each, switched off.
 
-Runs on the canonical fp32 graph, and leaves its function as it is until somebody writes parameters into the built network's constants."""
+Runs on the canonical fp32 graph, and leaves its function as it is until somebody writes parameters into the built
+network's constants."""
 
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fak
 
 @dataclass(frozen=True)
 class InsertSwitches:
-    """operands: in the order of the switches (program order, results last: `sorted_operands`). taps: names of tensors that the network
-    returns behind its results, in order."""
+    """operands: in the order of the switches (program order, results last: `sorted_operands`). taps: names of tensors
+    that the network returns behind its results, in order."""
 
     operands: tuple[Operand, ...]
     taps: tuple[str, ...] = ()

@@ -39,8 +39,8 @@ class _State(Struct, forbid_unknown_fields=True):
 class Journal:
     """Measurements by key, on disk after every one.
 
-    path: of the file, None keeps them in memory. identity: what the measurements belong to; a file of another identity is started anew, and a damaged one with a
-    warning."""
+    path: of the file, None keeps them in memory. identity: what the measurements belong to; a file of another identity
+    is started anew, and a damaged one with a warning."""
 
     def __init__(self, path=None, identity: str = ""):
         self.path, self.identity, self.found = Path(path) if path is not None else None, identity, {}
@@ -57,7 +57,8 @@ class Journal:
         self._used: set[str] = set()
 
     def get(self, key: str, measure):
-        """The measurement of that key, made by measure() if it is new: a figure, or what _Alone holds as a dictionary where the key begins with ALONE."""
+        """The measurement of that key, made by measure() if it is new: a figure, or what _Alone holds as a dictionary
+        where the key begins with ALONE."""
         if key in self.found:
             self._used.add(key)
             return self.found[key]

@@ -1,4 +1,5 @@
-"""Where the noise comes from: of every operator's result, the error that it makes itself and the error that it inherits."""
+"""Where the noise comes from: of every operator's result, the error that it makes itself and the error that it
+inherits."""
 
 from dataclasses import dataclass
 from math import inf
@@ -14,8 +15,9 @@ SAMPLES = 32
 
 @dataclass(frozen=True)
 class LayerError:
-    """name, op: of the operator. own: relative squared error of its result when only its inputs and weights are quantised; total: in the whole
-    quantised network. Both against fp32, 1 / SQNR; infinite where a value is not finite and fp32's is."""
+    """name, op: of the operator. own: relative squared error of its result when only its inputs and weights are
+    quantised; total: in the whole quantised network. Both against fp32, 1 / SQNR; infinite where a value is not finite
+    and fp32's is."""
 
     name: str
     op: str

@@ -46,8 +46,8 @@ def learn(
 ):
     """{layer: Learnt} of the layers with int8 weights.
 
-    Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier layers get wrong is mostly
-    noise: fitting it made the outputs worse, by 1 to 4 dB on depthwise networks.)"""
+    Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier
+    layers get wrong is mostly noise: fitting it made the outputs worse, by 1 to 4 dB on depthwise networks.)"""
     graph, layers = Graph(model.module), layers_of(model.module)
     chosen = [
         index for index in configuration.weights if (index, 0) in configuration.operands and not layers[index].sums
@@ -111,7 +111,8 @@ class _Reading:
         return self.node.index if self.layer.is_conv else (self.tensor, self.qparams)
 
     def rows(self, value, count, kept, rng) -> np.ndarray:
-        """float32 [R, G, K], about `count` of one run. kept: as `places` takes it, where the graph's mask says what is padding."""
+        """float32 [R, G, K], about `count` of one run. kept: as `places` takes it, where the graph's mask says what is
+        padding."""
         kernel = self.layer.weight.shape[2:]
         return rows_at(
             value, places(value.shape, count, self.attrs, kernel, rng, kept), self.attrs, kernel, self.groups
@@ -129,7 +130,8 @@ class _Reading:
 
 
 def learning(sites: Sites, module) -> dict[int, Layer]:
-    """The layers that learn: those with int8 weights and an int8 input, but for sums. sites: of a recipe that leaves no operator in float by name."""
+    """The layers that learn: those with int8 weights and an int8 input, but for sums. sites: of a recipe that leaves no
+    operator in float by name."""
     layers = layers_of(module)
     return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands and not layers[index].sums}
 

@@ -1,4 +1,5 @@
-"""What the repairs learnt of a network, kept on disk beside a search's journal: a search that goes on after a kill does not learn it again."""
+"""What the repairs learnt of a network, kept on disk beside a search's journal: a search that goes on after a kill does
+not learn it again."""
 
 import glob
 import hashlib
@@ -20,8 +21,8 @@ _LARGEST = 4 << 30  # bytes
 
 
 class LearntFiles:
-    """One file for every design that learns. path: of the journal, None keeps nothing. identity: of all that the learning depends on beside the
-    design; files of another identity are not found, and go with the others."""
+    """One file for every design that learns. path: of the journal, None keeps nothing. identity: of all that the
+    learning depends on beside the design; files of another identity are not found, and go with the others."""
 
     def __init__(self, path=None, identity: str = ""):
         self.path, self.identity = Path(path) if path is not None else None, identity
@@ -29,7 +30,8 @@ class LearntFiles:
     def get(
         self, design: Design, layers: Mapping[int, Layer], learn: Callable[[], dict[int, Learnt]]
     ) -> dict[int, Learnt]:
-        """{layer: Learnt} of that design, from learn() where no file holds it. layers: those that learn; a file that says otherwise of them is no file of theirs."""
+        """{layer: Learnt} of that design, from learn() where no file holds it. layers: those that learn; a file that
+        says otherwise of them is no file of theirs."""
         if self.path is None:
             return learn()
         file = self.path.with_name(
@@ -63,7 +65,8 @@ def arrays_of(found: Mapping[int, Learnt]) -> dict[str, np.ndarray]:
 
 
 def learnt_of(stored: Mapping[str, np.ndarray], layers: Mapping[int, Layer]) -> dict[int, Learnt]:
-    """The inverse. Raises ValueError for other arrays than these layers learn, which would be other weights than were chosen."""
+    """The inverse. Raises ValueError for other arrays than these layers learn, which would be other weights than were
+    chosen."""
     wanted: dict[str, tuple[type, tuple[int, ...]]]
     wanted = {f"weight_{index}": (np.int8, layer.weight.shape) for index, layer in layers.items()}
     wanted |= {f"bias_{index}": (np.float32, (layer.weight.shape[layer.axis],)) for index, layer in layers.items()}

@@ -53,13 +53,15 @@ class BuiltNetwork:
 
 
 class Libraries:
-    """Machine code by the structure of what it was made of. Building a network a second time with other weights costs no compiler run."""
+    """Machine code by the structure of what it was made of. Building a network a second time with other weights costs
+    no compiler run."""
 
     def __init__(self):
         self._of, self._executors, self._spec = {}, {}, detect.native()
 
     def build(self, fused, inputs, outputs) -> tuple[object, BuiltNetwork, dict]:
-        """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module after FuseFloat."""
+        """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module
+        after FuseFloat."""
         merged = MergeAxes()(fused)
         packing: dict = {}
         kernels, program, weights = self._lowered(merged, packing)
@@ -79,7 +81,8 @@ class Libraries:
         return open_session(variant, threads, reuse_outputs)
 
     def executor(self, module, threads=None):
-        """An ExecutorFactory of calibration (passes/calibrate/collect.py); the first one and the last one are kept, as more samples often follow of the network as it came, or of what was made of it last."""
+        """An ExecutorFactory of calibration (passes/calibrate/collect.py); the first one and the last one are kept, as
+        more samples often follow of the network as it came, or of what was made of it last."""
         key = structural_hash(module), threads
         if key not in self._executors:
             self._executors = dict(list(self._executors.items())[:1]) | {key: self._executor(module, threads)}

@@ -1,6 +1,8 @@
-"""How far the outputs of a quantised network are from fp32's: the squared error of every float output over its square, 1 / SQNR, gathered run by run.
+"""How far the outputs of a quantised network are from fp32's: the squared error of every float output over its square,
+1 / SQNR, gathered run by run.
 
-An output that is zero in fp32, or nowhere finite, has no such ratio: it is not judged, and named. The error of a network is that of its worst output."""
+An output that is zero in fp32, or nowhere finite, has no such ratio: it is not judged, and named. The error of a
+network is that of its worst output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,8 +26,8 @@ class OutputErrors:
         found: Mapping[str, np.ndarray],
         kept: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
-        """reference, found: {output: array} of the same samples. Places where the reference is not finite do not count, nor those that are not `kept`: {output: bool, to be
-        broadcast}, all places of an output that is not in it."""
+        """reference, found: {output: array} of the same samples. Places where the reference is not finite do not count,
+        nor those that are not `kept`: {output: bool, to be broadcast}, all places of an output that is not in it."""
         for name, exact in reference.items():
             if (self.judged is not None and name not in self.judged) or not np.issubdtype(exact.dtype, np.floating):
                 continue
@@ -36,7 +38,8 @@ class OutputErrors:
 
     @property
     def relative(self) -> dict[str, float]:
-        """{output: relative squared error} of those that are not zero; infinite where a value is not finite and fp32's is."""
+        """{output: relative squared error} of those that are not zero; infinite where a value is not finite and fp32's
+        is."""
         return {
             name: self._noise[name] / signal if isfinite(self._noise[name]) else inf
             for name, signal in self._signal.items()
@@ -45,7 +48,8 @@ class OutputErrors:
 
     @property
     def zero(self) -> tuple[str, ...]:
-        """Names of the outputs that are zero, or not finite, everywhere in fp32, so that nothing can be said of them."""
+        """Names of the outputs that are zero, or not finite, everywhere in fp32, so that nothing can be said of
+        them."""
         return tuple(name for name in self._signal if name not in self.relative)
 
     @property
@@ -72,7 +76,8 @@ def relative_error(
 
 
 def judged(outputs, names: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Names of the outputs (TensorSpecs) that are judged: floats of which there are as many in every run, and only those of `names` unless it is ()."""
+    """Names of the outputs (TensorSpecs) that are judged: floats of which there are as many in every run, and only
+    those of `names` unless it is ()."""
     floats = [
         spec.name for spec in outputs if np.issubdtype(np.dtype(spec.dtype), np.floating) and spec.counted is None
     ]

@@ -10,13 +10,15 @@ from ..lower.batch.masked import kept_places, padding_mask
 
 @dataclass(frozen=True)
 class Padding:
-    """mask: name of the input that is 0 for padding, "" where the graph has none. axes: {output: its axis of places}."""
+    """mask: name of the input that is 0 for padding, "" where the graph has none. axes: {output: its axis of
+    places}."""
 
     mask: str = ""
     axes: Mapping[str, int] = field(default_factory=dict)
 
     def kept(self, feed: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """{output: bool, to be broadcast to it}: what is no padding. feed, outputs: of the same samples, which lie on first axes."""
+        """{output: bool, to be broadcast to it}: what is no padding. feed, outputs: of the same samples, which lie on
+        first axes."""
         if not self.mask:
             return {}
         mask = np.asarray(feed[self.mask])

@@ -12,8 +12,10 @@ from .journal import ALONE
 
 @dataclass(frozen=True)
 class Ranked:
-    """name, op: of the operator. error: of the outputs when only it is quantised, relative (1 / SQNR), on held-out calibration samples.
-    lost: samples whose loss of correctness is beyond chance, as a fraction of the validation samples (0 without labels). macs: multiply-adds."""
+    """name, op: of the operator. error: of the outputs when only it is quantised, relative (1 / SQNR), on held-out
+    calibration samples.
+    lost: samples whose loss of correctness is beyond chance, as a fraction of the validation samples (0 without
+    labels). macs: multiply-adds."""
 
     name: str
     op: str
@@ -23,8 +25,8 @@ class Ranked:
 
 
 def rank(bench, design, plan: Plan, judge, journal, budget, tell=lambda *a: None) -> list[Ranked]:
-    """Most sensitive first: by significant losses on labels, then by output error. When the budget ends, the rest is ranked behind what was
-    measured, larger layers last."""
+    """Most sensitive first: by significant losses on labels, then by output error. When the budget ends, the rest is
+    ranked behind what was measured, larger layers last."""
     groups = [group for group in plan.groups if not group.moves and group.anchor.name not in plan.kept]
     ranked = []
     for number, group in enumerate(groups):
@@ -50,8 +52,8 @@ def _measured(bench, design, group, judge):
 
 
 def significant_loss(before: np.ndarray, after: np.ndarray) -> float:
-    """before, after: losses of the same samples, 0 or 1 each. The net fraction lost, 0 unless it is beyond two standard deviations of the flips
-    (McNemar's test): single samples that flip by chance rank nothing."""
+    """before, after: losses of the same samples, 0 or 1 each. The net fraction lost, 0 unless it is beyond two standard
+    deviations of the flips (McNemar's test): single samples that flip by chance rank nothing."""
     worse, better = np.count_nonzero(after > before), np.count_nonzero(after < before)
     net = worse - better
     return net / len(before) if net > 2 * sqrt(worse + better) else 0.0

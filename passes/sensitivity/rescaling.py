@@ -1,6 +1,8 @@
-"""Channels rescaled between layers without being asked for: it costs nothing at run time and not one bit of fp32, so only what the compiler must do for it counts.
+"""Channels rescaled between layers without being asked for: it costs nothing at run time and not one bit of fp32, so
+only what the compiler must do for it counts.
 
-So it is tried only where int8 is far from fp32 on held-out samples and there is something to rescale, weights alone first (equalisation needs no data)."""
+So it is tried only where int8 is far from fp32 on held-out samples and there is something to rescale, weights alone
+first (equalisation needs no data)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,8 +22,8 @@ def rescalable(module) -> bool:
 
 
 def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Callable = lambda: False) -> Design:
-    """The design with the scaling of least error, where that is worth it. error(design): relative, squared. log(Attempt): what was tried. spent(): whether there is no time for
-    another one."""
+    """The design with the scaling of least error, where that is worth it. error(design): relative, squared.
+    log(Attempt): what was tried. spent(): whether there is no time for another one."""
     before = error(design)
     if design.scaling or before <= POOR:
         return design

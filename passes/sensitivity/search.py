@@ -1,7 +1,8 @@
-"""The paper's workflow, automatic (Wu et al., section 7): what is nearly free in float, the best calibrator, repairs, then the fewest layers in float.
+"""The paper's workflow, automatic (Wu et al., section 7): what is nearly free in float, the best calibrator, repairs,
+then the fewest layers in float.
 
-Every choice is made by the output error on held-out calibration samples; whether the target holds is measured on the validation data with
-the simulator and, for the design that is handed out, on the compiled module."""
+Every choice is made by the output error on held-out calibration samples; whether the target holds is measured on the
+validation data with the simulator and, for the design that is handed out, on the compiled module."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,8 +26,8 @@ _SHARE_OF_BUILD = (
 
 
 class Judge(Protocol):
-    """Accuracy on validation data. `drop`: relative loss of given outputs against fp32; `arrays`: the validation inputs; `losses`: per-sample
-    losses for paired comparisons, or None where the metric has none."""
+    """Accuracy on validation data. `drop`: relative loss of given outputs against fp32; `arrays`: the validation
+    inputs; `losses`: per-sample losses for paired comparisons, or None where the metric has none."""
 
     arrays: dict
 
@@ -37,8 +38,8 @@ class Judge(Protocol):
 
 @dataclass
 class SearchOutcome:
-    """design: the best one, drop: of its compiled module. met: whether the target holds. steps: in order. ranking: of the layers, most sensitive
-    first; empty if it was not needed."""
+    """design: the best one, drop: of its compiled module. met: whether the target holds. steps: in order. ranking: of
+    the layers, most sensitive first; empty if it was not needed."""
 
     design: Design
     drop: float
@@ -49,12 +50,14 @@ class SearchOutcome:
 
 @dataclass
 class Search:
-    """bench: of the network. judge: of the validation data. target: the largest drop. confirm(design) -> drop of the compiled module, which
-    saves the package if it is the best so far. most_float: largest part of the multiply-adds that may be left in float.
-    tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention"). seconds(design): of one run, estimated. smoothings: scalings that cost time and may be tried.
+    """bench: of the network. judge: of the validation data. target: the largest drop. confirm(design) -> drop of the
+    compiled module, which saves the package if it is the best so far. most_float: largest part of the multiply-adds
+    that may be left in float.
+    tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention").
+    seconds(design): of one run, estimated. smoothings: scalings that cost time and may be tried.
 
-    No kind of step may use up the budget: what improves int8 has a part of what is left, the rest is for layers in float. A step whose expected time is
-    beyond that part is left out, and listed so."""
+    No kind of step may use up the budget: what improves int8 has a part of what is left, the rest is for layers in
+    float. A step whose expected time is beyond that part is left out, and listed so."""
 
     bench: Bench
     judge: Judge
@@ -70,7 +73,8 @@ class Search:
     smoothings: tuple[str, ...] = ()
 
     def run(self, design: Design, calibrate: bool) -> SearchOutcome:
-        """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must be)."""
+        """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must
+        be)."""
         self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace()
         automatic = design.recipe.calibrator == "auto"
         if automatic:
@@ -143,7 +147,8 @@ class Search:
         )
 
     def _improved(self, design, left) -> Design:
-        """Better without a layer in float: one improvement after the other, in the order of what each may gain per second."""
+        """Better without a layer in float: one improvement after the other, in the order of what each may gain per
+        second."""
         share = self.budget.part(_IMPROVING)
         while left and not self.outcome.met and not share.spent:
             chosen = next_of(left, self.pace)

@@ -1,8 +1,9 @@
-"""The quantised network in float32, compiled once: every operand has a switch, every layer two sets of weights, and both are data.
+"""The quantised network in float32, compiled once: every operand has a switch, every layer two sets of weights, and
+both are data.
 
-A configuration is written into the compiled network's constants in microseconds, so that hundreds of them (calibrators, repairs, layers in
-float) can be measured in the time in which one would compile. What it computes is the hub's function; the integer network differs from it only
-where a float32 sum rounds across a rounding border."""
+A configuration is written into the compiled network's constants in microseconds, so that hundreds of them (calibrators,
+repairs, layers in float) can be measured in the time in which one would compile. What it computes is the hub's
+function; the integer network differs from it only where a float32 sum rounds across a rounding border."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,8 +32,10 @@ _LAYERS = ("octet.conv2d", "octet.dense")
 
 
 class Simulator:
-    """model: canonical fp32 `Model`. operands: all that a configuration may switch on. taps: tensors to hand out (see `run`).
-    quantized: weights by layer (index of its binding) that stand for the int8 ones, and biases by layer that go with them."""
+    """model: canonical fp32 `Model`. operands: all that a configuration may switch on. taps: tensors to hand out (see
+    `run`).
+    quantized: weights by layer (index of its binding) that stand for the int8 ones, and biases by layer that go with
+    them."""
 
     def __init__(
         self,
@@ -124,7 +127,8 @@ class Simulator:
 
 @dataclass(frozen=True)
 class _Built:
-    """bias: all that the layer adds by channel. places: byte ranges of its constants. pack: what makes them (`lower`)."""
+    """bias: all that the layer adds by channel. places: byte ranges of its constants. pack: what makes them
+    (`lower`)."""
 
     layer: Layer
     bias: np.ndarray

@@ -1,7 +1,9 @@
-"""What a transformer can leave in float for little time: the sums in front of its layer normalisations, the products of attention, and factors for outlier channels.
+"""What a transformer can leave in float for little time: the sums in front of its layer normalisations, the products of
+attention, and factors for outlier channels.
 
-A few channels of a residual stream are often 20 to 100 times the others, and one scale leaves the others no steps. Whether that is so is measured: a switch is
-taken where it removes most of the output error on held-out samples and costs little estimated time."""
+A few channels of a residual stream are often 20 to 100 times the others, and one scale leaves the others no steps.
+Whether that is so is measured: a switch is taken where it removes most of the output error on held-out samples and
+costs little estimated time."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,8 +54,8 @@ def choose_switches(
     good: float = _GOOD,
     spent: Callable = lambda: False,
 ) -> Design:
-    """The design with the best of the options in float, one after the other as long as the next is worth it. error(design): relative, squared. seconds(design): of one run,
-    estimated. log(Attempt): what was tried."""
+    """The design with the best of the options in float, one after the other as long as the next is worth it.
+    error(design): relative, squared. seconds(design): of one run, estimated. log(Attempt): what was tried."""
     best, left = error(design), list(options)
     while left and best > good:
         tried = [
@@ -97,7 +99,8 @@ def choose_smoothing(
     good: float = _GOOD,
     spent: Callable = lambda: False,
 ) -> Design:
-    """The design with the first of the scalings `offered` (of SMOOTHINGS, what reaches furthest first) that is worth its time, under the same conditions as a switch."""
+    """The design with the first of the scalings `offered` (of SMOOTHINGS, what reaches furthest first) that is worth
+    its time, under the same conditions as a switch."""
     before = error(design)
     if design.scaling or before <= good:
         return design

@@ -15,7 +15,8 @@ from .simulator import Simulator
 def channel_maxima(
     model, tensors: Iterable[str], arrays: Mapping[str, np.ndarray], *, threads=None, libraries: Libraries | None = None
 ) -> dict[str, np.ndarray]:
-    """{tensor: float32 [channels]}: largest magnitude per channel in fp32; the channel is axis 1 of rank 4, else the last one."""
+    """{tensor: float32 [channels]}: largest magnitude per channel in fp32; the channel is axis 1 of rank 4, else the
+    last one."""
     tensors = tuple(dict.fromkeys(tensors))
     if not tensors:
         return {}
@@ -31,7 +32,8 @@ def channel_maxima(
 
 
 def batches(model, arrays: Mapping[str, np.ndarray]):
-    """One run's inputs after the other, without padding (calibrate/real_places.py); an incomplete last batch is left out unless it is the only one."""
+    """One run's inputs after the other, without padding (calibrate/real_places.py); an incomplete last batch is left
+    out unless it is the only one."""
     size, count, prepared = (
         batch_of(model.inputs),
         len(next(iter(arrays.values()))),

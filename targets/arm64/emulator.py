@@ -1,6 +1,7 @@
 """Variants for arm64 on another machine: QEMU runs their library, instruction by instruction, in a process of its own.
 
-QEMU's user mode stands in for any processor that has all extensions (-cpu max); the C library is that of the cross compiler."""
+QEMU's user mode stands in for any processor that has all extensions (-cpu max); the C library is that of the cross
+compiler."""
 
 import functools
 import os

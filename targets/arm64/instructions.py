@@ -1,7 +1,8 @@
-"""The machine instructions of arm64's vector unit that kernels use, as TIR expressions; their meaning is that of the functions of the same names in
-`targets/x86/intrinsics.py`, on vectors of any number of 128-bit registers.
+"""The machine instructions of arm64's vector unit that kernels use, as TIR expressions; their meaning is that of the
+functions of the same names in `targets/x86/intrinsics.py`, on vectors of any number of 128-bit registers.
 
-Sources: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADALP, FCVTNS, SQXTN, SQXTUN, TBL, TBX); names of LLVM 22's intrinsics."""
+Sources: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADALP, FCVTNS, SQXTN,
+SQXTUN, TBL, TBX); names of LLVM 22's intrinsics."""
 
 from tvm import tirx
 
@@ -16,7 +17,8 @@ def _registers(operation, *vectors):
 
 
 def dot4(isa, acc, unsigned_bytes, signed_bytes):
-    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j]. Without USDOT the bytes minus 128 are multiplied, and 128 times the sum of the s8 is added back."""
+    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j]. Without USDOT the bytes minus 128 are multiplied, and 128
+    times the sum of the s8 is added back."""
     if isa.mixed:
         usdot = lambda a, u, s: pure(
             "int32x4", "llvm.aarch64.neon.usdot.v4i32.v16i8", a, _bytes("uint8", u), _bytes("int8", s)
@@ -52,12 +54,14 @@ def product_of_pairs(acc, unsigned_bytes, signed_bytes):
 
 
 def starts_of_pairs(values):
-    """Four values of neighbouring columns as the sums that two rows start from: of two registers of `product_of_pairs`."""
+    """Four values of neighbouring columns as the sums that two rows start from: of two registers of
+    `product_of_pairs`."""
     return [tirx.Shuffle([values], [i, i + 1] * 2) for i in (0, 2)]
 
 
 def row_of_pairs(registers, row):
-    """What registers of `product_of_pairs`, of the same two rows and of columns behind each other, hold of one of the rows."""
+    """What registers of `product_of_pairs`, of the same two rows and of columns behind each other, hold of one of the
+    rows."""
     return tirx.Shuffle(registers, [4 * i + 2 * row + j for i in range(len(registers)) for j in range(2)])
 
 
@@ -87,7 +91,8 @@ def round_to_int(value):
 
 
 def pack_lanes(vectors, zero_point):
-    """Four vectors of int32 -> uint8 = clip(v + zero_point, 0, 255): of the first register of each the 16 bytes behind each other, then of the second, ..."""
+    """Four vectors of int32 -> uint8 = clip(v + zero_point, 0, 255): of the first register of each the 16 bytes behind
+    each other, then of the second, ..."""
     registers = [split(bind(vector), bits_of(vector) // BITS) for vector in vectors]
     return joined([bind(_pack(group, zero_point)) for group in zip(*registers)])
 
@@ -112,7 +117,8 @@ def shuffle_bytes(table, index):
 
 
 def permuted(index, table):
-    """table[index] of uint8; table: 16 registers of 16 bytes. TBL and TBX look into four registers: an index behind them leaves what is there."""
+    """table[index] of uint8; table: 16 registers of 16 bytes. TBL and TBX look into four registers: an index behind
+    them leaves what is there."""
     index, step = bind(index), splat(64, "uint8", 16)
 
     def look_up(at):

@@ -1,6 +1,7 @@
 """Portable spellings of arm64's instructions, for machines of x86-64-v3 (see `targets/x86/emulation`).
 
-Source: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADDLP, ADDP, FCVTNS, SQXTN, SQXTUN, TBL, TBX)."""
+Source: Arm Architecture Reference Manual for A-profile (SDOT, UDOT, USDOT, USMMLA, SMULL, SADDLP, ADDP, FCVTNS, SQXTN,
+SQXTUN, TBL, TBX)."""
 
 from ..x86.emulation.instruction import Instruction, indices
 
@@ -19,7 +20,8 @@ def _sum(start, wide, lanes, step):
     lines, total = [], start
     for k in range(step):
         lines += [
-            f"  %p{k} = shufflevector <{wide} x i32> %product, <{wide} x i32> poison, <{lanes} x i32> {indices(step * i + k for i in range(lanes))}",
+            f"  %p{k} = shufflevector <{wide} x i32> %product, <{wide} x i32> poison, <{lanes} x i32> "
+            f"{indices(step * i + k for i in range(lanes))}",
             f"  %t{k} = add <{lanes} x i32> %{total}, %p{k}",
         ]
         total = f"t{k}"
@@ -39,11 +41,12 @@ def _dot(name, features, extend_a, extend_b):
 
 def _matrix_product():
     """Of two pairs of eight bytes: the first of `a` with both of `b`, then the second."""
-    pairs = [range(8), range(8, 16)]
+    first, second = range(8), range(8, 16)
+    lefts, rights = indices([*first, *first, *second, *second]), indices([*first, *second] * 2)
     body = f"""  %x = zext <16 x i8> %a to <16 x i32>
   %y = sext <16 x i8> %b to <16 x i32>
-  %left = shufflevector <16 x i32> %x, <16 x i32> poison, <32 x i32> {indices([*pairs[0], *pairs[0], *pairs[1], *pairs[1]])}
-  %right = shufflevector <16 x i32> %y, <16 x i32> poison, <32 x i32> {indices([*pairs[0], *pairs[1]] * 2)}
+  %left = shufflevector <16 x i32> %x, <16 x i32> poison, <32 x i32> {lefts}
+  %right = shufflevector <16 x i32> %y, <16 x i32> poison, <32 x i32> {rights}
   %product = mul <32 x i32> %left, %right
 {_sum("acc", 32, 4, 8)}"""
     return _instruction("usmmla.v4i32.v16i8", _I8MM, "<4 x i32>", _BYTES, body)

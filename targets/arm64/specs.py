@@ -1,7 +1,7 @@
 """The arm64 targets: levels of the vector unit's int8 dot products.
 
-Every 64-bit Arm processor has the first (Cortex-A53, A72); SDOT and UDOT came with Cortex-A75/A55 and Neoverse N1, USDOT and the products of matrices with Neoverse V1, N2 and
-Apple's M2."""
+Every 64-bit Arm processor has the first (Cortex-A53, A72); SDOT and UDOT came with Cortex-A75/A55 and Neoverse N1,
+USDOT and the products of matrices with Neoverse V1, N2 and Apple's M2."""
 
 from ..spec import TargetSpec
 from ..x86.isa import UNITS

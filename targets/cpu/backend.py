@@ -1,4 +1,5 @@
-"""The backend of processors: x86 and arm64, whose kernels LLVM compiles into a shared library with a runtime of its own."""
+"""The backend of processors: x86 and arm64, whose kernels LLVM compiles into a shared library with a runtime of its
+own."""
 
 import platform
 
@@ -17,7 +18,8 @@ class CpuBackend(Backend):
     def tvm_target(self, spec):
         import tvm
 
-        # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional code): inner loops took up to 1.4 of their time by where they happened to lie.
+        # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional
+        # code): inner loops took up to 1.4 of their time by where they happened to lie.
         triple = (
             {"cl-opt": ["-x86-branches-within-32B-boundaries"]}
             if spec.machine == "x86_64"

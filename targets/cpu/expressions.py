@@ -1,4 +1,5 @@
-"""Vectors as TIR expressions, whatever the processor: constants, loads and stores, and instructions on as much as a register holds."""
+"""Vectors as TIR expressions, whatever the processor: constants, loads and stores, and instructions on as much as a
+register holds."""
 
 import numpy as np
 from tvm import tirx
@@ -27,8 +28,9 @@ def store(buffer, index, value):
 
 
 def pure(dtype, name, *args):
-    """The value of an instruction without effects. LLVM knows that it has none; TVM must not: its simplifier writes the value of a pure integer name
-    into every place of the name, again and again, and made 9 MB of the 58 kB of a kernel that quantises on 256 bits."""
+    """The value of an instruction without effects. LLVM knows that it has none; TVM must not: its simplifier writes the
+    value of a pure integer name into every place of the name, again and again, and made 9 MB of the 58 kB of a kernel
+    that quantises on 256 bits."""
     return tirx.call_llvm_intrin(dtype, name, *args)
 
 

@@ -45,7 +45,8 @@ class CudaBackend(Backend):
         return member.decode()
 
     def described(self, variant):
-        """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library itself."""
+        """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library
+        itself."""
         from dataclasses import asdict
 
         from .running.needs import needs_of

@@ -1,6 +1,7 @@
 """Runs kernels without a GPU: the same CUDA C++ as a host library, threads as fibres (device/fibres.cuh).
 
-A launch is as on a GPU, only slower, and stricter: accesses that are misaligned or outside of a buffer, and barriers that some threads miss, are errors."""
+A launch is as on a GPU, only slower, and stricter: accesses that are misaligned or outside of a buffer, and barriers
+that some threads miss, are errors."""
 
 import ctypes
 import os
@@ -34,7 +35,8 @@ class EmulationError(RuntimeError):
 
 
 class Emulator:
-    """text: CUDA C++ of kernels (`source.source`). operands: number of each kernel's arguments. device: folder of the .cuh files."""
+    """text: CUDA C++ of kernels (`source.source`). operands: number of each kernel's arguments. device: folder of the
+    .cuh files."""
 
     def __init__(self, text: str, operands: dict[str, int], device: Path = DEVICE):
         self._operands = operands
@@ -64,7 +66,8 @@ class Emulator:
             raise EmulationError(f"{name}: {text.value.decode()}")
 
     def run(self, variant: Variant, inputs: dict, seed: int = 0) -> dict:
-        """One inference of the variant: arrays by input name in, arrays by output name out. Outputs hold rubbish before they are written."""
+        """One inference of the variant: arrays by input name in, arrays by output name out. Outputs hold rubbish before
+        they are written."""
         bases = {
             "weights": self.buffer(variant.weights),
             "arena": self.buffer(np.zeros(max(variant.arena_bytes, 1), np.uint8)),
@@ -96,7 +99,8 @@ class EmulatedCudaSession:
 
 
 class Buffer:
-    """A copy of an array that ends (to 16 bytes) where memory may no longer be touched. `array` is valid as long as the buffer lives."""
+    """A copy of an array that ends (to 16 bytes) where memory may no longer be touched. `array` is valid as long as the
+    buffer lives."""
 
     def __init__(self, library, array: np.ndarray):
         flat = np.ascontiguousarray(array).reshape(-1)

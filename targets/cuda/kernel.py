@@ -1,4 +1,5 @@
-"""A kernel: an instance of a template of `device/*.cuh` with everything known at compile time, and how it is launched."""
+"""A kernel: an instance of a template of `device/*.cuh` with everything known at compile time, and how it is
+launched."""
 
 from dataclasses import dataclass, fields, is_dataclass
 
@@ -8,9 +9,10 @@ import numpy as np
 @dataclass(frozen=True)
 class CudaKernel:
     """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
-    operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions
-    that `call` names. state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none. results: how many of
-    the last operands it writes. Equal kernels are compiled once."""
+    operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes
+    of dynamic shared memory. prelude: definitions that `call` names. state: bytes of memory that is zero before and
+    after every launch, the operand before the result; 0 for none. results: how many of the last operands it writes.
+    Equal kernels are compiled once."""
 
     family: str
     header: str
@@ -32,7 +34,10 @@ class CudaKernel:
         names = [f"a{i}" for i in range(self.operands)]
         read = len(names) - self.results - (1 if self.state else 0)
         declared = [f"{'const ' if i < read else ''}void* __restrict__ {name}" for i, name in enumerate(names)]
-        return f'extern "C" __global__ void __launch_bounds__({self.block}, 1) {name}({", ".join(declared)}) {{\n  {self.call}({", ".join(names)});\n}}\n'
+        return (
+            f'extern "C" __global__ void __launch_bounds__({self.block}, 1) {name}({", ".join(declared)}) {{'
+            f"\n  {self.call}({', '.join(names)});\n}}\n"
+        )
 
 
 def blocks(threads: int, block: int) -> tuple[int, int, int]:
@@ -46,7 +51,8 @@ def bits(value: float) -> str:
 
 
 def literal(value) -> str:
-    """C++ for a Python value; a dataclass is the aggregate of the same name and field order. float: its float32 bits."""
+    """C++ for a Python value; a dataclass is the aggregate of the same name and field order. float: its float32
+    bits."""
     if is_dataclass(value):
         inner = ", ".join(literal(getattr(value, field.name)) for field in fields(value))
         return f"{type(value).__name__}{{{inner}}}"

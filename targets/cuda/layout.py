@@ -1,7 +1,8 @@
 """Where the elements of a tensor lie in a GPU buffer.
 
-"plain": the logical shape, row-major. "packed": channels last, the distance between two pixels rounded up to 16 bytes (4 for int8 of at most
-4 channels); the channel is axis 1 of rank 4, the last axis of rank 2 and 3. int8 is stored as it is. Padding channels hold unspecified values."""
+"plain": the logical shape, row-major. "packed": channels last, the distance between two pixels rounded up to 16 bytes
+(4 for int8 of at most 4 channels); the channel is axis 1 of rank 4, the last axis of rank 2 and 3. int8 is stored as it
+is. Padding channels hold unspecified values."""
 
 from dataclasses import dataclass
 from math import prod
@@ -14,7 +15,8 @@ SLACK = 16  # bytes behind a buffer that a kernel may read
 
 @dataclass(frozen=True)
 class CudaLayout:
-    """kind: "plain", "packed" (int8, rank 2 to 4) or "rows" (int8, any rank: as packed, but the last axis is the channel). shape: logical."""
+    """kind: "plain", "packed" (int8, rank 2 to 4) or "rows" (int8, any rank: as packed, but the last axis is the
+    channel). shape: logical."""
 
     kind: str
     shape: tuple[int, ...]
@@ -44,7 +46,8 @@ class CudaLayout:
 
     @property
     def image(self) -> tuple[int, int, int]:
-        """(images, height, width) of a packed tensor, not of rows; a matrix has one pixel per image, [B, T, C] has T columns."""
+        """(images, height, width) of a packed tensor, not of rows; a matrix has one pixel per image, [B, T, C] has T
+        columns."""
         if len(self.shape) == 4:
             return self.shape[0], self.shape[2], self.shape[3]
         return (self.shape[0], 1, self.shape[1]) if len(self.shape) == 3 else (self.shape[0], 1, 1)
@@ -80,7 +83,8 @@ class CudaLayout:
 
 @dataclass(frozen=True)
 class Strided:
-    """A tensor in the buffer of another one, as transposing left it. steps: elements from one index to the next, per logical axis."""
+    """A tensor in the buffer of another one, as transposing left it. steps: elements from one index to the next, per
+    logical axis."""
 
     shape: tuple[int, ...]
     steps: tuple[int, ...]
@@ -102,7 +106,8 @@ class Strided:
 
 
 def reshaped(layout: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Steps of the same elements in another shape, where every axis of it is a part of one of the layout's; None where axes are joined."""
+    """Steps of the same elements in another shape, where every axis of it is a part of one of the layout's; None where
+    axes are joined."""
     steps, axes = [], list(zip(layout.shape, layout.steps, strict=True))
     rest, step = 1, 0
     for extent in reversed(shape):

@@ -1,7 +1,7 @@
 """The CUDA targets: what the schedules and the compiler ask of each.
 
-A variant for sm_XY runs on devices of the same major version from minor Y on, as machine code, and on later ones through its PTX; one for sm_XYa on devices of
-exactly that version, and has no PTX."""
+A variant for sm_XY runs on devices of the same major version from minor Y on, as machine code, and on later ones
+through its PTX; one for sm_XYa on devices of exactly that version, and has no PTX."""
 
 from ..spec import TargetSpec
 from .backend import CudaBackend
@@ -18,9 +18,12 @@ def _spec(
     cache_bytes: int,
     memory_bytes: int,
 ) -> TargetSpec:
-    """code: what compilers call the architecture. multiprocessors: of a typical device. shared_bytes: most dynamic shared memory of a block. macs_per_clock: int8, of one
-    multiprocessor (CUDA C++ Programming Guide, compute capabilities; data sheets). stages: of the pipeline that loads tiles. threads: most of a multiprocessor. Per clock and multiprocessor:
-    cache_bytes, from the second-level cache (about half of what the crossbar is said to carry; sm_90: fitted); memory_bytes, from memory (data sheets, 9/10 of the peak)."""
+    """code: what compilers call the architecture. multiprocessors: of a typical device. shared_bytes: most dynamic
+    shared memory of a block. macs_per_clock: int8, of one multiprocessor (CUDA C++ Programming Guide, compute
+    capabilities; data sheets). stages: of the pipeline that loads tiles. threads: most of a multiprocessor. Per clock
+    and multiprocessor:
+    cache_bytes, from the second-level cache (about half of what the crossbar is said to carry; sm_90: fitted);
+    memory_bytes, from memory (data sheets, 9/10 of the peak)."""
     arch = int(str(code).removesuffix("a"))
     extra = {
         "arch": arch,

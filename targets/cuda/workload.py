@@ -1,4 +1,5 @@
-"""What a CUDA kernel is tuned for: the structure of a convolution, linear layer or product, without the numbers that leave its code's shape unchanged."""
+"""What a CUDA kernel is tuned for: the structure of a convolution, linear layer or product, without the numbers that
+leave its code's shape unchanged."""
 
 from dataclasses import asdict, dataclass, replace
 from math import inf, isinf
@@ -12,7 +13,8 @@ KIND = "cuda"
 
 @dataclass(frozen=True)
 class CudaWorkload(Keyed):
-    """problem, epilogue: a representative with fixed numbers, which is what is built and measured; make one with `workload_of`."""
+    """problem, epilogue: a representative with fixed numbers, which is what is built and measured; make one with
+    `workload_of`."""
 
     problem: Conv
     epilogue: Epilogue
@@ -27,7 +29,10 @@ class CudaWorkload(Keyed):
             words = [f"dense_int8_{p.images}x{p.channels}_{p.outputs}"]
         else:
             kind = "depthwise" if p.groups > 1 and p.channels == p.outputs == 1 else "conv2d"
-            sizes = f"{p.images}x{p.groups * p.channels}x{p.height}x{p.width}_{p.groups * p.outputs}_{p.kernel_height}x{p.kernel_width}"
+            sizes = (
+                f"{p.images}x{p.groups * p.channels}x{p.height}x{p.width}_"
+                f"{p.groups * p.outputs}_{p.kernel_height}x{p.kernel_width}"
+            )
             words = [
                 f"{kind}_int8_{sizes}_s{p.step_height}" + (f"_g{p.groups}" if kind == "conv2d" and p.groups > 1 else "")
             ]

@@ -1,4 +1,5 @@
-"""What the rest asks about a kind of target. There is one `Backend` per kind (table.py); it is asked what it can do and what it does, and nobody compares its name."""
+"""What the rest asks about a kind of target. There is one `Backend` per kind (table.py); it is asked what it can do and
+what it does, and nobody compares its name."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -8,8 +9,10 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Emulation:
-    """A way to run variants on a machine that lacks what they need. how: in words. lacks: what this machine has not got for it, "" where it can.
-    sessions(variants of one target, one per shape): what runs each, by `run` as a Session does. ordered: whether threads take another order with every run."""
+    """A way to run variants on a machine that lacks what they need. how: in words. lacks: what this machine has not got
+    for it, "" where it can.
+    sessions(variants of one target, one per shape): what runs each, by `run` as a Session does. ordered: whether
+    threads take another order with every run."""
 
     how: str
     sessions: Callable[[Sequence], list]
@@ -20,15 +23,21 @@ class Emulation:
 class Backend(ABC):
     """kind: its name in manifests, jobs and records.
 
-    Of variants. library_member, source_member: the files of a package that hold their machine code, and what it was made from. package_format: the first that holds them.
-    launches: whether each step is a launch that the manifest describes. exports: whether `octet export` makes C libraries of them.
-    portable: whether a variant can be built again, from its source, for a CPU that lacks its instructions (x86/emulation). refusable: whether a driver may refuse a variant whose features are all there.
+    Of variants. library_member, source_member: the files of a package that hold their machine code, and what it was
+    made from. package_format: the first that holds them.
+    launches: whether each step is a launch that the manifest describes. exports: whether `octet export` makes C
+    libraries of them.
+    portable: whether a variant can be built again, from its source, for a CPU that lacks its instructions
+    (x86/emulation). refusable: whether a driver may refuse a variant whose features are all there.
 
-    Of targets. host: whether they are processors that programs themselves run on, with cores: the float baseline and the roofs of a report are of these. shapes: several shapes of inputs in one library. watches: --self-check
-    and --count-clips. codes: --io int8. bfloat16: --float bf16. estimates: whether a cost model knows their kernels, so that policies may ask for time.
+    Of targets. host: whether they are processors that programs themselves run on, with cores: the float baseline and
+    the roofs of a report are of these. shapes: several shapes of inputs in one library. watches: --self-check and
+    --count-clips. codes: --io int8. bfloat16: --float bf16. estimates: whether a cost model knows their kernels, so
+    that policies may ask for time.
     per_device: whether tuning records are of one device, whose name is part of the target.
 
-    Of measuring. repeats: of a round, the fastest of which counts. quiet_seconds: without a word, after which a child process is ended."""
+    Of measuring. repeats: of a round, the fastest of which counts. quiet_seconds: without a word, after which a child
+    process is ended."""
 
     kind: ClassVar[str]
     library_member: ClassVar[str]
@@ -66,7 +75,8 @@ class Backend(ABC):
 
     @abstractmethod
     def stands_in(self, features) -> str:
-        """What this machine has in the place of a target with these features, in words: for whoever looks for another machine."""
+        """What this machine has in the place of a target with these features, in words: for whoever looks for another
+        machine."""
 
     @abstractmethod
     def stored(self, source) -> bytes:

@@ -1,4 +1,5 @@
-"""The table of backends. Here, and in the tables of `passes/lower` and `tuning`, a kind of target is looked up by name; nowhere is it compared."""
+"""The table of backends. Here, and in the tables of `passes/lower` and `tuning`, a kind of target is looked up by name;
+nowhere is it compared."""
 
 from typing import Literal
 

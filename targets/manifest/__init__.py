@@ -1,1 +1,2 @@
-"""What a package's manifest.json says: its fields, what must hold among them, and what is written there of a variant."""
+"""What a package's manifest.json says: its fields, what must hold among them, and what is written there of a
+variant."""

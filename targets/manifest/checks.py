@@ -1,4 +1,5 @@
-"""What manifest.json says, checked as a whole before anything in the package is used: types, ranges, printable unique names, and sizes against each other.
+"""What manifest.json says, checked as a whole before anything in the package is used: types, ranges, printable unique
+names, and sizes against each other.
 
 A manifest whose digests match may still have been written by hand."""
 
@@ -61,7 +62,8 @@ def _check_tensors(signature):
 
 
 def _check_shape(shape, manifest, of):
-    """It is of the same network. of: the shape whose tensors it has, some of them as codes; None for one with extents of its own."""
+    """It is of the same network. of: the shape whose tensors it has, some of them as codes; None for one with extents
+    of its own."""
     _check_tensors(shape)
     for mine, theirs in zip((*shape.inputs, *shape.outputs), (*of.inputs, *of.outputs) if of is not None else ()):
         if mine.shape != theirs.shape:
@@ -72,7 +74,8 @@ def _check_shape(shape, manifest, of):
             for one in mine
         ] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
             raise ValueError(
-                f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of {', '.join(one.name for one in theirs)}"
+                f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of "
+                f"{', '.join(one.name for one in theirs)}"
             )
     if len(shape.variants) != len(manifest.variants):
         raise ValueError(f"has {len(shape.variants)} variants of {len(manifest.variants)}")
@@ -98,7 +101,8 @@ def _check_counts(signature):
             tensor.counted[0] >= len(tensor.shape) or tensor.counted[1] not in counts or tensor in signature.inputs
         ):
             raise ValueError(
-                f"{tensor.name}: its elements are counted along axis {tensor.counted[0]} by {tensor.counted[1]}, which does not fit the outputs"
+                f"{tensor.name}: its elements are counted along axis {tensor.counted[0]} by {tensor.counted[1]}, "
+                "which does not fit the outputs"
             )
 
 

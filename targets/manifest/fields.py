@@ -174,7 +174,8 @@ class _Padding(Struct):
 
 
 class Info(Struct):
-    """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own), nothing may be of another kind."""
+    """What commands print; the values themselves stay as they are. Everything may be missing (a package of one's own),
+    nothing may be of another kind."""
 
     model: _Model | msgspec.UnsetType = msgspec.UNSET
     recipe: _Recipe | msgspec.UnsetType = msgspec.UNSET

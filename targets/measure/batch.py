@@ -1,4 +1,5 @@
-"""A few candidates of one task, measured together in a child process: a kernel that crashes or hangs costs its own measurement and nothing else."""
+"""A few candidates of one task, measured together in a child process: a kernel that crashes or hangs costs its own
+measurement and nothing else."""
 
 import json
 import os
@@ -27,7 +28,8 @@ _Times = Annotated[
 
 @dataclass(frozen=True)
 class Batch:
-    """task: the candidates to measure, the default first. blobs: by digest. rounds: interleaved. threads: numbers of cores (CPU)."""
+    """task: the candidates to measure, the default first. blobs: by digest. rounds: interleaved. threads: numbers of
+    cores (CPU)."""
 
     kind: str
     task: MeasuringTask
@@ -64,7 +66,8 @@ class _Said(Struct):
 
 @dataclass(frozen=True)
 class Figures:
-    """seconds: of one call, by candidate [rounds, numbers of cores] (fewer rounds for a hopeless one). errors: by candidate. device: what measured."""
+    """seconds: of one call, by candidate [rounds, numbers of cores] (fewer rounds for a hopeless one). errors: by
+    candidate. device: what measured."""
 
     seconds: dict[int, np.ndarray]
     errors: dict[int, str]
@@ -98,7 +101,8 @@ def part(task: MeasuringTask, numbers) -> MeasuringTask:
 
 
 def run_batch(batch: Batch, quiet: float | None = None) -> Figures:
-    """Measures on this machine. quiet: other than the backend's `quiet_seconds`. Raises OctetError when the default cannot be measured."""
+    """Measures on this machine. quiet: other than the backend's `quiet_seconds`. Raises OctetError when the default
+    cannot be measured."""
     packed, failures = batch.pack(), 0
     errors: dict[int, str] = {}
     quiet = BACKENDS[batch.kind].quiet_seconds if quiet is None else quiet

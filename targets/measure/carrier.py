@@ -1,7 +1,8 @@
 """A job and its blobs as files: a folder, or one .tar.xz where the way is narrow.
 
 manifest.json           the job (job.py), with its SHA-256
-blobs/SHA256[.xz]       code and constants, named by the digest of their contents; xz in a folder, plain in an archive, which is compressed as a whole
+blobs/SHA256[.xz]       code and constants, named by the digest of their contents; xz in a folder, plain in an archive,
+which is compressed as a whole
 """
 
 import io
@@ -27,7 +28,8 @@ _AGAIN = "export the candidates again, or copy them again"
 
 
 class Carrier:
-    """path: as written by `write`. job: what is in it. digest: the job's. measurements: the file beside it that `octet measure` appends to.
+    """path: as written by `write`. job: what is in it. digest: the job's. measurements: the file beside it that `octet
+    measure` appends to.
     Raises DataError in one line for whatever is wrong with the files."""
 
     def __init__(self, path):
@@ -38,13 +40,15 @@ class Carrier:
             entry = parsed(self._read(MANIFEST))
             if entry["octet-candidates"] != FORMAT:
                 raise DataError(
-                    f"{path}: is of format {entry['octet-candidates']}, this version reads {FORMAT}; use the same version of octet on both machines"
+                    f"{path}: is of format {entry['octet-candidates']}, this version reads {FORMAT}; use the same "
+                    "version of octet on both machines"
                 )
             self.job: Job = from_json(json.dumps(entry["job"]))
             self.digest: str = entry["sha256"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes ({error or type(error).__name__}); {_AGAIN}"
+                f"{path}: {MANIFEST} is not what `octet tune --export-candidates` writes "
+                f"({error or type(error).__name__}); {_AGAIN}"
             ) from error
         if digest(to_json(self.job).encode()) != self.digest:
             raise DataError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
@@ -73,7 +77,8 @@ class Carrier:
             raise DataError(f"{self.path}: {name} cannot be read ({error}); {_AGAIN}") from error
         except OSError as error:
             raise DataError(
-                f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` wrote"
+                f"{self.path}: {name} cannot be read ({error.strerror}); name what `octet tune --export-candidates` "
+                "wrote"
             ) from error
 
 
@@ -147,7 +152,8 @@ def _write_folder(path, manifest, blobs):
 
 
 class _Unpacked(lzma.LZMAFile):
-    """Of which no more is read at once than is allowed: an archive's headers say how long they are, and would be read whole."""
+    """Of which no more is read at once than is allowed: an archive's headers say how long they are, and would be read
+    whole."""
 
     most = _HEADER
 

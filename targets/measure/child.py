@@ -1,6 +1,7 @@
 """python -m octet.targets.measure.child PARENT [number of a candidate to leave out]...
 
-Reads a batch from stdin, measures it, and says on stdout what it is at ({"at": candidate}), why it gives up ({"error": ...}) or, at the end, the figures:
+Reads a batch from stdin, measures it, and says on stdout what it is at ({"at": candidate}), why it gives up ({"error":
+...}) or, at the end, the figures:
 one JSON value per line. Ends with the process PARENT."""
 
 import json

@@ -47,8 +47,9 @@ class CudaDevice:
 
 
 class PlacedCandidate:
-    """A candidate with its operands on the device. Every launch of a pass reads its own copy of the constants, so that together they do not fit into the
-    second-level cache; activations stay there, as in a network that has just written them."""
+    """A candidate with its operands on the device. Every launch of a pass reads its own copy of the constants, so that
+    together they do not fit into the second-level cache; activations stay there, as in a network that has just written
+    them."""
 
     def __init__(self, task: MeasuringTask, candidate: Candidate, blobs, l2_bytes: int):
         constants = [np.frombuffer(blobs[name], np.uint8) for name in candidate.constants]
@@ -94,7 +95,8 @@ class PlacedCandidate:
             staging[...] = entry.array().view(np.uint8)
 
     def answer(self) -> np.ndarray:
-        """The output after every launch has run twice, which shows whether one leaves something behind for the next. It is rubbish before."""
+        """The output after every launch has run twice, which shows whether one leaves something behind for the next. It
+        is rubbish before."""
         self._loaded.spoil_outputs()
         self._loaded.run()
         self._loaded.run()

@@ -1,4 +1,5 @@
-"""What is measured: tasks with compiled candidates, as JSON values that name their blobs (code, constants) by SHA-256."""
+"""What is measured: tasks with compiled candidates, as JSON values that name their blobs (code, constants) by
+SHA-256."""
 
 import hashlib
 import json
@@ -27,8 +28,8 @@ def dtype_of(name: str) -> Dtype:
 
 @dataclass(frozen=True)
 class Input:
-    """An operand that is made on the spot: `size` bytes of `random_bytes(seed)`, seen as dtype; float32: sixteenths of as many signed bytes as there are
-    elements. sha256: of the operand's bytes."""
+    """An operand that is made on the spot: `size` bytes of `random_bytes(seed)`, seen as dtype; float32: sixteenths of
+    as many signed bytes as there are elements. sha256: of the operand's bytes."""
 
     seed: Count
     size: _Bytes
@@ -55,7 +56,8 @@ def _made(seed, size, dtype):
 
 @dataclass(frozen=True)
 class Output:
-    """The result buffer: `size` bytes of dtype. What counts are `used` bytes of each of `rows` rows, `pitch` bytes apart: sha256 is the referee's of these."""
+    """The result buffer: `size` bytes of dtype. What counts are `used` bytes of each of `rows` rows, `pitch` bytes
+    apart: sha256 is the referee's of these."""
 
     size: _Bytes
     dtype: Dtype
@@ -72,9 +74,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kernel as it is run. schedule: JSON. code: the blob with a cubin or a shared library. function: in there. constants: blobs. operands, in order:
-    ("input", number), ("constant", number), ("zero", bytes) of memory that is zero at first, ("output", 0). copies: of the constants, one for each call
-    of the kernel in a run (shared libraries; on a GPU the runtime decides). grid, block, shared: of a launch on a GPU."""
+    """A kernel as it is run. schedule: JSON. code: the blob with a cubin or a shared library. function: in there.
+    constants: blobs. operands, in order:
+    ("input", number), ("constant", number), ("zero", bytes) of memory that is zero at first, ("output", 0). copies: of
+    the constants, one for each call of the kernel in a run (shared libraries; on a GPU the runtime decides). grid,
+    block, shared: of a launch on a GPU."""
 
     schedule: dict[Name, bool | int | str]
     code: Digest
@@ -93,7 +97,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class MeasuringTask:
-    """A workload with candidates, the analytical default first. key: of the workload; problem: its JSON; name: for people; count: kernels of the network."""
+    """A workload with candidates, the analytical default first. key: of the workload; problem: its JSON; name: for
+    people; count: kernels of the network."""
 
     key: Text
     name: Text
@@ -106,8 +111,8 @@ class MeasuringTask:
 
 @dataclass(frozen=True)
 class MeasuringPlan:
-    """How to measure. first, final: interleaved rounds of a first look and of a decision. promising: part of the default's time below which a candidate
-    gets a decision. threads: numbers of cores (CPU)."""
+    """How to measure. first, final: interleaved rounds of a first look and of a decision. promising: part of the
+    default's time below which a candidate gets a decision. threads: numbers of cores (CPU)."""
 
     first: _Rounds
     final: _Rounds
@@ -117,7 +122,8 @@ class MeasuringPlan:
 
 @dataclass(frozen=True)
 class Job:
-    """kind: of its backend. target: name; features: what the machine must have. key: target, tvm and space of a record's key."""
+    """kind: of its backend. target: name; features: what the machine must have. key: target, tvm and space of a
+    record's key."""
 
     kind: Kind
     target: Text

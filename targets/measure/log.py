@@ -1,4 +1,5 @@
-"""Measurements as lines of JSON that are only ever appended: a killed run loses what it was at, and the next one goes on."""
+"""Measurements as lines of JSON that are only ever appended: a killed run loses what it was at, and the next one goes
+on."""
 
 import os
 import warnings
@@ -32,8 +33,9 @@ FIRST, FINAL, WINNER = (
 
 @dataclass(frozen=True)
 class Measurement:
-    """job: its digest. task: its key. candidate: number in the task, 0 for the default. seconds, default: of the candidate and of the default beside it
-    [rounds][numbers of cores]; None where it failed, and `error` says why. device: its name, and what else is known of it."""
+    """job: its digest. task: its key. candidate: number in the task, 0 for the default. seconds, default: of the
+    candidate and of the default beside it [rounds][numbers of cores]; None where it failed, and `error` says why.
+    device: its name, and what else is known of it."""
 
     job: str
     task: str
@@ -65,13 +67,14 @@ def append(path: Path, measurements: Iterable[Measurement]) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OctetError(
-            f"{path}: cannot be written ({error.strerror}); measurements are kept beside the candidates: make that place writable"
+            f"{path}: cannot be written ({error.strerror}); measurements are kept beside the candidates: make that "
+            "place writable"
         ) from error
 
 
 def read(path: Path, job: str) -> list[Measurement]:
-    """All measurements of a job, in order; lines that are none, fragments among them, are left out with a warning. Raises DataError for
-    measurements of other candidates."""
+    """All measurements of a job, in order; lines that are none, fragments among them, are left out with a warning.
+    Raises DataError for measurements of other candidates."""
     try:
         lines = read_regular(path, _LARGEST).splitlines()
     except FileNotFoundError:
@@ -88,7 +91,8 @@ def read(path: Path, job: str) -> list[Measurement]:
             wrong.append(f"line {number}: {error}")
             if len(wrong) > _MOST_WRONG:
                 raise DataError(
-                    f"{path}: more than {_MOST_WRONG} lines are no measurements ({wrong[0]}); copy the measurements again"
+                    f"{path}: more than {_MOST_WRONG} lines are no measurements ({wrong[0]}); copy the measurements "
+                    "again"
                 ) from error
     if wrong:
         warnings.warn(
@@ -98,7 +102,8 @@ def read(path: Path, job: str) -> list[Measurement]:
         )
     if any(entry.job != job for entry in found):
         raise DataError(
-            f"{path}: holds measurements of other candidates than the manifest beside it; put each export into a folder of its own"
+            f"{path}: holds measurements of other candidates than the manifest beside it; put each export into a "
+            "folder of its own"
         )
     return found
 

@@ -1,4 +1,5 @@
-"""Times kernels against each other in interleaved rounds, so that a device that slows down slows all; each is checked against the referee first."""
+"""Times kernels against each other in interleaved rounds, so that a device that slows down slows all; each is checked
+against the referee first."""
 
 import numpy as np
 
@@ -13,7 +14,8 @@ GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
 
 
 def measure(batch: Batch, skip, say) -> Figures:
-    """skip: candidates to leave out. say(candidate): called before anything is done with it. Raises whatever a kernel or a driver raises."""
+    """skip: candidates to leave out. say(candidate): called before anything is done with it. Raises whatever a kernel
+    or a driver raises."""
     backend = BACKENDS[batch.kind]
     device = backend.measuring_device(max(batch.threads))
     kernels, errors = {}, {}
@@ -67,7 +69,8 @@ def calls(kernel) -> int:
 
 
 def ratios(seconds: np.ndarray, default: np.ndarray) -> np.ndarray:
-    """Time over the default's, a figure per group of rounds, the geometric mean over the numbers of cores. seconds, default: [rounds, numbers of cores]."""
+    """Time over the default's, a figure per group of rounds, the geometric mean over the numbers of cores. seconds,
+    default: [rounds, numbers of cores]."""
     groups = max(1, len(seconds) // GROUP)
     fastest = [
         (seconds[group::groups].min(axis=0), default[: len(seconds)][group::groups].min(axis=0))

@@ -1,4 +1,5 @@
-"""Measures the candidates of a carried job on this machine: all, then the promising ones longer, then the best once more."""
+"""Measures the candidates of a carried job on this machine: all, then the promising ones longer, then the best once
+more."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ FINALISTS = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """task: name. number, of: tasks. measured, failed: candidates of the task so far; best: the least ratio that a decision confirmed, None without one."""
+    """task: name. number, of: tasks. measured, failed: candidates of the task so far; best: the least ratio that a
+    decision confirmed, None without one."""
 
     task: str
     number: int
@@ -31,8 +33,10 @@ class Progress:
 
 
 def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda state: None, measure=run_batch) -> dict:
-    """Appends to the carrier's measurements; what this device has measured before is not measured again. measure: takes a Batch to its Figures.
-    Returns {"measured", "failed", "faster", "tasks", "device"}. Raises OctetError where this machine lacks what the job needs, or nothing could be measured."""
+    """Appends to the carrier's measurements; what this device has measured before is not measured again. measure: takes
+    a Batch to its Figures.
+    Returns {"measured", "failed", "faster", "tasks", "device"}. Raises OctetError where this machine lacks what the job
+    needs, or nothing could be measured."""
     job = carrier.job
     _check(carrier)
     backend = BACKENDS[job.kind]
@@ -66,7 +70,8 @@ def _check(carrier):
     if detect.missing(job.features):
         has = BACKENDS[job.kind].stands_in(job.features)
         raise TargetError(
-            f"{carrier.path}: the candidates are for {job.target}, which this machine does not run ({has}); measure them on one that does"
+            f"{carrier.path}: the candidates are for {job.target}, which this machine does not run ({has}); measure "
+            "them on one that does"
         )
 
 

@@ -11,7 +11,8 @@ from ..variant import TensorSpec
 def _refuse(spec: TensorSpec, array) -> None:
     if array.shape != tuple(spec.shape):
         raise DataError(
-            f"run: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, or compile with another --batch"
+            f"run: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, "
+            "or compile with another --batch"
         )
     raise wrong_dtype(spec, array)
 
@@ -19,7 +20,8 @@ def _refuse(spec: TensorSpec, array) -> None:
 def wrong_dtype(spec: TensorSpec, array) -> DataError:
     """What is said of an input of another dtype than the model's."""
     return DataError(
-        f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with .astype(np.{spec.dtype})"
+        f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with "
+        f".astype(np.{spec.dtype})"
     )
 
 
@@ -36,7 +38,8 @@ class GivenInputs:
             names = [name for _, name, _, _ in self._forms]
             found = ", ".join(map(str, inputs)) or "nothing"
             raise DataError(
-                f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model does"
+                f"run: the model's inputs are {', '.join(names)}, but {found} was given; name the arrays as the model "
+                "does"
             )
 
     def arrays(self, inputs: Mapping) -> list[np.ndarray]:

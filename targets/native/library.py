@@ -20,8 +20,8 @@ _FAILURES = {
 
 
 class Library:
-    """signatures: of every network in it, what the code takes for given of what it is called with (`interface.py`). The code is unmapped when nobody holds this
-    object any more."""
+    """signatures: of every network in it, what the code takes for given of what it is called with (`interface.py`). The
+    code is unmapped when nobody holds this object any more."""
 
     def __init__(self, image: bytes, target: str):
         """target: for messages. Raises PackageError for a library that this version cannot call."""
@@ -41,7 +41,8 @@ class Library:
             raise PackageError(f"target {target}: its library holds no octet kernels; {_AGAIN}") from error
         if found != _INTERFACE:
             raise PackageError(
-                f"target {target}: its kernels have interface {found}, this octet calls {_INTERFACE}; take the octet that wrote it, or {_AGAIN}"
+                f"target {target}: its kernels have interface {found}, this octet calls {_INTERFACE}; take the octet "
+                f"that wrote it, or {_AGAIN}"
             )
         self._share = getattr(library, "octet_stream_share", None)
         if self._share is not None:
@@ -53,7 +54,8 @@ class Library:
         self._close.argtypes = [c_void_p]
 
     def open(self, network: int, weights: int, threads: int, cpus=None) -> c_void_p:
-        """A stream of the network of that number. weights: an address. cpus: processors for its threads beside the caller's. Raises OctetError where memory is short."""
+        """A stream of the network of that number. weights: an address. cpus: processors for its threads beside the
+        caller's. Raises OctetError where memory is short."""
         stream = c_void_p()
         checked(self._open(network, weights, threads, (c_int * len(cpus))(*cpus) if cpus else None, byref(stream)))
         return stream
@@ -78,7 +80,8 @@ class Library:
         return self._share is not None
 
     def share(self, stream: c_void_p, taken: c_int64, count: int, first, sizes, own, nanoseconds: int) -> None:
-        """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per tensor."""
+        """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per
+        tensor."""
         assert self._share is not None, "ask `shares` first"
         checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 

@@ -30,8 +30,9 @@ HERE = Path(__file__).parent
 def link(
     write_kernels: Callable[[str], None], interfaces: Sequence[Interface], machine: str, others: Sequence[bytes] = ()
 ) -> tuple[bytes, bytes]:
-    """(a shared library, the object file that write_kernels wrote). write_kernels: writes one with an `octet_run` of every interface and, if it has steps, an
-    `octet_step` to a path. machine: what it runs on (`TargetSpec.machine`). others: object files that it calls. Raises OctetError without a compiler or room for its files."""
+    """(a shared library, the object file that write_kernels wrote). write_kernels: writes one with an `octet_run` of
+    every interface and, if it has steps, an `octet_step` to a path. machine: what it runs on (`TargetSpec.machine`).
+    others: object files that it calls. Raises OctetError without a compiler or room for its files."""
     with room_to_build() as folder:
         kernels, runtime, exported, library = (
             Path(folder) / name for name in ("kernels.o", "runtime.o", "exported", "kernels.so")
@@ -69,7 +70,8 @@ def room_to_build():
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         if (room := shutil.disk_usage(folder).free) < _ROOM:
             raise OctetError(
-                f"{tempfile.gettempdir()}: has {room >> 10} KiB free, and building needs {_ROOM >> 20} MiB; make room, or set TMPDIR to another folder"
+                f"{tempfile.gettempdir()}: has {room >> 10} KiB free, and building needs {_ROOM >> 20} MiB; make "
+                "room, or set TMPDIR to another folder"
             )
         yield folder
 
@@ -87,10 +89,12 @@ def glue(interfaces: Sequence[Interface]) -> str:
             common = f"{more}void *weights, void *arena, void *lanes, int32_t threads"
             lines += [
                 f"int32_t octet_{name}{end}({common}{types});",
-                f"static int32_t {name}{end}({common}, void *const *tensors) {{ return octet_{name}{end}({values}weights, arena, lanes, threads{given}); }}",
+                f"static int32_t {name}{end}({common}, void *const *tensors) {{ return "
+                f"octet_{name}{end}({values}weights, arena, lanes, threads{given}); }}",
             ]
         constants.append(
-            f'  {{"{one.signature}", {one.arena}, {one.lane}, {len(one.inputs)}, {len(one.outputs)}, {one.steps}, run{end}, {f"step{end}" if one.steps else "0"}}},'
+            f'  {{"{one.signature}", {one.arena}, {one.lane}, {len(one.inputs)}, {len(one.outputs)}, '
+            f"{one.steps}, run{end}, {f'step{end}' if one.steps else '0'}}},"
         )
     lines += [
         "extern const octet_network octet_compiled[];",
@@ -112,12 +116,14 @@ def _runtime(machine: str) -> bytes:
 
 
 def run_compiler(folder, *arguments, machine: str = platform.machine()) -> None:
-    """Calls the C compiler for a machine in a folder. Raises OctetError where there is none, and with the first error that it names."""
+    """Calls the C compiler for a machine in a folder. Raises OctetError where there is none, and with the first error
+    that it names."""
     variable, names, install = _compilers(machine)
     compiler = os.environ.get(variable) or next((name for name in names if shutil.which(name)), None)
     if compiler is None:
         raise OctetError(
-            f"building {'' if variable == 'CC' else f'for {machine} '}needs a C compiler, and there is none; install {install}, or name one in {variable}"
+            f"building {'' if variable == 'CC' else f'for {machine} '}needs a C compiler, and there is none; install "
+            f"{install}, or name one in {variable}"
         )
     try:
         done = subprocess.run([*compiler.split(), *map(str, arguments)], cwd=folder, capture_output=True, text=True)
@@ -129,7 +135,8 @@ def run_compiler(folder, *arguments, machine: str = platform.machine()) -> None:
             done.stderr.strip()[-200:],
         )
         raise OctetError(
-            f"{compiler}: cannot build the kernels' library ({said.strip()}); gcc 9 or newer can, name one in {variable}"
+            f"{compiler}: cannot build the kernels' library ({said.strip()}); gcc 9 or newer can, name one in "
+            f"{variable}"
         )
 
 

@@ -1,4 +1,5 @@
-"""Many samples for one call: the streams of a session share their runs out, in C and outside of Python's lock, which runs of some microseconds wait for otherwise."""
+"""Many samples for one call: the streams of a session share their runs out, in C and outside of Python's lock, which
+runs of some microseconds wait for otherwise."""
 
 import ctypes
 import itertools
@@ -14,9 +15,10 @@ _SLICE = 50_000_000  # ns that a thread stays in C: a signal waits no longer for
 
 
 class Runs:
-    """The runs that some samples take. inputs, outputs: a session's signature; given: {input: array}, samples on the first axis. Raises DataError for arrays that the
-    network does not take. `shared` and `one_by_one` each make what a thread does with its stream: all runs that no other one has taken, until none is left. `end`
-    leaves none. `results`: what they gave."""
+    """The runs that some samples take. inputs, outputs: a session's signature; given: {input: array}, samples on the
+    first axis. Raises DataError for arrays that the network does not take. `shared` and `one_by_one` each make what a
+    thread does with its stream: all runs that no other one has taken, until none is left. `end` leaves none. `results`:
+    what they gave."""
 
     def __init__(self, inputs, outputs, given: dict):
         self._inputs, self._outputs, self._batch = inputs, outputs, batch_of(inputs)
@@ -82,14 +84,16 @@ def _count(inputs, arrays, batch):
         if not takes_samples(spec, batch, array.shape):
             wanted = ", ".join(["samples", *map(str, sample_shape(spec, batch))])
             raise DataError(
-                f"run_many: input {spec.name} has shape {list(array.shape)}, the model takes [{wanted}]; reshape it, samples on the first axis"
+                f"run_many: input {spec.name} has shape {list(array.shape)}, the model takes [{wanted}]; reshape it, "
+                "samples on the first axis"
             )
         if array.dtype != spec.dtype:
             raise wrong_dtype(spec, array)
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise DataError(
-            f"run_many: {', '.join(f'{name} has {count}' for name, count in counts.items())} samples; give every input as many, at least one"
+            f"run_many: {', '.join(f'{name} has {count}' for name, count in counts.items())} samples; give every "
+            "input as many, at least one"
         )
     return next(iter(counts.values()))
 

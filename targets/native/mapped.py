@@ -11,14 +11,15 @@ from .elf.check import check_library
 
 @contextmanager
 def mapped(image: bytes):
-    """Yields a path under which the library can be loaded, once. Raises PackageError for what is no library, and where loading fails with an OSError or a
-    RuntimeError."""
+    """Yields a path under which the library can be loaded, once. Raises PackageError for what is no library, and where
+    loading fails with an OSError or a RuntimeError."""
     try:
         check_library(image)
     except ValueError as error:
         raise PackageError(f"the kernels cannot be loaded: the library {error}; compile the package again") from None
     try:
-        # The file lies in memory, where neither a full disk nor a folder without execution is in its way; the link is a name that no other library of the process has.
+        # The file lies in memory, where neither a full disk nor a folder without execution is in its way; the link is a
+        # name that no other library of the process has.
         with (
             os.fdopen(os.memfd_create("kernels.so"), "wb") as file,
             tempfile.TemporaryDirectory(prefix="octet-", dir=_folder_for_a_link()) as folder,
@@ -30,7 +31,8 @@ def mapped(image: bytes):
             yield str(path)  # once it is loaded, the file may go
     except (OSError, RuntimeError) as error:
         raise PackageError(
-            f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see that memory is left"
+            f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see "
+            "that memory is left"
         ) from error
 
 

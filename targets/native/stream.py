@@ -28,7 +28,8 @@ def _is_ready(array: np.ndarray) -> bool:
 
 
 class Stream:
-    """Memory of one inference at a time. arena: its intermediates, uint8. staging, results: arrays for inputs and outputs. tensors: where the next run finds them."""
+    """Memory of one inference at a time. arena: its intermediates, uint8. staging, results: arrays for inputs and
+    outputs. tensors: where the next run finds them."""
 
     def __init__(self, handle, arena, inputs, outputs):
         self.handle, self.arena = handle, arena
@@ -45,8 +46,8 @@ class Stream:
         self._large = [(i, staging) for i, staging in numbered if staging.nbytes > _WORTH_A_LOOK]
 
     def stage(self, arrays) -> None:
-        """Small inputs are copied, which keeps Python's lock (NumPy gives it to another thread meanwhile, who is slow to give it back); large ones are read where
-        they are, if they lie as kernels want them."""
+        """Small inputs are copied, which keeps Python's lock (NumPy gives it to another thread meanwhile, who is slow
+        to give it back); large ones are read where they are, if they lie as kernels want them."""
         for i, staging, octets in self._small:
             if arrays[i].flags.c_contiguous:
                 octets[:] = memoryview(arrays[i]).cast("B")

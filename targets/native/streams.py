@@ -10,8 +10,8 @@ from ..errors import OctetError
 
 
 class Lease:
-    """A stream that is in use, or idle; `with` gives it, and gives it back. One that its user lost (the exception of a signal's handler may come between any two
-    steps) goes back when nothing refers to its lease."""
+    """A stream that is in use, or idle; `with` gives it, and gives it back. One that its user lost (the exception of a
+    signal's handler may come between any two steps) goes back when nothing refers to its lease."""
 
     def __init__(self, stream, streams: "Streams"):
         self.stream, self._streams, self._turn = stream, weakref.ref(streams), streams.turn
@@ -31,23 +31,28 @@ class Lease:
 
 
 _live: weakref.WeakSet = weakref.WeakSet()
-PATIENCE = 0.005  # seconds for which a thread in a loop may take again what it gave back; handing it to another thread every time would cost more than a small network's run
+# Seconds for which a thread in a loop may take again what it gave back; handing it to another thread every time would
+# cost more than a small network's run
+PATIENCE = 0.005
 
 
 class Streams:
-    """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited for PATIENCE goes before all that come later."""
+    """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited
+    for PATIENCE goes before all that come later."""
 
     def __init__(self, make: Callable[[int], object], most: int):
         self._make: Callable[[int], object] | None = make
         self.most = most
         self._all: list = []
-        self._idle: list = []  # the last one that was in use is the next: its memory is in the caches; append and pop are atomic
+        # The last one that was in use is the next: its memory is in the caches; append and pop are atomic
+        self._idle: list = []
         self._closed, self.turn = False, 0  # turn: a fork takes every lease that was given before it back
         self._reset()
         _live.add(self)
 
     def take(self) -> Lease:
-        """The lease of a stream that nobody else uses until it is given back. Raises OctetError after `close`, and where none can be made."""
+        """The lease of a stream that nobody else uses until it is given back. Raises OctetError after `close`, and
+        where none can be made."""
         try:
             return self._idle.pop() if not self._overdue else self._wait()
         except IndexError:

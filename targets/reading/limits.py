@@ -38,7 +38,8 @@ _given: dict[str, int] = {}  # by options of the command that runs
 
 
 def limit(name: str) -> int:
-    """The limit that holds now: an option's, else the environment's, else the table's. Raises OctetError for an OCTET_LIMITS that cannot be read."""
+    """The limit that holds now: an option's, else the environment's, else the table's. Raises OctetError for an
+    OCTET_LIMITS that cannot be read."""
     if name in _given:
         return _given[name]
     return parse_limits(filter(None, os.environ.get(VARIABLE, "").split(",")), VARIABLE).get(name, LIMITS[name].value)

@@ -1,12 +1,13 @@
-"""What differs between the shapes of a package: axes whose extents are the same in every shape are one dimension (the length of two inputs and of an output)."""
+"""What differs between the shapes of a package: axes whose extents are the same in every shape are one dimension (the
+length of two inputs and of an output)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """extents: of each shape. inputs, outputs: (name, axis) of the axes that have them. cuts: whether every output that depends on extents has axes of such
-    dimensions, so that results of padded arrays can be cut back."""
+    """extents: of each shape. inputs, outputs: (name, axis) of the axes that have them. cuts: whether every output that
+    depends on extents has axes of such dimensions, so that results of padded arrays can be cut back."""
 
     extents: tuple[int, ...]
     inputs: tuple[tuple[str, int], ...]

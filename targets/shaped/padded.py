@@ -13,7 +13,8 @@ from .dimensions import Dimension
 
 
 class PaddedSession:
-    """A session for arrays smaller than those of `session`: they are padded, and the results cut back. extents: what the arrays have."""
+    """A session for arrays smaller than those of `session`: they are padded, and the results cut back. extents: what
+    the arrays have."""
 
     def __init__(self, session: Session, extents: Mapping[Dimension, int], pads: Mapping[str, float]):
         self._session, self._pads = session, pads

@@ -1,7 +1,7 @@
 """One network for inputs of several shapes: every run goes to the smallest of them that takes its arrays.
 
-Arrays that have none of the shapes are padded to the smallest that they fit, where the package says with what (`pads`), and the results are cut back to their
-extents."""
+Arrays that have none of the shapes are padded to the smallest that they fit, where the package says with what (`pads`),
+and the results are cut back to their extents."""
 
 from collections.abc import Mapping
 
@@ -17,10 +17,11 @@ _MOST = 1024  # shapes of arrays that are remembered
 
 
 class ShapedSession:
-    """Sessions of one target, one for each shape, the first of which it passes for where nothing is run: `inputs`, `outputs` and `steps` are that one's.
+    """Sessions of one target, one for each shape, the first of which it passes for where nothing is run: `inputs`,
+    `outputs` and `steps` are that one's.
 
-    shapes: the sessions. pads: {input: value to pad it with}; without a value for an input, its arrays must have the extents of a shape. Thread-safe; runs of
-    different shapes go side by side. A context manager, which closes it."""
+    shapes: the sessions. pads: {input: value to pad it with}; without a value for an input, its arrays must have the
+    extents of a shape. Thread-safe; runs of different shapes go side by side. A context manager, which closes it."""
 
     def __init__(self, shapes: tuple[Session, ...], pads: Mapping[str, float]):
         first = shapes[0]
@@ -80,7 +81,8 @@ class ShapedSession:
         return self._for(inputs).profile(inputs, repeat)
 
     def at(self, shapes: Mapping[str, tuple[int, ...]]) -> "Session | PaddedSession":
-        """What runs inputs of these shapes ({input: shape}): a session whose signature they are. Raises DataError in one line that lists what there is."""
+        """What runs inputs of these shapes ({input: shape}): a session whose signature they are. Raises DataError in
+        one line that lists what there is."""
         key = tuple(tuple(shapes[spec.name]) for spec in self.inputs)
         found = self._found.get(key)
         if found is None:
@@ -156,8 +158,8 @@ AnySession = Session | ShapedSession | PaddedSession
 
 
 def for_samples(session: AnySession, arrays: Mapping[str, tuple[int, ...]]) -> AnySession:
-    """What runs the samples of arrays of these shapes ({input: shape}, samples on the first axis); `session` itself where it has one shape, or where an input is
-    not among them. Raises DataError where no shape takes them."""
+    """What runs the samples of arrays of these shapes ({input: shape}, samples on the first axis); `session` itself
+    where it has one shape, or where an input is not among them. Raises DataError where no shape takes them."""
     if not isinstance(session, ShapedSession) or any(
         spec.name not in arrays or not arrays[spec.name] for spec in session.inputs
     ):

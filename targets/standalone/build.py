@@ -1,4 +1,5 @@
-"""A package's kernels and the runtime -> libNAME.so or libNAME.a. Needs a C compiler, and objcopy and ar for the latter."""
+"""A package's kernels and the runtime -> libNAME.so or libNAME.a. Needs a C compiler, and objcopy and ar for the
+latter."""
 
 import platform
 import shutil
@@ -16,7 +17,8 @@ _STATIC = "-DOCTET_ANY_SYMBOL_VERSION"  # whoever links an archive chooses the C
 
 
 def write_sources(folder: Path, name: str, shapes: Sequence[Variant], session: str) -> list[str]:
-    """Writes into a folder everything that is compiled, but for the header, and returns what the compiler is called with: C sources and kernels.o.
+    """Writes into a folder everything that is compiled, but for the header, and returns what the compiler is called
+    with: C sources and kernels.o.
     session: the source of the functions that the header declares."""
     (folder / f"{name}.c").write_text(session)
     (folder / "networks.c").write_text(link.glue([interface_of(shape) for shape in shapes]))
@@ -53,14 +55,16 @@ def shared(folder: Path, name: str, sources: Sequence[str], machine: str) -> Pat
 
 
 def static(folder: Path, name: str, sources: Sequence[str], machine: str) -> Path:
-    """An archive of one object file, in which all other names are local: two networks, or two versions of the runtime, fit into one program."""
+    """An archive of one object file, in which all other names are local: two networks, or two versions of the runtime,
+    fit into one program."""
     made, whole = folder / f"lib{name}.a", f"{name}.o"
     prefix = "" if machine == platform.machine() else f"{machine}-linux-gnu-"
     objcopy, ar = f"{prefix}objcopy", f"{prefix}ar"
     for tool in (objcopy, ar):
         if not shutil.which(tool):
             raise OctetError(
-                f"--static needs {tool}, and there is none; install binutils{f' for {machine}' if prefix else ''}, or leave --static out"
+                f"--static needs {tool}, and there is none; install binutils{f' for {machine}' if prefix else ''}, or "
+                "leave --static out"
             )
     link.run_compiler(folder, *link.FLAGS, _STATIC, "-nostdlib", "-r", "-o", whole, *sources, machine=machine)
     for command in ([objcopy, "--wildcard", f"--keep-global-symbol={name}_*", whole], [ar, "rcsD", made.name, whole]):

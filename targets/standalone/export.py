@@ -23,8 +23,8 @@ from .tensors import constants, parameters, tables
 
 @dataclass(frozen=True)
 class ExportForm:
-    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map into memory. codes: quantised inputs and outputs
-    are int8 codes instead of float32."""
+    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map
+    into memory. codes: quantised inputs and outputs are int8 codes instead of float32."""
 
     static: bool = False
     mapped: bool = False
@@ -34,9 +34,10 @@ class ExportForm:
 def export(
     package: Package, folder, name: str, target: str | None = None, form: ExportForm = ExportForm()
 ) -> tuple[Variant, dict[str, int]]:
-    """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as `check_name` allows. target: of the package's
-    variants [default: the best one for this machine]. Raises OctetError for a folder that holds other files, without a C compiler, and for variants that cannot be
-    exported: of GPUs, and of packages without the kernels' object file."""
+    """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as
+    `check_name` allows. target: of the package's variants [default: the best one for this machine]. Raises OctetError
+    for a folder that holds other files, without a C compiler, and for variants that cannot be exported: of GPUs, and of
+    packages without the kernels' object file."""
     check_folder(folder, _all_names(name))
     variant = chosen(package, target)
     number = next(i for i, one in enumerate(package.variants) if one is variant)
@@ -44,7 +45,8 @@ def export(
     if form.codes:
         if variant.integer is None:
             raise PackageError(
-                "--io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8"
+                "--io int8: the package has no code for callers that quantise; compile it with: compile-model ... "
+                "--io int8"
             )
         shapes = [one.integer for one in shapes if one.integer is not None]
     files = _texts(package, shapes, name, form)
@@ -67,7 +69,8 @@ def chosen(package: Package, target: str | None) -> Variant:
     if target in (None, "native"):
         if not cpus:
             raise PackageError(
-                f"the package holds {', '.join(one.target for one in package.variants)} only, and export is for CPUs; compile it with a --target for CPUs as well"
+                f"the package holds {', '.join(one.target for one in package.variants)} only, and export is for CPUs; "
+                "compile it with a --target for CPUs as well"
             )
         able = [one for one in cpus if not detect.missing(one.features)]
         if not able:
@@ -79,7 +82,8 @@ def chosen(package: Package, target: str | None) -> Variant:
         named = [one for one in package.variants if one.target == target]
         if not named:
             raise PackageError(
-                f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one of these for CPUs"
+                f"--target {target}: the package holds {', '.join(one.target for one in package.variants)}; take one "
+                "of these for CPUs"
             )
         variant = named[0]
         if not variant.backend.exports:
@@ -87,11 +91,13 @@ def chosen(package: Package, target: str | None) -> Variant:
     if machine_of(variant.features) is None:
         known = [one.target for one in cpus if machine_of(one.features) is not None]
         raise PackageError(
-            f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one of these: {', '.join(known) or 'none of this package'}"
+            f"target {variant.target}: export knows no processor with {', '.join(sorted(variant.features))}; take one "
+            f"of these: {', '.join(known) or 'none of this package'}"
         )
     if not variant.object:
         raise PackageError(
-            f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier octet wrote it; compile it again"
+            f"target {variant.target}: the package lacks the object file of its kernels (kernels.o.xz), as an earlier "
+            "octet wrote it; compile it again"
         )
     return variant
 
@@ -103,7 +109,8 @@ def session_source(shapes: Sequence[Variant], name: str, form: ExportForm) -> st
         weights = shapes[0].weights.tobytes()
         texts.append(f"#define WEIGHTS_BYTES UINT64_C({len(weights)})")
         texts.append(
-            f"static const unsigned char WEIGHTS_DIGEST[] = {{{', '.join(map(str, hashlib.sha256(weights).digest()))}}};"
+            "static const unsigned char WEIGHTS_DIGEST[] = "
+            f"{{{', '.join(map(str, hashlib.sha256(weights).digest()))}}};"
         )
     return _filled("octet_net.c", name, TABLES="\n".join(texts))
 
@@ -111,7 +118,10 @@ def session_source(shapes: Sequence[Variant], name: str, form: ExportForm) -> st
 def _texts(package, shapes, name, form) -> dict[str, bytes]:
     """Everything in the folder but the library."""
     variant, weights = shapes[0], f"{name}.weights" if form.mapped else None
-    about = f"{name}: {commented(printable(str(package.info.get('model', {}).get('name', name))))}, compiled by Octet for {variant.target}."
+    about = (
+        f"{name}: {commented(printable(str(package.info.get('model', {}).get('name', name))))}, compiled by Octet for "
+        f"{variant.target}."
+    )
     kind = (
         {"KIND": "STATIC", "LIBRARY": f"lib{name}.a", "LIBRARIES": "m;pthread"}
         if form.static
@@ -134,7 +144,8 @@ def _texts(package, shapes, name, form) -> dict[str, bytes]:
 
 
 def _recorded(recorded: Package, shape: Variant) -> bytes:
-    """Inputs and outputs of the self-test in order, each of the size and the type that its shape says: what was recorded in float as codes, where it takes those."""
+    """Inputs and outputs of the self-test in order, each of the size and the type that its shape says: what was
+    recorded in float as codes, where it takes those."""
     parts = []
     for side, specs in (("input", shape.inputs), ("output", shape.outputs)):
         for spec in specs:

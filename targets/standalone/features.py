@@ -1,5 +1,6 @@
-"""CPU flags, as /proc/cpuinfo spells them, as the bits by which a program asks for them: of the instruction cpuid on x86 (Intel's and AMD's manuals, "CPUID"), of
-the auxiliary vector on arm64 (Documentation/arch/arm64/elf_hwcaps.rst of Linux)."""
+"""CPU flags, as /proc/cpuinfo spells them, as the bits by which a program asks for them: of the instruction cpuid on
+x86 (Intel's and AMD's manuals, "CPUID"), of the auxiliary vector on arm64 (Documentation/arch/arm64/elf_hwcaps.rst of
+Linux)."""
 
 from collections.abc import Iterable
 

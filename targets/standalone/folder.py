@@ -31,7 +31,8 @@ def check_folder(path, ours: Collection[str]) -> None:
 
 
 def write_folder(path, files: dict[str, bytes], ours: Collection[str]) -> None:
-    """Makes a folder with these files. One that exists must hold only `ours`, of which those that are no longer meant are removed. Raises OctetError."""
+    """Makes a folder with these files. One that exists must hold only `ours`, of which those that are no longer meant
+    are removed. Raises OctetError."""
     check_folder(path, ours)
     place = Path(os.path.realpath(path))
     there = place.is_dir()
@@ -59,5 +60,6 @@ def write_folder(path, files: dict[str, bytes], ours: Collection[str]) -> None:
 
 def _cannot(path, error):
     return OctetError(
-        f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room and check the permissions"
+        f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room and check the "
+        "permissions"
     )

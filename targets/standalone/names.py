@@ -6,11 +6,13 @@ from ..errors import OctetError
 
 _LONGEST = 64
 _WORDS = frozenset(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const const_cast consteval constexpr constinit continue
-    co_await co_return co_yield decltype default delete do double dynamic_cast else enum explicit export extern false float for friend goto if import inline int
-    long module mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return
-    short signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename typeof union unsigned
-    using virtual void volatile wchar_t while xor xor_eq main std linux unix i386 errno stdin stdout stderr signbit octet""".split()
+    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const const_cast
+    consteval constexpr constinit continue co_await co_return co_yield decltype default delete do double
+    dynamic_cast else enum explicit export extern false float for friend goto if import inline int long module
+    mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
+    reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch
+    template this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
+    volatile wchar_t while xor xor_eq main std linux unix i386 errno stdin stdout stderr signbit octet""".split()
 )
 _LIBRARIES = frozenset(
     "c m dl rt pthread gcc gcc_s util asan tsan ubsan".split()

@@ -25,8 +25,8 @@ _TYPES = {
 
 
 def constants(shapes: Sequence[Variant], name: str, weights: str | None) -> str:
-    """What the header defines: of tensors name, type and extents, those of other shapes than the first with the shape's number in the name. weights: the name of the
-    file that holds them, if they are mapped."""
+    """What the header defines: of tensors name, type and extents, those of other shapes than the first with the shape's
+    number in the name. weights: the name of the file that holds them, if they are mapped."""
     first = shapes[0]
     known = {
         "TARGET": literal(first.target),
@@ -80,7 +80,10 @@ def _row(spec, counters, name):
     axis, by = (spec.counted[0], counters.index(spec.counted[1])) if spec.counted is not None else (-1, -1)
     scale, zero_point = spec.quantization or (1.0, 0)
     kind = f"{name.upper()}_{np.dtype(spec.dtype).name.upper()}"
-    return f"{{{literal(spec.name)}, {kind}, {len(spec.shape)}, {shape}, {prod(spec.shape)}, {spec.nbytes}, {int(spec.quantization is not None)}, {scale!r}, {zero_point}, {axis}, {by}}}"
+    return (
+        f"{{{literal(spec.name)}, {kind}, {len(spec.shape)}, {shape}, {prod(spec.shape)}, {spec.nbytes}, "
+        f"{int(spec.quantization is not None)}, {scale!r}, {zero_point}, {axis}, {by}}}"
+    )
 
 
 def parameters(shape: Variant) -> dict[str, str]:

@@ -80,7 +80,8 @@ class WordsEntry(Struct):
 
 
 def check_words(target: str, one) -> None:
-    """Raises ValueError for words that do not lie in the arena. one: an Entry of the manifest, or what it has for another shape."""
+    """Raises ValueError for words that do not lie in the arena. one: an Entry of the manifest, or what it has for
+    another shape."""
     if one.words is not None and (
         one.words.at % _ALIGNMENT or one.words.at + 4 * one.words.words.count > one.arena_bytes
     ):

@@ -1,8 +1,10 @@
 """How an answer's clipped values compare with those of calibration.
 
-A value that int8 cannot hold becomes the nearest one that it can. Calibration chose ranges so that few values of its samples do; many of them in one answer mean
-that its input is of another kind. An end of a tensor's range is *beyond* when more values are clipped there than in any answer on calibration samples, by a margin; an answer is flagged when
-more of them are beyond than an answer on a calibration sample had against all the others, or when its inputs lie elsewhere (inputs.py)."""
+A value that int8 cannot hold becomes the nearest one that it can. Calibration chose ranges so that few values of its
+samples do; many of them in one answer mean that its input is of another kind. An end of a tensor's range is *beyond*
+when more values are clipped there than in any answer on calibration samples, by a margin; an answer is flagged when
+more of them are beyond than an answer on a calibration sample had against all the others, or when its inputs lie
+elsewhere (inputs.py)."""
 
 from dataclasses import dataclass
 
@@ -17,8 +19,8 @@ _FLAGGED = 0.05  # of many answers, how many may be flagged
 
 @dataclass(frozen=True)
 class Clip:
-    """A tensor of which clipped values are counted. layer: what makes it. end: of its range, "high" or "low". values: how many are looked at. most, mean: clipped in an answer on a
-    calibration sample."""
+    """A tensor of which clipped values are counted. layer: what makes it. end: of its range, "high" or "low". values:
+    how many are looked at. most, mean: clipped in an answer on a calibration sample."""
 
     layer: str
     end: str
@@ -33,7 +35,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Clipped:
-    """clipped: values of the tensor at this end of its range. layer, end, values, most: as of Clip. beyond: how many more than calibration explains."""
+    """clipped: values of the tensor at this end of its range. layer, end, values, most: as of Clip. beyond: how many
+    more than calibration explains."""
 
     layer: str
     end: str
@@ -45,8 +48,9 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Health:
-    """Of one answer, or of several (`together`). tensors: in the order of execution. inputs: where the network's inputs lie. flagged: whether they are of another kind than calibration's, or
-    differently preprocessed. answers: how many they are."""
+    """Of one answer, or of several (`together`). tensors: in the order of execution. inputs: where the network's inputs
+    lie. flagged: whether they are of another kind than calibration's, or differently preprocessed. answers: how many
+    they are."""
 
     tensors: tuple[Clipped, ...]
     inputs: tuple[InputMoments, ...]
@@ -78,8 +82,10 @@ def health_of(
 
 
 def together(healths) -> Health:
-    """What answers of one package say together. Of 16 or more a drift shows, and colours that are exchanged, that no single answer shows. They have to be drawn as calibration's samples were:
-    a hundred pictures of one kind are a drift, too. flagged: one answer in twenty is, or the inputs lie elsewhere on average. Raises OctetError for none, or for those of several packages."""
+    """What answers of one package say together. Of 16 or more a drift shows, and colours that are exchanged, that no
+    single answer shows. They have to be drawn as calibration's samples were:
+    a hundred pictures of one kind are a drift, too. flagged: one answer in twenty is, or the inputs lie elsewhere on
+    average. Raises OctetError for none, or for those of several packages."""
     healths = list(healths)
     if len({tuple((one.layer, one.end) for one in health.tensors) for health in healths}) != 1:
         raise OctetError(
@@ -112,7 +118,8 @@ def together(healths) -> Health:
 
 
 def learnt(clips: tuple[Clip, ...], counts: np.ndarray) -> tuple[tuple[Clip, ...], int]:
-    """(the clips as answers on calibration samples have them, the limit for them). counts: int [answers, clips], of at least two answers."""
+    """(the clips as answers on calibration samples have them, the limit for them). counts: int [answers, clips], of at
+    least two answers."""
     most = counts.max(axis=0)
     seen = tuple(
         Clip(clip.layer, clip.end, clip.values, int(top), float(mean))

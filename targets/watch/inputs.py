@@ -1,8 +1,11 @@
-"""Where the values of a network's inputs lie, compared with those of calibration: what is too small or exchanged clips nothing.
+"""Where the values of a network's inputs lie, compared with those of calibration: what is too small or exchanged clips
+nothing.
 
-An answer's features are, of every part of an input's channels, the mean of its stored codes and the mean of their distances from the middle of the range. Calibration's answers say what is
-usual: the mean of the features and how they vary together. One answer is beyond when its Mahalanobis distance is larger than that of any calibration answer against all the others, by a
-margin. Of many answers the mean of the features is compared, which varies less the more they are (Hotelling's test): exchanged colours hardly show in one picture and clearly in sixteen."""
+An answer's features are, of every part of an input's channels, the mean of its stored codes and the mean of their
+distances from the middle of the range. Calibration's answers say what is usual: the mean of the features and how they
+vary together. One answer is beyond when its Mahalanobis distance is larger than that of any calibration answer against
+all the others, by a margin. Of many answers the mean of the features is compared, which varies less the more they are
+(Hotelling's test): exchanged colours hardly show in one picture and clearly in sixteen."""
 
 from dataclasses import dataclass
 
@@ -17,7 +20,8 @@ _MOST_TOGETHER = 32  # answers: more of them do not make a small drift a fault
 
 @dataclass(frozen=True)
 class Usual:
-    """Of answers on calibration samples. mean: of the features. precision: the inverse of their covariance. bound: of the distance of one answer."""
+    """Of answers on calibration samples. mean: of the features. precision: the inverse of their covariance. bound: of
+    the distance of one answer."""
 
     answers: int
     mean: tuple[float, ...]
@@ -37,7 +41,8 @@ class Usual:
 
 @dataclass(frozen=True)
 class WatchedInput:
-    """layer: what rounds the input. values: how many are looked at of every part of its channels. usual: None where calibration had too few answers to say."""
+    """layer: what rounds the input. values: how many are looked at of every part of its channels. usual: None where
+    calibration had too few answers to say."""
 
     layer: str
     values: tuple[int, ...]
@@ -55,7 +60,8 @@ class WatchedInput:
 
 @dataclass(frozen=True)
 class InputMoments:
-    """An input in one answer, or in several. features: of Input. distance: of what is usual; bound: how far it may be; both None where nothing is known to be usual."""
+    """An input in one answer, or in several. features: of Input. distance: of what is usual; bound: how far it may be;
+    both None where nothing is known to be usual."""
 
     of: WatchedInput
     features: tuple[float, ...]
@@ -122,7 +128,8 @@ def _distance(difference, precision, count, answers):
 
 
 def _tail(features, answers):
-    """What a distance of normally distributed features hardly ever reaches (Wilson and Hilferty's approximation of chi-square), when their covariance is known from so many answers."""
+    """What a distance of normally distributed features hardly ever reaches (Wilson and Hilferty's approximation of
+    chi-square), when their covariance is known from so many answers."""
     spread = 2 / (9 * features)
     return features * (1 - spread + _DEVIATIONS * spread**0.5) ** 3 * answers / (answers - features)
 

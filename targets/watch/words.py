@@ -26,8 +26,8 @@ _OF = {"sums": "layers' sums", "bytes": "tensors between kernels", "constants": 
 
 @dataclass(frozen=True)
 class Check:
-    """A word that is 0 unless something went wrong. kind "sums": the sums of `layer` against its input and weights; "bytes": what `layer` wrote against what others read;
-    "constants": its biases, multipliers, tables and the like."""
+    """A word that is 0 unless something went wrong. kind "sums": the sums of `layer` against its input and weights;
+    "bytes": what `layer` wrote against what others read; "constants": its biases, multipliers, tables and the like."""
 
     kind: str
     layer: str
@@ -39,8 +39,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Words:
-    """int32 words in the arena, from byte `at` on: one per check, then one per end of a tensor's range at which values are counted, then those of inputs, in order. limit: how many of the
-    counts may be beyond what calibration saw in an answer that is like it (health.py)."""
+    """int32 words in the arena, from byte `at` on: one per check, then one per end of a tensor's range at which values
+    are counted, then those of inputs, in order. limit: how many of the counts may be beyond what calibration saw in an
+    answer that is like it (health.py)."""
 
     at: int
     checks: tuple[Check, ...] = ()
@@ -78,5 +79,6 @@ class Words:
             failed = np.flatnonzero(words[: len(self.checks)])
             more = f" (and {failed.size - 1} later checks)" if failed.size > 1 else ""
             raise SelfCheckError(
-                f"run: self-check: {self.checks[failed[0]].said}{more}; a bit flipped in memory or in the processor: run it again, and if it comes back load the package again"
+                f"run: self-check: {self.checks[failed[0]].said}{more}; a bit flipped in memory or in the processor: "
+                "run it again, and if it comes back load the package again"
             )

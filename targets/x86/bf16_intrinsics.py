@@ -26,12 +26,14 @@ def bf16_functions():
 
 
 def dot_bf16(acc, data, weights):
-    """acc[i] + d[2i + 1] * w[2i + 1] + d[2i] * w[2i], in this order, each sum rounded (VDPBF16PS). acc: float32x16. data: uint32x16, weights: uint16x32, bits of bfloat16."""
+    """acc[i] + d[2i + 1] * w[2i + 1] + d[2i] * w[2i], in this order, each sum rounded (VDPBF16PS). acc: float32x16.
+    data: uint32x16, weights: uint16x32, bits of bfloat16."""
     return tirx.call_pure_extern(
         "float32x16", "octet_dot_bf16", acc, tirx.reinterpret("int32x16", data), tirx.reinterpret("int32x16", weights)
     )
 
 
 def tile_dot_bf16(acc, data, weights):
-    """Tile `acc` (float32) += tile `data` (bfloat16 rows) x tile `weights` (two input channels interleaved), in the order of passes/ops.py (TDPBF16PS)."""
+    """Tile `acc` (float32) += tile `data` (bfloat16 rows) x tile `weights` (two input channels interleaved), in the
+    order of passes/ops.py (TDPBF16PS)."""
     effect("llvm.x86.tdpbf16ps", *(const(tile, "int8") for tile in (acc, data, weights)))

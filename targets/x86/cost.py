@@ -1,7 +1,9 @@
-"""Rough times of operators from what the vector and matrix units of a target can do: constants of the instruction sets, and two rates of what has no kernel
-of its own (`product_float`, `functions`), fitted to one profile of a sentence encoder on a Cascade Lake and halved, or nearly, for narrower registers.
+"""Rough times of operators from what the vector and matrix units of a target can do: constants of the instruction sets,
+and two rates of what has no kernel of its own (`product_float`, `functions`), fitted to one profile of a sentence
+encoder on a Cascade Lake and halved, or nearly, for narrower registers.
 
-For decisions where no machine of the target is at hand. They are upper bounds of throughput with a common efficiency: good enough to tell a factor, not a tenth."""
+For decisions where no machine of the target is at hand. They are upper bounds of throughput with a common efficiency:
+good enough to tell a factor, not a tenth."""
 
 from dataclasses import dataclass
 
@@ -12,8 +14,10 @@ KERNEL_SECONDS = 1.5e-6  # of a kernel that does nothing: the call and its edges
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one core, per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes between a kernel and the L2 cache.
-    product_float: multiply-adds of two computed tensors in float32, which no kernel of ours has, with the copies that turn and spread their operands.
+    """Of one core, per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes between
+    a kernel and the L2 cache.
+    product_float: multiply-adds of two computed tensors in float32, which no kernel of ours has, with the copies that
+    turn and spread their operands.
     functions: values of a function in float32 (a polynomial and a division each; in int8 it is a table)."""
 
     dense_int8: float
@@ -26,8 +30,10 @@ class Rates:
     functions: float = 0.8
 
 
-# VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or, at 256 bits, three run in a cycle;
-# TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. VDPBF16PS: 32 once; without it FMAs, and their operands are widened. Halves where registers are 256 bits wide. Without VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
+# VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or,
+# at 256 bits, three run in a cycle; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. VDPBF16PS: 32 once;
+# without it FMAs, and their operands are widened. Halves where registers are 256 bits wide. Without VNNI a depthwise
+# tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
 _256 = {"product_float": 7.0, "functions": 0.4}  # registers of 256 bits
 _128 = {"moved": 16.0, "product_float": 3.0, "functions": 0.2}
 RATES = {
@@ -37,7 +43,8 @@ RATES = {
     "vnni256": Rates(64, 16, 10, 8, 10, **_256),
     "madd": Rates(38, 32, 9, 16, 20),
     "madd256": Rates(28, 16, 5, 8, 10, **_256),
-    # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. USMMLA: 32 products twice a cycle; SDOT: 16; SMULL: six instructions for 16. FMLA: 4 twice.
+    # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. USMMLA: 32 products twice a
+    # cycle; SDOT: 16; SMULL: six instructions for 16. FMLA: 4 twice.
     "i8mm": Rates(64, 8, 10, 8, 6, **_128),
     "dotprod": Rates(32, 8, 10, 8, 6, **_128),
     "neon": Rates(5, 8, 3, 8, 6, **_128),
@@ -47,7 +54,8 @@ RATES = {
 def seconds(
     dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False, *, product: bool = False, functions: int = 0
 ) -> float:
-    """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written.
+    """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds.
+    moved: bytes read and written.
     product: of two computed tensors. functions: values of functions that it computes in float32."""
     rates = RATES[dot]
     if depthwise:

@@ -1,7 +1,9 @@
-"""The schedule of operators without a kernel of their own (gather, where, layer_norm, matmul of computed tensors, ...), as TVM legalises them.
+"""The schedule of operators without a kernel of their own (gather, where, layer_norm, matmul of computed tensors, ...),
+as TVM legalises them.
 
-Per block: outer loops fused and parallel where there is work enough, a reduction outside the contiguous loop where that exists, the innermost
-contiguous loop vectorised. What a block refuses is left out: the loops are then TVM's own, correct and slower."""
+Per block: outer loops fused and parallel where there is work enough, a reduction outside the contiguous loop where that
+exists, the innermost contiguous loop vectorised. What a block refuses is left out: the loops are then TVM's own,
+correct and slower."""
 
 from math import prod
 

@@ -1,7 +1,10 @@
-"""The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide; where registers have 256 (see `isa.py`), an instruction is
-applied to both halves; arm64's are spelled in `targets/arm64/instructions.py`. The results are the same, bit for bit, on every vector unit. For machines without an instruction `emulation/` has another spelling of it.
+"""The machine instructions that the kernels use, as TIR expressions. Vectors are 512 bits wide; where registers have
+256 (see `isa.py`), an instruction is applied to both halves; arm64's are spelled in `targets/arm64/instructions.py`.
+The results are the same, bit for bit, on every vector unit. For machines without an instruction `emulation/` has
+another spelling of it.
 
-Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's intrinsics."""
+Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's
+intrinsics."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -31,7 +34,8 @@ def broadcast4(buffer, index, lanes=16):
 
 
 def dot4(acc, unsigned_bytes, signed_bytes):
-    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. acc: 16 int32 (or one register of them); the others: as many bits."""
+    """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. acc: 16 int32 (or one register of them); the
+    others: as many bits."""
     if current().neon:
         return neon.dot4(current(), acc, unsigned_bytes, signed_bytes)
     if not current().vnni:
@@ -51,7 +55,8 @@ def multiplied(unsigned_bytes):
 
 
 def dot4_multiplied(acc, data, signed_bytes):
-    """`dot4` of what `multiplied` gave: where that is s8, the sum is less by 128 times the sum of the signed bytes, which kernels have in the constants that sums start from."""
+    """`dot4` of what `multiplied` gave: where that is s8, the sum is less by 128 times the sum of the signed bytes,
+    which kernels have in the constants that sums start from."""
     return neon.dot4_signed(current(), acc, data, signed_bytes) if current().signed else dot4(acc, data, signed_bytes)
 
 
@@ -92,7 +97,8 @@ def dot2(acc, data, weights):
 
 
 def dot4_safe(acc, unsigned_bytes, signed_bytes):
-    """`dot4` where no sum of a pair of products leaves int16, so that VPMADDUBSW does not saturate. acc: a register of int32; the others: as many bits."""
+    """`dot4` where no sum of a pair of products leaves int16, so that VPMADDUBSW does not saturate. acc: a register of
+    int32; the others: as many bits."""
     data, weights = (
         tirx.reinterpret(f"{kind}8x{4 * lanes_of(acc)}", x)
         for kind, x in (("uint", unsigned_bytes), ("int", signed_bytes))
@@ -125,7 +131,8 @@ def fma(acc, a, b):
 
 
 def fence(value):
-    """float32x16 -> float32x16. Keeps LLVM from contracting a product and a following sum into an FMA, which would round once instead of twice."""
+    """float32x16 -> float32x16. Keeps LLVM from contracting a product and a following sum into an FMA, which would
+    round once instead of twice."""
     return pure("float32x16", "llvm.arithmetic.fence", value)
 
 
@@ -162,7 +169,8 @@ def scale_by_power(x, n):
 
 
 def fraction_and_scale(t):
-    """(t - floor(t) in [0, 1], the function p -> p * 2 ** floor(t)); float32x16, -126 <= t <= 127 (VREDUCEPS, VSCALEFPS)."""
+    """(t - floor(t) in [0, 1], the function p -> p * 2 ** floor(t)); float32x16, -126 <= t <= 127 (VREDUCEPS,
+    VSCALEFPS)."""
     if current().bits == 512:
         fraction = pure(
             "float32x16",
@@ -179,7 +187,8 @@ def fraction_and_scale(t):
 
 
 def third_bytes(words):
-    """Up to four int32x16 -> uint8x64, bits 16 to 23 of every word, vector behind vector (lanes of absent vectors hold copies of the last)."""
+    """Up to four int32x16 -> uint8x64, bits 16 to 23 of every word, vector behind vector (lanes of absent vectors hold
+    copies of the last)."""
     words = words + words[-1:] * (4 - len(words))
     if current().bits < 512:
         return pack_bytes([bind((word >> splat(16, "int32")) & splat(255, "int32")) for word in words], 0)
@@ -193,12 +202,14 @@ def shuffle_bytes(table, index):
     return _by_registers({512: "llvm.x86.avx512.pshuf.b.512", 256: "llvm.x86.avx2.pshuf.b"}, "uint8", table, index)
 
 
-# VPACKSSDW and VPACKUSWB work within 128-bit lanes; this order of dwords puts the bytes of four packed vectors one vector behind the other.
+# VPACKSSDW and VPACKUSWB work within 128-bit lanes; this order of dwords puts the bytes of four packed vectors one
+# vector behind the other.
 _UNPACKED = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]
 
 
 def interleave_bytes(rows):
-    """Up to four uint8x64 (or x32) -> four int32x16 (x8): the bytes of all rows (zero for missing ones) of one channel side by side, ready for `dot4`.
+    """Up to four uint8x64 (or x32) -> four int32x16 (x8): the bytes of all rows (zero for missing ones) of one channel
+    side by side, ready for `dot4`.
 
     Vector v, 128-bit lane g, element e holds channel 16 g + 4 v + e (VPUNPCK works within lanes)."""
     width = lanes_of(rows[0])
@@ -226,11 +237,8 @@ def interleave_bytes(rows):
 
 
 def pack_interleaved(vectors, zero_point):
-    (
-        """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the order of the channels.
-    Byte 4 k + e of 128-bit lane g is lane 4 g + e of vector k."""
-        ""
-    )
+    """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the
+    order of the channels. Byte 4 k + e of 128-bit lane g is lane 4 g + e of vector k."""
     return _pack(vectors, zero_point)
 
 
@@ -242,7 +250,8 @@ def pack_bytes(vectors, zero_point):
         )
     if current().neon:
         return neon.pack_straight(vectors, zero_point)
-    # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix all registers
+    # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix
+    # all registers
     halves = [half for v in vectors for half in split(bind(v), 2)]
     packed = [tirx.reinterpret("int32x8", _pack(halves[i : i + 4], zero_point)) for i in (0, 4)]
     return tirx.Shuffle(
@@ -273,7 +282,8 @@ def part(vector, start, lanes):
 
 
 def prefetch(buffer, index):
-    """Asks for the cache line at `index` to be brought into the second-level cache; an address behind the buffer is harmless."""
+    """Asks for the cache line at `index` to be brought into the second-level cache; an address behind the buffer is
+    harmless."""
     T.evaluate(
         tirx.call_llvm_intrin(
             "void",

@@ -1,7 +1,9 @@
-"""The vector unit that kernels are being built for: how wide its registers are, how many there are, and how it multiplies int8.
+"""The vector unit that kernels are being built for: how wide its registers are, how many there are, and how it
+multiplies int8.
 
-Kernels are written for vectors of 16 lanes (512 bits); LLVM splits their arithmetic where registers are narrower. What LLVM cannot split are
-instructions that are called by name: `intrinsics.py` asks `current()` how to spell those. Schedules ask it how many sums fit into registers."""
+Kernels are written for vectors of 16 lanes (512 bits); LLVM splits their arithmetic where registers are narrower. What
+LLVM cannot split are instructions that are called by name: `intrinsics.py` asks `current()` how to spell those.
+Schedules ask it how many sums fit into registers."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,7 +12,8 @@ from typing import NamedTuple
 
 
 class InstructionLatency(NamedTuple):
-    """Of an instruction that multiplies and adds. cycles: until the next one may add to its sum. starts: of it in a cycle."""
+    """Of an instruction that multiplies and adds. cycles: until the next one may add to its sum. starts: of it in a
+    cycle."""
 
     cycles: int
     starts: int
@@ -23,12 +26,17 @@ class InstructionLatency(NamedTuple):
 
 @dataclass(frozen=True)
 class Isa:
-    """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are (VPDPBUSD, NEON);
-    otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in registers.
-    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does. tiles: whether there is one (AMX), for int8 and bfloat16.
-    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA).
-    dot, fma: latencies of what multiplies int8 and float32. operands: registers that multiplying int8 takes beside sums and the data of pixels.
-    rows_written_out: of a convolution's kernel; with more the code would not fit the instruction cache, and a step of 128-bit registers has four times the instructions of one of 512."""
+    """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are
+    (VPDPBUSD, NEON); otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is
+    exact). vbmi: whether bytes are looked up in a table of 256 in registers.
+    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does. tiles: whether
+    there is one (AMX), for int8 and bfloat16.
+    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and
+    u8 * s8 (USDOT, USMMLA).
+    dot, fma: latencies of what multiplies int8 and float32. operands: registers that multiplying int8 takes beside sums
+    and the data of pixels.
+    rows_written_out: of a convolution's kernel; with more the code would not fit the instruction cache, and a step of
+    128-bit registers has four times the instructions of one of 512."""
 
     bits: int
     registers: int
@@ -66,8 +74,9 @@ class Isa:
         return self.dot if dtype == "int8" else self.fma
 
     def paired_pixels(self, vectors: int) -> int:
-        """Pixels of a tile where a register holds sums of two pixels by two channels: beside those of a pair of pixels are 16 channels of both, their halves
-        as pairs, one of which takes the place of what was loaded, and two weights."""
+        """Pixels of a tile where a register holds sums of two pixels by two channels: beside those of a pair of pixels
+        are 16 channels of both, their halves as pairs, one of which takes the place of what was loaded, and two
+        weights."""
         return 2 * ((self.registers - 2) // (2 * self.parts * vectors + 3))
 
     @property
@@ -76,10 +85,12 @@ class Isa:
         return self.neon and not self.mixed
 
 
-# By the name that `TargetSpec.dot` gives. Latencies of arm64 are those of a processor that brought the instructions, from Arm's software optimization guides: Neoverse V1
-# (PJDOC-466751330-9685) and V2 (PJDOC-466751330-593177), USDOT, SDOT and USMMLA 3 cycles, 1 to the next sum, four pipes; FMLA 4 cycles, 2 to the next sum. Neoverse N1
-# (PJDOC-466751330-9707), as LLVM's model of it counts: SDOT 2 cycles, FMLA 4, two pipes. Cortex-A72 (UAN0016): sums wait three cycles for an ADD,
-# of which no more than one starts beside the five other instructions of a product; FMLA 4 cycles to the next sum, two pipes. Its products of 16 bits are in registers, too.
+# By the name that `TargetSpec.dot` gives. Latencies of arm64 are those of a processor that brought the instructions,
+# from Arm's software optimization guides: Neoverse V1 (PJDOC-466751330-9685) and V2 (PJDOC-466751330-593177), USDOT,
+# SDOT and USMMLA 3 cycles, 1 to the next sum, four pipes; FMLA 4 cycles, 2 to the next sum. Neoverse N1
+# (PJDOC-466751330-9707), as LLVM's model of it counts: SDOT 2 cycles, FMLA 4, two pipes. Cortex-A72 (UAN0016): sums
+# wait three cycles for an ADD, of which no more than one starts beside the five other instructions of a product; FMLA 4
+# cycles to the next sum, two pipes. Its products of 16 bits are in registers, too.
 UNITS = {
     "amx": Isa(512, 32, True, vbmi=True, tiles=True),
     "vnni_bf16": Isa(512, 32, True, bf16_pairs=True),
@@ -126,7 +137,8 @@ _current: ContextVar[Isa] = ContextVar("isa")
 
 
 def current() -> Isa:
-    """The vector unit of the innermost `building_for`. Raises LookupError outside of any: which instructions a kernel may use is never assumed."""
+    """The vector unit of the innermost `building_for`. Raises LookupError outside of any: which instructions a kernel
+    may use is never assumed."""
     return _current.get()
 
 

@@ -9,7 +9,8 @@ from tvm.tirx.script import builder as T
 
 from .isa import current
 
-_KEPT = 2048  # kernels: a network has some dozens that differ, a large one of many extents 400, and as many in another precision
+# Kernels: a network has some dozens that differ, a large one of many extents 400, and as many in another precision
+_KEPT = 2048
 
 
 def emit_kernel(name: str, body):
@@ -23,7 +24,8 @@ def emit_kernel(name: str, body):
 
 
 def built_once(build):
-    """For a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same vector unit is the same object, built once.
+    """For a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same vector
+    unit is the same object, built once.
     Building takes milliseconds, and networks repeat their layers."""
 
     @lru_cache(_KEPT)
@@ -54,7 +56,8 @@ LINE = 64  # bytes of a cache line
 
 
 def on_stack(elements: int, dtype: str):
-    """A flat buffer on the stack that starts with a cache line. TVM asks LLVM for 16 bytes at most, and then every 64-byte vector lies in two lines."""
+    """A flat buffer on the stack that starts with a cache line. TVM asks LLVM for 16 bytes at most, and then every
+    64-byte vector lies in two lines."""
     size = np.dtype(dtype).itemsize
     room = T.alloc_buffer((elements + LINE // size - 1,), dtype, annotations={"disable_lower_builtin": True})
     address = tirx.Cast("int32", tirx.reinterpret("uint64", tirx.address_of(room[0])) & tirx.const(LINE - 1, "uint64"))

@@ -22,8 +22,9 @@ def as_is(dtype: str) -> str:
 
 
 def channel_stride(channels: int, dtype: str) -> int:
-    """Distance in elements between two pixels: `channels` rounded up to 16, or to 4 for the input of a first layer in int8 or bfloat16; bfloat16
-    otherwise to whole blocks of 32 (passes/ops.py). Padding of bfloat16 is zero, not unspecified as otherwise."""
+    """Distance in elements between two pixels: `channels` rounded up to 16, or to 4 for the input of a first layer in
+    int8 or bfloat16; bfloat16 otherwise to whole blocks of 32 (passes/ops.py). Padding of bfloat16 is zero, not
+    unspecified as otherwise."""
     if dtype == "bfloat16":
         return FEW if channels <= FEW else -(-channels // BLOCK) * BLOCK
     if channels <= 4 and dtype == "int8":
@@ -33,7 +34,8 @@ def channel_stride(channels: int, dtype: str) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """kind: "plain" (logical shape, row-major), "nhwc" (rank 4) or "rows" (rank 2, 3). shape: logical. dtype: logical, e.g. "int8"."""
+    """kind: "plain" (logical shape, row-major), "nhwc" (rank 4) or "rows" (rank 2, 3). shape: logical. dtype: logical,
+    e.g. "int8"."""
 
     kind: str
     shape: tuple[int, ...]

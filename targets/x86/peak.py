@@ -1,7 +1,8 @@
 """The machine's measured limits: int8 dot products, float32 multiply-adds, and reading from L2, L3 and memory.
 
-What a kernel's time is compared with ("percent of peak"). Each limit is a loop as tight as the hardware runs it, written in TIR like the
-kernels: operands stay in registers or tiles, enough independent sums hide the latency of an instruction (5 cycles at 2 a cycle; 52 for TDPBUSD).
+What a kernel's time is compared with ("percent of peak"). Each limit is a loop as tight as the hardware runs it,
+written in TIR like the kernels: operands stay in registers or tiles, enough independent sums hide the latency of an
+instruction (5 cycles at 2 a cycle; 52 for TDPBUSD).
 """
 
 import time
@@ -31,7 +32,8 @@ _MEMORY, _PARTS = 1 << 28, 16  # bytes read in turns, a part per run: beyond the
 
 @dataclass(frozen=True)
 class Peak:
-    """Of one run with `threads` cores, in 1e9 per second: int8 and float32 operations (a multiply-add is two), bytes read."""
+    """Of one run with `threads` cores, in 1e9 per second: int8 and float32 operations (a multiply-add is two), bytes
+    read."""
 
     threads: int
     int8_gops: float
@@ -53,8 +55,9 @@ class Peak:
 
 
 def _dots(tasks, steps):
-    """The instruction that multiplies most on `SUMS` registers: USMMLA, which takes every byte of a register twice, VPDPBUSD, SDOT, or the shortest that there is without
-    them (VPMADDUBSW, VPMADDWD and VPADDD). Two operations a product."""
+    """The instruction that multiplies most on `SUMS` registers: USMMLA, which takes every byte of a register twice,
+    VPDPBUSD, SDOT, or the shortest that there is without them (VPMADDUBSW, VPMADDWD and VPADDD). Two operations a
+    product."""
     isa = current()
     if isa.mixed:
         multiply = product_of_pairs
@@ -87,7 +90,8 @@ def _fmas(tasks, steps):
 
 
 def _loop(steps, dtype, update):
-    """`steps` times: every one of the sums (registers) updated once; the sums' total is handed on, so that nothing is dead code."""
+    """`steps` times: every one of the sums (registers) updated once; the sums' total is handed on, so that nothing is
+    dead code."""
     lanes = current().lanes
     sums = T.alloc_buffer((SUMS * lanes,), dtype, scope="local")
     for i in range(SUMS):
@@ -154,7 +158,8 @@ def _reads(tasks, size, passes):
 
 
 def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
-    """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run here. With 40 runs about four seconds."""
+    """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run
+    here. With 40 runs about four seconds."""
     assert not missing(spec.features), (
         f"{spec.name} lacks {missing(spec.features)}"
     )  # asking also gets the permission to use tiles
@@ -213,8 +218,8 @@ def _copied(array):
 
 
 def _rate(spec, threads, runs, loop, seed, steps, parts=1):
-    """1e9 units per second, the best of many runs of about a millisecond, shorter than a time slice: a neighbour must not lower the limit; a unit is what
-    `loop` counts. parts: copies of `seed` that the runs take turns with."""
+    """1e9 units per second, the best of many runs of about a millisecond, shorter than a time slice: a neighbour must
+    not lower the limit; a unit is what `loop` counts. parts: copies of `seed` that the runs take turns with."""
     import tvm
 
     from ..native_library import use_threads

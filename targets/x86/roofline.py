@@ -1,4 +1,5 @@
-"""The least time of a kernel on this machine: its operations at the measured peak, or its bytes at the bandwidth of the cache that holds them, whichever takes longer."""
+"""The least time of a kernel on this machine: its operations at the measured peak, or its bytes at the bandwidth of the
+cache that holds them, whichever takes longer."""
 
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector 
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """Seconds. compute: of the operations at the peak; memory: of the bytes. level: the cache that they come from: "L2", "L3" or "memory"."""
+    """Seconds. compute: of the operations at the peak; memory: of the bytes. level: the cache that they come from:
+    "L2", "L3" or "memory"."""
 
     compute: float
     memory: float
@@ -26,9 +28,10 @@ class TimeLimit:
 def limit_of(
     peak, dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False
 ) -> TimeLimit:
-    """peak: a Peak, or what else has its rates and `level` (targets/cuda/running/peak.py). dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and written once. A depthwise
-    convolution has no sums over channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes, what the vector unit computes
-    besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
+    """peak: a Peak, or what else has its rates and `level` (targets/cuda/running/peak.py). dtype: "int8", "float32" or
+    "bfloat16". macs: multiply-adds. moved: bytes read and written once. A depthwise convolution has no sums over
+    channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes,
+    what the vector unit computes besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
     rate = peak.int8_gops if dtype == "int8" and not depthwise else peak.float32_gflops
     if dtype == "bfloat16":  # half as many operands in a register or tile
         rate = max(rate, peak.int8_gops / 2)

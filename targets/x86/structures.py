@@ -1,5 +1,6 @@
-"""The structure of a problem: a representative with fixed numbers. Zero points, multipliers and the values of clip bounds differ from layer to layer and leave the shape
-of the code as it is; two problems that differ in nothing else are tuned together."""
+"""The structure of a problem: a representative with fixed numbers. Zero points, multipliers and the values of clip
+bounds differ from layer to layer and leave the shape of the code as it is; two problems that differ in nothing else are
+tuned together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +18,10 @@ from .windows.pooling import PoolProblem
 
 @dataclass(frozen=True)
 class StructureEntry:
-    """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative. label(problem): a name for people.
-    vectors(problem): vectors of 16 lanes that the vector unit computes beside the multiply-adds: the fewest instructions that anybody knows."""
+    """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative.
+    label(problem): a name for people.
+    vectors(problem): vectors of 16 lanes that the vector unit computes beside the multiply-adds: the fewest
+    instructions that anybody knows."""
 
     problem: type
     structure: Callable
@@ -26,8 +29,9 @@ class StructureEntry:
     label: Callable = lambda p: p.name
 
 
-# Instructions for 16 results: convert, scale, round, pack; a residual is widened, converted and scaled on top. A softmax takes an exponential of a short polynomial,
-# its maximum, sum and quotient; a layer normalisation two sums, scale and shift.
+# Instructions for 16 results: convert, scale, round, pack; a residual is widened, converted and scaled on top. A
+# softmax takes an exponential of a short polynomial, its maximum, sum and quotient; a layer normalisation two sums,
+# scale and shift.
 _REQUANTIZE, _RESIDUAL, _SOFTMAX, _LAYER_NORM = 4, 3, 16, 8
 
 

@@ -1,4 +1,5 @@
-"""Tiles of AMX: their configuration, loads, stores and products, each one instruction (Intel SDM vol. 2: LDTILECFG, TILELOADD, TILESTORED, TDPBUSD; names of LLVM 22's intrinsics)."""
+"""Tiles of AMX: their configuration, loads, stores and products, each one instruction (Intel SDM vol. 2: LDTILECFG,
+TILELOADD, TILESTORED, TDPBUSD; names of LLVM 22's intrinsics)."""
 
 import numpy as np
 from tvm import tirx
@@ -16,7 +17,8 @@ TILE_ROWS_AT = 48  # byte of the tile configuration that holds the rows of tile 
 
 
 def tile_config(rows):
-    """The 64-byte configuration for LDTILECFG: tiles 0-5 `rows` x 64 bytes (accumulators, data), tiles 6-7 16 x 64 bytes (weights)."""
+    """The 64-byte configuration for LDTILECFG: tiles 0-5 `rows` x 64 bytes (accumulators, data), tiles 6-7 16 x 64
+    bytes (weights)."""
     config = np.zeros(64, "uint8")
     config[0] = 1
     config[16:32].view("uint16")[:] = TILE_BYTES
@@ -25,7 +27,8 @@ def tile_config(rows):
 
 
 def tile_configure(config):
-    """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one 20: it is loaded only if it differs.
+    """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one
+    20: it is loaded only if it differs.
     Nothing releases the tiles between kernels; `octet_run` does so at its end."""
     now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})  # on the stack
     effect("llvm.x86.sttilecfg", tirx.address_of(now[0]))
@@ -52,5 +55,6 @@ def tile_store(tile, buffer, index, stride_bytes):
 
 
 def tile_dot(acc, data, weights):
-    """Tile `acc` (int32) += tile `data` (u8 rows) x tile `weights` (s8, four input channels interleaved), exact in int32."""
+    """Tile `acc` (int32) += tile `data` (u8 rows) x tile `weights` (s8, four input channels interleaved), exact in
+    int32."""
     effect("llvm.x86.tdpbusd", *(const(tile, "int8") for tile in (acc, data, weights)))

@@ -1,11 +1,14 @@
 """Stored bytes <-> int32 and float32 lanes, and the requantize step between them.
 
-A stored byte is u8 = s8 + 128; every zero point and clip bound here is an s8 value as in passes/ops.py, the 128 is added inside.
+A stored byte is u8 = s8 + 128; every zero point and clip bound here is an s8 value as in passes/ops.py, the 128 is
+added inside.
 Two orders of lanes:
 * straight: 16 neighbouring bytes are 16 lanes (`widen`, `requantize`);
-* planes: 64 bytes are four int32x16, plane k lane j = byte 4j + k (`split_bytes`, `join_bytes`). Cheaper by a third, for kernels whose operands are all bytes.
+* planes: 64 bytes are four int32x16, plane k lane j = byte 4j + k (`split_bytes`, `join_bytes`). Cheaper by a third,
+  for kernels whose operands are all bytes.
 
-`round_to_int` needs |x| < 2**31, which problems assert with `check_range`; of values without a bound take `limit` first."""
+`round_to_int` needs |x| < 2**31, which problems assert with `check_range`; of values without a bound take `limit`
+first."""
 
 import numpy as np
 from tvm import tirx
@@ -55,14 +58,16 @@ def clip_bytes(stored, clip_min, clip_max, lanes=BYTES):
 
 
 def limit(value, bound=2.0**30):
-    """float32x16 made safe for `round_to_int`: only too large values go wrong there, too small ones (and NaN) become the smallest int32."""
+    """float32x16 made safe for `round_to_int`: only too large values go wrong there, too small ones (and NaN) become
+    the smallest int32."""
     return tirx.min(value, splat(bound, "float32"))
 
 
 def requantize(acc, multiplier, zero_point, clip_min=-128, clip_max=127, residual=None):
     """clip(rne(f32(acc) * multiplier [+ residual]) + zero_point) + 128 as uint8x16.
 
-    acc: int32x16. multiplier: float32x16. residual: float32x16, already multiplied. The product and the sum round separately."""
+    acc: int32x16. multiplier: float32x16. residual: float32x16, already multiplied. The product and the sum round
+    separately."""
     scaled = to_float(acc) * multiplier
     if residual is not None:
         scaled = fence(scaled) + fence(residual)
@@ -81,7 +86,8 @@ def round_planes(planes, zero_point, clip_min=-128, clip_max=127):
 
 
 def round_straight(vectors, zero_point, clip_min=-128, clip_max=127):
-    """Up to four float32x16, neighbouring bytes in neighbouring lanes -> uint8x64 (lanes of absent vectors hold copies of the last)."""
+    """Up to four float32x16, neighbouring bytes in neighbouring lanes -> uint8x64 (lanes of absent vectors hold copies
+    of the last)."""
     words = [T.Bind(round_to_int(vector)) for vector in vectors]
     return clip_bytes(pack_bytes(words + words[-1:] * (4 - len(words)), zero_point + STORED_OFFSET), clip_min, clip_max)
 
@@ -106,8 +112,9 @@ def clip_floats(value, clip_min, clip_max):
 def quotient(value, divisor):
     """float32x16 / divisor, rounded as IEEE division rounds, saturated at +-1024; for the steps before `round_to_int`.
 
-    A multiplication with the reciprocal and two corrections of the exact remainder (Markstein, "IA-64 and Elementary Functions", theorem 8): five
-    instructions of a half cycle each against 16 cycles of VDIVPS. Needs 2**-60 < divisor < 2**60, so that no remainder underflows."""
+    A multiplication with the reciprocal and two corrections of the exact remainder (Markstein, "IA-64 and Elementary
+    Functions", theorem 8): five instructions of a half cycle each against 16 cycles of VDIVPS. Needs 2**-60 < divisor <
+    2**60, so that no remainder underflows."""
     divisor = np.float32(divisor)
     assert 2.0**-60 < divisor < 2.0**60, f"scale out of range: {divisor}"
     bound, inverse, scale = (

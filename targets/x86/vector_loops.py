@@ -6,8 +6,8 @@ from typing import Protocol
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-# Less traffic than this is done before a second thread has woken up; the second where a vector takes a nanosecond or two:
-# sums, tables by byte permutations. Another thread's share costs 4 us.
+# Less traffic than this is done before a second thread has woken up; the second where a vector takes a nanosecond or
+# two: sums, tables by byte permutations. Another thread's share costs 4 us.
 PARALLEL_BYTES = 1 << 16
 LIGHT_BYTES = 1 << 18
 
@@ -35,7 +35,8 @@ def default_loops(p: Traffic) -> LoopSchedule:
 
 
 def tensors(**layouts):
-    """The arguments of a kernel, all of them: name -> layout. Returns flat buffers (a plain tensor has its logical shape outside)."""
+    """The arguments of a kernel, all of them: name -> layout. Returns flat buffers (a plain tensor has its logical
+    shape outside)."""
     arguments = [T.arg(name, T.Buffer(layout.physical_shape, layout.storage)) for name, layout in layouts.items()]
     return [
         argument
@@ -46,14 +47,16 @@ def tensors(**layouts):
 
 
 def each(extent, how: LoopSchedule | int):
-    """`for i in range(extent)`, over all cores where the schedule says so, or, for a number of bytes read and written by all of it, when they are enough."""
+    """`for i in range(extent)`, over all cores where the schedule says so, or, for a number of bytes read and written
+    by all of it, when they are enough."""
     parallel = how.parallel if isinstance(how, LoopSchedule) else how >= PARALLEL_BYTES
     return T.parallel(0, extent) if extent > 1 and parallel else T.serial(0, extent)
 
 
 def sweep(elements, step, how: LoopSchedule | int, body):
-    """body(at, count) over [0, elements) in pieces of `step`. Only a sweep shorter than one step sees count < step: the last piece of a
-    longer one is moved back to end at the last element, so that its vector is written whole (twice the same values where it overlaps)."""
+    """body(at, count) over [0, elements) in pieces of `step`. Only a sweep shorter than one step sees count < step: the
+    last piece of a longer one is moved back to end at the last element, so that its vector is written whole (twice the
+    same values where it overlaps)."""
     if elements <= step:
         body(0, elements)
         return
@@ -79,7 +82,8 @@ def _start(i, elements, step):
 
 
 class Accumulators:
-    """`count` vectors of 16 lanes that a loop updates; a local buffer, which LLVM keeps in registers. Indices must be constants."""
+    """`count` vectors of 16 lanes that a loop updates; a local buffer, which LLVM keeps in registers. Indices must be
+    constants."""
 
     def __init__(self, count, dtype, lanes=16):
         self.buffer, self.lanes = T.alloc_buffer((count * lanes,), dtype), lanes

@@ -1,4 +1,5 @@
-"""Tensors that lie strided in somebody else's buffer: a reshape or a transpose that moves nothing until somebody needs another layout."""
+"""Tensors that lie strided in somebody else's buffer: a reshape or a transpose that moves nothing until somebody needs
+another layout."""
 
 from dataclasses import dataclass
 from math import prod
@@ -8,7 +9,8 @@ from .layout import STORAGE, Layout, packed
 
 @dataclass(frozen=True)
 class View:
-    """Element (i, j, ..) is at offset + i * strides[0] + j * strides[1] + .. of a buffer of `physical_shape`. dtype: logical, e.g. "int8".
+    """Element (i, j, ..) is at offset + i * strides[0] + j * strides[1] + .. of a buffer of `physical_shape`. dtype:
+    logical, e.g. "int8".
 
     padded: elements behind the last one that may be read (SLACK of a packed buffer; 0 of a plain tensor)."""
 

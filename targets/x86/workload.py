@@ -30,7 +30,8 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Workload(Keyed):
-    """problem: a representative with fixed numbers, which is what is built and measured; make one with `workload_of`."""
+    """problem: a representative with fixed numbers, which is what is built and measured; make one with
+    `workload_of`."""
 
     problem: Problem
 

@@ -21,7 +21,8 @@ GRIDS = {
 
 
 def network(dtype, floats=False):
-    """Cast, turned from channels last, and a linear layer of ones and zeros: [2, 3, 4] -> [2, 4, 3]; floats: the Cast is joined with an input in front of it."""
+    """Cast, turned from channels last, and a linear layer of ones and zeros: [2, 3, 4] -> [2, 4, 3]; floats: the Cast
+    is joined with an input in front of it."""
     builder = relax.BlockBuilder()
     x, y = relax.Var("x", relax.TensorType((2, 3, 4), dtype)), relax.Var("y", relax.TensorType((2, 3, 4), "float32"))
     with builder.function("main", [x, y] if floats else [x]):

@@ -17,7 +17,8 @@ NETWORKS = vision.NETWORKS | language.NETWORKS
 
 
 def samples(path, count=4, seed=0):
-    """{input: array} of random inputs for an ONNX file: token numbers, masks that end early, images. A fixed batch repeats along the first axis."""
+    """{input: array} of random inputs for an ONNX file: token numbers, masks that end early, images. A fixed batch
+    repeats along the first axis."""
     rng, arrays = np.random.default_rng(seed), {}
     for value in onnx.load(path, load_external_data=False).graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]

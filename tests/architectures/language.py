@@ -72,7 +72,8 @@ def vit_b16(path, layers=12, width=768, heads=12, size=224, patch=16, classes=10
 def recurrent(
     path, kind="LSTM", inputs=40, hidden=320, steps=50, direction="bidirectional", layers=2, classes=29, batch=1
 ):
-    """A stack of LSTM or GRU layers over [steps, batch, inputs] with a linear layer behind, as speech recognisers have."""
+    """A stack of LSTM or GRU layers over [steps, batch, inputs] with a linear layer behind, as speech recognisers
+    have."""
     g = Graph(3)
     gates, ways = {"LSTM": 4, "GRU": 3}[kind], 2 if direction == "bidirectional" else 1
     x, width = "input", inputs

@@ -1,4 +1,5 @@
-"""Builds ONNX graphs of well-known architectures with seeded random weights. Pure onnx.helper; used by the tests (small) and by build.py (full size)."""
+"""Builds ONNX graphs of well-known architectures with seeded random weights. Pure onnx.helper; used by the tests
+(small) and by build.py (full size)."""
 
 import numpy as np
 import onnx

@@ -1,4 +1,5 @@
-"""Small versions of well-known architectures: compiled, they equal the referee byte for byte, and their matrix products are int8."""
+"""Small versions of well-known architectures: compiled, they equal the referee byte for byte, and their matrix products
+are int8."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The full-size networks: each compiles, and its module equals the referee byte for byte. Minutes each, so only where asked for:
+"""The full-size networks: each compiles, and its module equals the referee byte for byte. Minutes each, so only where
+asked for:
 
 python tests/architectures/build.py FOLDER
 OCTET_FULL_SIZE=FOLDER pytest tests/architectures/test_full_size.py

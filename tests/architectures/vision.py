@@ -1,4 +1,5 @@
-"""Vision architectures. size: pixels; depth and width scale the published numbers of blocks and channels (1 is the published network)."""
+"""Vision architectures. size: pixels; depth and width scale the published numbers of blocks and channels (1 is the
+published network)."""
 
 from onnx_graph import Graph, image
 

@@ -1,6 +1,8 @@
-"""Instructions of the innermost loops of arm64's kernels, from the disassembly:  python tests/arm64/count_instructions.py
+"""Instructions of the innermost loops of arm64's kernels, from the disassembly:  python
+tests/arm64/count_instructions.py
 
-Needs aarch64-linux-gnu-objdump; nothing is run. The loop of a kernel is the one with most multiplications per instruction."""
+Needs aarch64-linux-gnu-objdump; nothing is run. The loop of a kernel is the one with most multiplications per
+instruction."""
 
 import re
 import subprocess
@@ -39,7 +41,8 @@ _LINE = re.compile(r"\s+([0-9a-f]+):\t(\S+)\s*(.*)")
 
 
 def loop_of(text):
-    """The instructions of the loop that multiplies most, as a Counter of their names, with "spilled" for what goes to the stack."""
+    """The instructions of the loop that multiplies most, as a Counter of their names, with "spilled" for what goes to
+    the stack."""
     lines = [found.groups() for line in text.splitlines() if (found := _LINE.match(line))]
     places, best = {int(address, 16): i for i, (address, _, _) in enumerate(lines)}, Counter()
     for i, (_, name, operands) in enumerate(lines):
@@ -87,7 +90,8 @@ def main():
             counts = loop_in(conv_kernel(p, spec.dot, weight, bias, multiplier).func, spec)
             detail = ", ".join(f"{count} {one}" for one, count in counts.most_common() if one != "spilled")
             print(
-                f"{spec.name} | {name} | {per_64(counts):.2f} per 64 products | {counts['spilled']} on the stack | {detail}",
+                f"{spec.name} | {name} | {per_64(counts):.2f} per 64 products | {counts['spilled']} on the stack | "
+                f"{detail}",
                 flush=True,
             )
 

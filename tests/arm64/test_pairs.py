@@ -44,7 +44,8 @@ def paired(p, schedule):
 
 @st.composite
 def problems(draw):
-    """Convolutions whose tiles lie beside the image, whose lines are no multiple of a tile, and whose channels are no multiple of a step."""
+    """Convolutions whose tiles lie beside the image, whose lines are no multiple of a tile, and whose channels are no
+    multiple of a step."""
     kernel = (draw(st.integers(1, 2)), draw(st.sampled_from([1, 3])))
     padding = tuple(draw(st.integers(0, 1)) for _ in range(4))
     return problem(
@@ -105,7 +106,8 @@ def test_what_takes_pairs():
     "spec", [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"], ids=lambda spec: spec.name
 )
 def test_kernel_rows_are_a_loop(spec):
-    """A step takes four times the instructions of 512-bit registers: written out, three rows of a 3x3 kernel took four times as long to compile."""
+    """A step takes four times the instructions of 512-bit registers: written out, three rows of a 3x3 kernel took four
+    times as long to compile."""
     few, more = (problem(16, (6, 3), 16, (rows, 1), padding=(1, 0, 1, 0)) for rows in (2, 4))
     few, more = (str(conv_kernel(p, spec.dot, *arguments(p)[1:4]).func).count("aarch64.neon") for p in (few, more))
     assert 0 < few == more
@@ -113,7 +115,8 @@ def test_kernel_rows_are_a_loop(spec):
 
 @pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-objdump"), reason="aarch64-linux-gnu-objdump is not installed")
 def test_the_loops_of_the_machine_code():
-    """With USDOT, 64 products take four instructions beside all loads; a product of tensors turns what it loads. Sums stay in registers."""
+    """With USDOT, 64 products take four instructions beside all loads; a product of tensors turns what it loads. Sums
+    stay in registers."""
     for p, most in ((CONV, 3.5), (problem(256, 1, 128), 6.5)):
         loop = loop_in(conv_kernel(p, SPEC.dot, *arguments(p)[1:4]).func, SPEC)
         assert per_64(loop) < most and loop["spilled"] == 0

@@ -1,4 +1,5 @@
-"""octet verify --all: every variant in every way, a table, and what is said of those that cannot be run. The right variant for an arm64 machine."""
+"""octet verify --all: every variant in every way, a table, and what is said of those that cannot be run. The right
+variant for an arm64 machine."""
 
 import sys
 from dataclasses import replace
@@ -142,6 +143,9 @@ def test_no_compiler_is_one_line(monkeypatch, tmp_path):
     monkeypatch.delenv("CC_AARCH64", raising=False)
     with pytest.raises(
         OctetError,
-        match="building for aarch64 needs a C compiler, and there is none; install aarch64-linux-gnu-gcc .* or name one in CC_AARCH64",
+        match=(
+            "building for aarch64 needs a C compiler, and there is none; install aarch64-linux-gnu-gcc .* or name one "
+            "in CC_AARCH64"
+        ),
     ):
         run_compiler(tmp_path, machine="aarch64")

@@ -52,7 +52,8 @@ class Folder:
         return ["compile", model or self.model, "--calib", calib or self.calib, "-o", output or self.output, *more]
 
     def refused(self, arguments, *said):
-        """Runs the command: exit status 2, one line on stderr that says what was asked, nothing on stdout, no new file."""
+        """Runs the command: exit status 2, one line on stderr that says what was asked, nothing on stdout, no new
+        file."""
         from octet.tools.main import main
 
         before = sorted(self.path.rglob("*"))

@@ -1,4 +1,5 @@
-"""A catalogue of wrong data files: {name: function(path)}, which writes what is no calibration data of the tiny network of conftest.py (image: float32 [samples, 3, 8, 8]).
+"""A catalogue of wrong data files: {name: function(path)}, which writes what is no calibration data of the tiny network
+of conftest.py (image: float32 [samples, 3, 8, 8]).
 
 LABELS holds files whose images are good and whose labels are not."""
 

@@ -1,5 +1,5 @@
-"""A catalogue of wrong ONNX files: {name: function(model, folder)}, which spoils the tiny network of conftest.py (weight, Conv, Relu, pool, Flatten). Here: types,
-extents, values and external data; wrong_graphs.py adds the others."""
+"""A catalogue of wrong ONNX files: {name: function(model, folder)}, which spoils the tiny network of conftest.py
+(weight, Conv, Relu, pool, Flatten). Here: types, extents, values and external data; wrong_graphs.py adds the others."""
 
 import os
 

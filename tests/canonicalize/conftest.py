@@ -9,7 +9,8 @@ from octet.passes import ops
 
 
 class Build:
-    """Graph-building shorthands: `build(shapes, body)` makes `main` with parameters x0, x1, ... and what `body(*parameters)` returns as output(s).
+    """Graph-building shorthands: `build(shapes, body)` makes `main` with parameters x0, x1, ... and what
+    `body(*parameters)` returns as output(s).
 
     Inside `body` a call of `build.e(expr)` binds an intermediate value.
     """
@@ -89,7 +90,8 @@ def values():
 
 @pytest.fixture
 def preserves(values):
-    """preserves(step, before): the pass keeps the values to float32 rounding (1e-5 of the largest); returns the module after it."""
+    """preserves(step, before): the pass keeps the values to float32 rounding (1e-5 of the largest); returns the module
+    after it."""
 
     def check(step, before, tolerance=1e-5):
         after = step(before)

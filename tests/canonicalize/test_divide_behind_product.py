@@ -42,7 +42,8 @@ def test_another_axis_another_reader_and_constants_do_without(build, unchanged):
 
 
 def test_what_it_is_for():
-    """Rows of 500 keys, 255 steps: of the probabilities most are zero, of the exponentials each keeps its part of the sum."""
+    """Rows of 500 keys, 255 steps: of the probabilities most are zero, of the exponentials each keeps its part of the
+    sum."""
     rng = np.random.default_rng(0)
     x, v = rng.standard_normal((64, 500)), rng.standard_normal((500, 8))
     e = np.exp(x - x.max(1, keepdims=True))

@@ -128,7 +128,8 @@ def test_a_norm_with_two_users_stays(build, unchanged):
 
 @pytest.mark.parametrize("spread, folds", [(3.0, True), (1000.0, False)])
 def test_factors_that_even_out_an_input_stay_with_a_reason(build, preserves, unchanged, names, spread, folds):
-    """One scale for a tensor of metres beside millimetres leaves nothing of the metres; behind a layer the factors fold whatever they are."""
+    """One scale for a tensor of metres beside millimetres leaves nothing of the metres; behind a layer the factors fold
+    whatever they are."""
     factors = np.geomspace(1, spread, 6).astype(np.float32)
 
     def product(x):

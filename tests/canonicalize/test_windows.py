@@ -16,7 +16,8 @@ SHAPE = [(2, 6, 7, 5)]
 
 
 def transposed(x, w, strides, pads, extra, dilation, groups):
-    """The definition: every input element adds a scaled kernel to the output. x [N, I, H, W], w [I, O/groups, kh, kw]."""
+    """The definition: every input element adds a scaled kernel to the output. x [N, I, H, W], w [I, O/groups, kh,
+    kw]."""
     n, i, height, width = x.shape
     o, kh, kw = w.shape[1:]
     full = [(e - 1) * s + d * (k - 1) + 1 for e, s, d, k in zip((height, width), strides, dilation, (kh, kw))]

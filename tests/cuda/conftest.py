@@ -31,8 +31,8 @@ except TargetError as error:
 
 @pytest.fixture(scope="session", autouse=True)
 def parsed_once(tmp_path_factory):
-    """The emulator's own headers, which no planted fault breaks, as g++ keeps them after parsing: up to half of every compilation. Kernels that the harness
-    runs once or twice are optimised less, which is a third of the rest."""
+    """The emulator's own headers, which no planted fault breaks, as g++ keeps them after parsing: up to half of every
+    compilation. Kernels that the harness runs once or twice are optimised less, which is a third of the rest."""
     if "CXX" in os.environ or not shutil.which("g++"):
         yield  # another compiler keeps them in another way
         return
@@ -55,7 +55,8 @@ def nvcc():
 
 
 def integer_network():
-    """quantize, a strided convolution with a residual, pooling, a linear layer to float32: main(x float32 [2, 3, 12, 11])."""
+    """quantize, a strided convolution with a residual, pooling, a linear layer to float32: main(x float32 [2, 3, 12,
+    11])."""
     rng = np.random.default_rng(5)
     builder = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType([2, 3, 12, 11], "float32"))

@@ -2,8 +2,9 @@
 
 usage: python tests/cuda/fit_schedule.py RESULTS.jsonl [--target cuda-sm90] [--rounds 6000]
 
-RESULTS.jsonl is what on_device.py wrote (stages profile and tiles). Prints the constants, the mean error before and after, and what the networks would take with
-the tiles that the new constants choose. The search walks at random from today's constants; its seed is fixed."""
+RESULTS.jsonl is what on_device.py wrote (stages profile and tiles). Prints the constants, the mean error before and
+after, and what the networks would take with the tiles that the new constants choose. The search walks at random from
+today's constants; its seed is fixed."""
 
 import argparse
 import json
@@ -97,8 +98,9 @@ NETWORKS = {"resnet50": resnet50, "bert_base": bert_base}
 
 
 def measured(rows, networks=None) -> list[Measured]:
-    """What the rows of a results file say of tiles, but for those of WMMA. A kernel of a network is the layer with its multiply-adds and the most similar bytes,
-    and of those the next in the network's order: a layer that widens moves as many bytes as the one that narrows again."""
+    """What the rows of a results file say of tiles, but for those of WMMA. A kernel of a network is the layer with its
+    multiply-adds and the most similar bytes, and of those the next in the network's order: a layer that widens moves as
+    many bytes as the one that narrows again."""
     networks, found = networks or NETWORKS, []
     for row in rows:
         if row["stage"] == "profile" and "kernels" in row:
@@ -176,7 +178,8 @@ def main(arguments=None) -> int:
     print({name: round(value, 3) for name, value in asdict(costs).items()})
     for item, (here, then) in chosen(layers, spec, costs, options.clock).items():
         print(
-            f"{item}: measured {sum(one.us for one in layers if one.item == item):.0f} us, estimated {here:.0f}, chosen {then:.0f}"
+            f"{item}: measured {sum(one.us for one in layers if one.item == item):.0f} us, estimated {here:.0f}, "
+            f"chosen {then:.0f}"
         )
     return 0
 

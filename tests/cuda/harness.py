@@ -76,8 +76,8 @@ def _content(storage, inputs):
 
 
 def nets(modules, spec=SM80, tuned=None):
-    """One Net per module; all share one source, so that the emulator is compiled once. tuned: schedules other than the default, as `lower` takes them; a list
-    has those of every module."""
+    """One Net per module; all share one source, so that the emulator is compiled once. tuned: schedules other than the
+    default, as `lower` takes them; a list has those of every module."""
     each = tuned if isinstance(tuned, list) else [tuned] * len(modules)
     lowered = [lower(module, spec, RULES, one) for module, one in zip(modules, each, strict=True)]
     names = named(call.kernel for one in lowered for call in one.calls)
@@ -91,15 +91,16 @@ def emulator(made, device=DEVICE):
 
 
 def emulated(cases):
-    """Of {name: (emit, inputs)}: the emulator of all their kernels at once, which is one compilation, and {name: (net, module)}."""
+    """Of {name: (emit, inputs)}: the emulator of all their kernels at once, which is one compilation, and {name: (net,
+    module)}."""
     modules = {name: function(emit, **inputs) for name, (emit, inputs) in cases.items()}
     found = nets(list(modules.values()))
     return emulator(found), dict(zip(modules, zip(found, modules.values(), strict=True), strict=True))
 
 
 def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3), tolerance=None):
-    """[(seed, number of the output, how many elements differ)]; empty if every byte is the referee's in every order of threads. tolerance: relative and absolute, of
-    results whose sums may be in any order."""
+    """[(seed, number of the output, how many elements differ)]; empty if every byte is the referee's in every order of
+    threads. tolerance: relative and absolute, of results whose sums may be in any order."""
     wanted = reference.run(module, inputs)
     found = []
     for seed in seeds:
@@ -115,7 +116,8 @@ def differences(emulated, net, module, inputs, seeds=(0, 1, 2, 3), tolerance=Non
 
 
 def planted_faults(faults) -> list:
-    """Of planted faults by name those of this run: every tenth, or all with OCTET_FAULTS=all, which `make soak` sets. Each costs a compilation by the host's compiler."""
+    """Of planted faults by name those of this run: every tenth, or all with OCTET_FAULTS=all, which `make soak` sets.
+    Each costs a compilation by the host's compiler."""
     return list(faults)[:: 1 if os.environ.get("OCTET_FAULTS") == "all" else 10]
 
 

@@ -2,9 +2,11 @@
 
 usage: python tests/cuda/on_device.py FOLDER --out DIR [--stages cases,tiles] [--seconds 470]
 
-FOLDER is what `make gpu-prepare` wrote; it holds a copy of this command. Needs CPython, NumPy and the driver; PyTorch, Triton, ncu and compute-sanitizer are used
-where they are. Neither TVM nor a compiler. Findings are appended to DIR/results.jsonl as they come, a line each, and a short table is printed last. Every stage is a
-process of its own with a time limit: what is right comes first, then what is compared with PyTorch, then the rest. While nothing is timed, PyTorch compiles for later."""
+FOLDER is what `make gpu-prepare` wrote; it holds a copy of this command. Needs CPython, NumPy and the driver; PyTorch,
+Triton, ncu and compute-sanitizer are used where they are. Neither TVM nor a compiler. Findings are appended to
+DIR/results.jsonl as they come, a line each, and a short table is printed last. Every stage is a process of its own with
+a time limit: what is right comes first, then what is compared with PyTorch, then the rest. While nothing is timed,
+PyTorch compiles for later."""
 
 import argparse
 import json
@@ -28,7 +30,8 @@ _FAULTY = 99  # exit status of compute-sanitizer
 
 @dataclass(frozen=True)
 class Stage:
-    """limit: seconds. quiet: that one item may take. tool: what it runs under. timed: whether nothing else may use the device."""
+    """limit: seconds. quiet: that one item may take. tool: what it runs under. timed: whether nothing else may use the
+    device."""
 
     name: str
     limit: float

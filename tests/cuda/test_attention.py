@@ -1,4 +1,5 @@
-"""Products of computed tensors read and write heads where they lie: the launches of an attention, and the referee's bytes."""
+"""Products of computed tensors read and write heads where they lie: the launches of an attention, and the referee's
+bytes."""
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ RNG = np.random.default_rng(6)
 def attention(
     batch, tokens, heads, width, float_scores=True, of_one=False, spoiled=None, mask_of_rows=False, levels=127
 ):
-    """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input; joined heads through a linear layer.
-    spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row and head to head, and no scale. levels: steps of probabilities."""
+    """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input;
+    joined heads through a linear layer.
+    spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row
+    and head to head, and no scale. levels: steps of probabilities."""
     zero_point = 0 if levels == 127 else -128
     shape = batch, tokens, heads * width
     inputs = {"x": codes(RNG, *shape[:2], 48)} if of_one else {name: codes(RNG, *shape) for name in "qkv"}
@@ -160,7 +163,8 @@ def test_nothing_is_moved_but_the_values():
 
 
 def test_linear_layers_of_one_input_are_one_product():
-    """With values along the tokens where those are whole granules; layers that differ in more than their vectors, and heads that are no granules, stay as they are."""
+    """With values along the tokens where those are whole granules; layers that differ in more than their vectors, and
+    heads that are no granules, stay as they are."""
     launches = {
         name: [step.kernel for step in nets([attention(*CASES[name])[0]])[0].steps]
         for name in CASES

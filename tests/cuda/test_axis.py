@@ -1,4 +1,5 @@
-"""Sums, extremes, running sums and first elements along axes, recurrent steps and linear resizing: the referee's bits."""
+"""Sums, extremes, running sums and first elements along axes, recurrent steps and linear resizing: the referee's
+bits."""
 
 import numpy as np
 import pytest

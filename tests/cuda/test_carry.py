@@ -1,4 +1,5 @@
-"""Candidates on a machine with a driver (an emulated one, which runs the real kernels) and no compiler: measured, resumed, learnt from."""
+"""Candidates on a machine with a driver (an emulated one, which runs the real kernels) and no compiler: measured,
+resumed, learnt from."""
 
 import json
 from dataclasses import replace

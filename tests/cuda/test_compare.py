@@ -1,4 +1,5 @@
-"""The comparison with PyTorch, as far as it runs without a GPU: what is prepared and carried, and what the answers are checked with."""
+"""The comparison with PyTorch, as far as it runs without a GPU: what is prepared and carried, and what the answers are
+checked with."""
 
 import hashlib
 import json

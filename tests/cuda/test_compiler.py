@@ -1,4 +1,5 @@
-"""Machine code for every architecture: the intended instructions are there, nothing spills, limits are kept; and which compiler is taken."""
+"""Machine code for every architecture: the intended instructions are there, nothing spills, limits are kept; and which
+compiler is taken."""
 
 import importlib.util
 import shutil

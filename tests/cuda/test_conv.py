@@ -1,4 +1,5 @@
-"""Every kernel that takes a convolution or a linear layer, byte for byte against the referee, on shapes that no tile divides."""
+"""Every kernel that takes a convolution or a linear layer, byte for byte against the referee, on shapes that no tile
+divides."""
 
 from dataclasses import replace
 

@@ -1,4 +1,5 @@
-"""float32 and index operators: the referee's bits, but for products of matrices, whose order of summation is free; and products of two int8 tensors."""
+"""float32 and index operators: the referee's bits, but for products of matrices, whose order of summation is free; and
+products of two int8 tensors."""
 
 import numpy as np
 import pytest
@@ -166,7 +167,8 @@ def test_close_without_tensor_cores_for_float32():
 
 
 def test_three_products_of_tf32_are_as_exact_as_float32():
-    """Every tile, on numbers of many magnitudes: within 2^-20 of the sum of the products' magnitudes, where one product of TF32 is off by 2^-12 and more."""
+    """Every tile, on numbers of many magnitudes: within 2^-20 of the sum of the products' magnitudes, where one product
+    of TF32 is off by 2^-12 and more."""
     rng = np.random.default_rng(4)
     a, b = (
         (rng.standard_normal(shape) * np.exp2(rng.integers(-12, 13, shape))).astype(np.float32)

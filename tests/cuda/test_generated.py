@@ -112,7 +112,8 @@ def test_what_tvm_cannot_legalise_is_named():
     module = function(made(lambda a: OP.nn.pixel_shuffle(a, 2)), a=real(1, 4, 2, 2))
     with pytest.raises(
         TargetError,
-        match=r"target cuda-sm80: relax.nn.pixel_shuffle \(lv; float32\[1, 4, 2, 2\]\) has no CUDA kernel: TVM cannot legalise it",
+        match=r"target cuda-sm80: relax.nn.pixel_shuffle \(lv; float32\[1, 4, 2, 2\]\) "
+        r"has no CUDA kernel: TVM cannot legalise it",
     ):
         lower(module, SM80, RULES)
     with pytest.raises(TargetError, match="relax.nn.pixel_shuffle"):

@@ -1,4 +1,5 @@
-"""What the emulator proves, on a real device: every kernel byte for byte, the whole network, and that a graph may be launched again and again.
+"""What the emulator proves, on a real device: every kernel byte for byte, the whole network, and that a graph may be
+launched again and again.
 
 `make test-gpu` runs this file; without a device (or nvcc) it is skipped with the reason."""
 
@@ -59,7 +60,8 @@ def _lacks(spec):
 
 
 def merged(variants):
-    """All variants as one, whose module is loaded (and translated from PTX for a newer device) once: names of inputs and outputs are numbered."""
+    """All variants as one, whose module is loaded (and translated from PTX for a newer device) once: names of inputs
+    and outputs are numbered."""
     weights, arena, launches, sides = [], 0, [], ([], [])
     for number, variant in enumerate(variants):
         moved = {

@@ -1,4 +1,5 @@
-"""Recurrent layers, loops elsewhere, on a GPU: their steps one behind the other give what the referee makes of the loop, in int8 to the byte."""
+"""Recurrent layers, loops elsewhere, on a GPU: their steps one behind the other give what the referee makes of the
+loop, in int8 to the byte."""
 
 import importlib.util
 from pathlib import Path

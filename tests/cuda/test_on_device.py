@@ -1,4 +1,5 @@
-"""The one command for a machine with a GPU, on the emulated driver: a small folder, prepared and run in processes that have neither TVM nor a compiler."""
+"""The one command for a machine with a GPU, on the emulated driver: a small folder, prepared and run in processes that
+have neither TVM nor a compiler."""
 
 import json
 import os
@@ -87,7 +88,8 @@ def run(folder, out, *arguments, **environment):
     )
 
 
-_BARE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"  # the parent needs the standard library alone
+# The parent needs the standard library alone
+_BARE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
 @pytest.fixture(scope="module")

@@ -75,12 +75,16 @@ def test_a_newer_device_takes_it_too(machine, python):
 
 def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, python):
     """An old driver would refuse the module with "unsupported toolchain"."""
-    text = f"import octet\ntry:\n  octet.load({str(machine[0])!r}, target='cuda-sm80')\nexcept octet.OctetError as error:\n  print(error)"
+    text = (
+        f"import octet\ntry:\n  octet.load({str(machine[0])!r}, target='cuda-sm80')\nexcept octet.OctetError as "
+        "error:\n  print(error)"
+    )
     version = needs_of(read_package(machine[0]).variants[0].library)
     old = str(version.code - 1000)
     said = python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_DRIVER=old)
     assert said == (
-        f"target cuda-sm80: its machine code needs a driver of CUDA {version.code // 1000}.0 or newer, this one is of CUDA {version.code // 1000 - 1}.0; "
+        f"target cuda-sm80: its machine code needs a driver of CUDA {version.code // 1000}.0 or newer, this one is of "
+        f"CUDA {version.code // 1000 - 1}.0; "
         "update it, or compile with an older CUDA toolkit"
     )
     assert "its PTX, which sm_120 would run, needs" in python(
@@ -97,7 +101,10 @@ def test_a_driver_that_is_too_old_is_named_before_anything_is_loaded(machine, py
 
 def test_what_cannot_be_loaded_or_captured_gives_everything_back(machine, python):
     """FAKE_CUDA_REFUSE: the call that the driver refuses; it says at its end what is still held."""
-    text = f"import octet\nfor _ in range(2):\n  try:\n    octet.load({str(machine[0])!r}, target='cuda-sm80').close()\n  except octet.OctetError as error:\n    pass"
+    text = (
+        f"import octet\nfor _ in range(2):\n  try:\n    octet.load({str(machine[0])!r}, target='cuda-sm80').close()\n "
+        " except octet.OctetError as error:\n    pass"
+    )
     for refused in ("", "cuStreamCreate", "cuMemAllocHost_v2", "cuGraphInstantiateWithFlags", "cuLaunchKernel"):
         assert (
             python(text, OCTET_LIBCUDA=str(machine[1]), FAKE_CUDA_REFUSE=refused, FAKE_CUDA_HELD="1")

@@ -1,4 +1,5 @@
-"""Generated kernels are tasks of MetaSchedule's stock space: what it decides, that every schedule has the default's bits, and records."""
+"""Generated kernels are tasks of MetaSchedule's stock space: what it decides, that every schedule has the default's
+bits, and records."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""A table behind a convolution or linear layer: one launch of every kernel that takes layers, and the referee's bytes; and where it stays apart."""
+"""A table behind a convolution or linear layer: one launch of every kernel that takes layers, and the referee's bytes;
+and where it stays apart."""
 
 import numpy as np
 import pytest

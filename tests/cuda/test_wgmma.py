@@ -182,7 +182,8 @@ def test_large_products_are_by_wgmma_and_small_ones_are_not():
 
 
 def test_machine_code_has_products_in_a_row_and_no_spills(tmp_path):
-    """In a stage the instructions of a warpgroup follow one another: ptxas waits for each where it finds their sums touched between."""
+    """In a stage the instructions of a warpgroup follow one another: ptxas waits for each where it finds their sums
+    touched between."""
     try:
         compiler.find_compiler("90a")
     except Exception as error:

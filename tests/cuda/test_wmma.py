@@ -1,4 +1,5 @@
-"""Tensor cores by WMMA: the referee's bytes with fragments of every shape, faults, and the instruction in the machine code."""
+"""Tensor cores by WMMA: the referee's bytes with fragments of every shape, faults, and the instruction in the machine
+code."""
 
 import importlib.util
 import shutil

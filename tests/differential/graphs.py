@@ -1,4 +1,5 @@
-"""Small ONNX graphs, what they are worth by another implementation, and what Octet makes of them at every level that this machine runs."""
+"""Small ONNX graphs, what they are worth by another implementation, and what Octet makes of them at every level that
+this machine runs."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +18,8 @@ from octet.tools.building.sessions import float_session
 
 
 def make(nodes, inputs, outputs, constants=(), opset=17):
-    """A ModelProto. nodes: (operator, inputs, outputs, attributes) each, names separated by blanks. inputs: {name: array}, outputs: {name: dtype}."""
+    """A ModelProto. nodes: (operator, inputs, outputs, attributes) each, names separated by blanks. inputs: {name:
+    array}, outputs: {name: dtype}."""
     made = [helper.make_node(kind, read.split(), written.split(), **attrs) for kind, read, written, attrs in nodes]
     ins = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
@@ -55,8 +57,9 @@ def answers(proto, inputs):
 
 
 def check(proto, inputs, want=None, rtol=0.0, atol=0.0, levels=True):
-    """Asserts that the referee, and the float network at every level of this machine (levels: at all, not the best only), give `want`: {output: array}, by
-    default what ONNX's own evaluator says. Exactly, or within a tolerance; NaN equals NaN. Returns the canonical Model."""
+    """Asserts that the referee, and the float network at every level of this machine (levels: at all, not the best
+    only), give `want`: {output: array}, by default what ONNX's own evaluator says. Exactly, or within a tolerance; NaN
+    equals NaN. Returns the canonical Model."""
     model = imported(proto)
     want = answers(proto, inputs) if want is None else want
     _compare(

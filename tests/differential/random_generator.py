@@ -1,7 +1,10 @@
-"""Random ONNX graphs that are valid by construction, with one feed and the value of every tensor by ONNX's own evaluator.
+"""Random ONNX graphs that are valid by construction, with one feed and the value of every tensor by ONNX's own
+evaluator.
 
-Results are views, intermediates, initialisers and inputs; operands may be equal; ranks go from 0 to 6, extents begin with 1; all inputs begin with a batch of 1 to 5.
-What jumps (a comparison, a rounding, a place) reads only floats that every implementation computes alike, so that no difference of last bits becomes one of whole numbers."""
+Results are views, intermediates, initialisers and inputs; operands may be equal; ranks go from 0 to 6, extents begin
+with 1; all inputs begin with a batch of 1 to 5.
+What jumps (a comparison, a rounding, a place) reads only floats that every implementation computes alike, so that no
+difference of last bits becomes one of whole numbers."""
 
 import zlib
 from dataclasses import dataclass, field
@@ -73,7 +76,8 @@ class Graph:
         return self.constant(self.rng.standard_normal(shape).astype(np.float32))
 
     def add(self, kind, operands, exact=False, outputs=1, **attrs):
-        """Appends a node; its Values, or nothing where one of them is too large, empty or too big. exact: whether it keeps exact operands exact."""
+        """Appends a node; its Values, or nothing where one of them is too large, empty or too big. exact: whether it
+        keeps exact operands exact."""
         names = [f"{kind.lower()}{len(self.nodes)}_{i}" for i in range(outputs)]
         node = helper.make_node(kind, [o.name if o is not None else "" for o in operands], names, **attrs)
         given = [o for o in operands if o is not None]
@@ -121,7 +125,8 @@ def evaluated(node, feed, opset):
 
 @dataclass(frozen=True)
 class Case:
-    """proto: the ModelProto. feed: one run's inputs. want: {output: array}. samples: {input: [8 * batch, ...]} for calibration."""
+    """proto: the ModelProto. feed: one run's inputs. want: {output: array}. samples: {input: [8 * batch, ...]} for
+    calibration."""
 
     proto: onnx.ModelProto
     feed: dict

@@ -1,4 +1,5 @@
-"""What a random graph may append that moves elements without computing: functions of the Graph, as those of random_operators.py."""
+"""What a random graph may append that moves elements without computing: functions of the Graph, as those of
+random_operators.py."""
 
 import numpy as np
 

@@ -1,4 +1,5 @@
-"""No index of any operator reads outside of its tensor: negative ones count from the end, others beyond the end are taken to the nearest end."""
+"""No index of any operator reads outside of its tensor: negative ones count from the end, others beyond the end are
+taken to the nearest end."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""Random graphs against other implementations: in float against ONNX's evaluator (and ONNX Runtime where it is installed), in int8 against the referee, by its promise.
+"""Random graphs against other implementations: in float against ONNX's evaluator (and ONNX Runtime where it is
+installed), in int8 against the referee, by its promise.
 
-OCTET_DIFFERENTIAL=500 runs that many seeds of each instead of a few; OCTET_DIFFERENTIAL_FIRST=1000 is the first of them."""
+OCTET_DIFFERENTIAL=500 runs that many seeds of each instead of a few; OCTET_DIFFERENTIAL_FIRST=1000 is the first of
+them."""
 
 import os
 import sys
@@ -98,7 +100,8 @@ def test_onnx_runtime_agrees_with_the_values(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_int8_networks_equal_the_referee(seed):
-    """Quantised on a few samples, built for every level: the levels agree among each other (the self-test sees to it) and with the referee."""
+    """Quantised on a few samples, built for every level: the levels agree among each other (the self-test sees to it)
+    and with the referee."""
     case = generate(f"int8 {seed}", [*EVERY, *LAYERS, *LAYERS])
     model = _model(case)
     if model is None:

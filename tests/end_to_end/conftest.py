@@ -45,7 +45,8 @@ def levels():
 
 @pytest.fixture(scope="session")
 def compiled():
-    """The example by the Python API, for the least and the best target that run here, with max calibration. tests/x86/test_levels.py compares all levels."""
+    """The example by the Python API, for the least and the best target that run here, with max calibration.
+    tests/x86/test_levels.py compares all levels."""
     quantized = octet.quantize(
         octet.load_onnx(DIGITS / "digits.onnx"), DIGITS / "digits-calib.npz", octet.Recipe(calibrator="max")
     )

@@ -57,7 +57,8 @@ def unnamed(kind, key):
 
 
 def at_random(seed):
-    """Names drawn from all that is strange. Values of one scope differ, as ONNX wants it; those of different bodies need not."""
+    """Names drawn from all that is strange. Values of one scope differ, as ONNX wants it; those of different bodies
+    need not."""
     random_names, given, used = random.Random(seed), {}, set()
     pool = [*_ALIKE, *_STRANGE, *keyword.kwlist, ""]
 
@@ -75,7 +76,8 @@ def at_random(seed):
 
 
 def network(name) -> onnx.ModelProto:
-    """name(kind, key) -> str; kind: "node", "value" (an initializer, or a tensor of the outer graph), "inner" (of a body), "input" or "output"."""
+    """name(kind, key) -> str; kind: "node", "value" (an initializer, or a tensor of the outer graph), "inner" (of a
+    body), "input" or "output"."""
     random_state, nodes, constants, count = np.random.default_rng(0), [], [], iter(range(1000))
 
     def constant(*shape, scale=1.0):

@@ -77,7 +77,8 @@ def test_it_needs_numpy_and_msgspec_only(digits, tmp_path):
         import numpy, octet
         assert all(importlib.util.find_spec(name) is None for name in ("tvm", "onnx", "click"))
         with octet.load(sys.argv[2]) as session, numpy.load(sys.argv[3]) as file:
-            right = [session.run({"image": image[None]})["logits"].argmax() == label for image, label in zip(file["image"][:50], file["labels"])]
+            pairs = zip(file["image"][:50], file["labels"])
+            right = [session.run({"image": image[None]})["logits"].argmax() == label for image, label in pairs]
         assert sum(right) > 47, right
     """
     ran = subprocess.run(

@@ -1,4 +1,5 @@
-"""No answer depends on a name: a renamed network gives the same bytes, statistics, decisions and report rows, each of the layer that it belongs to."""
+"""No answer depends on a name: a renamed network gives the same bytes, statistics, decisions and report rows, each of
+the layer that it belongs to."""
 
 import sys
 from dataclasses import astuple, replace

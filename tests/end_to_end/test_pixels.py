@@ -25,7 +25,8 @@ HEADS = {
 
 
 def network(path, head, last, pads):
-    """Of pixels [N, 9, 8, 3] (last) or [N, 3, 9, 8]: Cast, head, and a convolution with ReLU and an average: scores [N, 5]. Channels last turn behind the head."""
+    """Of pixels [N, 9, 8, 3] (last) or [N, 3, 9, 8]: Cast, head, and a convolution with ReLU and an average: scores [N,
+    5]. Channels last turn behind the head."""
     rng = np.random.default_rng(0)
     arrays = {"weight": rng.standard_normal((5, 3, 3, 3)), "bias": rng.standard_normal(5)}
     nodes, name = [helper.make_node("Cast", ["pixels"], ["cast"], to=TensorProto.FLOAT)], "cast"

@@ -127,7 +127,8 @@ def test_streams_of_varying_length_are_padded_and_cut_back(made):
     [
         (
             language_network.samples(1, 40),
-            r"no shape of the package takes ids \[1, 40\], mask \[1, 40\]; it has ids \[1, 8\], mask \[1, 8\] or ids \[1, 16\]",
+            r"no shape of the package takes ids \[1, 40\], mask \[1, 40\]; "
+            r"it has ids \[1, 8\], mask \[1, 8\] or ids \[1, 16\]",
         ),
         ({"ids": np.zeros((1, 5), np.int64), "mask": np.zeros((1, 6), np.int64)}, "no shape of the package takes"),
         ({"ids": np.zeros((1, 5), np.int32), "mask": np.zeros((1, 5), np.int64)}, "input ids has dtype int32"),

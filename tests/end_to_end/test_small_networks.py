@@ -82,7 +82,8 @@ def test_awkward_channels(case, tmp_path):
 
 
 def test_batches_answer_as_single_samples(tmp_path):
-    """With max calibration, whose ranges do not depend on how samples are grouped, the bytes are the same; the last batch is not full."""
+    """With max calibration, whose ranges do not depend on how samples are grouped, the bytes are the same; the last
+    batch is not full."""
     path, images = network(tmp_path / "small.onnx", WEIGHT, BIAS), {"image": IMAGES[:11]}
     hubs = [
         octet.quantize(octet.load_onnx(path, batch=batch), {"image": IMAGES}, octet.Recipe(calibrator="max"))

@@ -39,7 +39,8 @@ def runtime():
 
 @pytest.fixture(scope="session")
 def agree(runtime):
-    """Asserts that ONNX Runtime and the referee agree on seeded inputs: float32 sums in another order, so to 1e-5 of the largest value."""
+    """Asserts that ONNX Runtime and the referee agree on seeded inputs: float32 sums in another order, so to 1e-5 of
+    the largest value."""
     from octet.passes.export.onnx_qdq import to_onnx
 
     def check(module, positive=False):

@@ -1,4 +1,5 @@
-"""The exported hub: valid ONNX, int8 weights, int32 biases, the hub's own answers in ONNX Runtime; and the file is written whole or not at all."""
+"""The exported hub: valid ONNX, int8 weights, int32 biases, the hub's own answers in ONNX Runtime; and the file is
+written whole or not at all."""
 
 import numpy as np
 import onnx
@@ -58,7 +59,8 @@ def quantized(request, model, samples):
 
 
 def test_the_runtime_gives_the_answers_of_the_hub(quantized, samples, runtime, tmp_path):
-    """ONNX Runtime fuses the pairs into integer kernels, which round sums that the hub's float32 leaves a hair off: a step of a scale now and then."""
+    """ONNX Runtime fuses the pairs into integer kernels, which round sums that the hub's float32 leaves a hair off: a
+    step of a scale now and then."""
     path = tmp_path / "tiny.qdq.onnx"
     export_qdq(quantized, path)
     agreed = 0

@@ -8,7 +8,8 @@ from onnx.reference import ReferenceEvaluator
 
 
 def make_model(nodes, inputs, constants=(), opset=17, outputs=("y",), shapes=None):
-    """A ModelProto. inputs: {name: array}; shapes: {name: declared shape}, where it differs from the array's; constants: {name: array}."""
+    """A ModelProto. inputs: {name: array}; shapes: {name: declared shape}, where it differs from the array's;
+    constants: {name: array}."""
     shapes = shapes if shapes is not None else {}
     graph = helper.make_graph(
         nodes,
@@ -44,8 +45,8 @@ def load(tmp_path):
 
 @pytest.fixture
 def agrees(load):
-    """agrees(proto, inputs, want=None): canonicalised and run by the NumPy referee it equals `want` (default: onnx.reference), within 1e-4
-    of the largest value: sums are taken in another order. Returns the canonical Model."""
+    """agrees(proto, inputs, want=None): canonicalised and run by the NumPy referee it equals `want` (default:
+    onnx.reference), within 1e-4 of the largest value: sums are taken in another order. Returns the canonical Model."""
     from tvm import relax
 
     from octet.passes.pipeline import canonicalize

@@ -1,7 +1,7 @@
 """The node tests of ONNX itself (onnx.backend.test) as networks for Octet: what a case is, and how it comes out.
 
-Operands that say how an operator works and not on what (axes, sizes, k, windows) are inputs in these cases and constants
-in networks; `--fix` makes them so."""
+Operands that say how an operator works and not on what (axes, sizes, k, windows) are inputs in these cases and
+constants in networks; `--fix` makes them so."""
 
 import importlib
 import tempfile

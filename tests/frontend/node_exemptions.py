@@ -21,7 +21,8 @@ REFUSED = (
     (r"Ratio of Dropout", "not valid: ONNX's own inference refuses it"),
     (r"(ImageDecoder|TfIdfVectorizer|String\w+|RegexFullMatch) node", "files and texts are read in front of a network"),
     (
-        r"(Quantize|Dequantize|QLinear)\w* node .* at run time|(ConvInteger|MatMulInteger) node|integers of a run-time scale",
+        r"(Quantize|Dequantize|QLinear)\w* node .* at run time|"
+        r"(ConvInteger|MatMulInteger) node|integers of a run-time scale",
         "scales of a network are constants",
     ),
     (r"MelWeightMatrix node", "a constant in networks, which ONNX's own evaluator folds"),
@@ -37,7 +38,8 @@ REFUSED = (
     (r"takes the maximum of a region's samples", "TVM takes it over other terms than ONNX"),
 )
 
+_EXTENT = "ONNX Runtime and PyTorch divide by the whole extent, as here"
 WRONG = {
-    "test_resize_downsample_scales_linear_align_corners": "ONNX Runtime and PyTorch divide by the whole extent, as here",
-    "test_resize_downsample_scales_cubic_align_corners": "ONNX Runtime and PyTorch divide by the whole extent, as here",
+    "test_resize_downsample_scales_linear_align_corners": _EXTENT,
+    "test_resize_downsample_scales_cubic_align_corners": _EXTENT,
 }

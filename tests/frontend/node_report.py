@@ -1,4 +1,5 @@
-"""Runs every node test of ONNX and prints docs/operators.md: how many of each operator's pass, and what is refused, with the reason.
+"""Runs every node test of ONNX and prints docs/operators.md: how many of each operator's pass, and what is refused,
+with the reason.
 
 python tests/frontend/node_report.py > docs/operators.md        (some five minutes)"""
 
@@ -16,9 +17,13 @@ from node_exemptions import REFUSED, WRONG
 
 _HEAD = """# Operators
 
-ONNX's own node tests (`onnx.backend.test`, onnx {version}, {total} cases), each imported, compiled in float and run, and computed by the NumPy referee as well; both must be what ONNX says.
-**{passed} pass, {refused} are refused in one line, {wrong} differ, none ends in a traceback.** Operands that say how an operator works (axes, scales, weights of recurrent layers) are constants there, as they are in
-networks. `OCTET_NODE_CASES=all pytest tests/frontend/test_node_cases.py` demands it of every case; this page is what `tests/frontend/node_report.py` prints.
+ONNX's own node tests (`onnx.backend.test`, onnx {version}, {total} cases), each imported, compiled in float and run, \
+and computed by the NumPy referee as well; both must be what ONNX says.
+**{passed} pass, {refused} are refused in one line, {wrong} differ, none ends in a traceback.** \
+Operands that say how an operator works (axes, scales, weights of recurrent layers) are constants there, \
+as they are in
+networks. `OCTET_NODE_CASES=all pytest tests/frontend/test_node_cases.py` demands it of every case; \
+this page is what `tests/frontend/node_report.py` prints.
 Bodies that ONNX writes out (`_expanded` cases) count for their operator.
 """
 

@@ -1,4 +1,5 @@
-"""Symbolic dimensions: given by name or by input, shown by the data, refused with the option to add; and where the batch lies."""
+"""Symbolic dimensions: given by name or by input, shown by the data, refused with the option to add; and where the
+batch lies."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""Forms of file that are not fp32, sorted and recent: old opsets, other floats, unsorted nodes, weights in other files, constants that are inputs."""
+"""Forms of file that are not fp32, sorted and recent: old opsets, other floats, unsorted nodes, weights in other files,
+constants that are inputs."""
 
 import numpy as np
 import onnx

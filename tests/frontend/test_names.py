@@ -1,4 +1,5 @@
-"""Names on import: every variable has its own, whatever the exporter wrote, and the values of a body are nobody else's."""
+"""Names on import: every variable has its own, whatever the exporter wrote, and the values of a body are nobody
+else's."""
 
 import numpy as np
 import onnx
@@ -85,7 +86,8 @@ def test_names_are_text_on_one_line(model, load):
 
 
 def test_what_passes_derive_is_nobody_elses_name(model, load):
-    """A batch normalisation becomes a product and a sum that are called after it, as two nodes of the network are called already."""
+    """A batch normalisation becomes a product and a sum that are called after it, as two nodes of the network are
+    called already."""
     parameters = {name: np.full(2, value, np.float32) for name, value in {"s": 2, "b": 1, "m": 0.5, "v": 4}.items()}
     nodes = [
         helper.make_node("Sin", ["x"], ["p"], name="norm.multiply"),

@@ -12,9 +12,13 @@ from node_cases import load_cases, run_case
 from node_exemptions import REFUSED, WRONG
 
 ALL = os.environ.get("OCTET_NODE_CASES") == "all"
-# Module of onnx.backend.test.case.node: importing one makes all its cases, and that of average pooling takes as long as all of these.
+# Module of onnx.backend.test.case.node: importing one makes all its cases, and that of average pooling takes as long as
+# all of these.
 FEW = {
-    "attention": "attention_3d_gqa_causal attention_4d_with_past_and_present_qk_matmul attention_4d_attn_mask_bool attention_4d_softcap",
+    "attention": (
+        "attention_3d_gqa_causal attention_4d_with_past_and_present_qk_matmul attention_4d_attn_mask_bool "
+        "attention_4d_softcap"
+    ),
     "bernoulli": "bernoulli",
     "bitcast": "bitcast_2d_float32_to_int32 bitcast_int32_to_float32 bitcast_uint32_to_int32 bitcast_float64_to_int64",
     "bitshift": "bitshift_left_uint8",
@@ -46,7 +50,10 @@ FEW = {
     "onehot": "onehot_negative_indices",
     "pow": "pow_types_int64_int64 pow_types_int32_float32",
     "reducemax": "reduce_max_bool_inputs",
-    "resize": "resize_upsample_scales_linear resize_downsample_sizes_cubic_antialias resize_tf_crop_and_resize_extrapolation_value",
+    "resize": (
+        "resize_upsample_scales_linear resize_downsample_sizes_cubic_antialias "
+        "resize_tf_crop_and_resize_extrapolation_value"
+    ),
     "reversesequence": "reversesequence_time",
     "rmsnormalization": "rms_normalization_2d_axis0 rms_normalization_4d_axis_negative_2",
     "roialign": "roialign_aligned_false",

@@ -246,7 +246,8 @@ def test_uneven_split(agrees, model, count):
 
 @pytest.mark.parametrize("shape, axis, largest", [((2, 3, 40), -1, 1), ((2, 7, 5), 1, 0), ((12,), 0, 1)])
 def test_top_k(model, load, shape, axis, largest):
-    """Values and places, ties in the order of their places; onnx.reference has no type for the second result that `agrees` could check."""
+    """Values and places, ties in the order of their places; onnx.reference has no type for the second result that
+    `agrees` could check."""
     x = np.round(rand(*shape) * 3)
     node = helper.make_node("TopK", ["x", "k"], ["y", "places"], axis=axis, largest=largest)
     proto = model([node], {"x": x}, {"k": ints(4)}, outputs=("y", "places"))

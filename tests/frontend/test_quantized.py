@@ -1,4 +1,5 @@
-"""Networks that come quantised: QDQ, QOperator, weights only, dynamic; their integers are the file's, no sample is needed."""
+"""Networks that come quantised: QDQ, QOperator, weights only, dynamic; their integers are the file's, no sample is
+needed."""
 
 import numpy as np
 import onnx
@@ -162,7 +163,8 @@ def test_the_fp32_network_keeps_what_quantizers_cut(model, load):
 
 
 def test_a_movement_between_quantizer_and_layer(model, load):
-    """Quantised only in front of layers, as TensorRT's tools do: the transposed tensor is quantised with the same scale."""
+    """Quantised only in front of layers, as TensorRT's tools do: the transposed tensor is quantised with the same
+    scale."""
     w = RNG.integers(-127, 128, (6, 3)).astype("int8")
     nodes = [
         node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),

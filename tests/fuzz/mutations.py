@@ -1,4 +1,5 @@
-"""How files are spoilt with their structure in mind: values of JSON, members of archives, headers and values of arrays, fields of protobuf messages."""
+"""How files are spoilt with their structure in mind: values of JSON, members of archives, headers and values of arrays,
+fields of protobuf messages."""
 
 import copy
 import io
@@ -55,7 +56,8 @@ VALUES = (None, True, False, [], {}, [[]], {"": {}}, *NUMBERS, *FLOATS, *TEXTS)
 
 @st.composite
 def documents(draw, seed):
-    """JSON values like `seed`, with up to four edits: taken away, doubled, replaced by a bad value or by another one of the same document, wrapped."""
+    """JSON values like `seed`, with up to four edits: taken away, doubled, replaced by a bad value or by another one of
+    the same document, wrapped."""
     made = copy.deepcopy(seed)
     for _ in range(draw(st.integers(1, 4))):
         places = list(_places(made))
@@ -181,7 +183,8 @@ def headers(draw, array):
 
 @st.composite
 def npz(draw, seeds: dict, texts: dict | None = None):
-    """An .npz like that of `seeds`, {name: array}. texts: {name: JSON values} of arrays that hold a JSON text, which are spoilt as documents."""
+    """An .npz like that of `seeds`, {name: array}. texts: {name: JSON values} of arrays that hold a JSON text, which
+    are spoilt as documents."""
     members = {f"{name}.npy": npy(array) for name, array in seeds.items()} | {
         f"{name}.npy": npy(np.array(json.dumps(value))) for name, value in (texts or {}).items()
     }

@@ -1,6 +1,7 @@
 """What reads files that others made: seeds, how they are spoilt, and what is asked of what was read.
 
-A reader raises OctetError with one printable line, or takes the file and its contents can be used; every other end is a finding."""
+A reader raises OctetError with one printable line, or takes the file and its contents can be used; every other end is a
+finding."""
 
 import hashlib
 import json

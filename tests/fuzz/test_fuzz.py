@@ -1,6 +1,7 @@
 """Files that are spoilt at random, by structure: one line, or a use that works; nothing else, whatever stands in them.
 
-OCTET_FUZZ_SECONDS=600 tries new ones for so long, of every reader; what it finds is written to the corpus, whose files are tried in every run."""
+OCTET_FUZZ_SECONDS=600 tries new ones for so long, of every reader; what it finds is written to the corpus, whose files
+are tried in every run."""
 
 import hashlib
 import os
@@ -34,7 +35,8 @@ def reader(request, tmp_path):
 
 
 def tried(reader, data: bytes) -> bool:
-    """Whether a file was taken. Raises AssertionError where it was neither taken nor refused in one line, in time and in the memory that is allowed."""
+    """Whether a file was taken. Raises AssertionError where it was neither taken nor refused in one line, in time and
+    in the memory that is allowed."""
     path = reader.folder / "spoilt"
     path.write_bytes(data)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()

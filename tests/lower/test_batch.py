@@ -1,4 +1,5 @@
-"""Batches in parts: the same bytes as the referee and as the whole batch, however the network is cut, on one lane and on several."""
+"""Batches in parts: the same bytes as the referee and as the whole batch, however the network is cut, on one lane and
+on several."""
 
 import numpy as np
 import pytest
@@ -116,7 +117,8 @@ def network(case, batch=4):
 
 
 def forced(samples, at=None):
-    """A plan: `samples` at a time wherever that is allowed; the rest, and what lies from binding `at` on, two at a time or as a whole."""
+    """A plan: `samples` at a time wherever that is allowed; the rest, and what lies from binding `at` on, two at a time
+    or as a whole."""
 
     def choose(found):
         count, stretches = len(found.graph.bindings) - 1, []
@@ -157,7 +159,8 @@ def test_every_cut_equals_the_referee(case, samples, at):
 
 @pytest.mark.parametrize("lanes", [2, 3, 5])
 def test_any_number_of_lanes(lanes, monkeypatch):
-    """Chunks out of order show a kernel that writes beyond its own samples; 3 and 5 lanes share kernels out instead of chunks."""
+    """Chunks out of order show a kernel that writes beyond its own samples; 3 and 5 lanes share kernels out instead of
+    chunks."""
     module, inputs = network("images")
     monkeypatch.setattr(detect, "cores", lambda: lanes)
     session, _ = results(module, inputs, forced(1, 3), threads=lanes)

@@ -1,4 +1,5 @@
-"""Results of a batch that do not begin with the samples: a chunk hands over one piece of the caller's tensor, so such a result is computed for the whole batch."""
+"""Results of a batch that do not begin with the samples: a chunk hands over one piece of the caller's tensor, so such a
+result is computed for the whole batch."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,8 @@ from octet.targets.x86.kernel import argument, emit_kernel
 
 
 def sums_of_sums(depth):
-    """A kernel of `depth` named vectors, each of which reads the one before twice: as a tree it has 2 ** depth leaves."""
+    """A kernel of `depth` named vectors, each of which reads the one before twice: as a tree it has 2 ** depth
+    leaves."""
 
     def body():
         data = argument("data", 8, "int32")

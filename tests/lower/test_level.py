@@ -1,4 +1,5 @@
-"""Kernels are lowered for the level that they are asked for, whoever asks: packages, calibration, the search of schedules."""
+"""Kernels are lowered for the level that they are asked for, whoever asks: packages, calibration, the search of
+schedules."""
 
 import pytest
 from tvm import relax

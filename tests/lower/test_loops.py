@@ -1,4 +1,5 @@
-"""A loop over the steps of a recurrent layer gives what its steps give one behind the other, and costs a compilation what one step costs."""
+"""A loop over the steps of a recurrent layer gives what its steps give one behind the other, and costs a compilation
+what one step costs."""
 
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ R = relax.op
 
 
 def recurrent(steps=STEPS, reverse=0, more=lambda b, body: []):
-    """(h, sum of all h) = (tanh(x[t] * gain + W h), sum + h); returns what is stacked, both states at the end, and `more`."""
+    """(h, sum of all h) = (tanh(x[t] * gain + W h), sum + h); returns what is stacked, both states at the end, and
+    `more`."""
 
     def body(b, x, start, gain):
         before = b.emit(R.abs(gain))

@@ -1,4 +1,5 @@
-"""One network for several shapes: one library, in which equal kernels are once, and one blob of weights, in which equal constants are."""
+"""One network for several shapes: one library, in which equal kernels are once, and one blob of weights, in which equal
+constants are."""
 
 import numpy as np
 import pytest

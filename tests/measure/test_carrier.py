@@ -1,4 +1,5 @@
-"""Files that carry candidates: whole or refused in one line; measurements survive a kill; operands are the same everywhere."""
+"""Files that carry candidates: whole or refused in one line; measurements survive a kill; operands are the same
+everywhere."""
 
 import json
 import lzma

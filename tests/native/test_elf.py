@@ -141,7 +141,8 @@ def test_a_flipped_byte_is_refused_or_harmless(toy_variant, part):
 
 
 def ended(variant, library) -> int:
-    """A child's exit status: 0 where the library answers as it did, 1 where it was refused; -1 where a signal ended it."""
+    """A child's exit status: 0 where the library answers as it did, 1 where it was refused; -1 where a signal ended
+    it."""
     child = os.fork()
     if child == 0:
         signal.alarm(60)

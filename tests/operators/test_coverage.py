@@ -1,5 +1,5 @@
-"""Every operator that is known stands in every table about operators, or is named here with the reason. A forgotten entry
-would only make a network slow, without a word."""
+"""Every operator that is known stands in every table about operators, or is named here with the reason. A forgotten
+entry would only make a network slow, without a word."""
 
 import pytest
 
@@ -38,7 +38,8 @@ def _named(reason, names):
 
 TABLES = {"referee": reference._OPERATORS, "x86": X86, "cuda": CUDA, "batch": BATCH, "export": EXPORTERS}
 _RARE = (
-    "bitwise_not bitwise_and bitwise_or bitwise_xor left_shift right_shift floor_divide floor_mod mod isinf logical_xor "
+    "bitwise_not bitwise_and bitwise_or bitwise_xor left_shift right_shift floor_divide floor_mod mod isinf "
+    "logical_xor "
     "tan sinh cosh asin acos atan asinh acosh atanh prod std variance nn.adaptive_avg_pool2d"
 )
 _NORMS = "nn.group_norm nn.instance_norm"

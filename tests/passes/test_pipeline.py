@@ -1,4 +1,5 @@
-"""The canonicalisation phase on whole networks: which operators are left, and that the answers are those of onnx.reference."""
+"""The canonicalisation phase on whole networks: which operators are left, and that the answers are those of
+onnx.reference."""
 
 import importlib.util
 import sys

@@ -1,4 +1,5 @@
-"""What the cost model must tell apart: products of two computed tensors from those with weights, and functions from their tables."""
+"""What the cost model must tell apart: products of two computed tensors from those with weights, and functions from
+their tables."""
 
 import numpy as np
 import pytest

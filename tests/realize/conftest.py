@@ -39,7 +39,8 @@ def _scalar(value, dtype):
 
 @pytest.fixture(scope="session")
 def build():
-    """build(body, x=[1, 3, 8, 8], ...) -> IRModule; body(network, *parameters) emits and returns the result. All inputs are float32."""
+    """build(body, x=[1, 3, 8, 8], ...) -> IRModule; body(network, *parameters) emits and returns the result. All inputs
+    are float32."""
 
     def run(body, dtype="float32", **inputs):
         builder = relax.BlockBuilder()

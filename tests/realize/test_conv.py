@@ -1,4 +1,5 @@
-"""Convolutions with their epilogues: which graphs become one octet.conv2d, and that it equals the fake-quantised one to a quantum."""
+"""Convolutions with their epilogues: which graphs become one octet.conv2d, and that it equals the fake-quantised one to
+a quantum."""
 
 import numpy as np
 from hypothesis import given, settings, strategies as st

@@ -1,4 +1,5 @@
-"""Realize as a whole: borders, chains of Q and DQ, what several users share, reasons, and a small network against its hub."""
+"""Realize as a whole: borders, chains of Q and DQ, what several users share, reasons, and a small network against its
+hub."""
 
 import numpy as np
 import pytest

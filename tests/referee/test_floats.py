@@ -1,4 +1,5 @@
-"""The referee's float operators: defined orders of summation, agreement with float64, and with TVM's own operators where they overlap."""
+"""The referee's float operators: defined orders of summation, agreement with float64, and with TVM's own operators
+where they overlap."""
 
 import numpy as np
 import pytest

@@ -13,8 +13,8 @@ POWERS = 2.0 ** np.arange(-4, 5)
 
 
 def build(path, norm=False, seed=0):
-    """conv 8 - relu - conv 12 - relu - mean - gemm 5 (or layer norm in front of it); the first conv's channels are scaled by powers of two that the
-    second divides out again."""
+    """conv 8 - relu - conv 12 - relu - mean - gemm 5 (or layer norm in front of it); the first conv's channels are
+    scaled by powers of two that the second divides out again."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape):

@@ -1,4 +1,5 @@
-"""The feed-forward half of a post-norm transformer block as ONNX: norm, linear, GELU, linear, sum, norm, a classifier. The first norm is read by the sum as well."""
+"""The feed-forward half of a post-norm transformer block as ONNX: norm, linear, GELU, linear, sum, norm, a classifier.
+The first norm is read by the sum as well."""
 
 import numpy as np
 import onnx
@@ -11,7 +12,8 @@ TOKENS, WIDTH, HIDDEN, CLASSES = 6, 16, 32, 5
 
 
 def load(path, levels, peak=0.0, seed=0):
-    """The canonical model. levels: factors of the first norm's channels, which the layer that reads them divides out. peak: of one channel in front of GELU, likewise."""
+    """The canonical model. levels: factors of the first norm's channels, which the layer that reads them divides out.
+    peak: of one channel in front of GELU, likewise."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape):

@@ -40,7 +40,8 @@ def test_rounding_lowers_the_error_of_the_layer(groups):
 
 
 def test_rounding_in_blocks_is_rounding_tap_by_tap():
-    """More taps than a window has: the error is that of plain coordinate descent in float64, up to what grids of 16 bits round away."""
+    """More taps than a window has: the error is that of plain coordinate descent in float64, up to what grids of 16
+    bits round away."""
     rng = np.random.default_rng(11)
     rows = np.rint(rng.standard_normal((600, 1, 300)) @ rng.standard_normal((300, 300)) * rng.uniform(0.2, 4, 300)) / 8
     rows = np.clip(rows, -3, 15).astype(np.float32)

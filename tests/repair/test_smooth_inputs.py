@@ -1,4 +1,5 @@
-"""Outlier channels that nothing absorbs: a multiplication in front of the linear layers that read them, other readers as they were."""
+"""Outlier channels that nothing absorbs: a multiplication in front of the linear layers that read them, other readers
+as they were."""
 
 import numpy as np
 import pytest

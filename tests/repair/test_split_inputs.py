@@ -1,4 +1,5 @@
-"""Results of functions in two bytes: the same function in fp32, two tables and two products in int8, and far less error where a few values are large."""
+"""Results of functions in two bytes: the same function in fp32, two tables and two products in int8, and far less error
+where a few values are large."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""Detections in the forms that exporters write, and their mean average precision, worked by hand and beside torchvision's suppression."""
+"""Detections in the forms that exporters write, and their mean average precision, worked by hand and beside
+torchvision's suppression."""
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ def test_what_the_network_suppressed_is_taken_as_it_is():
 
 
 def test_average_precision_by_hand():
-    """Class 0 has two true boxes: hit, miss, hit by falling score. Precision 1 up to recall 0.5 (51 of 101 points), 2 / 3 up to 1 (50)."""
+    """Class 0 has two true boxes: hit, miss, hit by falling score. Precision 1 up to recall 0.5 (51 of 101 points), 2 /
+    3 up to 1 (50)."""
     found = np.array([[[0, 0, 10, 10, 0.9, 0], [50, 50, 60, 60, 0.8, 0], [20, 20, 30, 30, 0.7, 0]]], np.float32)
     truth = {"boxes": np.array([[[0, 0, 10, 10], [20, 20, 30, 30]]], np.float32), "classes": np.array([[0, 0]])}
     outputs = {"y": np.concatenate([found, np.zeros((1, 9, 6), np.float32)], axis=1)}

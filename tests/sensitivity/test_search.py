@@ -111,7 +111,8 @@ def test_a_spent_budget_keeps_the_best_so_far(synthetic):
 
 
 def test_what_gains_most_per_second_comes_first():
-    """With a network built in seconds and errors measured in milliseconds, calibrators of single tensors come before learnt rounding, and after it where errors take long."""
+    """With a network built in seconds and errors measured in milliseconds, calibrators of single tensors come before
+    learnt rounding, and after it where errors take long."""
 
     def order(pace):
         left, found = improvements(True, True, True), []

@@ -1,4 +1,5 @@
-"""What a search left on disk and reads again: refused with a warning that names the field, or exactly what was measured and learnt."""
+"""What a search left on disk and reads again: refused with a warning that names the field, or exactly what was measured
+and learnt."""
 
 import json
 import math

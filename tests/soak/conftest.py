@@ -1,4 +1,5 @@
-"""Load, time and bad places, by what `import octet` and the commands offer. A sample of each in every run; `make soak` (OCTET_SOAK=1) takes an hour.
+"""Load, time and bad places, by what `import octet` and the commands offer. A sample of each in every run; `make soak`
+(OCTET_SOAK=1) takes an hour.
 
 OCTET_SOAK_PACKAGE=FILE.octet names the larger network of the long run; without it a MobileNet-v3 is compiled."""
 

@@ -1,4 +1,5 @@
-"""Inferences without end leave nothing behind: neither memory, nor descriptors, nor threads; and the last answer is the first."""
+"""Inferences without end leave nothing behind: neither memory, nor descriptors, nor threads; and the last answer is the
+first."""
 
 import gc
 import os

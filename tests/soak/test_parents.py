@@ -11,7 +11,10 @@ import pytest
 
 from .conftest import LONG, amount
 
-_TUNES = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from octet.tools.main import main; main(sys.argv[1:])"
+_TUNES = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from octet.tools.main import main; "
+    "main(sys.argv[1:])"
+)
 SECONDS = 60
 
 

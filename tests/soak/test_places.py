@@ -1,4 +1,5 @@
-"""Places where nothing can be written: a full disk at every write, a root that is read-only, a temporary folder from which nothing may be run, a user without a home.
+"""Places where nothing can be written: a full disk at every write, a root that is read-only, a temporary folder from
+which nothing may be run, a user without a home.
 
 Each in a mount namespace of its own, which is gone with its process; skipped where this machine does not allow one."""
 

@@ -1,4 +1,5 @@
-"""Many processes and threads on one cache of calibrations and one database of tuning records: nothing is lost, torn or locked for ever."""
+"""Many processes and threads on one cache of calibrations and one database of tuning records: nothing is lost, torn or
+locked for ever."""
 
 import os
 import signal

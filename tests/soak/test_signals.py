@@ -1,4 +1,5 @@
-"""Signals in the middle of runs: a handler's run goes on as if nothing had been; ^C leaves a session that answers; SIGTERM ends the process."""
+"""Signals in the middle of runs: a handler's run goes on as if nothing had been; ^C leaves a session that answers;
+SIGTERM ends the process."""
 
 import random
 import signal
@@ -58,7 +59,8 @@ def test_handlers_that_raise(small):
 
 _RUNS = """
 import signal, sys, octet
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever starts pytest in the background has switched off
+# Whoever starts pytest in the background has switched this off.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 session = octet.load(sys.argv[1], threads=2)
 import numpy as np
 feed = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.inputs}

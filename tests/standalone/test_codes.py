@@ -138,7 +138,8 @@ def test_what_has_no_codes_is_said(toy_package, tmp_path):
     assert (
         done.exit_code == 2
         and done.output
-        == "octet: error: --io int8: the package has no code for callers that quantise; compile it with: compile-model ... --io int8\n"
+        == "octet: error: --io int8: the package has no code for callers that quantise; "
+        "compile it with: compile-model ... --io int8\n"
     )
     model = _saved(tmp_path / "net.onnx", [helper.make_node("Sin", ["x"], ["y"])], {}, (1, 4, 8, 8))
     hub = octet.quantize(

@@ -258,7 +258,8 @@ def test_names_of_tensors_are_only_text(toy_variant, run, tmp_path):
         toy_variant.target,
     )
     (tmp_path / "out/print.c").write_text(
-        '#include "toy.h"\n#include <stdio.h>\nint main(void) { return fputs(toy_input(0, 0)->name, stdout) < 0 || fputs(TOY_INPUT_0_NAME, stdout) < 0; }\n'
+        '#include "toy.h"\n#include <stdio.h>\n'
+        "int main(void) { return fputs(toy_input(0, 0)->name, stdout) < 0 || fputs(TOY_INPUT_0_NAME, stdout) < 0; }\n"
     )
     run(
         tmp_path / "out",

@@ -1,4 +1,5 @@
-"""Exported libraries as other programs use them: compiled with every compiler that is here, without a warning, under sanitizers and valgrind."""
+"""Exported libraries as other programs use them: compiled with every compiler that is here, without a warning, under
+sanitizers and valgrind."""
 
 import ctypes
 import re
@@ -122,7 +123,8 @@ def test_an_archive_has_no_other_global_names(exported, run):
 
 
 def test_a_flipped_bit_is_an_error(exported, run, tmp_path):
-    """The file of weights is of the network by its digest at the end, which nobody computes again: the answer's own check says it."""
+    """The file of weights is of the network by its digest at the end, which nobody computes again: the answer's own
+    check says it."""
     shutil.copytree(exported["mapped"], tmp_path / "flipped")
     run(tmp_path / "flipped", C[0], "-std=c99", "main.c", *LINKED["mapped"], "-o", "selftest")
     weights = bytearray((tmp_path / "flipped/small.weights").read_bytes())

@@ -1,4 +1,5 @@
-"""A target is a backend: what a kind of target can do is asked of it, and no kind and no target is told by its name outside of the tables that name them."""
+"""A target is a backend: what a kind of target can do is asked of it, and no kind and no target is told by its name
+outside of the tables that name them."""
 
 import ast
 import re

@@ -63,7 +63,7 @@ def test_nothing_committed_is_a_build_product_or_large():
 HOMONYMS = {
     "Epilogue": "of CUDA's it is the name in device/requantize.cuh",
     "TableEpilogue": "likewise",
-    "Stream": "memory and threads of a run (targets/native); tensors that channels' factors pass through (passes/repair)",
+    "Stream": "memory and threads of a run (targets/native); channels' factors and where they pass (passes/repair)",
     "Tap": "a kernel position (targets/x86/conv); a place where a stream is read (passes/repair)",
 }
 

@@ -11,7 +11,8 @@ FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
 def imported_modules(path):
-    """(octet module as a tuple of names without "octet", line) for every import of a file, relative imports resolved."""
+    """(octet module as a tuple of names without "octet", line) for every import of a file, relative imports
+    resolved."""
     package = ("octet", *path.relative_to(ROOT).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -33,7 +34,8 @@ def imported_rooms(path):
 
 
 def package_graph(room):
-    """{package of the room: the packages of the room that it imports}; a file beside the packages counts as one of its own."""
+    """{package of the room: the packages of the room that it imports}; a file beside the packages counts as one of its
+    own."""
     imports = {}
     for path in (ROOT / room).rglob("*.py"):
         own = path.relative_to(ROOT / room).parts[0].removesuffix(".py")

@@ -1,4 +1,5 @@
-"""The sources follow the rules that pyproject.toml names for ruff and are laid out as it does, as `make lint` says them."""
+"""The sources follow the rules that pyproject.toml names for ruff and are laid out as it does, as `make lint` says
+them."""
 
 import re
 import subprocess

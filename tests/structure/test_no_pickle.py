@@ -43,7 +43,8 @@ def test_the_product_reads_none():
         len(
             list(
                 offences(
-                    "import pickle\nfrom marshal import loads\nnp.load(f, allow_pickle=True)\nnp.load(f, allow_pickle=False)"
+                    "import pickle\nfrom marshal import loads\nnp.load(f, allow_pickle=True)\nnp.load(f, "
+                    "allow_pickle=False)"
                 )
             )
         )

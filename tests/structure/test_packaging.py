@@ -60,7 +60,8 @@ def test_version_has_one_source():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel built from a source distribution, that from a clean copy, so that no stale build/ folder can hide or add a module."""
+    """A wheel built from a source distribution, that from a clean copy, so that no stale build/ folder can hide or add
+    a module."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py", "py.typed"):
         (source / name).write_bytes((ROOT / name).read_bytes())
@@ -158,7 +159,8 @@ PACKAGES = sorted(Path(os.environ.get("OCTET_PACKAGES") or "no folder").glob("*.
 @pytest.mark.skipif(not PACKAGES, reason="OCTET_PACKAGES names no folder with packages that were compiled before")
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.stem)
 def test_packages_compiled_before_run_there(serving, package):
-    """Real networks: each of their variants that this machine runs gives the recorded bytes, and threads of one session the same ones."""
+    """Real networks: each of their variants that this machine runs gives the recorded bytes, and threads of one session
+    the same ones."""
     code = """if True:
         import importlib.util, sys, threading, numpy, octet
         from octet.targets.package import failed_outputs, read_package
@@ -166,7 +168,8 @@ def test_packages_compiled_before_run_there(serving, package):
         selftest = read_package(sys.argv[1]).selftest
         with octet.load(sys.argv[1], threads=1, streams=2) as session:
             failed = []
-            threads = [threading.Thread(target=lambda: failed.append(failed_outputs(session, selftest))) for _ in range(2)]
+            run = lambda: failed.append(failed_outputs(session, selftest))
+            threads = [threading.Thread(target=run) for _ in range(2)]
             [thread.start() for thread in threads], [thread.join() for thread in threads]
             assert selftest and failed == [(), ()], failed
     """

@@ -11,7 +11,8 @@ MAY = {
     "tools/commands/ir_options.py",  # a listing of many lines, escaped
     "tools/main.py",  # versions
     "tools/commands_page.py",  # a page for docs
-    "targets/measure/__main__.py",  # where neither click nor rich is installed; names are of a schema that admits no control characters
+    # Where neither click nor rich is installed; names are of a schema that admits no control characters
+    "targets/measure/__main__.py",
     "targets/measure/child.py",  # JSON for its parent
 }
 

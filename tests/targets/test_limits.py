@@ -65,7 +65,10 @@ def test_labels_are_measured_before_they_are_unpacked(tmp_path, model):
         with_limits({"labels": (32 << 20) - 1}),
         pytest.raises(
             DataError,
-            match="d.npz: declares 33554432 bytes of labels, at most 33554431 are read: allow more with --limit labels=VALUE",
+            match=(
+                "d.npz: declares 33554432 bytes of labels, at most 33554431 are read: allow more with --limit "
+                "labels=VALUE"
+            ),
         ),
     ):
         load_samples(path, model)
@@ -78,7 +81,10 @@ def test_samples_are_measured_before_they_are_unpacked(tmp_path, model):
         with_limits({"unpacked": 1 << 20}),
         pytest.raises(
             DataError,
-            match="declares 3072000 bytes of compressed arrays, at most 1048576 are read: save it with np.savez, or allow more",
+            match=(
+                "declares 3072000 bytes of compressed arrays, at most 1048576 are read: save it with np.savez, or "
+                "allow more"
+            ),
         ),
     ):
         load_samples(path, model)

@@ -86,7 +86,8 @@ def test_not_a_package(toy_package):
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_no_flipped_byte_goes_unnoticed(position, flip, toy_variant, tmp_path_factory):
-    """A damaged file is refused, or (a byte of the zip that means nothing, like a time stamp) everything read from it is what was written."""
+    """A damaged file is refused, or (a byte of the zip that means nothing, like a time stamp) everything read from it
+    is what was written."""
     path = tmp_path_factory.mktemp("flip") / "toy.octet"
     Package((toy_variant,), INFO).save(path)
     whole = archive.read(path)

@@ -76,7 +76,8 @@ def test_the_smallest_shape_that_fits_runs(session, height, length, at):
 def test_what_fits_nowhere_lists_the_shapes(session, feed):
     with pytest.raises(
         DataError,
-        match=r"no shape of the package takes .*it has x \[1, 3, 4\], m \[4\] or .*x \[1, 5, 8\], m \[8\]; give arrays that fit",
+        match=r"no shape of the package takes .*it has x "
+        r"\[1, 3, 4\], m \[4\] or .*x \[1, 5, 8\], m \[8\]; give arrays that fit",
     ):
         session.run(feed)
 

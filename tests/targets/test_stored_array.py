@@ -1,4 +1,5 @@
-"""Arrays that stay in their .npz: the same values as NumPy reads, stored or compressed, C or Fortran order, whole or by chosen rows."""
+"""Arrays that stay in their .npz: the same values as NumPy reads, stored or compressed, C or Fortran order, whole or by
+chosen rows."""
 
 import os
 import tracemalloc

@@ -63,7 +63,8 @@ def test_runs_at_one_time_have_memory_of_their_own(toy_variant, four_cores):
 
 
 def test_a_thread_in_a_loop_keeps_nobody_waiting():
-    """It takes a stream again as soon as it gave it back, before the thread that was woken gets to run; who has waited long enough goes before it."""
+    """It takes a stream again as soon as it gave it back, before the thread that was woken gets to run; who has waited
+    long enough goes before it."""
     streams, served = Streams(lambda number: number, 1), threading.Event()
 
     def waits():
@@ -210,7 +211,8 @@ def test_load_is_measured(toy_variant, four_cores):
 @pytest.mark.parametrize("count", [1, 4, 11, 40])
 @pytest.mark.parametrize("version", ["today", "earlier"])
 def test_streams_share_many_samples_out(toy_variant, four_cores, monkeypatch, count, version):
-    """Also of a library of an earlier version, which cannot share in C. Four samples are a run; the last one is filled up."""
+    """Also of a library of an earlier version, which cannot share in C. Four samples are a run; the last one is filled
+    up."""
     if version == "earlier":
         monkeypatch.setattr(Library, "shares", False)
     x = np.random.default_rng(count).standard_normal((count, 16)).astype(np.float32)

@@ -1,4 +1,5 @@
-"""Kernels after a fork, on several threads, from threads that come and go, and in sessions that end: nothing is left behind."""
+"""Kernels after a fork, on several threads, from threads that come and go, and in sessions that end: nothing is left
+behind."""
 
 import gc
 import os
@@ -138,7 +139,8 @@ def test_pinned_threads_stay_on_a_core_each(toy_variant, many_cores):
 
 
 def test_idle_threads_sleep(toy_variant, many_cores):
-    """They fall asleep once, and nothing wakes them until the next loop: whoever looked again now and then would give its core away each time."""
+    """They fall asleep once, and nothing wakes them until the next loop: whoever looked again now and then would give
+    its core away each time."""
     before = set(os.listdir("/proc/self/task"))
     with Session(toy_variant, 3) as session:
         assert runs(session)

@@ -1,4 +1,5 @@
-"""Packages are loaded only if a trusted key signed them as they are, where keys are named; checked before any code is loaded."""
+"""Packages are loaded only if a trusted key signed them as they are, where keys are named; checked before any code is
+loaded."""
 
 import json
 import os

@@ -48,7 +48,10 @@ def test_a_descriptor_goes_on_where_it_is(tmp_path, name):
     if name == "link":
         name = str(tmp_path / "link")
         os.symlink("/dev/stdout", name)
-    text = f"from octet.targets.writing import check_writable, write_atomically as w; print('before', flush=True); check_writable({name!r}); w({name!r}, b'figures\\n'); print('after')"
+    text = (
+        "from octet.targets.writing import check_writable, write_atomically as w; print('before', flush=True); "
+        f"check_writable({name!r}); w({name!r}, b'figures\\n'); print('after')"
+    )
     with open(tmp_path / "out", "w") as out:
         subprocess.run([sys.executable, "-c", text], stdout=out, check=True)
     assert (tmp_path / "out").read_text() == "before\nfigures\nafter\n" and os.path.islink("/dev/stdout")

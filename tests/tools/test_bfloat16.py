@@ -41,7 +41,8 @@ def test_a_float_package_multiplies_in_bfloat16_with_the_same_bytes_on_every_lev
 
 
 def test_no_cpu_without_the_instruction_is_handed_the_kernels(quantized, monkeypatch, tmp_path):
-    """A virtual machine may show the tiles of int8 and hide those of bfloat16; a processor may have VNNI and no VDPBF16PS."""
+    """A virtual machine may show the tiles of int8 and hide those of bfloat16; a processor may have VNNI and no
+    VDPBF16PS."""
     levels = ("amx", "avx512bf16", "x86-64-v3")
     path = tmp_path / "small.octet"
     api.compile(quantized, targets=levels, threads=1, policy="float").save(path)
@@ -62,7 +63,10 @@ def test_layers_in_int8_stay_there(quantized):
 def test_where_it_is_refused(quantized):
     with pytest.raises(
         TargetError,
-        match="--float bf16: x86-64-v3 has no instruction for it and fp32 is faster there; leave it out, or add --target amx or avx512bf16",
+        match=(
+            "--float bf16: x86-64-v3 has no instruction for it and fp32 is faster there; leave it out, or add "
+            "--target amx or avx512bf16"
+        ),
     ):
         api.compile(quantized, targets=("x86-64-v3",))
     with pytest.raises(TargetError, match="--float bf16: target cuda-sm80 has no bfloat16 kernels"):

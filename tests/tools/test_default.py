@@ -1,4 +1,5 @@
-"""compile-model without a target: a network that int8 is far from fp32 on gets its channels rescaled, others nothing."""
+"""compile-model without a target: a network that int8 is far from fp32 on gets its channels rescaled, others
+nothing."""
 
 import json
 
@@ -9,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def branches(folder, level: float):
-    """folder/{net.onnx, calib.npz}: two ReLU branches of 4 channels, one `level` times the other, that count alike behind their concat."""
+    """folder/{net.onnx, calib.npz}: two ReLU branches of 4 channels, one `level` times the other, that count alike
+    behind their concat."""
     rng = np.random.default_rng(0)
     one, two, both = (
         rng.standard_normal(shape).astype(np.float32) for shape in ((4, 3, 3, 3), (4, 3, 3, 3), (6, 8, 1, 1))

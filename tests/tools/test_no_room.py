@@ -1,4 +1,5 @@
-"""A full disk, folders that cannot be written or executed, and a user without a home: one line, or no trouble at all."""
+"""A full disk, folders that cannot be written or executed, and a user without a home: one line, or no trouble at
+all."""
 
 import ctypes
 import errno
@@ -79,7 +80,8 @@ def test_nothing_half_written_at_whichever_write_the_disk_is_full(tmp_path, monk
 
 
 def test_a_package_is_loaded_without_a_folder_for_its_code(toy_package, monkeypatch):
-    """No byte of a library is written to a folder: nothing in the temporary one is more than a link, and there may be none."""
+    """No byte of a library is written to a folder: nothing in the temporary one is more than a link, and there may be
+    none."""
     seen, load_library = [], ctypes.CDLL
     monkeypatch.setattr(ctypes, "CDLL", lambda path: (seen.append(os.readlink(path)), load_library(path))[1])
     assert (load(toy_package).run({"x": X})["y"] == 2 + np.arange(16)).all()
@@ -93,7 +95,8 @@ def test_a_package_is_loaded_without_a_folder_for_its_code(toy_package, monkeypa
 
 
 def test_two_libraries_are_two(toy_package, toy_variant):
-    """The loader takes a library of the same name for the one that it has: sessions that live side by side, and one after the other, are of their own packages."""
+    """The loader takes a library of the same name for the one that it has: sessions that live side by side, and one
+    after the other, are of their own packages."""
     count = len(os.listdir("/proc/self/fd"))
     with load(toy_package) as first, load(toy_package) as second:
         assert first.run({"x": X})["y"].tobytes() == second.run({"x": X})["y"].tobytes()
@@ -123,7 +126,10 @@ def test_without_a_compiler_nothing_is_built(monkeypatch, compiler, said):
 
 
 def test_a_uid_without_a_home(monkeypatch):
-    code = "import os, pwd; os.environ.pop('HOME', None); pwd.getpwuid = lambda uid: {}[uid]; from octet.targets.writing import home; print(home()); import octet.passes"
+    code = (
+        "import os, pwd; os.environ.pop('HOME', None); pwd.getpwuid = lambda uid: {}[uid]; from octet.targets.writing "
+        "import home; print(home()); import octet.passes"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "/"
     )

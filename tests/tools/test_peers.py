@@ -200,7 +200,8 @@ def test_a_network_of_an_old_opset_is_quantised_for_peers(tmp_path):
 
 
 def test_peers_take_fixed_inputs_and_states(tmp_path):
-    """An input that was fixed is a constant for the peers too; a state [2, 1, 3] beside an input [1, 3] is fed as it runs."""
+    """An input that was fixed is a constant for the peers too; a state [2, 1, 3] beside an input [1, 3] is fed as it
+    runs."""
     pytest.importorskip("onnxruntime")
     from onnx import TensorProto, helper, save
 

@@ -39,7 +39,8 @@ def test_int8_leaves_nothing_in_float(lone, target):
 
 
 def test_measured_times_decide(lone, monkeypatch):
-    """Float's kernels are taken for ten times as fast as they are measured: the layers go, with the two times of each."""
+    """Float's kernels are taken for ten times as fast as they are measured: the layers go, with the two times of
+    each."""
     measured, counts = region_times.measured_times, []
     faster = lambda *args: (
         (t := measured(*args)) and type(t)(t.int8, tuple(s / 10 for s in t.float), t.quantize, t.dequantize)

@@ -1,4 +1,5 @@
-"""What held-out samples promise: the exact limit, held against simulation, and nothing said of samples that chose something."""
+"""What held-out samples promise: the exact limit, held against simulation, and nothing said of samples that chose
+something."""
 
 import time
 from math import log
@@ -20,7 +21,8 @@ def test_the_exact_limit(equal, count, limit):
 @pytest.mark.parametrize("share", [0.6, 0.9, 0.97, 0.995])
 @pytest.mark.parametrize("count", [32, 96])
 def test_it_holds_as_often_as_it_says(share, count):
-    """Of 20,000 simulated held-out sets at least 95 % give a limit that the true share keeps; a limit that always says nothing would not come near it."""
+    """Of 20,000 simulated held-out sets at least 95 % give a limit that the true share keeps; a limit that always says
+    nothing would not come near it."""
     seen = np.random.default_rng(0).binomial(count, share, 20_000)
     limits = np.array([at_least(k, count) for k in range(count + 1)])[seen]
     assert np.mean(limits <= share) >= CONFIDENCE - 0.005

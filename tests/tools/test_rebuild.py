@@ -152,7 +152,8 @@ def test_what_a_search_found_is_replayed(made):
 
 
 def test_a_package_that_watches_itself(made):
-    """Checksums are made again from weights; what answers usually clip from the samples, or it is said that nobody looked."""
+    """Checksums are made again from weights; what answers usually clip from the samples, or it is said that nobody
+    looked."""
     folder = made / "watched"
     folder.mkdir()
     onnx.save(tiny_network(), folder / "tiny.onnx")

@@ -1,4 +1,5 @@
-"""A search for float layers that is killed for real goes on where it was; a budget ends it with the best package on disk."""
+"""A search for float layers that is killed for real goes on where it was; a budget ends it with the best package on
+disk."""
 
 import json
 import os

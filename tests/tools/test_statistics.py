@@ -18,7 +18,8 @@ STEPS, INPUTS, SEQUENCES = 5, 6, 7
 
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory):
-    """A folder with lstm.onnx over [steps, 1, inputs] and calib.npz: the steps of SEQUENCES sequences behind each other."""
+    """A folder with lstm.onnx over [steps, 1, inputs] and calib.npz: the steps of SEQUENCES sequences behind each
+    other."""
     folder = tmp_path_factory.mktemp("recurrent")
     language.recurrent(folder / "lstm.onnx", inputs=INPUTS, hidden=8, steps=STEPS, layers=1, classes=4)
     name = __import__("onnx").load(folder / "lstm.onnx").graph.input[0].name

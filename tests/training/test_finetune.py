@@ -60,7 +60,8 @@ def finetune(folder, output, *more, status=0, model="small.onnx"):
 
 
 def test_a_trained_network_recovers_and_its_file_means_what_training_saw(tmp_path):
-    """The bundled network with ranges that leave it a quarter of its answers: distilled from fp32 on 96 images without labels."""
+    """The bundled network with ranges that leave it a quarter of its answers: distilled from fp32 on 96 images without
+    labels."""
     images = np.load(DIGITS / "digits-calib.npz")["image"][:96]
     validation = np.load(DIGITS / "digits-val.npz")
     np.savez(tmp_path / "calib.npz", image=images)

@@ -1,4 +1,5 @@
-"""What a network computes in training is what its compiled package computes, byte for byte, whatever its weights have become."""
+"""What a network computes in training is what its compiled package computes, byte for byte, whatever its weights have
+become."""
 
 import sys
 from pathlib import Path
@@ -88,7 +89,8 @@ def normal(*shape):
 
 
 def branches(path):
-    """Convolutions with a residual, a table, pooling of both kinds, a concat, an enlargement, a slice, padding and a product of two tensors."""
+    """Convolutions with a residual, a table, pooling of both kinds, a concat, an enlargement, a slice, padding and a
+    product of two tensors."""
     node = helper.make_node
     nodes = [
         node("Conv", ["x", "w1", "b1"], ["a"], pads=[1] * 4),
@@ -232,7 +234,8 @@ def test_bytes_of_a_loop(tmp_path):
 
 
 def test_scales_that_one_channel_holds_up_are_narrowed_and_mean_the_same_everywhere(tmp_path):
-    """Sixteen channels of a hundredth of the seventeenth: they get their steps back, the large one is cut, and the file still means what the network computes."""
+    """Sixteen channels of a hundredth of the seventeenth: they get their steps back, the large one is cut, and the file
+    still means what the network computes."""
     weight, second = normal(17, 3, 3, 3), normal(5, 17, 1, 1)
     weight[-1] *= 100
     nodes = [

@@ -1,4 +1,5 @@
-"""What no calibration and no repair saves, and training does: one scale for the weights of channels that differ by 2^6. Two minutes of CPU time, so only in `make soak`."""
+"""What no calibration and no repair saves, and training does: one scale for the weights of channels that differ by 2^6.
+Two minutes of CPU time, so only in `make soak`."""
 
 import json
 import os
@@ -17,9 +18,11 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 
 def with_narrow_channels(model: onnx.ModelProto) -> onnx.ModelProto:
-    """BatchNormalization's results that a Clip and one convolution read, each channel times a factor of 2^-6 to 1, which the convolution's weights undo.
+    """BatchNormalization's results that a Clip and one convolution read, each channel times a factor of 2^-6 to 1,
+    which the convolution's weights undo.
 
-    The Clip then cuts less, so this is another function, as good a classifier; and no repair takes the factors out again, as nothing passes a Clip at 6."""
+    The Clip then cuts less, so this is another function, as good a classifier; and no repair takes the factors out
+    again, as nothing passes a Clip at 6."""
     constants = {each.name: each for each in model.graph.initializer}
     producer = {name: node for node in model.graph.node for name in node.output}
     random = np.random.default_rng(0)

@@ -32,7 +32,8 @@ def test_an_exact_value_has_the_gradient_of_its_approximation():
 
 @pytest.mark.parametrize("stored_bias", [False, True])
 def test_a_bias_is_what_the_file_makes_of_it(stored_bias):
-    """The int32 of the accumulator, by way of a file that holds steps of a float32 scale, or the float itself; large ones lose steps on that way."""
+    """The int32 of the accumulator, by way of a file that holds steps of a float32 scale, or the float itself; large
+    ones lose steps on that way."""
     rng = np.random.default_rng(0)
     codes, scale, data_scale = (
         rng.integers(-127, 128, (64, 9)).astype(np.int8),

@@ -1,4 +1,5 @@
-"""Records of kernels that multiply nothing, or two computed tensors, in a compiled network: applied, named, and without a changed byte."""
+"""Records of kernels that multiply nothing, or two computed tensors, in a compiled network: applied, named, and without
+a changed byte."""
 
 import sys
 from pathlib import Path

@@ -83,8 +83,8 @@ def test_a_worker_that_is_killed_costs_one_measurement(kernels):
 
 
 def test_octet_tune_is_killed_and_goes_on(tmp_path, monkeypatch):
-    """SIGKILL after the first batch was committed: nothing of it is lost, and the next session measures other schedules. Batches of two: a session mostly
-    starts processes."""
+    """SIGKILL after the first batch was committed: nothing of it is lost, and the next session measures other
+    schedules. Batches of two: a session mostly starts processes."""
     model, database = tmp_path / "net.onnx", tmp_path / "records.db"
     samples = alternating(model, 1, layers=1)
     np.savez(tmp_path / "calib.npz", **samples)

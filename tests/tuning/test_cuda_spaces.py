@@ -1,4 +1,5 @@
-"""CUDA spaces: the default is a member, what a device cannot hold is refused, and every schedule computes what the referee says (emulated)."""
+"""CUDA spaces: the default is a member, what a device cannot hold is refused, and every schedule computes what the
+referee says (emulated)."""
 
 import json
 from dataclasses import asdict, replace

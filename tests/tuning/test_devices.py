@@ -52,7 +52,8 @@ def test_each_device_has_records_of_its_own(database):
     assert rows(database, on_device(SPEC, "NVIDIA A10")) is None
     with pytest.raises(
         OctetError,
-        match=r"records of cuda-sm80 from NVIDIA A100-SXM4-80GB, 108 multiprocessors; NVIDIA A30, 56 .*--target 'cuda-sm80@",
+        match=r"records of cuda-sm80 from NVIDIA A100-SXM4-80GB, 108 multiprocessors; "
+        r"NVIDIA A30, 56 .*--target 'cuda-sm80@",
     ):
         Applied(database, SPEC)
     assert rows(database, find("cuda-sm90")) is None

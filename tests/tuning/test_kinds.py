@@ -172,7 +172,8 @@ class Here:
 
 
 def test_schedules_have_these_decisions_in_this_version():
-    """Records are found by the version of the spaces. Whoever adds a decision or changes what one means gives VERSIONS another number, and then changes this."""
+    """Records are found by the version of the spaces. Whoever adds a decision or changes what one means gives VERSIONS
+    another number, and then changes this."""
     decisions = {
         "amx": ["pixels_outer", "units", "unroll", "phases", "ahead", "woven"],
         **{family: ["vectors", "pixels", "pixels_outer", "units"] for family in ("vnni", "listed", "fma", "bf16")},

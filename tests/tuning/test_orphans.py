@@ -63,7 +63,8 @@ def _introduction(name: bytes, length: int | None = None, magic: int = RPC_MAGIC
     return struct.pack("<ii", magic, len(name) if length is None else length) + name
 
 
-# What a stranger may send to the port; TVM's own loop ends for good with most of them, and waits for ever for what is silent.
+# What a stranger may send to the port; TVM's own loop ends for good with most of them, and waits for ever for what is
+# silent.
 STRANGERS = [
     b"",
     b"\0",

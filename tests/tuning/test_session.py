@@ -1,4 +1,5 @@
-"""A session spends its budget well, records only what beats the default by more than the noise, resumes, and fails loudly."""
+"""A session spends its budget well, records only what beats the default by more than the noise, resumes, and fails
+loudly."""
 
 import math
 
@@ -168,7 +169,10 @@ def test_no_time_for_a_candidate_is_a_failure_with_the_reason(workload, database
         session = many(workload, database, pretend, Clock(monkeypatch), build)
         with pytest.raises(
             OctetError,
-            match=f"the budget of .* s was up before one candidate was measured: it went into the defaults of {begun} of 11 kernels; give more",
+            match=(
+                f"the budget of .* s was up before one candidate was measured: it went into the defaults of {begun} "
+                "of 11 kernels; give more"
+            ),
         ):
             session.run(TuningLimits(seconds=seconds))
     assert database.count_trials() == 0

@@ -12,8 +12,9 @@ from octet.targets.x86.tiles import TILE_BYTES, TILE_ROWS, tile_config
 
 
 class Placed:
-    """Where the last watched network that is compiled inside `with Placed() as placed` has what its layers add up. left: (step, first byte in the arena, bytes) of each. No two
-    buffers share memory, so that what was added up is still there behind its step. addresses: (first byte, bytes) in the weights of tables that say where kernels without
+    """Where the last watched network that is compiled inside `with Placed() as placed` has what its layers add up.
+    left: (step, first byte in the arena, bytes) of each. No two buffers share memory, so that what was added up is
+    still there behind its step. addresses: (first byte, bytes) in the weights of tables that say where kernels without
     VNNI read; a wrong one may end the process, as a wrong pointer does."""
 
     def __enter__(self):
@@ -72,7 +73,8 @@ def _apart(buffers):
 
 
 class Stepwise:
-    """One variant with memory of its own. weights, arena: uint8, as its kernels see them. words: what it noted in the last run."""
+    """One variant with memory of its own. weights, arena: uint8, as its kernels see them. words: what it noted in the
+    last run."""
 
     def __init__(self, variant, inputs):
         self.variant, self._library = variant, Library(variant.library, variant.target)
@@ -89,7 +91,8 @@ class Stepwise:
         self.words = variant.words.view(self.arena)
 
     def run(self, left, before=None, do=None) -> list[bytes]:
-        """What the layers add up (`Placed.left`), and the answers. The arena begins as zeros. do: called in front of step `before`."""
+        """What the layers add up (`Placed.left`), and the answers. The arena begins as zeros. do: called in front of
+        step `before`."""
         seen = []
         self.arena[:] = 0
         for index in range(len(self.variant.steps)):
@@ -101,8 +104,8 @@ class Stepwise:
 
 
 def steering(variant, placed: Placed) -> np.ndarray:
-    """bool [bytes of the weights]: those that say where and how kernels read, not what they multiply: tables of addresses, and shapes of AMX's tiles, which the processor
-    refuses where they are wrong (a signal, SIGSEGV)."""
+    """bool [bytes of the weights]: those that say where and how kernels read, not what they multiply: tables of
+    addresses, and shapes of AMX's tiles, which the processor refuses where they are wrong (a signal, SIGSEGV)."""
     found = np.zeros(variant.weights.size, bool)
     for first, size in placed.addresses:
         found[first : first + size] = True
@@ -117,8 +120,8 @@ def flip(memory, byte, bit):
 
 
 def campaign(stepwise: Stepwise, placed: Placed, flips: int, seed: int) -> dict:
-    """Flips one random bit per run, of the weights or, between two steps, of the arena. Counts: flips, `caught`, `harmless` (no sum of any layer and no answer
-    changed), `missed` (neither)."""
+    """Flips one random bit per run, of the weights or, between two steps, of the arena. Counts: flips, `caught`,
+    `harmless` (no sum of any layer and no answer changed), `missed` (neither)."""
     random, left, steers = np.random.default_rng(seed), placed.left, steering(stepwise.variant, placed)
     clean, found = stepwise.run(left), {"flips": 0, "caught": 0, "harmless": 0, "missed": 0}
     assert not stepwise.words.any(), "an alarm without a fault"

@@ -1,4 +1,5 @@
-"""Bits flipped in a compiled network's memory: every flip that changes a sum of a layer or an answer is noticed, on every level that runs here."""
+"""Bits flipped in a compiled network's memory: every flip that changes a sum of a layer or an answer is noticed, on
+every level that runs here."""
 
 import importlib.util
 import sys

@@ -1,4 +1,5 @@
-"""Clipped values of answers: clean data are like calibration, wrong preprocessing and foreign data are not. With the bundled digits."""
+"""Clipped values of answers: clean data are like calibration, wrong preprocessing and foreign data are not. With the
+bundled digits."""
 
 import sys
 from pathlib import Path

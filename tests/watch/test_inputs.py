@@ -1,5 +1,6 @@
-"""Where a network's inputs lie: photographs with their colours exchanged, scaled or drifting are not as calibration's, other photographs are. Photographs of the public domain
-(scikit-image's astronaut, cat, coffee, rocket, deep field and motorcycle), in 64 tiles each: every other tile calibrates, the rest are held out."""
+"""Where a network's inputs lie: photographs with their colours exchanged, scaled or drifting are not as calibration's,
+other photographs are. Photographs of the public domain (scikit-image's astronaut, cat, coffee, rocket, deep field and
+motorcycle), in 64 tiles each: every other tile calibrates, the rest are held out."""
 
 import sys
 from dataclasses import replace

@@ -27,7 +27,8 @@ COUNTS = ("flips", "changed", "missed", "alarms")
 
 
 def flip_random_bits(name, flips, seed):
-    """Counts of one layer: flips, those that changed a sum, of these the missed ones, and alarms where no sum changed and nothing of the input."""
+    """Counts of one layer: flips, those that changed a sum, of these the missed ones, and alarms where no sum changed
+    and nothing of the input."""
     shape, kernel, attrs = LAYERS[name]
     random = np.random.default_rng(seed)
     data, weight = random.integers(-128, 128, shape).astype(np.int8), random.integers(-127, 128, kernel).astype(np.int8)

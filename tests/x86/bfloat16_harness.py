@@ -1,4 +1,5 @@
-"""Runs bfloat16 kernels on packed buffers: rounding, then a convolution or linear layer; and says what the referee answers."""
+"""Runs bfloat16 kernels on packed buffers: rounding, then a convolution or linear layer; and says what the referee
+answers."""
 
 import sys
 from pathlib import Path
@@ -55,7 +56,8 @@ def problem(
 
 
 def arguments(p: ConvProblem, seed=0, spread=8):
-    """(data, weight, bias, residual), float32, the first two with exponents far apart: orders of summation differ in their bytes."""
+    """(data, weight, bias, residual), float32, the first two with exponents far apart: orders of summation differ in
+    their bytes."""
     rng = np.random.default_rng(seed)
     shapes = [
         (p.batch, p.channels, p.height, p.width),

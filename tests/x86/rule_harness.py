@@ -54,7 +54,8 @@ def compiled(module, inputs, target="native"):
 
 
 def check(shapes, body, target="native", fallbacks=(), tolerance=0.0, seed=0):
-    """Asserts that the compiled network equals the referee: byte for byte, or within `tolerance` (relative and absolute)."""
+    """Asserts that the compiled network equals the referee: byte for byte, or within `tolerance` (relative and
+    absolute)."""
     module, inputs = network(shapes, body), samples(shapes, seed)
     got, without = compiled(module, inputs, target)
     assert list(without) == list(fallbacks), without
@@ -67,7 +68,8 @@ def check(shapes, body, target="native", fallbacks=(), tolerance=0.0, seed=0):
 
 
 def check_all(cases: dict[str, tuple], target="native", tolerances=(), fallbacks=()):
-    """`check` of {name: (shapes, body)} as one network, which is one compilation; failures are named. tolerances: {name: tolerance} of those that are not exact."""
+    """`check` of {name: (shapes, body)} as one network, which is one compilation; failures are named. tolerances:
+    {name: tolerance} of those that are not exact."""
     shapes = {f"{name}/{one}": shape for name, (given, _) in cases.items() for one, shape in given.items()}
     owners = []
 

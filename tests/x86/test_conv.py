@@ -116,7 +116,8 @@ ON_EVERY_LEVEL = (
 
 @pytest.mark.parametrize("name", CASES)
 def test_int8_equals_numpy(name):
-    """On every level; levels whose kernels are one and the same function share a run, on the one that this machine has."""
+    """On every level; levels whose kernels are one and the same function share a run, on the one that this machine
+    has."""
     specs = [spec for spec in TARGETS if spec.rank >= AVX512.rank or name in ON_EVERY_LEVEL]
     seen = []
     for spec in sorted(specs, key=lambda spec: bool(detect.missing(spec.features))):

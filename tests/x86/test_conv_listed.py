@@ -1,4 +1,5 @@
-"""Convolutions without VPDPBUSD: whatever the weights are, steps of VPMADDUBSW never saturate, and the result is exact."""
+"""Convolutions without VPDPBUSD: whatever the weights are, steps of VPMADDUBSW never saturate, and the result is
+exact."""
 
 import importlib.util
 import sys

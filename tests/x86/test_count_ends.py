@@ -1,4 +1,5 @@
-"""The kernels that look at a tensor's bytes: exactly at those that they say, without padding, on levels of every kind."""
+"""The kernels that look at a tensor's bytes: exactly at those that they say, without padding, on levels of every
+kind."""
 
 import sys
 from pathlib import Path

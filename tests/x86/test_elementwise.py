@@ -1,4 +1,5 @@
-"""octet.add, octet.mul, octet.requantize, octet.table and the float elementwise operators through lowering, against the referee."""
+"""octet.add, octet.mul, octet.requantize, octet.table and the float elementwise operators through lowering, against the
+referee."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The checksum of a layer: both sides agree on every kernel of every level, and a flipped bit of what is multiplied makes them differ."""
+"""The checksum of a layer: both sides agree on every kernel of every level, and a flipped bit of what is multiplied
+makes them differ."""
 
 import importlib.util
 import sys

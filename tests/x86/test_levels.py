@@ -67,7 +67,8 @@ def body(b, x, y, q, k):
 
 @pytest.fixture(scope="module")
 def variants():
-    """(level -> its variant, compiled on this machine when first asked for, whatever it can run; inputs; what the referee says)."""
+    """(level -> its variant, compiled on this machine when first asked for, whatever it can run; inputs; what the
+    referee says)."""
     module, inputs = network(SHAPES, body), samples(SHAPES)
     return cache(lambda level: build(module, inputs, level)), inputs, run(module, inputs)
 

@@ -1,4 +1,5 @@
-"""octet.matmul on strided operands, the softmax fused behind it, and layer normalisation between int8 tensors, against the referee."""
+"""octet.matmul on strided operands, the softmax fused behind it, and layer normalisation between int8 tensors, against
+the referee."""
 
 import sys
 from pathlib import Path
@@ -35,7 +36,8 @@ def over_largest(builder, p):
 
 
 def attention(batch, tokens, heads, size, scale, levels, peak=False):
-    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size]; probabilities in `levels` steps, with `peak` over their largest one."""
+    """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size];
+    probabilities in `levels` steps, with `peak` over their largest one."""
     zero_point = 0 if levels == 127 else -128
 
     def body(b, q, k, v, *mask):

@@ -1,4 +1,5 @@
-"""Concat, split, slices, padding, resize, reshape and transposes through lowering, int8 and float32, against the referee."""
+"""Concat, split, slices, padding, resize, reshape and transposes through lowering, int8 and float32, against the
+referee."""
 
 import sys
 from pathlib import Path

@@ -17,7 +17,8 @@ TASKS, STEPS, SIZE = 2, 5, 1 << 12
 
 
 def added(spec, loop, dtype, elements):
-    """(what a run on data of ones adds to its sums, the units it is credited with); their starts, 0 to SUMS - 1 or all 0, are taken off."""
+    """(what a run on data of ones adds to its sums, the units it is credited with); their starts, 0 to SUMS - 1 or all
+    0, are taken off."""
     with building_for(spec.dot):
         function, units = loop(TASKS)
         start = TASKS * current().lanes * sum(range(peak.SUMS))

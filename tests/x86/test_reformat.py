@@ -1,4 +1,5 @@
-"""Reformat kernels, with quantize and dequantize, byte for byte against NumPy, for channel counts that no block divides."""
+"""Reformat kernels, with quantize and dequantize, byte for byte against NumPy, for channel counts that no block
+divides."""
 
 import numpy as np
 import pytest
@@ -97,7 +98,8 @@ def test_rows(source, target, kinds, rows, channels):
 
 @pytest.mark.parametrize("scale", [0.1, 1 / 3, 0.0123456, 7.0])
 def test_quantize_divides_exactly_near_ties(scale):
-    """The quotient is made of a reciprocal and two corrections: it must round as x / scale does, also one ulp from every tie and beyond the range."""
+    """The quotient is made of a reciprocal and two corrections: it must round as x / scale does, also one ulp from
+    every tie and beyond the range."""
     scale = np.float32(scale)
     ties = ((np.arange(-300, 300) + np.float32(0.5)) * scale).astype(np.float32)
     values = np.concatenate(

@@ -1,4 +1,5 @@
-"""Softmax with int8 results: approximate rows must have the bytes of the exact ones, also where quotients lie at rounding boundaries."""
+"""Softmax with int8 results: approximate rows must have the bytes of the exact ones, also where quotients lie at
+rounding boundaries."""
 
 import sys
 from pathlib import Path
@@ -80,7 +81,8 @@ def test_every_level(spec, peak):
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(1 / 127, 0), (0.004, -128)])
 def test_quotients_on_both_sides_of_a_boundary(scale, zero_point):
-    """Two elements, x and 0, with x in steps of one unit in the last place across each value where the second quotient is a tie."""
+    """Two elements, x and 0, with x in steps of one unit in the last place across each value where the second quotient
+    is a tie."""
     ties = (np.arange(1, 90) + 0.5) * scale
     ties = ties[ties < 0.4]
     centre = np.log((1 - ties) / ties).astype(np.float32)
@@ -93,7 +95,8 @@ def test_quotients_on_both_sides_of_a_boundary(scale, zero_point):
 
 @pytest.mark.parametrize("columns", [64, 197, 1024])
 def test_the_bound_of_the_error_holds_and_seldom_matters(columns):
-    """The approximation, in float64 but for its polynomial and reduced argument, against the contract: within a third of the bound (the rest is rounding)."""
+    """The approximation, in float64 but for its polynomial and reduced argument, against the contract: within a third
+    of the bound (the rest is rounding)."""
     rng, bound = np.random.default_rng(0), softmax_bytes.relative_error(columns, 1 / 127)
     x = (rng.standard_normal((400, columns)) * rng.uniform(0.1, 6, (400, 1))).astype(np.float32)
     shifted = x - x.max(-1, keepdims=True)

@@ -1,4 +1,5 @@
-"""octet.table behind a convolution or linear layer: one kernel where the processor permutes bytes, the same bytes as the referee; and where it stays apart."""
+"""octet.table behind a convolution or linear layer: one kernel where the processor permutes bytes, the same bytes as
+the referee; and where it stays apart."""
 
 import sys
 from pathlib import Path

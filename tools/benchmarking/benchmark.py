@@ -22,13 +22,15 @@ from .varying import in_turn, measured, requests_of
 
 
 def run_benchmark(options, tell=lambda text: None) -> dict:
-    """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, varying, profile, peak (see the command). tell(text): a line before the peers. Raises OctetError.
+    """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, varying, profile, peak (see
+    the command). tell(text): a line before the peers. Raises OctetError.
 
-    "latency_ms", "p10_ms", "p90_ms", "best_ms", "cpu_ms", "threads", "variant", "batch"; "device" of a GPU; "peers": {name: median ms}; "failed": {peer that cannot run: reason};
-    "details": every candidate in full;
-    "load": with one stream and with --streams, by `run` and by `run_many`, and of peers with --streams: "name", "per_second" samples, "p50_ms", "p99_ms" of a call;
-    "varying": a stream of requests of varying extents: "requests", "rounds", "failed" and "streams" of the package and the peers (varying.py);
-    "peak": of the machine, 1e9 per second; "kernels": one entry per kernel."""
+    "latency_ms", "p10_ms", "p90_ms", "best_ms", "cpu_ms", "threads", "variant", "batch"; "device" of a GPU; "peers":
+    {name: median ms}; "failed": {peer that cannot run: reason}; "details": every candidate in full; "load": with one
+    stream and with --streams, by `run` and by `run_many`, and of peers with --streams: "name", "per_second" samples,
+    "p50_ms", "p99_ms" of a call; "varying": a stream of requests of varying extents: "requests", "rounds", "failed" and
+    "streams" of the package and the peers (varying.py); "peak": of the machine, 1e9 per second; "kernels": one entry
+    per kernel."""
     _check(options)
     session, precision = open_model(options.model, options.threads, options.given, options.calib, options.streams)
     feed = _feed(session, options.calib)
@@ -104,8 +106,8 @@ def _varying(options):
 
 
 def machine_peak(session: AnySession):
-    """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target (targets/x86/peak.py), or what its GPU
-    says of itself (targets/cuda/running/peak.py)."""
+    """What the session's kernels could reach: the measured limits of its cores, with the dot product of its target
+    (targets/x86/peak.py), or what its GPU says of itself (targets/cuda/running/peak.py)."""
     from ... import passes  # noqa: F401 - prepares TVM before a processor's peak imports it
 
     spec = find(session.target)

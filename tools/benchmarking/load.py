@@ -19,7 +19,8 @@ _MANY_SECONDS, _MOST_RUNS = (
 
 @dataclass(frozen=True)
 class Load:
-    """per_second: samples of all callers. p50, p99: milliseconds of one call, as its caller sees it: of one run, or of `Session.run_many` with so many samples."""
+    """per_second: samples of all callers. p50, p99: milliseconds of one call, as its caller sees it: of one run, or of
+    `Session.run_many` with so many samples."""
 
     name: str
     streams: int
@@ -50,9 +51,10 @@ def under_load(
     peers: dict | None = None,
     lost: dict | None = None,
 ) -> list[Load]:
-    """For each number of callers of the session, for one caller of its `run_many` on so many streams, and for the last number of callers of each of the peers
-    (peers/process.py), `seconds` in slices that take turns: a neighbour on the machine is in everyone's way. lost: where the names of peers that end go, with the
-    reason; they have no Load. Raises what a run of the session raises."""
+    """For each number of callers of the session, for one caller of its `run_many` on so many streams, and for the last
+    number of callers of each of the peers (peers/process.py), `seconds` in slices that take turns: a neighbour on the
+    machine is in everyone's way. lost: where the names of peers that end go, with the reason; they have no Load. Raises
+    what a run of the session raises."""
     lost = {} if lost is None else lost
     samples = _samples(session, feed, callers[-1])
     many = len(next(iter(samples.values())))

@@ -1,4 +1,5 @@
-"""A stream of requests of varying extents: a package of several shapes, beside peers that read the same file with its dynamic shapes."""
+"""A stream of requests of varying extents: a package of several shapes, beside peers that read the same file with its
+dynamic shapes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from ..timing import Lost, both_times
 
 @dataclass(frozen=True)
 class RequestTimes:
-    """Milliseconds of a request: the mean over a pass (of the passes the median), the mean over the first pass, when every extent was new, median and 99th
-    percentile over all requests of the other passes; cpu: of the mean, the CPU time of all threads, which other work on the machine changes less."""
+    """Milliseconds of a request: the mean over a pass (of the passes the median), the mean over the first pass, when
+    every extent was new, median and 99th percentile over all requests of the other passes; cpu: of the mean, the CPU
+    time of all threads, which other work on the machine changes less."""
 
     name: str
     mean: float
@@ -38,8 +40,9 @@ class RequestTimes:
 
 
 def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
-    """So many requests {input: array}: samples cut to extents that are drawn evenly, from 1 to the most that session and data have where the session pads, and
-    else from its shapes. arrays: {input: samples on the first axis}. Raises OctetError for a session of one shape."""
+    """So many requests {input: array}: samples cut to extents that are drawn evenly, from 1 to the most that session
+    and data have where the session pads, and else from its shapes. arrays: {input: samples on the first axis}. Raises
+    OctetError for a session of one shape."""
     if not isinstance(session, ShapedSession):
         raise OctetError("--varying: the package has one shape; compile it with several, as --dim NAME=32,64,128")
     of_data, random = (
@@ -57,7 +60,8 @@ def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
             extent = int(random.integers(min(max(dimension.extents), have))) + 1 if padded else dimension.extents[shape]
             if extent > have:
                 raise OctetError(
-                    f"--varying: the data have {have} places, a shape of the package {extent}; give data of the largest shape"
+                    f"--varying: the data have {have} places, a shape of the package {extent}; give data of the "
+                    "largest shape"
                 )
             for name, axis in dimension.inputs:
                 feed[name] = np.ascontiguousarray(feed[name][(slice(None),) * axis + (slice(extent),)])
@@ -78,8 +82,8 @@ def in_turn(run: Callable, requests: list[dict]) -> Callable:
 
 
 def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Callable) -> list[RequestTimes]:
-    """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count` requests. lost: where the names of
-    candidates that end go, with the reason."""
+    """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count`
+    requests. lost: where the names of candidates that end go, with the reason."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     for _ in range(rounds + 1):
         for name, function in candidates.items():

@@ -1,4 +1,5 @@
-"""The automatic accuracy workflow of compile-model: from the samples to the best package within the target, saved whenever it gets better."""
+"""The automatic accuracy workflow of compile-model: from the samples to the best package within the target, saved
+whenever it gets better."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +34,17 @@ from .judge import MetricJudge
 from .statistics import measuring
 
 _VERSION = "2"  # of what a state file means
-CHOICES = 60.0  # seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first error
+# Seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first
+# error
+CHOICES = 60.0
 
 
 @dataclass
 class Workflow:
-    """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the journal, None keeps none.
-    free: options of the recipe that the user left open ("residuals", "attention"). canonical: the network in canonical form, if somebody has it."""
+    """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the
+    journal, None keeps none.
+    free: options of the recipe that the user left open ("residuals", "attention"). canonical: the network in canonical
+    form, if somebody has it."""
 
     model: Model
     samples: Mapping[str, Array]
@@ -88,7 +93,8 @@ class Workflow:
         return design, *self.compile(design)
 
     def _chosen(self, design) -> Design:
-        """With what is nearly free where it removes much of the error: sums or attention of a transformer in float, rescaled channels."""
+        """With what is nearly free where it removes much of the error: sums or attention of a transformer in float,
+        rescaled channels."""
         options = switches_of(self.bench.plan(design), self.free)
         smoothings, rescale = self._smoothings(), self.repair and self.bench.rescalable
         if not options and not smoothings and not rescale:
@@ -142,7 +148,8 @@ class Workflow:
         return design
 
     def _smoothings(self) -> tuple[str, ...]:
-        """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in int8 stays there."""
+        """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in
+        int8 stays there."""
         if (
             not self.repair
             or self.policy != "fastest"
@@ -227,9 +234,11 @@ class Workflow:
 
     def _identity(self, judge) -> str:
         """Of everything that a measurement depends on."""
-        digest = hashlib.sha256(
-            f"{_VERSION} {self.model.sha256} {self.model.batch} {judge.scoring.metric.name} {judge.scoring.outputs} {Design(self.recipe).key} {self.targets}".encode()
+        model, scoring = (
+            f"{self.model.sha256} {self.model.batch}",
+            f"{judge.scoring.metric.name} {judge.scoring.outputs}",
         )
+        digest = hashlib.sha256(f"{_VERSION} {model} {scoring} {Design(self.recipe).key} {self.targets}".encode())
         for arrays in (self.samples, judge.arrays, judge.scoring.references, judge.scoring.data):
             for name, array in arrays.items():
                 digest.update(f"{name} {digest_of(array)}".encode())

@@ -47,18 +47,21 @@ def quantize(
     progress=None,
     cache=None,
 ) -> Quantized:
-    """Post-training quantization: the QDQ hub of a network. One that comes quantised keeps its own scales; samples and recipe are not needed.
+    """Post-training quantization: the QDQ hub of a network. One that comes quantised keeps its own scales; samples and
+    recipe are not needed.
 
-    samples: calibration data, a few hundred are plenty: a path of an .npz (read as it goes), {input name: array [N, ...]}, an iterable of such dictionaries
-    (streamed; parts of any length), or a function that gives one. phase: called with a short name when a stage begins. progress: called with (samples done,
-    samples in all or None). cache: a folder where statistics are kept and looked up, or a StatisticsCache; not for streams, whose content is known only
-    when they are over. Raises DataError when the samples do not fit the model."""
+    samples: calibration data, a few hundred are plenty: a path of an .npz (read as it goes), {input name: array [N,
+    ...]}, an iterable of such dictionaries (streamed; parts of any length), or a function that gives one. phase: called
+    with a short name when a stage begins. progress: called with (samples done, samples in all or None). cache: a folder
+    where statistics are kept and looked up, or a StatisticsCache; not for streams, whose content is known only when
+    they are over. Raises DataError when the samples do not fit the model."""
     if model.comes_quantised:
         phase("canonicalize")
         return watched_as(given_hub(canonicalize(model)), recipe)
     if samples is None:
         raise OctetError(
-            f"{model.name}: is not quantised yet (or only its weights are, or its ranges are left to run time), so calibration samples are needed; give a few hundred"
+            f"{model.name}: is not quantised yet (or only its weights are, or its ranges are left to run time), so "
+            "calibration samples are needed; give a few hundred"
         )
     if isinstance(samples, (str, Path)):
         samples = load_samples(samples, model)
@@ -103,11 +106,13 @@ def compile(
 ) -> Package:
     """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
 
-    trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning records, which are applied; None for
-    none, with trials the user's (tuning/place.py). threads: most cores to measure with. phase: called with a short name when a stage begins. policy: "fastest"
-    leaves in float what int8 would make slower, measured with trials, else by the cost model; "int8" leaves nothing, "float" everything. samples: a path or {input: array [N, ...]}, for `Recipe(count_clips=True)`: calibration samples, from whose answers it
-    is learnt how many clipped values are usual. Raises TargetError for a target
-    without kernels, OctetError for a database that cannot be opened."""
+    trials: schedules to measure per kernel of the targets that run here; 0 measures none. db: a file or URL of tuning
+    records, which are applied; None for none, with trials the user's (tuning/place.py). threads: most cores to measure
+    with. phase: called with a short name when a stage begins. policy: "fastest" leaves in float what int8 would make
+    slower, measured with trials, else by the cost model; "int8" leaves nothing, "float" everything. samples: a path or
+    {input: array [N, ...]}, for `Recipe(count_clips=True)`: calibration samples, from whose answers it is learnt how
+    many clipped values are usual. Raises TargetError for a target without kernels, OctetError for a database that
+    cannot be opened."""
     if trials < 0:
         raise OctetError(f"trials is {trials}; it must be 0 or more")
     check_policy(policy)
@@ -122,7 +127,8 @@ def compile(
 def compile_with_hub(
     quantized: Quantized, targets, trials: int, db, threads, phase, policy: str, decided: dict | None = None
 ) -> tuple[Quantized, Package]:
-    """The same, and the hub that the package was built from: `quantized`, or what the policy made of it. decided: as build_by_policy takes it."""
+    """The same, and the hub that the package was built from: `quantized`, or what the policy made of it. decided: as
+    build_by_policy takes it."""
     check_policy(policy)
     policy = (
         "int8" if policy == "fastest" and quantized.model.comes_quantised else policy
@@ -182,8 +188,8 @@ def check_targets(model: Model, specs) -> None:
 
 
 def with_selftest(package: Package) -> Package:
-    """The package with self-test vectors; all variants that run here must agree byte for byte. Where none does, the best one for a CPU gives them, emulated; where
-    there is none for a CPU, the package has none."""
+    """The package with self-test vectors; all variants that run here must agree byte for byte. Where none does, the
+    best one for a CPU gives them, emulated; where there is none for a CPU, the package has none."""
     able = [v for v in package.variants if not detect.missing(v.features)]
     able = able or [
         emulated(max(cpus, key=lambda v: v.rank))
@@ -217,7 +223,8 @@ def _described(made: BuiltByPolicy) -> dict:
 
 
 def _operators(decisions, layers) -> dict:
-    """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is what became one kernel.
+    """{"int8": count, "float": count, "reasons": [{"name", "operator", "reason"}, ...] of those in float}. A layer is
+    what became one kernel.
     Of a look-up the reason is the hub's (passes/policy/quantize_embeddings.py)."""
     decided = {d.name: d.reason for d in decisions if d.dtype == "float" and d.reason and d.op != "relax.take"}
     rest = [layer for layer in layers if layer.dtype != "int8"]

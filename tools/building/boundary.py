@@ -21,7 +21,8 @@ def check_boundary(specs, recipe: Recipe) -> None:
 
 
 def integer_networks(networks: tuple[IntegerNetwork, ...], recipe: Recipe) -> tuple[IntegerNetwork, ...]:
-    """The networks with int8 boundaries; none where they are not asked for, or where nothing at their boundaries is quantised."""
+    """The networks with int8 boundaries; none where they are not asked for, or where nothing at their boundaries is
+    quantised."""
     made = tuple(map(_with_codes, networks)) if recipe.io == "int8" else ()
     return () if any(one is None for one in made) else made
 
@@ -41,7 +42,8 @@ def _with_codes(network):
 
 
 def say_boundary(package: Package, recipe: Recipe, modules) -> None:
-    """Warns of float inputs that stay float32. modules: the networks that were built. Raises OctetError where the recipe asks for codes and nothing at the boundary is quantised."""
+    """Warns of float inputs that stay float32. modules: the networks that were built. Raises OctetError where the
+    recipe asks for codes and nothing at the boundary is quantised."""
     if recipe.io != "int8":
         return
     reasons = {name: reason for module in modules for name, reason in boundary_of(module).reasons.items()}

@@ -1,4 +1,5 @@
-"""compile-model without an accuracy target: one calibration and one build, and what is nearly free where int8 turns out to be far from fp32."""
+"""compile-model without an accuracy target: one calibration and one build, and what is nearly free where int8 turns out
+to be far from fp32."""
 
 from functools import partial
 
@@ -22,8 +23,10 @@ from .accuracy import CHOICES, Workflow, automatic, described
 def by_default(
     request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds: float | None
 ) -> tuple:
-    """(hub, package, what the report says of it). A part of the samples is held out of calibration. free: options that may change (accuracy.Workflow).
-    seconds: that what is tried may take, None for what accuracy.CHOICES says. yardstick: tells how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
+    """(hub, package, what the report says of it). A part of the samples is held out of calibration. free: options that
+    may change (accuracy.Workflow).
+    seconds: that what is tried may take, None for what accuracy.CHOICES says. yardstick: tells how near to fp32 a
+    package is. A network that is near enough costs one calibration and one build."""
     phase("canonicalize")
     canonical = canonicalize(model)
     workflow = partial(

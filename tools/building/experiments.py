@@ -1,4 +1,5 @@
-"""The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration x partial quantization x fine-tuning."""
+"""The paper's tables for one network (Wu et al., sections 4 to 6): weight granularity x BatchNorm folding x calibration
+x partial quantization x fine-tuning."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,8 +30,9 @@ _RESAMPLES = 300
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One cell of the tables. score: the metric, of the output that loses most. drop: by how much it is worse than fp32, and its 95 % interval over paired samples;
-    relative: as --max-drop takes it. sqnr: dB, held out, of the worst output."""
+    """One cell of the tables. score: the metric, of the output that loses most. drop: by how much it is worse than
+    fp32, and its 95 % interval over paired samples; relative: as --max-drop takes it. sqnr: dB, held out, of the worst
+    output."""
 
     weights: str
     batch_norm: str
@@ -58,10 +60,13 @@ def study(
     recipe: Recipe = Recipe(),
     tuner: Callable | None = None,
 ) -> dict:
-    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary, ...]}; equal for equal arguments.
+    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary,
+    ...]}; equal for equal arguments.
 
-    recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with. tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a (granularity, folding) pair loses more than
-    `target`, relative to fp32."""
+    recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after
+    fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with.
+    tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a
+    (granularity, folding) pair loses more than `target`, relative to fp32."""
     networks = {
         name: network
         for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model)))
@@ -177,8 +182,8 @@ def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, co
 
 
 def interval(judge: MetricJudge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
-    """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired differences where samples are right or wrong and the score is
-    their mean, else by resampling them."""
+    """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired
+    differences where samples are right or wrong and the score is their mean, else by resampling them."""
     scoring = judge.scoring.of(output)
     losses, usual = (scoring.losses(found) if scoring.metric.name == "top1" else None for found in (outputs, exact))
     if losses is not None and usual is not None:

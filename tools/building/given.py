@@ -1,4 +1,5 @@
-"""What the user says of a network's inputs on the command line; nothing of the compiler is imported before a network is loaded."""
+"""What the user says of a network's inputs on the command line; nothing of the compiler is imported before a network is
+loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,8 +41,9 @@ class Given:
             yield from ((f"{option} {name}={value}", False) for name, value in values.items())
 
     def load(self, path, data=None, several: bool = False):
-        """The Model of an ONNX file; what was assumed goes to stderr. data: a DATA.npz whose arrays fix dimensions that nobody spoke of, or the shapes of such
-        arrays. several: whether the caller can do with several shapes. Raises OctetError for those where it cannot."""
+        """The Model of an ONNX file; what was assumed goes to stderr. data: a DATA.npz whose arrays fix dimensions that
+        nobody spoke of, or the shapes of such arrays. several: whether the caller can do with several shapes. Raises
+        OctetError for those where it cannot."""
         from ...targets.stored_array import shapes_of_npz
         from .api import load_onnx
 
@@ -64,7 +66,8 @@ class Given:
 def as_compiled(
     session, info: dict | None = None, others=(), pads: Mapping[str, float] = MappingProxyType({})
 ) -> Given:
-    """What gives the fp32 network the inputs of a package's session. info: of the package's manifest. others: what has the inputs of its other shapes."""
+    """What gives the fp32 network the inputs of a package's session. info: of the package's manifest. others: what has
+    the inputs of its other shapes."""
     every = [_shapes_of(one) for one in (session, *others)]
     several = {name: tuple(one[name] for one in every) for name in every[0]}
     shapes = {name: shapes if len(set(shapes)) > 1 else shapes[0] for name, shapes in several.items()}

@@ -8,7 +8,8 @@ from ..scores import Scoring
 
 @dataclass
 class MetricJudge:
-    """arrays: the validation inputs. scoring: what the metric compares outputs with. reference: {output: the metric} of fp32."""
+    """arrays: the validation inputs. scoring: what the metric compares outputs with. reference: {output: the metric} of
+    fp32."""
 
     arrays: dict
     scoring: Scoring

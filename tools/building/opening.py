@@ -1,4 +1,5 @@
-"""MODEL of a command: a package, or an ONNX file that is compiled for this machine: in fp32, or as it comes quantised."""
+"""MODEL of a command: a package, or an ONNX file that is compiled for this machine: in fp32, or as it comes
+quantised."""
 
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from .given import Given
 def open_model(
     path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None
 ) -> tuple[AnySession, str]:
-    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape of a package is meant. streams: of a
-    package. Raises OctetError for another kind of file."""
+    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape
+    of a package is meant. streams: of a package. Raises OctetError for another kind of file."""
     kind = Path(path).suffix
     if kind not in (".onnx", ".octet"):
         raise OctetError(f"{path}: is neither .onnx nor .octet; name a model or a package")
@@ -34,17 +35,20 @@ def open_model(
 
 
 def of_data(session, data):
-    """The session for the shape of the samples in a DATA.npz, or None; of a package with one shape, `session` itself."""
+    """The session for the shape of the samples in a DATA.npz, or None; of a package with one shape, `session`
+    itself."""
     return session if data is None else for_samples(session, shapes_of_npz(data))
 
 
 def check_origin(package, path) -> None:
-    """Raises OctetError where the package was not made from the ONNX file `path`: figures of two networks are no comparison."""
+    """Raises OctetError where the package was not made from the ONNX file `path`: figures of two networks are no
+    comparison."""
     from ...passes.frontend.read import read_proto
 
     if read_package(package).info["model"]["sha256"] != read_proto(path)[1]:
         raise OctetError(
-            f"--model {path}: {package} was made from another network, or from another version of the file; name that one, or compile {path} again"
+            f"--model {path}: {package} was made from another network, or from another version of the file; name that "
+            f"one, or compile {path} again"
         )
 
 

@@ -1,4 +1,5 @@
-"""With what a package of several shapes pads arrays that lie between two: what the user said, else 0 where that is proved to change no result."""
+"""With what a package of several shapes pads arrays that lie between two: what the user said, else 0 where that is
+proved to change no result."""
 
 import warnings
 from dataclasses import replace
@@ -14,14 +15,17 @@ from ...targets.shaped.dimensions import Dimension, dimensions
 from ..inputs import random_inputs
 from ..metrics import METRICS
 
-_LEAST_DB = 30.0  # int8 results of two lengths may differ in single steps: what is exact in whole numbers is not where floats are summed
+# Int8 results of two lengths may differ in single steps: what is exact in whole numbers is not where floats are summed
+_LEAST_DB = 30.0
 
 
 def padded(model: Model, package: Package) -> Package:
-    """The package with its `pads`, and info["padding"], why: {"proved": whether on the graph, "reason": the operator that forbids it, or None}.
+    """The package with its `pads`, and info["padding"], why: {"proved": whether on the graph, "reason": the operator
+    that forbids it, or None}.
 
-    model: canonical fp32, with the pads that the user said. The proof is of fp32, so the compiled code is measured too, where it runs: it warns where padding changes
-    what the user said does not change, and does not pad by itself then."""
+    model: canonical fp32, with the pads that the user said. The proof is of fp32, so the compiled code is measured
+    too, where it runs: it warns where padding changes what the user said does not change, and does not pad by itself
+    then."""
     shapes = sorted(model.shapes, key=lambda shape: sum(spec.nbytes for spec in shape.inputs))
     found = dimensions([shape.inputs for shape in model.shapes], [shape.outputs for shape in model.shapes])
     pads = dict(model.pads) or {name: 0 for dimension in found for name, _ in dimension.inputs}
@@ -52,8 +56,9 @@ def _why_not(shapes, found: list[Dimension], pads) -> str | None:
 
 
 def _changed(package: Package, found: list[Dimension]) -> str | None:
-    """The output of which the compiled package gives something else for padded arrays, if there is one: every shape against the smallest one that is larger in all
-    its extents. Whole numbers are 1: a word, and a mask that keeps it."""
+    """The output of which the compiled package gives something else for padded arrays, if there is one: every shape
+    against the smallest one that is larger in all its extents. Whole numbers are 1: a word, and a mask that keeps
+    it."""
     with package.session(1) as session:
         for number, small in enumerate(session.shapes):
             larger = [

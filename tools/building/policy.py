@@ -1,7 +1,9 @@
 """compile-model --policy fastest: a region whose int8 kernels and conversions take longer than fp32 stays fp32.
 
-Measured on this machine where measuring was asked for and the target runs here, else by the cost model (targets/x86/cost.py), which must be clear about it.
-All variants of a package answer with the same bytes, so there is one decision for all its targets: the least sum of their times, each relative to its int8."""
+Measured on this machine where measuring was asked for and the target runs here, else by the cost model
+(targets/x86/cost.py), which must be clear about it.
+All variants of a package answer with the same bytes, so there is one decision for all its targets: the least sum of
+their times, each relative to its int8."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -37,8 +39,9 @@ _CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = (
 
 @dataclass(frozen=True)
 class BuiltByPolicy:
-    """quantized: the hub that the variants were built from. realized: its integer graph. modules: what kernels were made of, one for each shape. variants: of every target one for each shape, in the order of
-    `quantized.shapes`. report: JSON values, None under another policy than "fastest"."""
+    """quantized: the hub that the variants were built from. realized: its integer graph. modules: what kernels were
+    made of, one for each shape. variants: of every target one for each shape, in the order of `quantized.shapes`.
+    report: JSON values, None under another policy than "fastest"."""
 
     quantized: Quantized
     realized: Realized
@@ -63,9 +66,12 @@ def build_by_policy(
     phase,
     decided: dict | None = None,
 ) -> BuiltByPolicy:
-    """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether their kernels are tuned first, where that is wanted.
-    measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so that they have the same weights.
-    decided: the report of a BuiltByPolicy, which is made again by it: nothing is measured or estimated. Raises OctetError where it is of another network."""
+    """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether
+    their kernels are tuned first, where that is wanted.
+    measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so
+    that they have the same weights.
+    decided: the report of a BuiltByPolicy, which is made again by it: nothing is measured or estimated. Raises
+    OctetError where it is of another network."""
     phase("realize")
     if policy == "float":
         quantized = _all_in_float(quantized)
@@ -247,7 +253,10 @@ def _report(regions, realized, times, released, measured) -> dict:
 def _decisions(quantized, regions, report):
     """With the reason of each that is now in float."""
     reasons = {
-        var.name: f"faster in float: {entry['float_us']:.1f} us, {entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
+        var.name: (
+            f"faster in float: {entry['float_us']:.1f} us, "
+            f"{entry['int8_us']:.1f} us in int8 ({report['how']}, {report['target']})"
+        )
         for entry in report["layers"]
         for var in regions.members[entry["region"]]
     }

@@ -28,7 +28,8 @@ MEASURED = (
 
 @dataclass(frozen=True)
 class RebuildComparison:
-    """same: members that are byte for byte those of the package. different: {member, or field of the manifest: how}. left_out: {the same: why it cannot be told}."""
+    """same: members that are byte for byte those of the package. different: {member, or field of the manifest: how}.
+    left_out: {the same: why it cannot be told}."""
 
     same: tuple[str, ...]
     different: dict[str, str]
@@ -38,9 +39,11 @@ class RebuildComparison:
 def rebuild(
     path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None
 ) -> RebuildComparison:
-    """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics: of `octet calibrate`, or what
-    --derivation wrote; None for a network that comes quantised. db: the tuning records that were applied. calib: the calibration samples, of a package that counts clipped values. None of the package's
-    code is run. Raises OctetError where the sources are others, or where the package does not say enough to be made again."""
+    """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics:
+    of `octet calibrate`, or what --derivation wrote; None for a network that comes quantised. db: the tuning records
+    that were applied. calib: the calibration samples, of a package that counts clipped values. None of the package's
+    code is run. Raises OctetError where the sources are others, or where the package does not say enough to be made
+    again."""
     package = read_package(path)
     check_origin(path, model_path)
     given = as_compiled(
@@ -56,7 +59,8 @@ def rebuild(
     )
     if statistics is None and not model.comes_quantised:
         raise OctetError(
-            f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet calibrate from the same samples"
+            f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet "
+            "calibrate from the same samples"
         )
     policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
     if calib is not None and not recipe.count_clips:
@@ -81,7 +85,8 @@ def rebuild(
     repairs = [name for name, value in (package.info.get("repairs") or {}).items() if value]
     if repairs and quantized.origin is None:
         raise PackageError(
-            f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics alone do not tell; name what --derivation wrote when it was compiled"
+            f"{path}: was repaired by calibration samples ({', '.join(repairs)}), which statistics alone do not tell; "
+            "name what --derivation wrote when it was compiled"
         )
     report = package.info.get("policy") or {}
     decided = (

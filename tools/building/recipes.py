@@ -21,10 +21,12 @@ _NAMES = (
 
 
 def recipe_of(options) -> Recipe:
-    """options: an object with those of `_NAMES` that the command has; None means the recipe's default. Raises OctetError."""
+    """options: an object with those of `_NAMES` that the command has; None means the recipe's default. Raises
+    OctetError."""
     given = {name: getattr(options, name) for name in _NAMES if getattr(options, name, None) is not None}
     if "percentile" in given and given.get("calibrator") != "percentile":
         raise OctetError(
-            f"--percentile {given['percentile']:g}: only the percentile calibrator takes it; add --calibrator percentile"
+            f"--percentile {given['percentile']:g}: only the percentile calibrator takes it; add --calibrator "
+            "percentile"
         )
     return Recipe(**given)

@@ -10,7 +10,8 @@ from ...targets.variant import Variant
 def records_for(trials: int, db, threads: int | None, phase):
     """Yields records(module, spec, tune=True) -> what lowering asks for tuned schedules, or None where none are wanted.
 
-    With trials, the kernels of the targets that run here are tuned first, each workload once. Raises OctetError for a database that cannot be opened."""
+    With trials, the kernels of the targets that run here are tuned first, each workload once. Raises OctetError for a
+    database that cannot be opened."""
     if trials == 0 and db is None:
         yield lambda module, spec, tune=True: None
         return

@@ -1,5 +1,5 @@
-"""The integer graph of a package in plain NumPy, on the inputs of its self-test, against the recorded bytes: wherever that takes seconds, wherever tuning records were applied, and for
-compile-model --referee."""
+"""The integer graph of a package in plain NumPy, on the inputs of its self-test, against the recorded bytes: wherever
+that takes seconds, wherever tuning records were applied, and for compile-model --referee."""
 
 import time
 
@@ -19,21 +19,25 @@ from ...targets.errors import OctetError
 from ...targets.package import Package
 from ..metrics import METRICS
 
-# Multiply-adds in int8 of a network whose self-test is compared without being asked for, some seconds; what one in float
-# counts as.
+# Multiply-adds in int8 of a network whose self-test is compared without being asked for, some seconds; what one in
+# float counts as.
 _MOST, _FLOAT = 1 << 34, 20
 _APART = 0.01  # of whole numbers or truth values behind floats that are close: an argmax of two equals
 
 
 def compare(quantized: Quantized, package: Package) -> dict:
-    """{"outputs": how many, "bytes": of the outputs whose bytes are promised, which are equal, "close": {output: {"within": the figure of its promise, "because":
-    operator}}, "others": operators that ONNX's own evaluator computed, "equal": whether all bytes are, "seconds": of the interpreter}.
+    """{"outputs": how many, "bytes": of the outputs whose bytes are promised, which are equal, "close": {output:
+    {"within": the figure of its promise, "because":
+    operator}}, "others": operators that ONNX's own evaluator computed, "equal": whether all bytes are, "seconds": of
+    the interpreter}.
 
-    The self-test holds what the compiled variants answer, which agree among each other already. Raises AssertionError where an output is not what
-    passes/realize/promise.py promises (a bug), OctetError for a package without a self-test or an operator that neither reference knows."""
+    The self-test holds what the compiled variants answer, which agree among each other already. Raises AssertionError
+    where an output is not what passes/realize/promise.py promises (a bug), OctetError for a package without a self-test
+    or an operator that neither reference knows."""
     if not package.selftest:
         raise OctetError(
-            "--referee: none of the targets runs on this machine, so there are no answers to compare; add --target native"
+            "--referee: none of the targets runs on this machine, so there are no answers to compare; add --target "
+            "native"
         )
     module = _module(quantized)
     start = time.perf_counter()
@@ -66,7 +70,8 @@ def compare(quantized: Quantized, package: Package) -> dict:
 
 
 def compare_all(quantized: Quantized, package: Package) -> dict:
-    """The same for every shape: of the first one, with the sums of all shapes in "bytes" and "seconds", and "shapes", how many."""
+    """The same for every shape: of the first one, with the sums of all shapes in "bytes" and "seconds", and "shapes",
+    how many."""
     found = [compare(hub, shape) for hub, shape in zip(quantized.shapes, package.shapes, strict=True)]
     return found[0] | {
         "bytes": sum(one["bytes"] for one in found),
@@ -102,10 +107,13 @@ def _within(name, promise, ours, theirs) -> str:
 
 
 def checked(module: IRModule, package: Package) -> bool:
-    """Whether the self-test's answers, which the code compiled of `module` gave, are the referee's: bytes where they are promised. A self-test recorded from kernels that compute wrong would call that right.
+    """Whether the self-test's answers, which the code compiled of `module` gave, are the referee's: bytes where they
+    are promised. A self-test recorded from kernels that compute wrong would call that right.
 
-    Where tuning records were applied, it is asked whatever it takes, as they come from a file: raises OctetError where it answers otherwise or cannot. Else False for a network without a self-test,
-    one beyond `_MOST` or with an operator that it leaves to ONNX's evaluator (which may take minutes), and for floats further apart than it can vouch for; AssertionError where promised bytes differ (a bug)."""
+    Where tuning records were applied, it is asked whatever it takes, as they come from a file: raises OctetError where
+    it answers otherwise or cannot. Else False for a network without a self-test, one beyond `_MOST` or with an operator
+    that it leaves to ONNX's evaluator (which may take minutes), and for floats further apart than it can vouch for;
+    AssertionError where promised bytes differ (a bug)."""
     tuned = any(step.source not in ("", "default") for variant in package.variants for step in variant.steps)
     if not package.selftest:
         return False
@@ -124,7 +132,8 @@ def checked(module: IRModule, package: Package) -> bool:
     ]
     if differ and tuned:
         raise OctetError(
-            f"tuning records: with them output {differ[0][0]} is not what the network computes; compile without --db, and tune again into a new database"
+            f"tuning records: with them output {differ[0][0]} is not what the network computes; compile without --db, "
+            "and tune again into a new database"
         )
     wrong = [name for name, kind in differ if kind == "bytes"]
     assert not wrong, f"output {wrong[0]}: other bytes than the referee's"

@@ -1,4 +1,5 @@
-"""The times of a network's regions in int8 and in float: measured kernel by kernel on this machine, or by the cost model."""
+"""The times of a network's regions in int8 and in float: measured kernel by kernel on this machine, or by the cost
+model."""
 
 from math import prod
 
@@ -23,7 +24,8 @@ _NEAR = 0.7  # a region whose int8 takes less than this part of float's time doe
 def measured_times(
     regions: Regions, int8: frozenset[int], integer: Variant, real: Variant, model, spec, threads
 ) -> Times:
-    """integer, real: the network in int8 and in float, built for `spec`, which runs here. Kernels of both are timed in turns; the fastest round counts."""
+    """integer, real: the network in int8 and in float, built for `spec`, which runs here. Kernels of both are timed in
+    turns; the fastest round counts."""
     sessions = [open_session(variant, threads=threads) for variant in (integer, real)]
     profiles = _profiles(sessions, random_inputs(model.inputs))
     kernels = [_by_region(regions, profile) for profile in profiles]
@@ -109,7 +111,8 @@ def _conversion_curves(tensors, spec, threads):
 
 
 def _conversions(shapes):
-    """Every shape behind a ReLU, which gives it the kernels' layout, quantised, moved by one operator and dequantised."""
+    """Every shape behind a ReLU, which gives it the kernels' layout, quantised, moved by one operator and
+    dequantised."""
     builder = relax.BlockBuilder()
     params = [relax.Var(f"x{i}", relax.TensorType(shape, "float32")) for i, shape in enumerate(shapes)]
     scale, zero_point = relax.const(np.float32(0.05)), relax.const(np.int8(3))

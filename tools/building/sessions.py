@@ -12,8 +12,8 @@ from ...targets.runtime import Session
 
 
 def float_session(model: Model, threads: int | None = None, target: str | None = None) -> Session:
-    """A canonical model in fp32 on our own kernels: the baseline of every comparison. target: name of the CPU target; None for the best one of this
-    machine, which also stands in for a GPU."""
+    """A canonical model in fp32 on our own kernels: the baseline of every comparison. target: name of the CPU target;
+    None for the best one of this machine, which also stands in for a GPU."""
     spec = detect.native() if target is None or not find(target).backend.host else find(target)
     with unwatched():
         variant = build_variant(
@@ -23,5 +23,6 @@ def float_session(model: Model, threads: int | None = None, target: str | None =
 
 
 def executor(module, threads: int | None = None):
-    """module (float Relax, `main` with static shapes) -> run({input: array}) -> list of its results; a run overwrites the results of the last."""
+    """module (float Relax, `main` with static shapes) -> run({input: array}) -> list of its results; a run overwrites
+    the results of the last."""
     return Libraries().executor(module, threads)

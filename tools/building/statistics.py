@@ -24,7 +24,8 @@ from ..phases import phases
 def measure(
     model_path, calib, output, shard, given, threads, exists: bool, cache: StatisticsCache | None = None
 ) -> tuple:
-    """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left as it is."""
+    """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left
+    as it is."""
     with phases() as (phase, display):
         phase("import")
         model = given.load(model_path, calib, several=True)
@@ -46,7 +47,8 @@ def measure(
 
 
 def _fitted(calib, model, shard):
-    """The samples of a shard that ranges come from: all that compile-model does not hold out. Only the shard is read."""
+    """The samples of a shard that ranges come from: all that compile-model does not hold out. Only the shard is
+    read."""
     if shard == (0, 1):
         return for_ranges(read_samples(calib, model)[0], model)
     batch = batch_of(model.inputs)
@@ -64,7 +66,8 @@ def measuring(cache: StatisticsCache | None):
 
 
 def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
-    """The samples of a shard (index from 0, parts) out of `count`: whole batches, neighbours in the file, so that nothing else need be read."""
+    """The samples of a shard (index from 0, parts) out of `count`: whole batches, neighbours in the file, so that
+    nothing else need be read."""
     index, parts = shard
     runs = -(-count // batch)
     first, last = (min(runs * i // parts * batch, count) for i in (index, index + 1))
@@ -74,6 +77,6 @@ def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
 
 
 def hub_from(path, model, recipe: Recipe) -> tuple[Quantized, int]:
-    """(the hub from stored statistics, or from what a search derived; their number of samples); of several shapes, the one that they are of comes first. Raises DataError
-    where they are of another model."""
+    """(the hub from stored statistics, or from what a search derived; their number of samples); of several shapes, the
+    one that they are of comes first. Raises DataError where they are of another model."""
     return replayed(path, canonicalize(model.led_by(store.identity_in(path).shapes)), recipe)

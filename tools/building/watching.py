@@ -43,19 +43,23 @@ def watched_as(quantized: Quantized, recipe: Recipe | None) -> Quantized:
 
 
 def check_samples_for_clips(recipe: Recipe, samples, model) -> None:
-    """Raises OctetError where the package is to know how many values calibration samples clip, and there are too few of them, or it has several shapes."""
+    """Raises OctetError where the package is to know how many values calibration samples clip, and there are too few of
+    them, or it has several shapes."""
     if recipe.count_clips and len(model.shapes) > 1:
         raise OctetError(
-            "--count-clips: what is usual is learnt for one shape of the inputs; give one --dim or --shape, or leave it out"
+            "--count-clips: what is usual is learnt for one shape of the inputs; give one --dim or --shape, or leave "
+            "it out"
         )
     if recipe.count_clips and (samples is None or len(next(iter(samples.values()))) < 2):
         raise OctetError(
-            "--count-clips: needs at least two calibration samples, whose answers say how many clipped values are usual; add --calib DATA.npz"
+            "--count-clips: needs at least two calibration samples, whose answers say how many clipped values are "
+            "usual; add --calib DATA.npz"
         )
 
 
 def with_usual_clips(package: Package, samples) -> Package:
-    """The package, with the clipped values of answers on calibration samples, {input: array [N, ...]}. All variants compute the same bytes, so one of them is run.
+    """The package, with the clipped values of answers on calibration samples, {input: array [N, ...]}. All variants
+    compute the same bytes, so one of them is run.
     Raises OctetError where nothing of the network can clip."""
     if package.variants[0].words is None or not package.variants[0].words.clips:
         raise OctetError(

@@ -25,7 +25,10 @@ from .input_options import input_options
 @click.option(
     "--streams",
     type=click.IntRange(min=1),
-    help="Measure throughput as well: with so many runs at one time, and with one, by callers of run and by run_many; each on --threads cores [default: cores / streams]; peers with so many, in their throughput modes.",
+    help=(
+        "Measure throughput as well: with so many runs at one time, and with one, by callers of run and by run_many; "
+        "each on --threads cores [default: cores / streams]; peers with so many, in their throughput modes."
+    ),
 )
 @click.option(
     "--seconds",
@@ -38,7 +41,10 @@ from .input_options import input_options
     "--varying",
     type=click.IntRange(min=2, max=100000),
     metavar="N",
-    help="Of a package of several shapes: a stream of so many requests of varying extents, cut from --calib, as well; peers with the file's dynamic shapes.",
+    help=(
+        "Of a package of several shapes: a stream of so many requests of varying extents, cut from --calib, as well; "
+        "peers with the file's dynamic shapes."
+    ),
 )
 @click.option("--profile", is_flag=True, help="Time every kernel, against the measured peak of this machine.")
 @click.option("--peak", is_flag=True, help="Measure the peak of this machine: int8, fp32, L2, L3 and memory.")
@@ -46,7 +52,8 @@ from .input_options import input_options
 def bench(json_path, **options):
     """Measure latency: MODEL is a package, or an .onnx that is run in fp32.
 
-    All candidates are timed in interleaved rounds of one run; the figures are medians, and the ratio is candidate / ours.
+    All candidates are timed in interleaved rounds of one run; the figures are medians, and the ratio is candidate /
+    ours.
     """
     from types import SimpleNamespace
 

@@ -19,7 +19,10 @@ def print_benchmark(console, report: dict) -> None:
             )
         )
     rows += [(name, *[""] * 6, reason) for name, reason in report["failed"].items()]
-    title = f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, batch {report['batch']}"
+    title = (
+        f"{report['model']}, {report['variant']}, {report.get('device') or str(report['threads']) + ' threads'}, "
+        f"batch {report['batch']}"
+    )
     columns = ("", "median ms", "p10", "p90", "best", "CPU time", "runs", "ratio")
     console.print(table(title, columns, rows, right=columns[1:]))
     if "load" in report:

@@ -1,4 +1,5 @@
-"""octet calibrate: statistics of a network's tensors on disk, in shards if need be; `octet compile --calib` takes them in place of samples."""
+"""octet calibrate: statistics of a network's tensors on disk, in shards if need be; `octet compile --calib` takes them
+in place of samples."""
 
 import click
 

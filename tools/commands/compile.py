@@ -48,7 +48,10 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option(
     "--budget",
     metavar="TIME",
-    help="For the search that --max-drop starts: 90s, 10m, 2h [default: none]; killed, it goes on where it was. Without --max-drop for what is tried by default [default: 60s].",
+    help=(
+        "For the search that --max-drop starts: 90s, 10m, 2h [default: none]; killed, it goes on where it was. "
+        "Without --max-drop for what is tried by default [default: 60s]."
+    ),
 )
 @click.option(
     "--max-float",
@@ -72,7 +75,10 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
 @click.option(
     "--derivation",
     metavar="FILE",
-    help="Write what was learnt from the samples: statistics, the search's choices, roundings. octet rebuild makes the package again from it.",
+    help=(
+        "Write what was learnt from the samples: statistics, the search's choices, roundings. octet rebuild makes the "
+        "package again from it."
+    ),
 )
 @click.option(
     "--referee", is_flag=True, help="Compare the self-test with plain NumPy whatever that takes, and report it."
@@ -109,7 +115,10 @@ Exit status: 0 done; 2 the input is wrong; 3 --max-drop was exceeded (the packag
     type=click.Choice(["fastest", "int8", "float"]),
     default="fastest",
     show_default=True,
-    help="fastest: float where int8 would be slower, measured with --trials, else by a cost model; int8: all that can be; float: nothing.",
+    help=(
+        "fastest: float where int8 would be slower, measured with --trials, else by a cost model; int8: all that can "
+        "be; float: nothing."
+    ),
 )
 @click.option(
     "--trials",

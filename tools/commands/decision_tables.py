@@ -11,7 +11,8 @@ def print_bfloat16(console, found: dict) -> None:
         )
         return
     console.print(
-        f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with sums in fp32"
+        f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with "
+        "sums in fp32"
     )
     for target in found["without_instruction"]:
         console.print(f"bfloat16: {target} has no instruction for it; the same results there, slower than in fp32")
@@ -27,21 +28,24 @@ def print_policy(console, policy: dict) -> None:
         columns = ("layer", "operator", "int8 us", "float us")
         console.print(
             table(
-                f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its region",
+                f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its "
+                "region",
                 columns,
                 rows,
                 right=columns[2:],
             )
         )
         console.print(
-            f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, {policy['conversions_chosen_us']:.1f} us as chosen; "
+            f"conversions: {policy['conversions_int8_us']:.1f} us with all in int8, "
+            f"{policy['conversions_chosen_us']:.1f} us as chosen; "
             f"kernels and conversions: {policy['int8_us']:.1f} us, {policy['chosen_us']:.1f} us"
         )
     if policy.get("rejected"):
         console.print(f"all in int8: {len(policy['rejected'])} layers seemed faster in float, but the network was not")
     for network in policy.get("networks", ()):
         console.print(
-            f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, {network['chosen_ms']:.3f} ms with those in float"
+            f"network on {network['target']}: {network['int8_ms']:.3f} ms with all in int8, "
+            f"{network['chosen_ms']:.3f} ms with those in float"
         )
 
 
@@ -63,7 +67,8 @@ def print_workflow(console, workflow: dict) -> None:
         console.print("the budget ended the search; the same command goes on where it was")
     if workflow["float_operators"]:
         console.print(
-            f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the multiply-adds)"
+            f"left in float: {', '.join(workflow['float_operators'])} ({workflow['float_macs_fraction']:.2%} of the "
+            "multiply-adds)"
         )
 
 

@@ -1,4 +1,5 @@
-"""octet evaluate: the accuracy of a network, fp32 (.onnx) or int8 (.octet), on labelled data, and of other tools' int8 beside it."""
+"""octet evaluate: the accuracy of a network, fp32 (.onnx) or int8 (.octet), on labelled data, and of other tools' int8
+beside it."""
 
 import click
 
@@ -30,7 +31,10 @@ from .metric_options import METRIC_HELP, output_names
     "--model",
     "onnx_path",
     metavar="MODEL.onnx",
-    help="The fp32 network of a package: for --against, and for metrics that compare with fp32 where there are no labels.",
+    help=(
+        "The fp32 network of a package: for --against, and for metrics that compare with fp32 where there are no "
+        "labels."
+    ),
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @input_options
@@ -68,7 +72,8 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     for name, value in values.items():
         of = f" of output {name}" if len(values) > 1 else ""
         say(
-            f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, {count / seconds:.0f} samples/s"
+            f"{model} ({precision}, {session.target}): {chosen.name}{of} {chosen.shown(value, 4)} on {count} samples, "
+            f"{count / seconds:.0f} samples/s"
         )
     report = {
         chosen.name: values[scoring.least(values)],

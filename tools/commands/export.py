@@ -25,7 +25,10 @@ from ..errors import Command
     type=click.Choice(["float", "int8"]),
     default="float",
     show_default=True,
-    help="int8: the caller quantises; inputs and outputs that the network quantises are int8 codes, their scales are constants.",
+    help=(
+        "int8: the caller quantises; inputs and outputs that the network quantises are int8 codes, their scales are "
+        "constants."
+    ),
 )
 @click.option(
     "--embed/--mmap",
@@ -33,7 +36,8 @@ from ..errors import Command
     help="Weights inside the library (default), or in NET.weights beside it, which is mapped into memory.",
 )
 def export(package, output, target, name, static, io, embed):
-    """Write a package as a C library with its headers (C99, C++17), a CMakeLists.txt and a program that runs the self-test. Needs gcc or clang."""
+    """Write a package as a C library with its headers (C99, C++17), a CMakeLists.txt and a program that runs the
+    self-test. Needs gcc or clang."""
     from pathlib import Path
 
     from ...targets.package import read_package

@@ -105,8 +105,9 @@ def finetune(
 ):
     """Train a quantised network further, for what no calibration saves. Needs PyTorch (pip install 'octet[train]').
 
-    The forward pass is the integer arithmetic of the compiled package, ranges are those of the best calibration and stay. The state of the training lies beside
-    TUNED.onnx until it ends: the same command goes on after an interruption."""
+    The forward pass is the integer arithmetic of the compiled package, ranges are those of the best calibration and
+    stay. The state of the training lies beside TUNED.onnx until it ends: the same command goes on after an
+    interruption."""
     from pathlib import Path
     from types import SimpleNamespace
 
@@ -159,7 +160,10 @@ def finetune(
         ),
         ("tuned", chosen.shown(report["tuned"][name]), percent(best["drop"]), decibels(sqnr(best["error"]))),
     ]
-    title = f"{Path(output).name}: {report['samples']} samples, {report['train_samples']} trained; epoch {report['best_epoch']} of {epochs} was best"
+    title = (
+        f"{Path(output).name}: {report['samples']} samples, {report['train_samples']} trained; epoch "
+        f"{report['best_epoch']} of {epochs} was best"
+    )
     out().print(
         table(
             title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")
@@ -167,6 +171,7 @@ def finetune(
     )
     if report["best_epoch"] == 0:
         say(
-            "training made nothing better: the file is the network as calibrated; try another --learning-rate, more samples or more epochs"
+            "training made nothing better: the file is the network as calibrated; try another --learning-rate, more "
+            "samples or more epochs"
         )
     write_json(json_path, report)

@@ -94,7 +94,10 @@ _OPTIONS = (
         multiple=True,
         type=_Named("shape", _shapes, "NAME=1x3x640x640"),
         metavar="NAME=1x3x640x640",
-        help="Extents of an input; `batch` in place of one says where the samples lie. Several for one package with commas. May be repeated.",
+        help=(
+            "Extents of an input; `batch` in place of one says where the samples lie. Several for one package with "
+            "commas. May be repeated."
+        ),
     ),
     click.option(
         "--dim",
@@ -102,7 +105,10 @@ _OPTIONS = (
         multiple=True,
         type=_Named("dim", _extents, "NAME=64, NAME=32,64,128 or NAME=32:128:32"),
         metavar="NAME=64",
-        help="Extent of a symbolic dimension, or NAME=batch; several for one package: 32,64,128 or 32:128:32. May be repeated.",
+        help=(
+            "Extent of a symbolic dimension, or NAME=batch; several for one package: 32,64,128 or 32:128:32. May be "
+            "repeated."
+        ),
     ),
     click.option(
         "--fix",

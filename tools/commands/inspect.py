@@ -35,11 +35,13 @@ def inspect(package, kernels, self_test, json_path):
                 f"{package}: its manifest says nothing of the {part} that it was made from; compile it again"
             )
     console.print(
-        f"{package}: {info['model']['name']}, {size(size_of(package))}, model sha256 {info['model']['sha256'][:16]}, all digests match"
+        f"{package}: {info['model']['name']}, {size(size_of(package))}, model sha256 {info['model']['sha256'][:16]}, "
+        "all digests match"
     )
     if read.signatures:
         console.print(
-            f"signed by {', '.join(short(one.key) for one in read.signatures)}, as it says; octet verify --key NAME.pub tells whether that is so"
+            f"signed by {', '.join(short(one.key) for one in read.signatures)}, as it says; octet verify --key "
+            "NAME.pub tells whether that is so"
         )
     console.print("made by " + ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
     rows = [
@@ -78,7 +80,8 @@ def inspect(package, kernels, self_test, json_path):
             console.print(f"{v.target} checks itself: {v.words.described}")
         if v.words is not None and v.words.clips:
             console.print(
-                f"{v.target} counts clipped values at {len(v.words.clips)} ends of ranges; an answer with more than {v.words.limit} beyond calibration's is flagged"
+                f"{v.target} counts clipped values at {len(v.words.clips)} ends of ranges; an answer with more than "
+                f"{v.words.limit} beyond calibration's is flagged"
             )
     if "accuracy" in info:
         a = info["accuracy"]
@@ -87,9 +90,8 @@ def inspect(package, kernels, self_test, json_path):
         )
     if read.selftest:
         by_referee = info.get("self_test", {}).get("by") == "referee"
-        console.print(
-            f"self-test: {'compared with the referee in NumPy' if by_referee else 'recorded from the compiled code, not compared with the referee (compile-model --referee)'}"
-        )
+        alone = "recorded from the compiled code, not compared with the referee (compile-model --referee)"
+        console.print(f"self-test: {'compared with the referee in NumPy' if by_referee else alone}")
     print_operators(console, info["operators"])
     if info["recipe"].get("floats") == "bf16":
         print_bfloat16(console, described(read))
@@ -162,13 +164,15 @@ def _memory(variant, size):
 def _self_test(console, read, path, failed_outputs, error):
     if not read.selftest:
         raise error(
-            f"{path}: holds no self-test vectors (no variant could run where it was compiled); compile it on a machine that runs it"
+            f"{path}: holds no self-test vectors (no variant could run where it was compiled); compile it on a "
+            "machine that runs it"
         )
     session = read.session()
     failed = tuple(name for shape in read.shapes for name in failed_outputs(session, shape.selftest))
     if failed:
         raise error(
-            f"{path}: self-test failed on this machine for {', '.join(failed)}; report it with the output of `octet targets`"
+            f"{path}: self-test failed on this machine for {', '.join(failed)}; report it with the output of `octet "
+            "targets`"
         )
     console.print("self-test: every output byte as it was at compile time")
     return "passed"
@@ -177,4 +181,5 @@ def _self_test(console, read, path, failed_outputs, error):
 def _shape(spec):
     """Of an axis whose elements are counted at run time, the most."""
     counted = spec.counted[0] if spec.counted is not None else None
-    return f"[{', '.join(f'up to {extent}' if axis == counted else str(extent) for axis, extent in enumerate(spec.shape))}]"
+    extents = [f"up to {extent}" if axis == counted else str(extent) for axis, extent in enumerate(spec.shape)]
+    return f"[{', '.join(extents)}]"

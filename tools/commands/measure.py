@@ -7,7 +7,8 @@ from ..errors import Command
 
 _AFTER = """\b
 CANDIDATES is what `octet tune MODEL --target NAME --export-candidates DIR` wrote, a folder or a .tar.xz.
-Measurements are appended beside it: DIR/measurements.jsonl, or FILE.tar.xz.measurements.jsonl. Bring them back for `octet tune MODEL --import-measurements DIR`.
+Measurements are appended beside it: DIR/measurements.jsonl, or FILE.tar.xz.measurements.jsonl. \
+Bring them back for `octet tune MODEL --import-measurements DIR`.
 Where only NumPy is installed: python -m octet.targets.measure CANDIDATES.
 """
 
@@ -18,8 +19,8 @@ Where only NumPy is installed: python -m octet.targets.measure CANDIDATES.
 def measure(candidates, json_path):
     """Measure exported candidates on this machine; needs a driver, but no compiler.
 
-    Every output is compared with the referee's, byte for byte; times are taken in interleaved rounds against the default. What is measured
-    already is not measured again: an interrupted run goes on where it ended.
+    Every output is compared with the referee's, byte for byte; times are taken in interleaved rounds against the
+    default. What is measured already is not measured again: an interrupted run goes on where it ended.
     """
     from ...targets.measure.carrier import Carrier
     from ...targets.measure.stages import measure_job
@@ -29,7 +30,8 @@ def measure(candidates, json_path):
     carrier = Carrier(candidates)
     figures = measure_job(carrier, _show)
     say(
-        f"{figures['device']}: {figures['measured']} candidates of {figures['tasks']} kernels measured, {figures['failed']} failed, "
+        f"{figures['device']}: {figures['measured']} candidates of {figures['tasks']} kernels measured, "
+        f"{figures['failed']} failed, "
         f"{figures['faster']} kernels have a faster one; written to {carrier.measurements}"
     )
     write_json(json_path, figures)

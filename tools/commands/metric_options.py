@@ -2,11 +2,15 @@
 
 import click
 
-METRIC_HELP = "top1, top5, f1, mse, sqnr, cosine, iou, map, edit, retrieval, pearson, spearman (iou@0.3: with a value), or package.module:function."
+METRIC_HELP = (
+    "top1, top5, f1, mse, sqnr, cosine, iou, map, edit, retrieval, pearson, spearman (iou@0.3: with a value), or "
+    "package.module:function."
+)
 
 
 def output_names(*spellings):
-    """--output-name, repeatable, none where the user did not say. spellings: others of it, where they are no option of the command already."""
+    """--output-name, repeatable, none where the user did not say. spellings: others of it, where they are no option of
+    the command already."""
     return click.option(
         "--output-name",
         *spellings,

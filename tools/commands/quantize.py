@@ -62,9 +62,10 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
         export_qdq(quantized, output, codes)
     say_where_from(kept)
     counts = "{} operators in int8, {} in float".format(*_counts(quantized))
-    say(
-        f"{output}: {counts}, {'as the file says' if network.comes_quantised else f'{len(next(iter(samples.values())))} calibration samples'}"
-    )
+    source = "as the file says"
+    if not network.comes_quantised:
+        source = f"{len(next(iter(samples.values())))} calibration samples"
+    say(f"{output}: {counts}, {source}")
 
 
 def _counts(quantized):

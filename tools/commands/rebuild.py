@@ -12,7 +12,10 @@ from ..errors import Command
 @click.option(
     "--statistics",
     metavar="STATS",
-    help="Of octet calibrate, from the same samples, or what compile-model --derivation wrote. A network that comes quantised needs none.",
+    help=(
+        "Of octet calibrate, from the same samples, or what compile-model --derivation wrote. A network that comes "
+        "quantised needs none."
+    ),
 )
 @click.option(
     "--calib",
@@ -41,6 +44,7 @@ def rebuild(package, model, statistics, calib, db, threads, json_path):
     write_json(json_path, {"same": list(found.same), "different": found.different, "left_out": found.left_out})
     if found.different:
         raise OctetError(
-            f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options and versions are those of its maker"
+            f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options "
+            "and versions are those of its maker"
         )
     say(f"{package}: is what {model} becomes")

@@ -8,7 +8,8 @@ FLOATS = ("fp32", "bf16")
 
 
 def precision_options(command):
-    """--attention, --residuals, --softmax: what may be int8 besides the layers; --float: the others; None where the user did not say.
+    """--attention, --residuals, --softmax: what may be int8 besides the layers; --float: the others; None where the
+    user did not say.
     --float-layers, --int8-layers: globs, none where the user did not say."""
     options = (
         click.option(
@@ -30,7 +31,10 @@ def precision_options(command):
             "--float",
             "floats",
             type=click.Choice(FLOATS),
-            help="What layers that stay in float multiply; sums are fp32 [default: fp32]. bf16 needs a CPU target that has it.",
+            help=(
+                "What layers that stay in float multiply; sums are fp32 [default: fp32]. bf16 needs a CPU target that "
+                "has it."
+            ),
         ),
         click.option(
             "--float-layers",

@@ -15,7 +15,8 @@ from ..errors import Command
 def run(package, input_path, output_path, threads):
     """Run a package on arrays from a file.
 
-    Arrays may hold any number of samples on the first axis: they run in batches of the package's batch size, and on the smallest of its shapes that takes them.
+    Arrays may hold any number of samples on the first axis: they run in batches of the package's batch size, and on the
+    smallest of its shapes that takes them.
     """
     from ...targets.batches import run_samples
     from ...targets.npz import npz_bytes

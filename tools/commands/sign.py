@@ -30,7 +30,8 @@ def keygen(name):
     write_atomically(public, shared)
     (key,) = trust_of([shared]).keys
     say(
-        f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: key {short(key)}, for those who load them"
+        f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: "
+        f"key {short(key)}, for those who load them"
     )
 
 

@@ -21,7 +21,10 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option(
     "--train",
     metavar="DATA.npz",
-    help="Training samples: every pair's best calibration is fine-tuned, too (octet finetune). Neither these nor those of --calib should be among --data.",
+    help=(
+        "Training samples: every pair's best calibration is fine-tuned, too (octet finetune). Neither these nor those "
+        "of --calib should be among --data."
+    ),
 )
 @click.option(
     "--epochs",
@@ -84,7 +87,8 @@ def study(
     json_path,
     **recipe,
 ):
-    """Weight granularity x BatchNorm folding x calibration x partial quantization, and fine-tuning, with paired confidence intervals."""
+    """Weight granularity x BatchNorm folding x calibration x partial quantization, and fine-tuning, with paired
+    confidence intervals."""
     from pathlib import Path
     from types import SimpleNamespace
 

@@ -50,7 +50,8 @@ def print_compilation(console, report: dict) -> None:
     )
     if len(report.get("shapes", ())) > 1:
         console.print(
-            f"shapes: {len(report['shapes'])}, all with the scales and decisions of {_in_words(report['shapes'][0])}, which is measured here; arrays in between are {pads_in_words(report['pads'], report['padding'])}"
+            f"shapes: {len(report['shapes'])}, all with the scales and decisions of {_in_words(report['shapes'][0])}, "
+            f"which is measured here; arrays in between are {pads_in_words(report['pads'], report['padding'])}"
         )
     print_operators(console, report["operators"])
     m = report["multiply_adds"]
@@ -87,7 +88,8 @@ def print_compilation(console, report: dict) -> None:
     if report.get("target_missed"):
         a = report["accuracy"]
         console.print(
-            f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows {a['max_drop']:.2%}; the package is written"
+            f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows "
+            f"{a['max_drop']:.2%}; the package is written"
         )
 
 
@@ -150,14 +152,21 @@ def _advice(report) -> str | None:
     if accuracy is not None:
         lost = accuracy["max_drop"] is None and accuracy["drop"] > _WORTH_REPAIRING
         return (
-            f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it can and leaves in float what must be"
+            f"int8 loses {percent(accuracy['drop'])} of fp32's {accuracy['metric']}: --max-drop 0.01 repairs what it "
+            "can and leaves in float what must be"
             if lost
             else None
         )
     if agreement and agreement.get("not_finite"):
-        return f"int8 is not finite where fp32 is (output {', '.join(agreement['not_finite'])}): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
+        return (
+            f"int8 is not finite where fp32 is (output {', '.join(agreement['not_finite'])}): measure it with "
+            "--validate DATA.npz, and repair it with --max-drop 0.01"
+        )
     if agreement is not None and agreement.get("sqnr_db", _POOR_DB) < _POOR_DB:
-        return f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
+        return (
+            f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with "
+            "--validate DATA.npz, and repair it with --max-drop 0.01"
+        )
     return None
 
 

@@ -9,8 +9,10 @@ from .input_options import input_options
 _AFTER = """\b
 MODEL is an .onnx (with --calib) or a package that compile-model wrote.
 Every record is committed as it is found: an interrupted session loses nothing, and the next one goes on where it ended.
-compile-model --db FILE_OR_URL then builds with the records. Workers of a fleet: octet worker --tracker HOST:PORT --key KEY.
-For a machine that cannot be reached: --export-candidates DIR, octet measure DIR there, --import-measurements DIR; and again for the next round.
+compile-model --db FILE_OR_URL then builds with the records. \
+Workers of a fleet: octet worker --tracker HOST:PORT --key KEY.
+For a machine that cannot be reached: --export-candidates DIR, octet measure DIR there, \
+--import-measurements DIR; and again for the next round.
 """
 
 
@@ -26,7 +28,10 @@ For a machine that cannot be reached: --export-candidates DIR, octet measure DIR
 @click.option(
     "--db",
     metavar="FILE_OR_URL",
-    help="Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in $XDG_STATE_HOME].",
+    help=(
+        "Where records go: an SQLite file or a postgresql:// URL [default: the user's, octet/tuning.db in "
+        "$XDG_STATE_HOME]."
+    ),
 )
 @click.option("--target", metavar="NAME", help="native (default), or a name of `octet targets`.")
 @input_options
@@ -41,7 +46,10 @@ For a machine that cannot be reached: --export-candidates DIR, octet measure DIR
     "--export-candidates",
     "export_to",
     metavar="DIR",
-    help="Measure nothing; write compiled candidates for `octet measure` elsewhere, to a folder or a FILE.tar.xz; --trials per kernel [default: 16].",
+    help=(
+        "Measure nothing; write compiled candidates for `octet measure` elsewhere, to a folder or a FILE.tar.xz; "
+        "--trials per kernel [default: 16]."
+    ),
 )
 @click.option(
     "--import-measurements",

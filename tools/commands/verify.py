@@ -1,4 +1,5 @@
-"""octet verify: who signed a package; runs a package's self-test on every variant that runs here, and the others in an emulator."""
+"""octet verify: who signed a package; runs a package's self-test on every variant that runs here, and the others in an
+emulator."""
 
 from functools import partial
 
@@ -14,7 +15,10 @@ from ..errors import Command
     "keys",
     multiple=True,
     metavar="NAME.pub",
-    help="Trust this public key; may be repeated [default: those of OCTET_KEYS; without them, signatures are not looked at].",
+    help=(
+        "Trust this public key; may be repeated [default: those of OCTET_KEYS; without them, signatures are not "
+        "looked at]."
+    ),
 )
 @click.option(
     "--signers", type=click.IntRange(min=1), help="How many of the trusted keys must have signed [default: 1]."
@@ -22,19 +26,26 @@ from ..errors import Command
 @click.option(
     "--emulate",
     is_flag=True,
-    help="Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks spelled portably; of a GPU, as host code, thread by thread (slow; needs g++).",
+    help=(
+        "Also run variants that this machine cannot run: of another CPU, with the instructions that this one lacks "
+        "spelled portably; of a GPU, as host code, thread by thread (slow; needs g++)."
+    ),
 )
 @click.option(
     "--all",
     "every",
     is_flag=True,
-    help="Run every variant in every way that this machine has (--emulate; arm64 under QEMU where that is installed), and say of the others why not.",
+    help=(
+        "Run every variant in every way that this machine has (--emulate; arm64 under QEMU where that is installed), "
+        "and say of the others why not."
+    ),
 )
 @click.option(
     "--orders", type=click.IntRange(1, 16), default=2, show_default=True, help="Orders of a GPU's threads to emulate."
 )
 def verify(package, keys, signers, emulate, every, orders):
-    """Check who signed a package, before any of its code is loaded, and run its self-test: every variant must give the recorded bytes."""
+    """Check who signed a package, before any of its code is loaded, and run its self-test: every variant must give the
+    recorded bytes."""
     from ...targets.errors import OctetError
     from ...targets.package import read_package
     from ...targets.trust import short, trust_of
@@ -46,7 +57,8 @@ def verify(package, keys, signers, emulate, every, orders):
         say(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
     if not found.selftest:
         raise OctetError(
-            f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it with a second --target that does"
+            f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it "
+            "with a second --target that does"
         )
     said, rows, wrong = f", {len(found.shapes)} shapes" if found.others else "", [], []
     for number, variant in enumerate(found.variants):
@@ -89,7 +101,8 @@ class _NotRun(Exception):
 
 
 def _ways(variant, emulate):
-    """[(how a variant is run here, function of its (variant, self-test) for every shape and of the number of orders -> outputs that differ, shape by shape)]."""
+    """[(how a variant is run here, function of its (variant, self-test) for every shape and of the number of orders ->
+    outputs that differ, shape by shape)]."""
     from ...targets import detect
 
     if not detect.missing(variant.features):
@@ -127,7 +140,8 @@ def _emulated(emulation, shapes, orders):
 
 
 def _differing(failed):
-    """Of the outputs that differ, shape by shape: their names, with the number of the shape behind that of another than the first."""
+    """Of the outputs that differ, shape by shape: their names, with the number of the shape behind that of another than
+    the first."""
     return tuple(
         f"{name} of shape {number}" if number else name for number, names in enumerate(failed) for name in names
     )

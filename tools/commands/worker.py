@@ -23,7 +23,8 @@ from ..errors import Command
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for kernels [default: all].")
 def worker(tracker, key, host, threads):
-    """Measure kernels for `octet tune --tracker`, until interrupted. Whoever reaches the port can run code here: trusted networks only."""
+    """Measure kernels for `octet tune --tracker`, until interrupted. Whoever reaches the port can run code here:
+    trusted networks only."""
     from ...targets import detect
     from ...targets.errors import OctetWarning
     from ...tuning.fleet import LOOPBACK, serve

@@ -20,7 +20,8 @@ _MOST_DB = 200.0
 
 @dataclass
 class Yardstick:
-    """fp32 on this machine, built when it is first asked for. samples: those of calibration, or None. outputs: names of those to compare, () for all.
+    """fp32 on this machine, built when it is first asked for. samples: those of calibration, or None. outputs: names of
+    those to compare, () for all.
     threads: of every run. phase: told when something long begins."""
 
     samples: dict | None
@@ -31,15 +32,18 @@ class Yardstick:
     _known: tuple = (None, None, Samples())  # the last package, what was found, and of every sample
 
     def fp32(self, model: Model, target: str) -> Session:
-        """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves them too.)"""
+        """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves
+        them too.)"""
         if self._fp32 is None:
             self.phase("build fp32")
             self._fp32 = float_session(model, self.threads, target)
         return self._fp32
 
     def agreement(self, model, package, session) -> dict:
-        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but zeros, "not_finite": outputs that are not where fp32 is, "samples": how many, "held_out": whether
-        ranges came from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
+        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but
+        zeros, "not_finite": outputs that are not where fp32 is, "samples": how many, "held_out": whether ranges came
+        from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no
+        "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
         if self.samples is None:
             return {}
         if self._known[0] is not package:
@@ -54,7 +58,8 @@ class Yardstick:
         return self._known[2].worst(count)
 
     def promise(self, seen: int) -> dict | None:
-        """What the last package's held-out samples promise of new ones; `seen` of them have a part in what the package is. None where too few or no samples are held out."""
+        """What the last package's held-out samples promise of new ones; `seen` of them have a part in what the package
+        is. None where too few or no samples are held out."""
         return self._known[2].promise(seen) if self._known[1] and self._known[1]["held_out"] else None
 
     def _measured(self, fp32: Session, session: Session, padding) -> tuple[dict, Samples]:

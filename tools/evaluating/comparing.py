@@ -18,7 +18,8 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
             return ()  # fp32's outputs are what the metric compares with
         if calib is not None or onnx_path is not None:
             raise OctetError(
-                f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against {','.join(list(comparison.PEERS)[:2])}"
+                f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against "
+                f"{','.join(list(comparison.PEERS)[:2])}"
             )
         return ()
     if calib is None:
@@ -34,12 +35,14 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
 
 
 def fp32_outputs(onnx_path, session, arrays, given) -> dict:
-    """{output: array} of the fp32 network on the data, in place of labels. session: of the package that was made from it."""
+    """{output: array} of the fp32 network on the data, in place of labels. session: of the package that was made from
+    it."""
     return run_samples(fp32_session(onnx_path, session.threads, given), arrays)
 
 
 def compare(names, path, given, calib, session, precision, values, arrays, scoring) -> tuple[list[dict], dict]:
-    """(rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: of the worst output against that fp32, relative.
+    """(rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: of the worst output against
+    that fp32, relative.
     session: of MODEL, whose metric is `values`; path, given: of the fp32 network and its inputs."""
     samples, _ = read_samples(calib, session)
     if precision == "int8":

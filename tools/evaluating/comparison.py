@@ -1,4 +1,5 @@
-"""octet evaluate --against: the accuracy of other tools' int8 on the same network, calibration data and validation data."""
+"""octet evaluate --against: the accuracy of other tools' int8 on the same network, calibration data and validation
+data."""
 
 import tempfile
 import time
@@ -27,7 +28,8 @@ SECONDS = 3600  # of one setting: NNCF's control of the accuracy validates the n
 
 @dataclass(frozen=True)
 class Result:
-    """One row. name: of the tool and its settings. value: {output: the metric}, None where the tool failed and `error` says how. seconds: to quantise."""
+    """One row. name: of the tool and its settings. value: {output: the metric}, None where the tool failed and `error`
+    says how. seconds: to quantise."""
 
     name: str
     value: dict | None
@@ -37,7 +39,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration arrays. outputs: their TensorSpecs. arrays, scoring: to validate with.
+    """path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration
+    arrays. outputs: their TensorSpecs. arrays, scoring: to validate with.
     batch: of one run. max_drop: relative, of nncf-accuracy-control."""
 
     path: str
@@ -147,7 +150,8 @@ class Comparison:
 
 
 def chosen(text: str) -> tuple[str, ...]:
-    """The comma separated tools of the command line. Raises OctetError for an unknown one or one that is not installed."""
+    """The comma separated tools of the command line. Raises OctetError for an unknown one or one that is not
+    installed."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in PEERS:

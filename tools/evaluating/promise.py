@@ -1,7 +1,9 @@
-"""What samples that nothing was chosen by promise of new ones drawn alike: exact for every number of samples, whatever their distribution.
+"""What samples that nothing was chosen by promise of new ones drawn alike: exact for every number of samples, whatever
+their distribution.
 
-Of n samples k give the answer of fp32: with confidence 95 % at least p of 100 new ones do, where p is the least share that would give k or more of n in 5 % of all cases (Clopper and
-Pearson's limit, Biometrika 26, 1934). The largest error among n samples is exceeded by at most 1 - p of new ones, with k = n (Wilks' tolerance limit)."""
+Of n samples k give the answer of fp32: with confidence 95 % at least p of 100 new ones do, where p is the least share
+that would give k or more of n in 5 % of all cases (Clopper and Pearson's limit, Biometrika 26, 1934). The largest error
+among n samples is exceeded by at most 1 - p of new ones, with k = n (Wilks' tolerance limit)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +29,8 @@ def at_least(successes: int, count: int, confidence: float = CONFIDENCE) -> floa
 
 @dataclass
 class Samples:
-    """Sample by sample, in order. error: {output: squared differences, sums}; square: {output: fp32's}; same: {output of one score per class: whether the largest is the same}.
+    """Sample by sample, in order. error: {output: squared differences, sums}; square: {output: fp32's}; same: {output
+    of one score per class: whether the largest is the same}.
     What is not finite where fp32 is has an infinite error and is no answer."""
 
     error: dict[str, list[float]] = field(default_factory=dict)
@@ -37,7 +40,8 @@ class Samples:
     def add(
         self, names, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
     ) -> None:
-        """names: of the outputs to look at. Samples lie on first axes; places that are not `kept`, or not finite in fp32, do not count."""
+        """names: of the outputs to look at. Samples lie on first axes; places that are not `kept`, or not finite in
+        fp32, do not count."""
         for name in names:
             reference, value = exact[name], found[name]
             counts = np.isfinite(reference) & kept.get(name, True)
@@ -56,13 +60,15 @@ class Samples:
                 )
 
     def worst(self, first: int) -> float | None:
-        """The relative squared error of the worst output over the first samples; None where no output is anything but zero."""
+        """The relative squared error of the worst output over the first samples; None where no output is anything but
+        zero."""
         sums = [(sum(self.error[name][:first]), sum(self.square[name][:first])) for name in self.error]
         return max((error / square for error, square in sums if square > 0), default=None)
 
     def promise(self, seen: int) -> dict | None:
-        """{"confidence", "samples", "output": of the largest relative error, "error": it, "share": of new samples in which it is at most that, "same": {output: {"equal", "share"}}}, from all
-        but the first `seen` samples, by which something may have been chosen; None where no sample is left."""
+        """{"confidence", "samples", "output": of the largest relative error, "error": it, "share": of new samples in
+        which it is at most that, "same": {output: {"equal", "share"}}}, from all but the first `seen` samples, by which
+        something may have been chosen; None where no sample is left."""
         errors = {
             name: np.sqrt(np.divide(error, square))
             for name in self.error

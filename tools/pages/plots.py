@@ -41,7 +41,8 @@ def require(option: str = "--report") -> None:
 
 @contextmanager
 def drawn(width: float, height: float, columns: int = 1):
-    """(axes, text): draw on the axes (a list where there are several columns); text() is the SVG, the same bytes for the same drawing."""
+    """(axes, text): draw on the axes (a list where there are several columns); text() is the SVG, the same bytes for
+    the same drawing."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -96,7 +97,8 @@ def steps(found) -> str:
 
 
 def noise(errors) -> str:
-    """errors: (number, name, LayerError) in program order: own and inherited noise of every operator in int8, in dB below its signal."""
+    """errors: (number, name, LayerError) in program order: own and inherited noise of every operator in int8, in dB
+    below its signal."""
     many = len(errors) > 40
     with drawn(max(9.5, min(0.13 * len(errors), 16)), 3.0 if many else 3.8) as (axes, text):
         at = np.arange(len(errors))
@@ -146,7 +148,8 @@ def sensitivity(ranking, left) -> str:
 
 
 def intervals(rows, target: float) -> str:
-    """rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops below, intervals across."""
+    """rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops
+    below, intervals across."""
     with drawn(10.5, 0.7 + 0.22 * len(rows)) as (axes, text):
         at = np.arange(len(rows))[::-1]
         ends = [value for _, _, *both, _ in rows for value in both if np.isfinite(value)]

@@ -28,7 +28,8 @@ _COLUMNS = (
 
 
 def write_report(path, workflow, report: dict) -> None:
-    """workflow: the tools.accuracy.Workflow that made the package. report: of compile-model. Raises OctetError without matplotlib or jinja2."""
+    """workflow: the tools.accuracy.Workflow that made the package. report: of compile-model. Raises OctetError without
+    matplotlib or jinja2."""
     write_atomically(Path(path), render(workflow, report).encode())
 
 
@@ -77,7 +78,10 @@ def render(workflow, report: dict) -> str:
 
 def _subtitle(report):
     c, n = report["calibration"], len(report["targets"])
-    return f"{Path(report['package']).name}, target{'s' * (n > 1)} {', '.join(report['targets'])}, batch {report['batch']}, calibrated with {c['calibrator']} on {c['samples']} samples"
+    return (
+        f"{Path(report['package']).name}, target{'s' * (n > 1)} {', '.join(report['targets'])}, batch "
+        f"{report['batch']}, calibrated with {c['calibrator']} on {c['samples']} samples"
+    )
 
 
 def _tiles(report):
@@ -197,7 +201,10 @@ def _activation(name, statistics, qparams, recipe):
     half = qparams.scale / 2  # as far as any value within the range is rounded
     clipped = count[(high < qparams.range[0] - half) | (low > qparams.range[1] + half)].sum() / max(count.sum(), 1)
     shown = f"{calibrator} {percentile:g}" if calibrator == "percentile" else calibrator
-    note = f"{shown}: {qparams.range[0]:.4g} … {qparams.range[1]:.4g} of {statistics.range[0]:.4g} … {statistics.range[1]:.4g}; step {qparams.scale:.3g}; {f'{clipped:.4%}' if clipped else 'nothing'} clipped"
+    note = (
+        f"{shown}: {qparams.range[0]:.4g} … {qparams.range[1]:.4g} of {statistics.range[0]:.4g} … "
+        f"{statistics.range[1]:.4g}; step {qparams.scale:.3g}; {f'{clipped:.4%}' if clipped else 'nothing'} clipped"
+    )
     return {"name": name, "note": note, "plot": small_plots.histogram(statistics, qparams)}
 
 
@@ -209,5 +216,8 @@ def _weight(layer, recipe):
         ratio = float(used.max() / used.min())
         note += f", widest {ratio:.3g} times the narrowest"
         if ratio > 2:
-            note += f": {'one' if recipe.weights == 'per-channel' else 'the one'} scale for all leaves the narrowest {max(8 - log2(ratio), 0):.1f} of 8 bits"
+            note += (
+                f": {'one' if recipe.weights == 'per-channel' else 'the one'} scale for all leaves the narrowest "
+                f"{max(8 - log2(ratio), 0):.1f} of 8 bits"
+            )
     return {"name": layer.name, "note": note, "plot": small_plots.channels(layer.weight, layer.axis)}

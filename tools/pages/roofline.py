@@ -12,7 +12,8 @@ _LEAST_SHARE = 1e-4  # of the time: a smaller point cannot be seen
 
 
 def roofline(kernels: list[dict], peak: dict) -> str:
-    """SVG. kernels: of profile.profile_of; those with multiply-adds are drawn, as large as their share of the time. peak: of the same machine and cores."""
+    """SVG. kernels: of profile.profile_of; those with multiply-adds are drawn, as large as their share of the time.
+    peak: of the same machine and cores."""
     shown = [k for k in kernels if k["macs"] and k["bytes"] and k["share"] > _LEAST_SHARE]
     with plots.drawn(9.5, 4.6) as (axes, text):
         intensity = [2 * k["macs"] / k["bytes"] for k in shown] or [1.0]
@@ -92,7 +93,9 @@ def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
     total = sum(times.values())
     words = ", ".join(f"{name}s {seconds / total:.0%}" for name, seconds in times.items())
     text = (
-        f"<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its share of the time; named are those with most to gain. "
-        f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, {session.target}. Time: {words}.</p>"
+        "<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its "
+        "share of the time; named are those with most to gain. "
+        f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, "
+        f"{session.target}. Time: {words}.</p>"
     )
     return "roofline", "Roofline", f'{text}<div class="wide">{roofline(kernels, peak.as_dict())}</div>'

@@ -1,4 +1,5 @@
-"""The many small plots of the report, written as SVG without a plotting library: a hundred of them cost milliseconds and a few kilobytes each."""
+"""The many small plots of the report, written as SVG without a plotting library: a hundred of them cost milliseconds
+and a few kilobytes each."""
 
 from math import ceil, floor, log10
 
@@ -79,4 +80,7 @@ def _axes(across, up):
 
 def _drawing(parts):
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" font-size="9" fill="#4b5563" font-family="sans-serif" role="img">{body}</svg>'
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'font-size="9" fill="#4b5563" font-family="sans-serif" role="img">{body}</svg>'
+    )

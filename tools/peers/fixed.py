@@ -5,7 +5,8 @@ from pathlib import Path
 
 
 def with_fixed_inputs(path, values: Mapping[str, float], folder: Path) -> Path:
-    """An ONNX file in which the inputs that always have a value (--fix) are constants: `path` itself where there are none, else a new file in `folder`.
+    """An ONNX file in which the inputs that always have a value (--fix) are constants: `path` itself where there are
+    none, else a new file in `folder`.
     Raises UnsupportedModelError for what is no input."""
     if not values:
         return Path(path)

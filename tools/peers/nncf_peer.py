@@ -29,14 +29,16 @@ def read(path, shapes: dict):
 
 
 def quantized(model, feeds, preset: str, transformer: bool):
-    """model: openvino.Model. feeds: a list of one run each; all are used. preset: of PRESETS. transformer: its model_type=TRANSFORMER."""
+    """model: openvino.Model. feeds: a list of one run each; all are used. preset: of PRESETS. transformer: its
+    model_type=TRANSFORMER."""
     nncf = prepared()
     with _silent():
         return nncf.quantize(model, nncf.Dataset(feeds), subset_size=len(feeds), **_options(nncf, preset, transformer))
 
 
 def accuracy_controlled(model, feeds, validation, score, max_drop: float, transformer: bool):
-    """Its own search for layers to leave in float. validation: (feed, labels) pairs, of which it takes parts as it likes.
+    """Its own search for layers to leave in float. validation: (feed, labels) pairs, of which it takes parts as it
+    likes.
     score({output: array}, labels) -> larger is better. max_drop: relative."""
     nncf = prepared()
 

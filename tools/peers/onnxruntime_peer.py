@@ -1,4 +1,5 @@
-"""ONNX Runtime's static quantization: QDQ, unsigned 8 bit activations, signed weights per channel, everything else as its defaults have it."""
+"""ONNX Runtime's static quantization: QDQ, unsigned 8 bit activations, signed weights per channel, everything else as
+its defaults have it."""
 
 import contextlib
 import io
@@ -6,7 +7,9 @@ import logging
 from pathlib import Path
 
 METHODS = ("MinMax", "Entropy", "Percentile")
-_PER_CHANNEL = 13  # the opset in which DequantizeLinear learnt of channels; a model quantised per channel below it is one that nobody loads
+# The opset in which DequantizeLinear learnt of channels; a model quantised per channel below it is one that nobody
+# loads
+_PER_CHANNEL = 13
 _NEWER = 17
 LINEAR = ("Conv", "Gemm", "MatMul")  # what its users fall back to where its default, every operator, loses a network
 
@@ -22,8 +25,8 @@ class _Reader:
 
 
 def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tuple[str, ...] | None = None) -> Path:
-    """The int8 model, a new file in `folder`. batches: feeds of one run each. method: of METHODS. operators: ONNX types to quantise, None for its
-    default (all it knows). Raises what onnxruntime raises."""
+    """The int8 model, a new file in `folder`. batches: feeds of one run each. method: of METHODS. operators: ONNX types
+    to quantise, None for its default (all it knows). Raises what onnxruntime raises."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

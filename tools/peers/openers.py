@@ -1,6 +1,8 @@
-"""How a peer opens a model: (path, feed, threads, streams) -> a function that runs the feed once and gives {output, by name or number: array}; for more than
-one stream it has `many`, another one, which as many threads may call at one time: the peer's throughput mode, `threads` cores to each.
-Of a list of feeds, whose shapes may differ, every run takes the next; the model keeps the dynamic shapes of its file."""
+"""How a peer opens a model: (path, feed, threads, streams) -> a function that runs the feed once and gives {output, by
+name or number: array}; for more than one stream it has `many`, another one, which as many threads may call at one time:
+the peer's throughput mode, `threads` cores to each.
+Of a list of feeds, whose shapes may differ, every run takes the next; the model keeps the dynamic shapes of its
+file."""
 
 import itertools
 import queue

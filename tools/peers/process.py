@@ -51,7 +51,8 @@ def first_line(error: Exception) -> str:
 
 
 class Peer:
-    """open(): called in the process; gives a function that runs once, whose `many`, if it has one, several threads may call at one time. Raises PeerFailed where it cannot be opened, and from every call that fails.
+    """open(): called in the process; gives a function that runs once, whose `many`, if it has one, several threads may
+    call at one time. Raises PeerFailed where it cannot be opened, and from every call that fails.
 
     memory: bytes beside those that this process has. Calling it runs once and gives what that gives."""
 
@@ -161,7 +162,8 @@ def _serve(open, pipe, parents, memory):
 
 
 def _limit(memory):
-    """Data that may be allocated from here on: pages reserved and never touched do not count, as these runtimes reserve much."""
+    """Data that may be allocated from here on: pages reserved and never touched do not count, as these runtimes reserve
+    much."""
     have = (
         int(
             next(

@@ -1,9 +1,11 @@
 """The peers of a benchmark, run on the same machine: ONNX Runtime and OpenVINO on the same ONNX model.
 
-int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data; both runtimes read
-that one file. Every peer gets the same number of threads, one stream but under load, and float32 arithmetic where it is not int8.
+int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data;
+both runtimes read that one file. Every peer gets the same number of threads, one stream but under load, and float32
+arithmetic where it is not int8.
 
-A peer that cannot run a model must not take the benchmark with it, nor the machine: each has a process of its own, with limits of memory and time (`process.py`).
+A peer that cannot run a model must not take the benchmark with it, nor the machine: each has a process of its own, with
+limits of memory and time (`process.py`).
 """
 
 import tempfile
@@ -23,12 +25,14 @@ CALIBRATION_SAMPLES = 64
 
 
 def chosen(text: str) -> tuple[str, ...]:
-    """The comma separated peers of the command line. Raises OctetError for an unknown one or one that is not installed."""
+    """The comma separated peers of the command line. Raises OctetError for an unknown one or one that is not
+    installed."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name == "torch":
             raise OctetError(
-                "--against torch: it does not read ONNX; tests/cuda/on_device.py compares with PyTorch fp16 on the same GPU, with networks that torch builds itself"
+                "--against torch: it does not read ONNX; tests/cuda/on_device.py compares with PyTorch fp16 on the "
+                "same GPU, with networks that torch builds itself"
             )
         if name not in PEERS:
             raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
@@ -54,8 +58,11 @@ def runners(
     seconds: float = SECONDS,
     streams: int = 1,
 ) -> tuple[dict, dict]:
-    """Peers, each in a process of its own, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-int8"), and of those that cannot run the reasons.
-    batches: of calibration data, one run each, taken one by one. feed: one run, or several that are run in turn. values: of inputs that were fixed. seconds: for whatever is asked of one. streams: callers at one time under load."""
+    """Peers, each in a process of its own, by name ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32",
+    "openvino-int8"), and of those that cannot run the reasons.
+    batches: of calibration data, one run each, taken one by one. feed: one run, or several that are run in turn.
+    values: of inputs that were fixed. seconds: for whatever is asked of one. streams: callers at one time under
+    load."""
     made, failed, memory = {}, {}, memory_for(onnx_path)
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
         onnx_path = with_fixed_inputs(onnx_path, values, Path(folder))

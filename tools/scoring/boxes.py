@@ -13,7 +13,8 @@ _CANDIDATES, _MOST = 1000, 100  # of one sample: before and after suppression
 
 @dataclass(frozen=True)
 class Detections:
-    """Of one sample, best first. boxes: float64 [K, 4], corners x1, y1, x2, y2. scores: float64 [K]. classes: int64 [K]."""
+    """Of one sample, best first. boxes: float64 [K, 4], corners x1, y1, x2, y2. scores: float64 [K]. classes: int64
+    [K]."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -21,15 +22,21 @@ class Detections:
 
 
 def detections(outputs: dict[str, np.ndarray]) -> list[Detections]:
-    """Of every sample. outputs: as one of these writes them (N samples, A candidates, C classes, M detections), told apart by shapes:
+    """Of every sample. outputs: as one of these writes them (N samples, A candidates, C classes, M detections), told
+    apart by shapes:
 
-    * boxes [N, A, 4] and scores [N, A, C], two outputs, as torchvision's SSD: corners, class 0 is the background where the scores of a candidate sum to 1;
+    * boxes [N, A, 4] and scores [N, A, C], two outputs, as torchvision's SSD: corners, class 0 is the background where
+      the scores of a candidate sum to 1;
     * [N, 4 + C, A], A > 4 + C, as YOLOv8 and later: centre x, y, width, height, and a score per class;
-    * [N, A, 5 + C], as YOLOv5, YOLOX: the same with a score of any object, which is multiplied, in front of the classes;
-    * [N, M, 6], suppressed in the network: corners, score, class; it is taken for that where the last column holds whole numbers only;
-    * boxes [N, M, 4] with scores [N, M] and classes [N, M], three outputs, suppressed likewise (TensorFlow's: corners y1, x1, y2, x2, where an output's name holds `detection_boxes`).
+    * [N, A, 5 + C], as YOLOv5, YOLOX: the same with a score of any object, which is multiplied, in front of the
+      classes;
+    * [N, M, 6], suppressed in the network: corners, score, class; it is taken for that where the last column holds
+      whole numbers only;
+    * boxes [N, M, 4] with scores [N, M] and classes [N, M], three outputs, suppressed likewise (TensorFlow's: corners
+      y1, x1, y2, x2, where an output's name holds `detection_boxes`).
 
-    What the network did not suppress is suppressed class by class. Other outputs beside these are passed over. Raises DataError where none is there."""
+    What the network did not suppress is suppressed class by class. Other outputs beside these are passed over. Raises
+    DataError where none is there."""
     floats = {name: value for name, value in outputs.items() if np.issubdtype(value.dtype, np.floating)}
     boxes = next(((name, value) for name, value in floats.items() if value.ndim == 3 and value.shape[-1] == 4), None)
     if boxes is not None:
@@ -38,7 +45,8 @@ def detections(outputs: dict[str, np.ndarray]) -> list[Detections]:
     if whole is None or min(whole.shape[1:]) < 5:
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in outputs.items())
         raise DataError(
-            f"--metric map: no output has the form of boxes and scores ({shapes}); name the right ones with --output-name, or take a metric of your own"
+            f"--metric map: no output has the form of boxes and scores ({shapes}); name the right ones with "
+            "--output-name, or take a metric of your own"
         )
     if whole.shape[1] < whole.shape[2]:  # channels in front
         moved = np.moveaxis(whole, 1, 2)
@@ -102,7 +110,8 @@ def _suppressed(boxes, scores):
 
 
 def suppress(boxes: np.ndarray, classes: np.ndarray, overlap: float) -> np.ndarray:
-    """Greedy non-maximum suppression by class. boxes: [K, 4] corners, best first. The numbers of those that stay, best first."""
+    """Greedy non-maximum suppression by class. boxes: [K, 4] corners, best first. The numbers of those that stay, best
+    first."""
     left, kept = np.arange(len(boxes)), []
     while left.size:
         best, left = left[0], left[1:]

@@ -9,7 +9,8 @@ _NO_CLASS = np.iinfo(np.int64).min  # what a decision with a NaN found: no label
 
 def top(k: int):
     def score(output: np.ndarray, labels: np.ndarray) -> float:
-        """Fraction of decisions whose label is among the k largest scores; an output that already is a class index is compared as it is."""
+        """Fraction of decisions whose label is among the k largest scores; an output that already is a class index is
+        compared as it is."""
         output, labels = decisions(output, labels)
         if output.shape[1] == 1:
             return float((output[:, 0] == labels).mean())
@@ -26,7 +27,8 @@ def _undecided(scores):
 
 
 def f1(output, labels):
-    """F1 averaged over the classes that occur (macro); a network with one output per sample answers with its rounded value."""
+    """F1 averaged over the classes that occur (macro); a network with one output per sample answers with its rounded
+    value."""
     output, labels = decisions(output, labels)
     undecided = _undecided(output)
     found = np.rint(np.where(undecided, 0, output[:, 0])).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)

@@ -1,7 +1,8 @@
 """How far an output is from a reference of its shape.
 
-An output that is not finite where the reference is scores worst: a NaN compares as false with everything and would pass every gate. Where the reference
-itself is not finite (the -inf of a mask) there is nothing to compare, and the place does not count."""
+An output that is not finite where the reference is scores worst: a NaN compares as false with everything and would pass
+every gate. Where the reference itself is not finite (the -inf of a mask) there is nothing to compare, and the place
+does not count."""
 
 import numpy as np
 
@@ -15,7 +16,8 @@ def mse(output, reference):
 
 
 def cosine(output, reference):
-    """Mean over the samples of the cosine between output and reference; two zero vectors count as equal. -1 for a sample that is not finite."""
+    """Mean over the samples of the cosine between output and reference; two zero vectors count as equal. -1 for a
+    sample that is not finite."""
     difference, exact = (x.reshape(len(x), -1) for x in _differences(output, reference))
     broken = ~np.isfinite(difference).all(axis=1)
     a, b = exact + np.where(broken[:, None], 0.0, difference), exact
@@ -27,7 +29,8 @@ def cosine(output, reference):
 
 
 def sqnr(output, reference):
-    """Signal to quantisation noise in dB: the reference's energy over that of the difference, from -200 (also for an output that is not finite) to 200."""
+    """Signal to quantisation noise in dB: the reference's energy over that of the difference, from -200 (also for an
+    output that is not finite) to 200."""
     difference, exact = _differences(output, reference)
     noise, signal = np.sum(difference**2), np.sum(exact**2)
     if not np.isfinite(noise):
@@ -36,7 +39,8 @@ def sqnr(output, reference):
 
 
 def _differences(output, reference):
-    """(difference, reference) as float64, both 0 where the reference is not finite; the difference is infinite where only the output is not."""
+    """(difference, reference) as float64, both 0 where the reference is not finite; the difference is infinite where
+    only the output is not."""
     exact = reference.astype(np.float64)
     counted = np.isfinite(exact)
     value = np.where(counted, output.astype(np.float64), 0.0)

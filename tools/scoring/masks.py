@@ -10,9 +10,10 @@ THRESHOLD = 0.5  # of a foreground that is a probability
 def iou(output: np.ndarray, masks: np.ndarray, threshold: float = THRESHOLD) -> float:
     """Intersection over union, from 0 to 1, over all pixels of all samples.
 
-    output: float [N, 1, H, W] or [N, H, W], foreground where it is greater than `threshold`, or [N, C, H, W], the class with the largest score; whole numbers
-    are classes already. masks: whole numbers, [N, H, W] or the output's shape; -100 does not count. Of a foreground it is its own; of classes the mean
-    over those that occur in either. 1 where neither has any. A pixel that is NaN is wrong."""
+    output: float [N, 1, H, W] or [N, H, W], foreground where it is greater than `threshold`, or [N, C, H, W], the class
+    with the largest score; whole numbers are classes already. masks: whole numbers, [N, H, W] or the output's shape;
+    -100 does not count. Of a foreground it is its own; of classes the mean over those that occur in either. 1 where
+    neither has any. A pixel that is NaN is wrong."""
     found, binary = _classes(output, masks, threshold)
     found, masks = found.reshape(-1), masks.reshape(-1)
     counted = masks != IGNORED
@@ -27,7 +28,8 @@ def iou(output: np.ndarray, masks: np.ndarray, threshold: float = THRESHOLD) -> 
 
 
 def masks_of(output: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
-    """The masks that fp32 answers, where there are none to compare with: int64 [N, H, W] of classes, else of the output's shape."""
+    """The masks that fp32 answers, where there are none to compare with: int64 [N, H, W] of classes, else of the
+    output's shape."""
     if not np.issubdtype(output.dtype, np.floating):
         return output.astype(np.int64)
     return output.argmax(1) if output.ndim == 4 and output.shape[1] > 1 else (output > threshold).astype(np.int64)

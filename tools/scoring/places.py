@@ -6,8 +6,8 @@ IGNORED = -100  # a label that does not count (PyTorch's ignore_index): padding 
 
 
 def class_axis(output_shape, labels_shape) -> int | None:
-    """The axis of the output that the labels lack, where there is one label per place (token, pixel) and not per sample: the last one of rank 3, else
-    axis 1, else any; None if there is none."""
+    """The axis of the output that the labels lack, where there is one label per place (token, pixel) and not per
+    sample: the last one of rank 3, else axis 1, else any; None if there is none."""
     fitting = [
         axis
         for axis in range(1, len(output_shape))
@@ -18,7 +18,8 @@ def class_axis(output_shape, labels_shape) -> int | None:
 
 
 def decisions(output: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(scores [M, classes], labels [M]) of M decisions: one per sample, or one per place of every sample; one column means class indices."""
+    """(scores [M, classes], labels [M]) of M decisions: one per sample, or one per place of every sample; one column
+    means class indices."""
     if labels.size == len(output):
         return output.reshape(len(output), -1), labels.reshape(-1)
     axis = class_axis(output.shape, labels.shape)

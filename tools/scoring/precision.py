@@ -12,10 +12,12 @@ _SURE = 0.25  # score from which a detection of fp32 stands for the truth
 
 
 def mean_average_precision(outputs: dict, data: dict, thresholds=OVERLAPS) -> float:
-    """From 0 to 1: the mean over classes that occur and over `thresholds` (of intersection over union) of the average precision at 101 recalls.
+    """From 0 to 1: the mean over classes that occur and over `thresholds` (of intersection over union) of the average
+    precision at 101 recalls.
 
-    outputs: {name: array}, see boxes.detections. data: "boxes" float [N, M, 4], corners x1, y1, x2, y2 in the units of the outputs, and "classes" whole
-    numbers [N, M], negative where there is no box. Crowds and areas are not told apart."""
+    outputs: {name: array}, see boxes.detections. data: "boxes" float [N, M, 4], corners x1, y1, x2, y2 in the units of
+    the outputs, and "classes" whole numbers [N, M], negative where there is no box. Crowds and areas are not told
+    apart."""
     boxes, classes = (np.asarray(data[key]) for key in (BOXES, CLASSES))
     found = detections(outputs)
     ratios = [
@@ -42,7 +44,8 @@ def check(data: dict, count: int, where) -> None:
     for key, rank, kind in ((BOXES, 3, np.floating), (CLASSES, 2, np.integer)):
         if key not in data:
             raise DataError(
-                f"{where}: holds no array {key!r}; map needs boxes [samples, boxes, 4] (corners x1, y1, x2, y2) and classes [samples, boxes], -1 where there is none"
+                f"{where}: holds no array {key!r}; map needs boxes [samples, boxes, 4] (corners x1, y1, x2, y2) and "
+                "classes [samples, boxes], -1 where there is none"
             )
         array = np.asarray(data[key])
         fits = (
@@ -53,16 +56,19 @@ def check(data: dict, count: int, where) -> None:
         )
         if not fits:
             raise DataError(
-                f"{where}: {key!r} is {array.dtype} {list(array.shape)}; map needs boxes [{count}, boxes, 4] and whole numbers classes [{count}, boxes]"
+                f"{where}: {key!r} is {array.dtype} {list(array.shape)}; map needs boxes [{count}, boxes, 4] and "
+                f"whole numbers classes [{count}, boxes]"
             )
     if np.shape(data[BOXES])[:2] != np.shape(data[CLASSES]):
         raise DataError(
-            f"{where}: {BOXES!r} and {CLASSES!r} are of {np.shape(data[BOXES])[1]} and {np.shape(data[CLASSES])[1]} boxes a sample; give every box its class"
+            f"{where}: {BOXES!r} and {CLASSES!r} are of {np.shape(data[BOXES])[1]} and {np.shape(data[CLASSES])[1]} "
+            "boxes a sample; give every box its class"
         )
 
 
 def _average(found, boxes, classes, label, threshold):
-    """Average precision of one class: its detections, best first over all samples, each takes the free box that it overlaps most, from `threshold` on."""
+    """Average precision of one class: its detections, best first over all samples, each takes the free box that it
+    overlaps most, from `threshold` on."""
     scores, hits, total = [], [], 0
     for one, box, kind in zip(found, boxes, classes, strict=True):
         truth, mine = box[kind == label].astype(np.float64), one.classes == label

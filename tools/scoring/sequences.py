@@ -7,11 +7,12 @@ _UNREADABLE = -2  # a step whose scores are NaN: equal to no symbol
 
 
 def edit(output: np.ndarray, sequences: np.ndarray, blank: int = BLANK) -> float:
-    """The part of the reference's symbols that is right: 1 - edit distance / length, both summed over the samples. 1 is perfect; below 0 where more is
-    wrong than there is.
+    """The part of the reference's symbols that is right: 1 - edit distance / length, both summed over the samples. 1 is
+    perfect; below 0 where more is wrong than there is.
 
-    output: float [N, T, C], scores of C symbols at T steps, of which symbol `blank` (negative ones count from the end) separates; or whole numbers
-    [N, T], decoded already, negative ones are padding. sequences: whole numbers [N, L], negative ones are padding."""
+    output: float [N, T, C], scores of C symbols at T steps, of which symbol `blank` (negative ones count from the end)
+    separates; or whole numbers [N, T], decoded already, negative ones are padding. sequences: whole numbers [N, L],
+    negative ones are padding."""
     wrong = total = 0
     for found, wanted in zip(decoded(output, blank), sequences, strict=True):
         wanted = wanted[wanted >= 0]
@@ -53,5 +54,8 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> int:
 def unfit(shape, sequences: np.ndarray) -> str | None:
     """What is wrong with sequences for an output of that shape; None if nothing is."""
     if len(shape) not in (2, 3) or sequences.ndim != 2 or not np.issubdtype(sequences.dtype, np.integer):
-        return f"edit needs whole numbers [samples, symbols], padded with -1, and an output [samples, steps, symbols], which is {list(shape)}"
+        return (
+            "edit needs whole numbers [samples, symbols], padded with -1, and an output [samples, steps, symbols], "
+            f"which is {list(shape)}"
+        )
     return None

@@ -4,10 +4,12 @@ import numpy as np
 
 
 def retrieval(output: np.ndarray, reference: np.ndarray, k: int = 1) -> float:
-    """How well the k nearest other samples by cosine are found, from 0 to 1. output: float [N, ...], one embedding per sample.
+    """How well the k nearest other samples by cosine are found, from 0 to 1. output: float [N, ...], one embedding per
+    sample.
 
-    reference: whole numbers [N], which samples belong together: the part of the samples that have one of their own among the k (those that are alone
-    in their group do not count). Or float, of the output's shape: the mean part of its k nearest that are among the output's."""
+    reference: whole numbers [N], which samples belong together: the part of the samples that have one of their own
+    among the k (those that are alone in their group do not count). Or float, of the output's shape: the mean part of
+    its k nearest that are among the output's."""
     found = nearest(output, k)
     if reference.size == len(output) and np.issubdtype(reference.dtype, np.integer):
         groups = reference.reshape(-1)
@@ -19,7 +21,8 @@ def retrieval(output: np.ndarray, reference: np.ndarray, k: int = 1) -> float:
 
 
 def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
-    """int64 [N, k]: numbers of the nearest other samples by cosine, the nearest first, of equal ones the first; -1 for a sample that is not finite, which nobody is near to."""
+    """int64 [N, k]: numbers of the nearest other samples by cosine, the nearest first, of equal ones the first; -1 for
+    a sample that is not finite, which nobody is near to."""
     flat = vectors.reshape(len(vectors), -1).astype(np.float64)
     broken = np.asarray(~np.isfinite(flat).all(1))
     flat = np.where(broken[:, None], 0.0, flat)
@@ -36,7 +39,8 @@ def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
 
 
 def pearson(output: np.ndarray, reference: np.ndarray) -> float:
-    """Pearson's correlation of all elements of output and reference (as many numbers), from -1 to 1; -1 where the output is not finite, 0 where one is constant."""
+    """Pearson's correlation of all elements of output and reference (as many numbers), from -1 to 1; -1 where the
+    output is not finite, 0 where one is constant."""
     a, b = (x.reshape(-1).astype(np.float64) for x in (output, reference))
     if not np.isfinite(a[np.isfinite(b)]).all():
         return -1.0
@@ -75,5 +79,8 @@ def no_groups(shape, reference: np.ndarray) -> str | None:
     return (
         None
         if groups or reference.shape == tuple(shape)
-        else f"retrieval needs {shape[0]} whole numbers, one group per sample, or embeddings of the output's shape {list(shape)}"
+        else (
+            f"retrieval needs {shape[0]} whole numbers, one group per sample, "
+            f"or embeddings of the output's shape {list(shape)}"
+        )
     )

@@ -1,4 +1,5 @@
-"""A training run on disk: what is needed to go on after the last whole epoch. An .npz without pickle, replaced as a whole."""
+"""A training run on disk: what is needed to go on after the last whole epoch. An .npz without pickle, replaced as a
+whole."""
 
 import warnings
 from collections.abc import Mapping
@@ -20,7 +21,8 @@ _LARGEST_HEADER = 64 << 20  # bytes
 
 
 class Epoch(msgspec.Struct):
-    """loss: mean over the mini-batches, 0 for the network as calibrated. score: of the samples that are held out, as the run judges them (less is better)."""
+    """loss: mean over the mini-batches, 0 for the network as calibrated. score: of the samples that are held out, as
+    the run judges them (less is better)."""
 
     loss: float
     score: Annotated[list[float], msgspec.Meta(min_length=1, max_length=2)]
@@ -34,8 +36,8 @@ class _Header(msgspec.Struct):
 
 @dataclass
 class TrainingState:
-    """epochs: from the network as calibrated on. best: the index of the best one. now, kept: {parameter: array} of the last and of the best epoch;
-    moments: {parameter: (first, second)} of the optimiser."""
+    """epochs: from the network as calibrated on. best: the index of the best one. now, kept: {parameter: array} of the
+    last and of the best epoch; moments: {parameter: (first, second)} of the optimiser."""
 
     now: Mapping[str, np.ndarray]
     kept: Mapping[str, np.ndarray]
@@ -55,7 +57,8 @@ def save(path, identity: str, state: TrainingState) -> None:
 
 
 def load(path, identity: str, shapes: Mapping[str, tuple]) -> TrainingState | None:
-    """The state of the run `identity`; None where there is none, or it is of another run. shapes: of the parameters. Raises DataError for a file that is damaged."""
+    """The state of the run `identity`; None where there is none, or it is of another run. shapes: of the parameters.
+    Raises DataError for a file that is damaged."""
     if not Path(path).exists():
         return None
     names = [f"{kind}.{name}" for kind in ("now", "kept", "first", "second") for name in shapes]

@@ -1,4 +1,5 @@
-"""Fine-tuning from the samples to the tuned network: the best calibration, its ranges then fixed, training, and the file."""
+"""Fine-tuning from the samples to the tuned network: the best calibration, its ranges then fixed, training, and the
+file."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -27,7 +28,8 @@ _VERSION = "3"  # of what a state file means
 
 @dataclass
 class Finetuning:
-    """model: as imported. calib: samples of the calibration, None for a network that comes quantised. recipe: calibrator "auto" chooses by measurement.
+    """model: as imported. calib: samples of the calibration, None for a network that comes quantised. recipe:
+    calibrator "auto" chooses by measurement.
     phase, display: of the command; cache: StatisticsCache or None."""
 
     model: Model
@@ -39,7 +41,8 @@ class Finetuning:
     cache: StatisticsCache | None = None
 
     def run(self, output: str) -> dict:
-        """Writes the tuned network; what became of it, for people and JSON. Raises UnsupportedModelError for operators without a form in PyTorch."""
+        """Writes the tuned network; what became of it, for people and JSON. Raises UnsupportedModelError for operators
+        without a form in PyTorch."""
         calibrated, lessons, state = self._calibrated(), self.course.lessons, f"{output}.state"
         taken = self.course.take(calibrated, state, self._identity(), self._tell, self.phase)
         self.phase("write")

@@ -1,4 +1,5 @@
-"""The training loop: ranges fixed, Adam with a rate that a cosine takes to zero, the best epoch kept, resumable after every epoch."""
+"""The training loop: ranges fixed, Adam with a rate that a cosine takes to zero, the best epoch kept, resumable after
+every epoch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ _WORST = 1e30  # a score that JSON can hold
 
 @dataclass(frozen=True)
 class Schedule:
-    """epochs over the training samples, mini_batch samples per step; rate: of the first step, in steps of the weights' and results' scales; seed: of the order."""
+    """epochs over the training samples, mini_batch samples per step; rate: of the first step, in steps of the weights'
+    and results' scales; seed: of the order."""
 
     epochs: int
     mini_batch: int
@@ -35,8 +37,10 @@ class Schedule:
 
 @dataclass
 class Fit:
-    """network: left with the parameters of the best epoch. arrays: the training inputs. score(network) -> what the held-out samples say, less is better.
-    path, identity: of the file that the run goes on from (checkpoint.py); progress(steps done, steps in all, text). resumed: epochs that were found there."""
+    """network: left with the parameters of the best epoch. arrays: the training inputs. score(network) -> what the
+    held-out samples say, less is better.
+    path, identity: of the file that the run goes on from (checkpoint.py); progress(steps done, steps in all, text).
+    resumed: epochs that were found there."""
 
     network: Network
     objective: Objective
@@ -50,7 +54,8 @@ class Fit:
     resumed: int = 0
 
     def run(self) -> TrainingState:
-        """Trains to the end. Raises DataError for a state file that is damaged, OctetError where there is nothing to train or the loss is no number."""
+        """Trains to the end. Raises DataError for a state file that is damaged, OctetError where there is nothing to
+        train or the loss is no number."""
         self.network.to(self.device)
         self._named = dict(self.network.named_parameters())
         if not self._named:
@@ -86,7 +91,8 @@ class Fit:
             loss = self.objective.loss(self.network(feed(self.objective.model, self.arrays, rows, self.device)), rows)
             if not bool(torch.isfinite(loss)):
                 raise OctetError(
-                    f"fine-tuning: the loss is no number in epoch {epoch + 1}; check what fp32 answers for the training samples, or take a smaller --learning-rate"
+                    f"fine-tuning: the loss is no number in epoch {epoch + 1}; check what fp32 answers for the "
+                    "training samples, or take a smaller --learning-rate"
                 )
             self._optimizer.zero_grad()
             loss.backward()

@@ -1,7 +1,7 @@
 """Float operators in PyTorch: function(args, attrs) -> tensor, to take gradients of.
 
-Those in EXACT are one IEEE operation per element, or products that no target promises bytes of, and their values are taken as well; the values of
-the others are the referee's (network.py).
+Those in EXACT are one IEEE operation per element, or products that no target promises bytes of, and their values are
+taken as well; the values of the others are the referee's (network.py).
 """
 
 import torch

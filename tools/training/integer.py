@@ -1,6 +1,8 @@
-"""The integer operators without weights in PyTorch, by the equations of `passes/ops.py`: function(args, attrs) -> tensor.
+"""The integer operators without weights in PyTorch, by the equations of `passes/ops.py`: function(args, attrs) ->
+tensor.
 
-Every tensor has an axis of samples in front of its own axes; a constant's is of extent 1. Codes are float32 (straight_through.py).
+Every tensor has an axis of samples in front of its own axes; a constant's is of extent 1. Codes are float32
+(straight_through.py).
 """
 
 from math import log

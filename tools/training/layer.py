@@ -1,4 +1,5 @@
-"""A trained layer: the weights and bias of an octet.conv2d or octet.dense on int8 data, and the integers that they are."""
+"""A trained layer: the weights and bias of an octet.conv2d or octet.dense on int8 data, and the integers that they
+are."""
 
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ _LARGEST_BIAS = 2.0**29  # steps: half of what `realize` leaves as it is
 class Start:
     """Where a layer's training begins, with the output channel first.
 
-    codes: int8 [O, ...]; weight: float32 of that shape, what the codes are rounded from; scale: float32 [O]; data_scale: of the input; bias: float32 [O],
-    or None for a layer without one; stored_bias: whether an ONNX file holds the bias as int32."""
+    codes: int8 [O, ...]; weight: float32 of that shape, what the codes are rounded from; scale: float32 [O];
+    data_scale: of the input; bias: float32 [O], or None for a layer without one; stored_bias: whether an ONNX file
+    holds the bias as int32."""
 
     codes: np.ndarray
     weight: np.ndarray
@@ -27,8 +29,10 @@ class Start:
 
 
 class TrainedLayer(nn.Module):
-    """weight: in steps of its scale; bias: in steps of the result, so that one learning rate suits both; None where it is not trained.
-    codes, bias, multiplier: of the integer graph. start: None for a layer that stays as it is; so does one whose integers are others than the graph's."""
+    """weight: in steps of its scale; bias: in steps of the result, so that one learning rate suits both; None where it
+    is not trained.
+    codes, bias, multiplier: of the integer graph. start: None for a layer that stays as it is; so does one whose
+    integers are others than the graph's."""
 
     def __init__(self, start: Start | None, codes: np.ndarray, bias: np.ndarray, multiplier: np.ndarray):
         super().__init__()
@@ -74,7 +78,8 @@ class TrainedLayer(nn.Module):
         return rounded(value.double() / self.step)
 
     def forward(self, multiply, data, axis, attrs, residual=None):
-        """The result of the operator: codes, or float32. multiply(data, weight): the product; axis: of the output channels; attrs: of the call."""
+        """The result of the operator: codes, or float32. multiply(data, weight): the product; axis: of the output
+        channels; attrs: of the call."""
         shape = [-1 if i == axis else 1 for i in range(data.dim())]
         codes, bias, zero_point = self.codes(), self.accumulated_bias().reshape(shape), attrs["data_zero_point"]
         reach = max(127 - zero_point, 128 + zero_point)

@@ -17,7 +17,8 @@ from ..scores import Scoring, scoring_of
 
 @dataclass(frozen=True)
 class Lessons:
-    """train: inputs, and labels of their outputs; classes: the outputs that hold scores of classes. held: inputs of the samples that judge, and how (`scoring`)."""
+    """train: inputs, and labels of their outputs; classes: the outputs that hold scores of classes. held: inputs of the
+    samples that judge, and how (`scoring`)."""
 
     train: Mapping[str, Array]
     labels: Mapping[str, np.ndarray]
@@ -27,11 +28,13 @@ class Lessons:
 
 
 def lessons_of(network, train, validate, metric: str | None, names) -> Lessons:
-    """train, validate: DATA.npz; without a second one every fourth sample of the first, at most 128, judges instead of training. metric: None for top1 where there are labels,
-    else sqnr; names: the outputs that count, () for all. Raises DataError and OctetError."""
+    """train, validate: DATA.npz; without a second one every fourth sample of the first, at most 128, judges instead of
+    training. metric: None for top1 where there are labels, else sqnr; names: the outputs that count, () for all. Raises
+    DataError and OctetError."""
     if not any(np.issubdtype(spec.dtype, np.floating) for spec in network.outputs):
         raise OctetError(
-            "octet finetune: no output of the model holds floats, which training needs; export it without its last decision"
+            "octet finetune: no output of the model holds floats, which training needs; export it without its last "
+            "decision"
         )
     arrays, others = read_samples(train, network, others=True)
     labelled = _labelled(others)

@@ -1,7 +1,9 @@
-"""The integer graph as a PyTorch module: its layers' weights and biases are parameters, its answers those of the compiled package.
+"""The integer graph as a PyTorch module: its layers' weights and biases are parameters, its answers those of the
+compiled package.
 
-Every tensor has an axis of runs in front of its own axes: a network of batch 1 computes any number of samples at once. What depends on no trained
-layer, and what is no float, the referee computes; so it does where a float operator is a sequence of operations, whose gradient PyTorch then gives.
+Every tensor has an axis of runs in front of its own axes: a network of batch 1 computes any number of samples at once.
+What depends on no trained layer, and what is no float, the referee computes; so it does where a float operator is a
+sequence of operations, whose gradient PyTorch then gives.
 """
 
 from collections.abc import Mapping
@@ -28,7 +30,8 @@ _LAYERS = ("octet.conv2d", "octet.dense")
 
 
 class Network(nn.Module):
-    """module: the integer graph as it is compiled; starts: {name of an int8 layer: Start}; outputs: names of the results.
+    """module: the integer graph as it is compiled; starts: {name of an int8 layer: Start}; outputs: names of the
+    results.
     Raises UnsupportedModelError for operators behind a layer that have no gradient here."""
 
     def __init__(self, module: tvm.IRModule, starts: Mapping[str, Start], outputs):
@@ -65,7 +68,8 @@ class Network(nn.Module):
                 ] = None
         if lacking:
             raise UnsupportedModelError(
-                f"fine-tuning: {', '.join(lacking)}: no form in PyTorch; leave what is behind in float (--float-layers), or compile without fine-tuning"
+                f"fine-tuning: {', '.join(lacking)}: no form in PyTorch; leave what is behind in float "
+                "(--float-layers), or compile without fine-tuning"
             )
 
     def _has_form(self, var, call):

@@ -16,10 +16,13 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True)
 class Objective:
-    """model: whose outputs are learnt. teacher: {output: fp32's answers for the training samples}. classes: the outputs that hold scores of classes.
-    labels: {output: one class per sample or place}. distill: the part of fp32's answers in the loss of an output with labels.
+    """model: whose outputs are learnt. teacher: {output: fp32's answers for the training samples}. classes: the outputs
+    that hold scores of classes.
+    labels: {output: one class per sample or place}. distill: the part of fp32's answers in the loss of an output with
+    labels.
 
-    Scores of classes: divergence of the distributions (Kullback-Leibler), and cross-entropy with the labels. Other float outputs: squared error over fp32's energy."""
+    Scores of classes: divergence of the distributions (Kullback-Leibler), and cross-entropy with the labels. Other
+    float outputs: squared error over fp32's energy."""
 
     model: Model
     teacher: Mapping[str, np.ndarray]

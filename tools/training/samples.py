@@ -1,4 +1,5 @@
-"""Samples as the tensors of a Network, and its answers as arrays: as `run_samples` does it for a session (targets/batches.py)."""
+"""Samples as the tensors of a Network, and its answers as arrays: as `run_samples` does it for a session
+(targets/batches.py)."""
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from .network import Network, tensor_of
 
 
 def feed(model, arrays, rows, device="cpu") -> dict[str, torch.Tensor]:
-    """{input: [runs, ...]} of the samples `rows` (indices), as many runs as hold them; the last one is filled up with the last sample."""
+    """{input: [runs, ...]} of the samples `rows` (indices), as many runs as hold them; the last one is filled up with
+    the last sample."""
     batch, runs = batch_of(model.inputs), []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
@@ -19,7 +21,8 @@ def feed(model, arrays, rows, device="cpu") -> dict[str, torch.Tensor]:
 def answers(
     network: Network, model, arrays, at_once: int, device="cpu", progress=lambda done: None
 ) -> dict[str, np.ndarray]:
-    """{output: array, samples on the first axis} of all samples: the bytes of the compiled package. at_once: samples that are computed together."""
+    """{output: array, samples on the first axis} of all samples: the bytes of the compiled package. at_once: samples
+    that are computed together."""
     count, batch = len(next(iter(arrays.values()))), batch_of(model.inputs)
     parts: dict[str, list[np.ndarray]] = {spec.name: [] for spec in model.outputs}
     with torch.no_grad():

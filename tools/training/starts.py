@@ -1,4 +1,5 @@
-"""Where training begins: the layers of a QDQ hub with what their integers are rounded from, and the hub with other integers in their place.
+"""Where training begins: the layers of a QDQ hub with what their integers are rounded from, and the hub with other
+integers in their place.
 
 conv2d(R.dequantize(x), R.dequantize(const q, const s, 0)) + const b   <->   Start(q, weight, s, s_x, b)
 """
@@ -23,7 +24,8 @@ _HALVINGS = 7  # of a scale, at most
 
 
 def starts_of(quantized: Quantized) -> dict[str, Start]:
-    """{name of a layer: Start} of every layer of the hub with int8 data and weights. Weights begin at those of the fp32 network where these are what was rounded."""
+    """{name of a layer: Start} of every layer of the hub with int8 data and weights. Weights begin at those of the fp32
+    network where these are what was rounded."""
     graph, nodes = DataflowGraph(quantized.module["main"]), Nodes(quantized.module)
     stored, found = merged_biases(nodes), {}
     exact = {node.name: node.value for node in products(Nodes(quantized.model.module))}
@@ -41,9 +43,11 @@ def starts_of(quantized: Quantized) -> dict[str, Start]:
 
 
 def narrowed(quantized: Quantized) -> Quantized:
-    """The hub with the scale of every layer whose weights share one chosen for its channels: where the largest channel leaves the others no steps, it is cut, and training makes up for it.
+    """The hub with the scale of every layer whose weights share one chosen for its channels: where the largest channel
+    leaves the others no steps, it is cut, and training makes up for it.
 
-    What counts is the error of every channel relative to the channel itself, as activations behind a folded BatchNorm are of one size whatever the weights; a channel cannot lose more than itself."""
+    What counts is the error of every channel relative to the channel itself, as activations behind a folded BatchNorm
+    are of one size whatever the weights; a channel cannot lose more than itself."""
     starts, nodes = starts_of(quantized), Nodes(quantized.module)
     codes: dict[Operand, np.ndarray] = {}
     scales: dict[Operand, np.ndarray] = {}
@@ -89,7 +93,8 @@ def _real_weight(call, weight, channel):
 
 
 def with_layers(mod: IRModule, values: Mapping[str, tuple]) -> IRModule:
-    """The hub with the integers and biases of trained layers. values: {name: (int8 [O, ...], float32 bias [O] or None, which keeps it)}."""
+    """The hub with the integers and biases of trained layers. values: {name: (int8 [O, ...], float32 bias [O] or None,
+    which keeps it)}."""
     nodes = Nodes(mod)
     codes: dict[Operand, np.ndarray] = {}
     biases: dict[Operand, np.ndarray] = {}

@@ -1,7 +1,8 @@
 """Exact values forward, gradients of real numbers backward.
 
-Codes (int8 in the integer graph) are float32 tensors of whole numbers here, so that gradients run through them. Sums of whole numbers are exact in
-float32 as long as none of their parts can reach 2^24, and in float64 for whatever an int32 accumulator holds.
+Codes (int8 in the integer graph) are float32 tensors of whole numbers here, so that gradients run through them. Sums of
+whole numbers are exact in float32 as long as none of their parts can reach 2^24, and in float64 for whatever an int32
+accumulator holds.
 """
 
 import torch
@@ -20,7 +21,8 @@ class _Round(torch.autograd.Function):
 
 
 class _Stored(torch.autograd.Function):
-    """In one piece, and in the memory of `value`, which nobody else may need: activations are what training waits for."""
+    """In one piece, and in the memory of `value`, which nobody else may need: activations are what training waits
+    for."""
 
     @staticmethod
     def forward(ctx, value, zero_point, low, high):
@@ -56,12 +58,14 @@ def instead(approximation, exact):
 
 
 def stored(value, zero_point, low, high):
-    """clip(rne(value) + zero_point, low, high): codes; the gradient passes where nothing is cut. value: float32 below 2^31, the result of an operation; its memory is taken."""
+    """clip(rne(value) + zero_point, low, high): codes; the gradient passes where nothing is cut. value: float32 below
+    2^31, the result of an operation; its memory is taken."""
     return _Stored.apply(value, zero_point, low, high)
 
 
 def sum_of_products(multiply, data, weight, bound: float):
-    """multiply(data, weight), exactly, as float64 or float32. data, weight: whole numbers; bound: what no sum of magnitudes of products exceeds.
+    """multiply(data, weight), exactly, as float64 or float32. data, weight: whole numbers; bound: what no sum of
+    magnitudes of products exceeds.
 
     Only the CPU's float32 products are sums in some order: a GPU's may go through transforms that round."""
     if bound < EXACT and data.device.type == "cpu":

@@ -38,7 +38,8 @@ def trained(quantized: Quantized, network: Network) -> Quantized:
 
 
 def export(quantized: Quantized, network: Network, path, arrays) -> None:
-    """Writes the trained network as ONNX QDQ, if that file gives the network's own bytes for the samples `arrays`: anything else is a bug."""
+    """Writes the trained network as ONNX QDQ, if that file gives the network's own bytes for the samples `arrays`:
+    anything else is a bug."""
     made = trained(quantized, network)
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "tuned.onnx"

@@ -1,4 +1,5 @@
-"""More pictures out of few: turned, scaled, shifted and lit otherwise. The fp32 network says what each of them is, so no label is needed."""
+"""More pictures out of few: turned, scaled, shifted and lit otherwise. The fp32 network says what each of them is, so
+no label is needed."""
 
 from collections.abc import Mapping
 
@@ -15,7 +16,8 @@ _LOOKED_AT = 256  # pictures that say which values occur
 
 
 class Repeated:
-    """`array` (samples on the first axis) and, behind it, `count` times the same again; rows are made when they are read. dtype, shape, len() and [rows] as of an ndarray."""
+    """`array` (samples on the first axis) and, behind it, `count` times the same again; rows are made when they are
+    read. dtype, shape, len() and [rows] as of an ndarray."""
 
     def __init__(self, array, count: int):
         self._array, self.dtype, self.ndim = array, array.dtype, array.ndim
@@ -32,7 +34,8 @@ class Repeated:
 
 
 class Varied(Repeated):
-    """The same with every repetition of a picture varied, as row and `seed` say, in the range of the first pictures. axis: of the channels."""
+    """The same with every repetition of a picture varied, as row and `seed` say, in the range of the first pictures.
+    axis: of the channels."""
 
     def __init__(self, array, count: int, seed: int, axis: int):
         super().__init__(array, count)
@@ -48,7 +51,8 @@ class Varied(Repeated):
         return found
 
     def _varied(self, pictures, rows):
-        """Turned by up to 14 degrees, sheared by 0.2, scaled by 20 %, made wider by 15 %, shifted by a sixteenth; contrast and every channel's brightness by 0.3, noise of 0.1 deviations."""
+        """Turned by up to 14 degrees, sheared by 0.2, scaled by 20 %, made wider by 15 %, shifted by a sixteenth;
+        contrast and every channel's brightness by 0.3, noise of 0.1 deviations."""
         x = torch.from_numpy(np.ascontiguousarray(pictures, np.float32))
         rngs = [np.random.default_rng([self._seed, row]) for row in rows]
         angle, scale, wide, shear, right, down, contrast, noisy = torch.from_numpy(
@@ -70,14 +74,16 @@ class Varied(Repeated):
 
 
 def with_variants(model: Model, arrays: Mapping[str, Array], count: int, seed: int) -> dict[str, Array | Repeated]:
-    """{input: the samples and, behind them, `count` variants of each}: pictures ([N, C, H, W] or [N, H, W, C] of 1, 3 or 4 channels, or [N, C, H, W] of any) vary, all else is repeated.
+    """{input: the samples and, behind them, `count` variants of each}: pictures ([N, C, H, W] or [N, H, W, C] of 1, 3
+    or 4 channels, or [N, C, H, W] of any) vary, all else is repeated.
     Raises OctetError where no input holds pictures."""
     if not count:
         return dict(arrays)
     axes = {spec.name: _channels(arrays[spec.name], spec) for spec in model.inputs}
     if not any(axes.values()):
         raise OctetError(
-            "--variants: no input of the model holds pictures ([N, C, H, W] or [N, H, W, C]); give more training samples instead"
+            "--variants: no input of the model holds pictures ([N, C, H, W] or [N, H, W, C]); give more training "
+            "samples instead"
         )
     return {
         name: Varied(arrays[name], count, seed, axis) if axis else Repeated(arrays[name], count)

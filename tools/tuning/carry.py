@@ -23,10 +23,12 @@ def carry(
     database: Database,
     progress,
 ) -> dict:
-    """Imports first, then exports; {"imported": figures or None, "exported": figures or None}. Raises OctetError for what a user can get wrong."""
+    """Imports first, then exports; {"imported": figures or None, "exported": figures or None}. Raises OctetError for
+    what a user can get wrong."""
     if tracker is not None or key is not None or budget is not None:
         raise OctetError(
-            "tune: --tracker, --key and --budget measure now; leave them out with --export-candidates and --import-measurements"
+            "tune: --tracker, --key and --budget measure now; leave them out with --export-candidates and "
+            "--import-measurements"
         )
     imported = import_measurements(import_from, database) if import_from is not None else None
     if export_to is None:
@@ -44,7 +46,8 @@ def print_carried(console, figures: dict, export_to, import_from) -> None:
     if figures["imported"] is not None:
         found = figures["imported"]
         console.print(
-            f"{import_from}: {found['trials']} measurements on {', '.join(found['devices'])}, {found['failed']} failed; {found['records']} records"
+            f"{import_from}: {found['trials']} measurements on {', '.join(found['devices'])}, {found['failed']} "
+            f"failed; {found['records']} records"
         )
     if figures["exported"] is not None:
         made = figures["exported"]
@@ -54,6 +57,7 @@ def print_carried(console, figures: dict, export_to, import_from) -> None:
             else ""
         )
         console.print(
-            f"{export_to}: {made['candidates']} candidates of {made['tasks']} kernels, {made['bytes'] / 1e6:.2f} MB, {made['failed']} did not compile{skipped}; "
+            f"{export_to}: {made['candidates']} candidates of {made['tasks']} kernels, {made['bytes'] / 1e6:.2f} MB, "
+            f"{made['failed']} did not compile{skipped}; "
             f"next, where the device is: octet measure {export_to}"
         )

@@ -25,7 +25,10 @@ def live():
 
 def _line(session: TuningSession) -> str:
     before, now = totals(session)
-    return f"{session.elapsed:6.1f} s  {session.doing}: kernels {before * 1e3:.3f} -> {now * 1e3:.3f} ms, {gap(session) * 1e3:.3f} ms above the limit{_left(session)}"
+    return (
+        f"{session.elapsed:6.1f} s  {session.doing}: kernels {before * 1e3:.3f} -> {now * 1e3:.3f} ms, "
+        f"{gap(session) * 1e3:.3f} ms above the limit{_left(session)}"
+    )
 
 
 def _table(session):
@@ -52,7 +55,8 @@ def _row(session: TuningSession, state: TaskState):
 
 
 def totals(session: TuningSession) -> tuple[float, float]:
-    """Seconds of the kernels of one run of the network whose defaults were measured: with default schedules, and now."""
+    """Seconds of the kernels of one run of the network whose defaults were measured: with default schedules, and
+    now."""
     return sum(s.task.count * s.default_seconds for s in session.states), sum(s.total for s in session.states)
 
 
@@ -89,18 +93,21 @@ def print_session(console, session: TuningSession, where: str) -> None:
     console.print(
         f"{tried - failed} candidates of {sum(s.trials > 0 for s in session.states)} kernels measured, {failed} failed"
         + (
-            f"; {len(session.states) - len(begun)} of {len(session.states)} kernels were not reached, the same command goes on with them"
+            f"; {len(session.states) - len(begun)} of {len(session.states)} kernels were not reached, the same "
+            "command goes on with them"
             if len(begun) < len(session.states)
             else ""
         )
     )
     if session.peak is not None:
         console.print(
-            f"limit: {session.peak.int8_gops:.0f} Gop/s int8, {session.peak.float32_gflops:.0f} GFlop/s, L2 {session.peak.l2_gbytes:.0f} GB/s, "
+            f"limit: {session.peak.int8_gops:.0f} Gop/s int8, {session.peak.float32_gflops:.0f} GFlop/s, L2 "
+            f"{session.peak.l2_gbytes:.0f} GB/s, "
             f"measured on {session.peak.threads} cores; {gap(session) * 1e3:.3f} ms of a run lie above it"
         )
     console.print(
-        f"kernels of one run: {before * 1e3:.3f} ms with defaults, {now * 1e3:.3f} ms now ({before / max(now, 1e-12):.2f}x); "
+        f"kernels of one run: {before * 1e3:.3f} ms with defaults, {now * 1e3:.3f} ms now "
+        f"({before / max(now, 1e-12):.2f}x); "
         f"{recorded} of {len(session.states)} have a record in {where}"
     )
 

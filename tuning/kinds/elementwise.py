@@ -70,7 +70,8 @@ def table_case(p: TableProblem) -> Case:
 
 
 def plain_kernel(emit, constants=lambda p, case: (), family=FAMILY, default=default_loops):
-    """`Kind.kernel` of a template emit(problem, schedule). constants(problem, case): as it reads them, behind the inputs. default(problem): its analytical schedule."""
+    """`Kind.kernel` of a template emit(problem, schedule). constants(problem, case): as it reads them, behind the
+    inputs. default(problem): its analytical schedule."""
 
     def kernel(p, case: Case, schedule, spec: TargetSpec) -> Kernel:
         packed = tuple(constants(p, case))

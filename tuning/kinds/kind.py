@@ -16,8 +16,9 @@ from ..spaces.space import Space
 class Case:
     """Operands of a CPU kernel, and what NumPy says it must answer.
 
-    inputs: flat buffers as the kernel takes them, slack included. constants: logical arrays that the kernel packs. expected: [rows, used]: what counts of the output, as
-    stored. pitch: elements from one row to the next. elements: of the output buffer. made: the inputs as another machine can make them; empty where it cannot.
+    inputs: flat buffers as the kernel takes them, slack included. constants: logical arrays that the kernel packs.
+    expected: [rows, used]: what counts of the output, as stored. pitch: elements from one row to the next. elements: of
+    the output buffer. made: the inputs as another machine can make them; empty where it cannot.
     tolerance: None where every byte counts; else how much a float32 may differ, as sums may be made in any order."""
 
     inputs: tuple[np.ndarray, ...]
@@ -35,7 +36,8 @@ class Case:
 
     @property
     def travels(self) -> bool:
-        """Whether another machine can make the operands for itself and the referee's bytes are the kernel's: of float32 neither is true."""
+        """Whether another machine can make the operands for itself and the referee's bytes are the kernel's: of float32
+        neither is true."""
         return bool(self.made)
 
     @property
@@ -63,8 +65,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Kernel:
-    """family, schedule: as built. operands: the arguments of `func` in order: ("input", number), ("constant", number), ("output", 0) or ("workspace", 0), which has
-    `workspace` bytes."""
+    """family, schedule: as built. operands: the arguments of `func` in order: ("input", number), ("constant", number),
+    ("output", 0) or ("workspace", 0), which has `workspace` bytes."""
 
     func: tvm.tirx.PrimFunc
     family: str
@@ -80,8 +82,10 @@ Operands = TypeVar("Operands")  # Case, or what stands for it at targets with a 
 
 @dataclass(frozen=True)
 class Kind(Generic[Subject, Operands]):
-    """case(problem): operands for measuring. spaces(problem, spec): the space of the family that is taken by default, then those of the others that could.
-    kernel(problem, case, schedule, spec): schedule None for the analytical default; None for targets that have a builder of their own.
+    """case(problem): operands for measuring. spaces(problem, spec): the space of the family that is taken by default,
+    then those of the others that could.
+    kernel(problem, case, schedule, spec): schedule None for the analytical default; None for targets that have a
+    builder of their own.
     schedules: family -> its schedule, a frozen dataclass of numbers and flags."""
 
     case: Callable[[Subject], Operands]

@@ -64,7 +64,8 @@ def _probabilities(scores, epilogue, mask):
 
 
 def _answer(p, result):
-    """Rows of all matrices in the order in which they lie in memory: one every `pitch` elements (passes/lower/cpu/rules_matmul.py)."""
+    """Rows of all matrices in the order in which they lie in memory: one every `pitch` elements
+    (passes/lower/cpu/rules_matmul.py)."""
     steps = [step for extent, step in zip((*p.batch, p.rows), (*p.out.batch_strides, p.out.row)) if extent > 1]
     pitch, rows = min(steps, default=p.columns), prod(p.batch) * p.rows
     flat = np.zeros(p.out.elements, result.dtype)

@@ -37,5 +37,6 @@ def spaces_of(workload, spec: TargetSpec) -> list[Space]:
 
 
 def _subject(workload):
-    """What a kind's functions are about: of x86 the problem; of CUDA the workload, which is a problem and an epilogue."""
+    """What a kind's functions are about: of x86 the problem; of CUDA the workload, which is a problem and an
+    epilogue."""
     return workload.problem if isinstance(workload, Workload) else workload

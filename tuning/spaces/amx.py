@@ -39,7 +39,8 @@ def _units(p, s):
 
 
 def _features(p, s):
-    """Logarithms of: tasks, units of a task, bytes of weights and of data that a task reads, the output it writes; waste of the tiles; the flags."""
+    """Logarithms of: tasks, units of a task, bytes of weights and of data that a task reads, the output it writes;
+    waste of the tiles; the flags."""
     walk = walk_of(p, s.phases)
     total, blocks = _units(p, s), -(-p.out_blocks // 2)
     tasks = -(-total // s.units) * (1 if s.pixels_outer else blocks)

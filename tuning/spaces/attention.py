@@ -1,4 +1,5 @@
-"""The space of products of two computed tensors, with or without a softmax behind them (targets/x86/matmul/product.py)."""
+"""The space of products of two computed tensors, with or without a softmax behind them
+(targets/x86/matmul/product.py)."""
 
 from math import log2, prod
 
@@ -35,8 +36,8 @@ def space(p: MatmulProblem, dot: str) -> Space:
 
 
 def _features(p, s):
-    """Logarithms of: tasks, rows, length of a sum, columns, bytes of the packed operand and of a unit's sums; how often it is packed, what a vector tile loads per
-    product; the flags."""
+    """Logarithms of: tasks, rows, length of a sum, columns, bytes of the packed operand and of a unit's sums; how often
+    it is packed, what a vector tile loads per product; the flags."""
     units = -(-p.rows // (TILE_ROWS * s.tiles))
     logs = [
         log2(x)

@@ -27,7 +27,8 @@ def _units(walk, s):
 
 
 def _features(p, walk, s):
-    """Logarithms of: tasks, units of a task, bytes of weights and of data that a task reads, length of a sum; loads per product; waste; flags."""
+    """Logarithms of: tasks, units of a task, bytes of weights and of data that a task reads, length of a sum; loads per
+    product; waste; flags."""
     blocks, depth = -(-p.out_blocks // s.vectors), blocks_of(walk) * BLOCK
     tasks = -(-_units(walk, s) // s.units) * (1 if s.pixels_outer else blocks)
     weights = 2 * depth * s.vectors * 16 * (blocks if s.pixels_outer else 1)

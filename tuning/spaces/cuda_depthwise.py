@@ -34,7 +34,8 @@ def _columns(p, s):
 
 
 def _features(p, s, spec):
-    """Logarithms of: threads in all, blocks per multiprocessor, threads of a block; words read per neighbour, waste, neighbours, taps."""
+    """Logarithms of: threads in all, blocks per multiprocessor, threads of a block; words read per neighbour, waste,
+    neighbours, taps."""
     runs = -(-p.out_width // s.run)
     work = p.images * p.out_height * runs * (p.stride // 4)
     blocks = -(-work // s.threads)

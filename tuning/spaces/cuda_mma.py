@@ -34,7 +34,8 @@ def space(workload: CudaWorkload, spec: TargetSpec) -> Space:
 
 
 def wmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
-    """The same kernel by WMMA: rows in shared memory are padded instead of swizzled, sums take a detour before the epilogue."""
+    """The same kernel by WMMA: rows in shared memory are padded instead of swizzled, sums take a detour before the
+    epilogue."""
     return _space("wmma", workload, spec, tile_for(workload.problem, spec, 16), HEIGHTS)
 
 
@@ -71,8 +72,9 @@ def _space(family, workload, spec, default, heights):
 
 
 def _features(p, s, spec):
-    """Logarithms of: blocks, blocks per multiprocessor, steps of a block, shared memory, threads, length of a sum, the analytical estimate; blocks that
-    share a multiprocessor, what a product costs in copies and in reads of shared memory, registers; waste; stages, splits, rows of a WMMA fragment."""
+    """Logarithms of: blocks, blocks per multiprocessor, steps of a block, shared memory, threads, length of a sum, the
+    analytical estimate; blocks that share a multiprocessor, what a product costs in copies and in reads of shared
+    memory, registers; waste; stages, splits, rows of a WMMA fragment."""
     across, down = -(-p.pixels // s.rows), -(-p.outputs // s.columns)
     blocks = across * down * p.groups * s.splits
     together = resident(s, spec)

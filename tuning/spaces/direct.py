@@ -1,4 +1,5 @@
-"""The space of dense and grouped convolutions on the vector unit, int8 and float32 (targets/x86/conv/direct.py, listed.py)."""
+"""The space of dense and grouped convolutions on the vector unit, int8 and float32 (targets/x86/conv/direct.py,
+listed.py)."""
 
 from math import log2
 
@@ -30,7 +31,8 @@ def space(p: ConvProblem) -> Space:
 
 
 def _features(p, s):
-    """Logarithms of: tasks, units of a task, bytes of weights and of data that a task reads, length of a sum; loads per product; waste; flags."""
+    """Logarithms of: tasks, units of a task, bytes of weights and of data that a task reads, length of a sum; loads per
+    product; waste; flags."""
     line, size = line_of(p), 1 if p.dtype == "int8" else 4
     tiles, blocks = -(-line // s.pixels), -(-p.out_blocks // s.vectors)
     tasks = -(-units_of(p, s.pixels) // s.units) * (1 if s.pixels_outer else blocks)

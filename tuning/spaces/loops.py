@@ -1,5 +1,6 @@
-"""The spaces of kernels that walk their bytes once: elementwise operators, tables, quantisation, maximum pooling. Vectors are as wide as registers and memory sets the
-pace: unrolling changed nothing where it was tried. What is left to decide is whether waking the other cores pays."""
+"""The spaces of kernels that walk their bytes once: elementwise operators, tables, quantisation, maximum pooling.
+Vectors are as wide as registers and memory sets the pace: unrolling changed nothing where it was tried. What is left to
+decide is whether waking the other cores pays."""
 
 from math import log2
 

@@ -25,7 +25,8 @@ def from_json(entry: dict):
 
 
 def described(problem: dict, spec):
-    """(workload, its spaces on a target) of JSON values that came from a database or a file. Raises ValueError for whatever no kernel is of."""
+    """(workload, its spaces on a target) of JSON values that came from a database or a file. Raises ValueError for
+    whatever no kernel is of."""
     try:
         workload = workload_from(problem)
         return workload, spaces_of(workload, spec)
@@ -43,7 +44,8 @@ def described(problem: dict, spec):
 
 
 def member(entry: dict, spaces):
-    """(family, schedule) of JSON values that came from a database or a file. Raises ValueError where none of a workload's spaces holds it."""
+    """(family, schedule) of JSON values that came from a database or a file. Raises ValueError where none of a
+    workload's spaces holds it."""
     try:
         family, schedule = from_json(entry)
     except (KeyError, TypeError, AttributeError) as error:

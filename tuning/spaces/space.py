@@ -5,8 +5,9 @@ from dataclasses import Field, asdict, dataclass, fields
 from itertools import product
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-# Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands tell the kinds apart, so that a number
-# says which spaces it is of, and a new version of one kind's leaves the records of the other.
+# Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands
+# tell the kinds apart, so that a number says which spaces it is of, and a new version of one kind's leaves the records
+# of the other.
 VERSIONS = {"cpu": 3, "cuda": 1002}
 
 
@@ -21,9 +22,12 @@ Schedule = TypeVar("Schedule", bound=Decided)
 
 @dataclass(frozen=True)
 class Space(Generic[Schedule]):
-    """family: which template. problem: what it computes. decisions: name -> choices; the number and order of names is fixed for a family (MetaSchedule traces must keep their shape).
-    schedule_class: the template's schedule, a dataclass whose fields are the decisions. default: the analytical schedule, always a member.
-    valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles, steps, bytes, waste)."""
+    """family: which template. problem: what it computes. decisions: name -> choices; the number and order of names is
+    fixed for a family (MetaSchedule traces must keep their shape).
+    schedule_class: the template's schedule, a dataclass whose fields are the decisions. default: the analytical
+    schedule, always a member.
+    valid: whether a combination can be built. guesses: measured first. features: numbers that explain its time (tiles,
+    steps, bytes, waste)."""
 
     family: str
     problem: object
@@ -45,7 +49,8 @@ class Space(Generic[Schedule]):
         return made if self.valid(made) else None
 
     def holds(self, schedule: object) -> bool:
-        """Whether a schedule, from wherever it came, is one of these combinations. Kernels trust a schedule: one of another space computes wrong or writes elsewhere."""
+        """Whether a schedule, from wherever it came, is one of these combinations. Kernels trust a schedule: one of
+        another space computes wrong or writes elsewhere."""
         if not isinstance(schedule, self.schedule_class) or type(schedule) is not self.schedule_class:
             return False
         choice = asdict(schedule)
@@ -70,7 +75,8 @@ class Space(Generic[Schedule]):
 
 
 def fixed(default, decisions: dict) -> dict:
-    """`decisions` and, for every other field of the schedule, the default's value as the only choice; in the order of the fields."""
+    """`decisions` and, for every other field of the schedule, the default's value as the only choice; in the order of
+    the fields."""
     return {field.name: decisions.get(field.name, (getattr(default, field.name),)) for field in fields(default)}
 
 
@@ -80,7 +86,8 @@ def choices(*values) -> tuple:
 
 
 def chunks(total: int, default: int) -> tuple[int, ...]:
-    """Sizes of a task when `total` units are shared out: a few powers and thirds, sizes that divide the work evenly, and all of it."""
+    """Sizes of a task when `total` units are shared out: a few powers and thirds, sizes that divide the work evenly,
+    and all of it."""
     ladder = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, default}
     even = {-(-total // parts) for parts in (1, 2, 4, 8, 16)}
     return choices(*(size for size in ladder | even if size <= max(total, default)))

@@ -1,9 +1,11 @@
 """Mean and deviation of pixels move into the first layer, which then reads integers as they are.
 
 L(x * s + t; w) = L(x; w * s) + L(t; w), and where a convolution pads with zeros behind the sum
-conv_p(x * s + t; w) = conv_0(frame_p(x; -t/s), w * s) + sum(w * t):   a frame of what becomes zero, one value per channel
+conv_p(x * s + t; w) = conv_0(frame_p(x; -t/s), w * s) + sum(w * t):   a frame of what becomes zero, one value per
+channel
 
-for a Cast x of 8-bit integers and any row of sums and products, s and t per channel. Needs RaiseTransposes, FoldPad and NormalizeArithmetic.
+for a Cast x of 8-bit integers and any row of sums and products, s and t per channel. Needs RaiseTransposes, FoldPad and
+NormalizeArithmetic.
 The integers are a tensor of scale 1, of which nothing is rounded; in the frame -t/s is, to the nearest integer."""
 
 from dataclasses import dataclass
@@ -22,7 +24,8 @@ from .integers import limits_of, steps_behind
 
 @dataclass(frozen=True)
 class FoldPixels:
-    """Only where the layer is the only reader, and zero is a value between two pixels (a frame could not hold it otherwise)."""
+    """Only where the layer is the only reader, and zero is a value between two pixels (a frame could not hold it
+    otherwise)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         return rewrite(mod, _fold)
@@ -50,7 +53,8 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
         zeros, (least, greatest) = -shift / scale, limits
         if not np.all((zeros >= least) & (zeros <= greatest)):
             graph.note(
-                f"{call.args[0].name}: the term was not folded into {var.name}, which pads: zero is none of the {least} to {greatest} that pixels are"
+                f"{call.args[0].name}: the term was not folded into {var.name}, which pads: zero is none of the "
+                f"{least} to {greatest} that pixels are"
             )
             return None
         framed = graph.emit(
@@ -62,7 +66,8 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
 
 
 def _line(steps: list[relax.Expr], shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, ...] | None:
-    """(factor, term) per channel, float64, of the steps together, the last one first; None where they are no such line, or the factor is 0 somewhere."""
+    """(factor, term) per channel, float64, of the steps together, the last one first; None where they are no such line,
+    or the factor is 0 somewhere."""
     scale, shift = np.ones(shape[axis]), np.zeros(shape[axis])
     for step in steps:
         value = (

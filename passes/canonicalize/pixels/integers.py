@@ -17,7 +17,8 @@ _LIMITS = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
 def limits_of(graph: RewriteGraph, expr: relax.Expr) -> tuple[int, int] | None:
-    """The least and the greatest integer of a float tensor that holds 8-bit integers, moved about at most; None if it is anything else."""
+    """The least and the greatest integer of a float tensor that holds 8-bit integers, moved about at most; None if it
+    is anything else."""
     call = graph.match(expr, *_MOVES, "relax.astype")
     while call is not None and call.op.name != "relax.astype":
         call = graph.match(call.args[0], *_MOVES, "relax.astype")
@@ -25,7 +26,8 @@ def limits_of(graph: RewriteGraph, expr: relax.Expr) -> tuple[int, int] | None:
 
 
 def steps_behind(graph: RewriteGraph, expr: relax.Expr) -> tuple[list[relax.Call], relax.Expr] | None:
-    """(the sums and products with constants, pads with zeros, that make `expr` of integers; the last one first, each read once; the integers); None if that is not how it is made."""
+    """(the sums and products with constants, pads with zeros, that make `expr` of integers; the last one first, each
+    read once; the integers); None if that is not how it is made."""
     found = []
     while limits_of(graph, expr) is None:
         call = graph.match(expr, "relax.add", "relax.multiply", "relax.nn.pad")

@@ -1,9 +1,11 @@
-"""Transposes and reshapes of pixels go in front of their mean and deviation, which then stand in front of the first layer.
+"""Transposes and reshapes of pixels go in front of their mean and deviation, which then stand in front of the first
+layer.
 
 permute_dims(f(x, c)) = f(permute_dims(x), permute_dims(c));   reshape(f(x, c)) = f(reshape(x), c) for a lone number c
 f: sums and products with constants, pads with zeros, any number of them in a row; x: a Cast of 8-bit integers.
 
-Needs NormalizeArithmetic. Elsewhere transposes stay where they are: constants on the last axis belong to linear layers there, and have their place in them."""
+Needs NormalizeArithmetic. Elsewhere transposes stay where they are: constants on the last axis belong to linear layers
+there, and have their place in them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

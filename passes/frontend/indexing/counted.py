@@ -82,7 +82,8 @@ class CountedAxes:
         except Mixes as mixes:
             self._refuse(
                 var,
-                f"takes several of the results whose number is known at run time only ({mixes}); export the network up to there",
+                f"takes several of the results whose number is known at run time only ({mixes}); export the network "
+                "up to there",
             )
 
     def _rule(self, call, tensors, found, sources):

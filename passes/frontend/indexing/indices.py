@@ -1,5 +1,5 @@
-"""Look-ups by index. No index reads outside of its tensor: negative ones count from the end, as in ONNX; beyond that a known index is refused, and one
-that is known at run time only is taken to the nearest end."""
+"""Look-ups by index. No index reads outside of its tensor: negative ones count from the end, as in ONNX; beyond that a
+known index is refused, and one that is known at run time only is taken to the nearest end."""
 
 from dataclasses import replace
 from math import prod
@@ -51,7 +51,8 @@ def gather_elements(node):
 
 
 def gather_nd(node):
-    """R.take of rows: data [B.., D1, .., Dk, rest], indices [B.., .., k] -> [B.., .., rest] with the row number b * D1 * .. * Dk + i1 * D2 * .. * Dk + ... + ik."""
+    """R.take of rows: data [B.., D1, .., Dk, rest], indices [B.., .., k] -> [B.., .., rest] with the row number b * D1
+    * .. * Dk + i1 * D2 * .. * Dk + ... + ik."""
     shape, places, batch = node.shape(0), node.shape(1), int(node.attrs.get("batch_dims", 0))
     depth, dtype = places[-1], node.dtype(1)
     looked, rest = shape[batch : batch + depth], shape[batch + depth :]
@@ -89,8 +90,8 @@ def _component(node, k, extent, stride):
 
 
 def roi_align(node):
-    """TVM's operator, with the numbers of the images in range. Its maximum is taken over other terms than ONNX's. TVM's importer takes half a pixel off the
-    corners before it scales them, ONNX behind."""
+    """TVM's operator, with the numbers of the images in range. Its maximum is taken over other terms than ONNX's. TVM's
+    importer takes half a pixel off the corners before it scales them, ONNX behind."""
     if node.text("mode", "avg") != "avg":
         raise UnsupportedModelError(
             "takes the maximum of a region's samples, which is not imported; export it with mode 'avg'"
@@ -118,7 +119,8 @@ def max_roi_pool(node):
 
 
 def one_hot(node):
-    """values[1] where an index is the position along a new axis, values[0] elsewhere: everywhere for indices outside of [-depth, depth)."""
+    """values[1] where an index is the position along a new axis, values[0] elsewhere: everywhere for indices outside of
+    [-depth, depth)."""
     depth, indices = int(node.array(1, "depth").reshape(-1)[0]), node.inputs[0]
     rank = len(node.shape(0)) + 1
     axis = node.attrs.get("axis", -1) % rank

@@ -1,5 +1,5 @@
-"""Running sums and the largest or smallest k of an axis: TVM's importer turns reversed sums into opaque TIR and refuses unsorted TopK. Choices whose
-number is known at run time only have room for all (operators/selection.py)."""
+"""Running sums and the largest or smallest k of an axis: TVM's importer turns reversed sums into opaque TIR and refuses
+unsorted TopK. Choices whose number is known at run time only have room for all (operators/selection.py)."""
 
 import numpy as np
 from tvm import relax
@@ -16,7 +16,8 @@ def cumsum(node):
 
 
 def cumprod(node):
-    """Running products: of twice as many elements in every round. Between two flips if reversed; from the second element on if exclusive."""
+    """Running products: of twice as many elements in every round. Between two flips if reversed; from the second
+    element on if exclusive."""
     shape, dtype = node.shape(0), node.dtype(0)
 
     def products(x, axis, exclusive):
@@ -62,7 +63,8 @@ def topk(node):
 
 
 def hardmax(node):
-    """1 where an axis has its first largest element, 0 elsewhere; before opset 13 of the axes from `axis` on, taken as one."""
+    """1 where an axis has its first largest element, 0 elsewhere; before opset 13 of the axes from `axis` on, taken as
+    one."""
     shape, axis = node.shape(0), node.axis(-1 if node.opset >= 13 else 1)
     x, extents = node.inputs[0], shape
     if node.opset < 13 and axis != len(shape) - 1:
@@ -76,7 +78,8 @@ def hardmax(node):
 
 
 def reverse_sequence(node):
-    """The first elements of every sequence backwards, as many as it is long: R.gather_elements at the places that they come from."""
+    """The first elements of every sequence backwards, as many as it is long: R.gather_elements at the places that they
+    come from."""
     shape, time, batch = node.shape(0), node.attrs.get("time_axis", 0), node.attrs.get("batch_axis", 1)
     steps = np.arange(shape[time]).reshape([-1 if axis == time else 1 for axis in range(len(shape))])
     wide = [shape[batch] if axis == batch else 1 for axis in range(len(shape))]

@@ -75,7 +75,8 @@ def scatter_elements(node):
 
 
 def tensor_scatter(node):
-    """Rows of a cache [batch, .., places, ..] from a place per sample on (0 where none is given) are those of an update; circular: beyond the last place begins the first."""
+    """Rows of a cache [batch, .., places, ..] from a place per sample on (0 where none is given) are those of an
+    update; circular: beyond the last place begins the first."""
     shape, update = node.shape(0), node.shape(1)
     axis, rank = node.axis(-2), len(shape)
     wide = [1 if i else shape[0] for i in range(rank)]
@@ -102,7 +103,8 @@ def tensor_scatter(node):
 
 
 def _inside(node, found, places, shape, axes):
-    """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the other."""
+    """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the
+    other."""
     extents = [places[i] if i in axes else extent for i, extent in enumerate(shape)]
     for axis in axes:
         others = [i for i in range(len(shape)) if i != axis and extents[i] != shape[i]]
@@ -114,7 +116,8 @@ def _inside(node, found, places, shape, axes):
 
 
 def put(node, data, updates, position):
-    """data [rows] with the updates [count] at the places that input `position` of the node says, known or not, in any shape."""
+    """data [rows] with the updates [count] at the places that input `position` of the node says, known or not, in any
+    shape."""
     rows, count = int(data.ty.shape.values[0]), int(updates.ty.shape.values[0])
     if node.arrays[position] is not None:
         return _known(node, data, updates, known_in_range(node.arrays[position], rows).reshape(-1), "none")
@@ -159,12 +162,14 @@ def _rounds(numbers) -> list[np.ndarray]:
 
 
 def _at_run_time(node, data, updates, numbers, kind, axis, width):
-    """Of the extents [rows, ..] and [count, ..] behind `axis` lanes; numbers [lanes or 1, count]. width: elements per row."""
+    """Of the extents [rows, ..] and [count, ..] behind `axis` lanes; numbers [lanes or 1, count]. width: elements per
+    row."""
     rows, count, dtype = int(data.ty.shape.values[axis]), int(updates.ty.shape.values[axis]), str(numbers.ty.dtype)
     lanes = int(data.ty.shape.values[0]) if axis else 1
     if lanes * rows * count * (width if kind != "none" else 1) > _MOST_PAIRS:
         raise UnsupportedModelError(
-            f"writes {count} updates to places among {rows} that are known at run time only, which is not done for so many; export it with constant indices"
+            f"writes {count} updates to places among {rows} that are known at run time only, which is not done for so "
+            "many; export it with constant indices"
         )
     lane = [lanes] if axis else []
     places = relax.const(np.arange(rows).reshape([1] * len(lane) + [rows, 1]), dtype)

@@ -1,9 +1,10 @@
 """Values of networks that come quantised, on the way to the hub: what tensors of integers stand for.
 
-    QuantizeLinear(x, s, z)          -> Codes(y = R.dequantize(R.quantize(x, s, z), s, z))       whoever dequantises the codes reads y
-    f(Codes(x)) that only moves data -> Codes(f(x)) of the same scale
-    DynamicQuantizeLinear(x)         -> Codes(x), its scale and zero point: ranges become static by calibration, so x itself stands for the codes
-    MatMulInteger(Codes(x), w)       -> Scaled(x @ w, -1): the product divided by the scale that is known at run time; factors of that scale cancel
+    QuantizeLinear(x, s, z)          -> Codes(y = R.dequantize(R.quantize(x, s, z), s, z))       whoever dequantises the
+    codes reads y f(Codes(x)) that only moves data -> Codes(f(x)) of the same scale DynamicQuantizeLinear(x)         ->
+    Codes(x), its scale and zero point: ranges become static by calibration, so x itself stands for the codes
+    MatMulInteger(Codes(x), w)       -> Scaled(x @ w, -1): the product divided by the scale that is known at run time;
+    factors of that scale cancel
 uint8 codes are int8 codes plus 128, so that zero points are one lower by as much.
 """
 
@@ -61,7 +62,8 @@ class Scale:
 
 @dataclass(frozen=True)
 class Codes:
-    """A quantised tensor. value: the float expression that it stands for, already rounded; scale: None where it is known at run time only."""
+    """A quantised tensor. value: the float expression that it stands for, already rounded; scale: None where it is
+    known at run time only."""
 
     value: relax.Expr
     scale: Scale | None
@@ -84,7 +86,8 @@ class ZeroPoint:
 
 
 def scale_of(graph, node, scale_name, zero_name, dtype="uint8") -> Scale:
-    """The Scale of a quantizer's operands; dtype: of a zero point that is left out. Raises UnsupportedModelError for what is no 8-bit scale of a whole tensor."""
+    """The Scale of a quantizer's operands; dtype: of a zero point that is left out. Raises UnsupportedModelError for
+    what is no 8-bit scale of a whole tensor."""
     scale = graph.known(scale_name)
     zero = graph.known(zero_name) if zero_name else np.array(0, dtype)
     if scale is None or zero is None:

@@ -1,4 +1,5 @@
-"""Quantization whose scales are computed at run time: its ranges become static, or its factor goes with the product until it is gone."""
+"""Quantization whose scales are computed at run time: its ranges become static, or its factor goes with the product
+until it is gone."""
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def integer_product(graph, node, attrs):
     codes, weight = graph.value(node.input[0]), graph.known(node.input[1])
     if not isinstance(codes, Codes) or codes.scale is not None or weight is None:
         raise UnsupportedModelError(
-            "multiplies integers that no DynamicQuantizeLinear made, or computed weights; give the fp32 network it was made from"
+            "multiplies integers that no DynamicQuantizeLinear made, or computed weights; give the fp32 network it "
+            "was made from"
         )
     zero = graph.known(name_of_operand(node, 3)) if name_of_operand(node, 3) else np.zeros(1, weight.dtype)
     axis = 0 if node.op_type == "ConvInteger" else weight.ndim - 1
@@ -38,8 +40,8 @@ def integer_product(graph, node, attrs):
 
 
 def scaled(graph, node, attrs):
-    """Arithmetic of what has a factor that is known at run time only, until it is gone. What rounds to whole numbers of such a scale rounds nothing: ranges
-    become static, and so do the steps."""
+    """Arithmetic of what has a factor that is known at run time only, until it is gone. What rounds to whole numbers of
+    such a scale rounds nothing: ranges become static, and so do the steps."""
     values = [graph.value(name) for name in node.input]
     sources = [value.source for value in values if isinstance(value, Scaled)]
     powers = [value.power if isinstance(value, Scaled) else 0 for value in values]
@@ -89,7 +91,8 @@ def _biased(graph, node, product, index):
 
 
 def dynamic_lstm(graph, node, attrs):
-    """DynamicQuantizeLSTM (X, W, R, B, lengths, h, c, P, w_scale, w_zero_point, r_scale, r_zero_point), W and R transposed."""
+    """DynamicQuantizeLSTM (X, W, R, B, lengths, h, c, P, w_scale, w_zero_point, r_scale, r_zero_point), W and R
+    transposed."""
     graph.notes.add(DYNAMIC)
     values = [graph.value(name) if name else None for name in node.input[:8]]
     for index, scale_index in ((1, 8), (2, 10)):

@@ -15,7 +15,8 @@ def name_of_operand(node, index):
 
 
 def real_operand(graph, node, index, scale_index, zero_index, axis=0):
-    """What a quantised operand with the named scale and zero point stands for: an expression, or an array where it is constant."""
+    """What a quantised operand with the named scale and zero point stands for: an expression, or an array where it is
+    constant."""
     value = graph.value(node.input[index])
     if isinstance(value, Codes):
         return value.value
@@ -43,7 +44,8 @@ def _real(graph, constant, scale, zero):
 
 
 def _dequantized(graph, node, value, scale):
-    """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as quantised."""
+    """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as
+    quantised."""
     wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
     steps = graph.emit(relax.op.subtract(wide, relax.const(np.float32(scale.zero_point))), node, "steps")
     return scale.pair(

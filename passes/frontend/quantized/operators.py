@@ -1,7 +1,8 @@
-"""QOperator, ONNX's own and those of ONNX Runtime (com.microsoft): each becomes its float operator between dequantised values.
+"""QOperator, ONNX's own and those of ONNX Runtime (com.microsoft): each becomes its float operator between dequantised
+values.
 
-The hub and `realize` know those: see codes.py. Weights become float32 constants that lie on the grid of their scale, from which the hub takes the
-integers again (passes/calibrate/weights.py)."""
+The hub and `realize` know those: see codes.py. Weights become float32 constants that lie on the grid of their scale,
+from which the hub takes the integers again (passes/calibrate/weights.py)."""
 
 from ....targets.errors import UnsupportedModelError
 from .codes import Codes

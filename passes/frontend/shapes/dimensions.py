@@ -1,7 +1,9 @@
-"""Static shapes for a network's inputs: what the user says of symbolic dimensions, what the calibration data show, and what is left open.
+"""Static shapes for a network's inputs: what the user says of symbolic dimensions, what the calibration data show, and
+what is left open.
 
-An input's samples lie along one axis, the batch. It is axis 0 unless a name says otherwise ([time, batch, features]), the user does, or the
-data do: an array with one axis more than the input holds whole inputs, and then none of the input's axes is the batch. Nor is it where the user says NO_BATCH.
+An input's samples lie along one axis, the batch. It is axis 0 unless a name says otherwise ([time, batch, features]),
+the user does, or the data do: an array with one axis more than the input holds whole inputs, and then none of the
+input's axes is the batch. Nor is it where the user says NO_BATCH.
 """
 
 import re
@@ -21,7 +23,8 @@ _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).
 
 @dataclass(frozen=True)
 class Said:
-    """batch: extent of the batch, None for 1, NO_BATCH for none. shapes: {input: extents, BATCH where the samples lie}. dims: {symbolic dimension: extent or BATCH}.
+    """batch: extent of the batch, None for 1, NO_BATCH for none. shapes: {input: extents, BATCH where the samples lie}.
+    dims: {symbolic dimension: extent or BATCH}.
     data: {input: shape of the array that holds its samples}."""
 
     batch: int | str | None = None
@@ -32,7 +35,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Fixed:
-    """An input with static extents. batch_axis: as in TensorSpec. symbol: of the batch axis, "" where the file fixes it or does not name it."""
+    """An input with static extents. batch_axis: as in TensorSpec. symbol: of the batch axis, "" where the file fixes it
+    or does not name it."""
 
     shape: tuple[int, ...]
     batch_axis: int | None
@@ -40,7 +44,8 @@ class Fixed:
 
 
 def fix_dimensions(declared: Mapping[str, tuple | None], said: Said, path) -> tuple[dict[str, Fixed], tuple[str, ...]]:
-    """({input: Fixed}, what was assumed, a line each). declared: {input: extents and names of symbolic dimensions ("" without one), None of unknown rank}.
+    """({input: Fixed}, what was assumed, a line each). declared: {input: extents and names of symbolic dimensions (""
+    without one), None of unknown rank}.
 
     Raises UnsupportedModelError, with the option to add, for an open dimension, and for what contradicts the file."""
     return _Dimensions(declared, said, path).fix()
@@ -55,7 +60,8 @@ class _Dimensions:
         self._check_names()
         if said.batch == NO_BATCH and (self.batches or any(BATCH in shape for shape in said.shapes.values())):
             self._fail(
-                "--batch none: says that no axis is the batch, and --dim or --shape says that one is; leave one of them out"
+                "--batch none: says that no axis is the batch, and --dim or --shape says that one is; leave one of "
+                "them out"
             )
         for name, shape in said.shapes.items():
             self._bind_shape(name, shape)
@@ -100,11 +106,13 @@ class _Dimensions:
                 continue
             if extent < 1 or isinstance(dim, int) and dim != extent:
                 self._fail(
-                    f"--shape {name}={written}: axis {axis} is {dim if isinstance(dim, int) else repr(dim)} in the file, not {extent}; only symbolic dimensions can be chosen"
+                    f"--shape {name}={written}: axis {axis} is {dim if isinstance(dim, int) else repr(dim)} in the "
+                    f"file, not {extent}; only symbolic dimensions can be chosen"
                 )
             if isinstance(dim, str) and dim and self.bound.setdefault(dim, extent) != extent:
                 self._fail(
-                    f"--shape {name}={written}: dimension {dim!r} was given as {self.bound[dim]} already; give one extent for it"
+                    f"--shape {name}={written}: dimension {dim!r} was given as {self.bound[dim]} already; give one "
+                    "extent for it"
                 )
 
     def _bind_data(self, name, shape):
@@ -114,7 +122,8 @@ class _Dimensions:
             return
         if 0 in shape[1:]:  # nothing could be computed of it, and what is computed of nothing (a mean) is NaN
             self._fail(
-                f"input {name!r}: the data are {list(shape)}, samples without a value; give samples of the extents that the network takes"
+                f"input {name!r}: the data are {list(shape)}, samples without a value; give samples of the extents "
+                "that the network takes"
             )
         if self.said.batch == NO_BATCH and len(shape) != len(dims) + 1:
             return
@@ -170,7 +179,8 @@ class _Dimensions:
         if self.said.batch is not None or _NAMELESS.fullmatch(dim):
             if self.said.batch is None and name not in self.said.data and name not in self.said.shapes:
                 self.notes.append(
-                    f"input {name!r}: axis 0, which is symbolic, is taken for the batch; --batch none says that it is none"
+                    f"input {name!r}: axis 0, which is symbolic, is taken for the batch; --batch none says that it is "
+                    "none"
                 )
             return axis
         if name in self.said.data and not _LENGTHS.fullmatch(dim):
@@ -179,7 +189,8 @@ class _Dimensions:
             )
             return axis
         self._fail(
-            f"input {name!r}: is axis 0 ({dim!r}) the batch? Add --dim {dim}=batch if it is, or its extent, --dim {dim}=128, if a sample has that axis"
+            f"input {name!r}: is axis 0 ({dim!r}) the batch? Add --dim {dim}=batch if it is, or its extent, --dim "
+            f"{dim}=128, if a sample has that axis"
         )
 
     def _extent(self, name, dims, axis, is_batch):
@@ -217,7 +228,8 @@ class _Dimensions:
             )
             remedy = f"--shape {_quoted(name)}={'x'.join(written)}"
         self._fail(
-            f"input {name!r} {_text(dims)} leaves {where} open; add {remedy} with the extents that you want, or data that show them"
+            f"input {name!r} {_text(dims)} leaves {where} open; add {remedy} with the extents that you want, or data "
+            "that show them"
         )
 
     def _fail(self, reason):

@@ -13,8 +13,9 @@ from ..model import Model
 
 
 def said_of_each(shapes: Mapping, dims: Mapping, path) -> list[tuple[dict, dict]]:
-    """[(shapes, dims)] of one shape each, as `Said` has them, the smallest extents first. dims: {symbolic dimension: extent, "batch", or several extents}: every
-    one with every one of the others. shapes: {input: extents, or several of them}: the first of one input with the first of another, and so on.
+    """[(shapes, dims)] of one shape each, as `Said` has them, the smallest extents first. dims: {symbolic dimension:
+    extent, "batch", or several extents}: every one with every one of the others. shapes: {input: extents, or several of
+    them}: the first of one input with the first of another, and so on.
     Raises UnsupportedModelError."""
     lists = {
         name: _several(shape, lambda shape: not shape or isinstance(shape[0], (int, str)))
@@ -24,7 +25,8 @@ def said_of_each(shapes: Mapping, dims: Mapping, path) -> list[tuple[dict, dict]
     if len(set(counts.values())) > 1:
         (first, many), (second, few) = list(counts.items())[:2]
         raise UnsupportedModelError(
-            f"{path}: --shape {first} has {many} shapes and --shape {second} has {few}; the first ones go together, and so on, so give as many"
+            f"{path}: --shape {first} has {many} shapes and --shape {second} has {few}; the first ones go together, "
+            "and so on, so give as many"
         )
     together = [
         {name: several[i if len(several) > 1 else 0] for name, several in lists.items()}
@@ -36,13 +38,15 @@ def said_of_each(shapes: Mapping, dims: Mapping, path) -> list[tuple[dict, dict]
     every = [dict(zip(extents, chosen)) for chosen in product(*extents.values())]
     if len(together) * len(every) > MOST_SHAPES:
         raise UnsupportedModelError(
-            f"{path}: {len(together) * len(every)} shapes were asked for, a package has at most {MOST_SHAPES}; give fewer extents, the larger ones take what is padded"
+            f"{path}: {len(together) * len(every)} shapes were asked for, a package has at most {MOST_SHAPES}; give "
+            "fewer extents, the larger ones take what is padded"
         )
     return [(shape, dim) for shape in together for dim in every]
 
 
 def one_model(models: list[Model], data: Mapping[str, tuple], pads: Mapping[str, float], path) -> Model:
-    """The first of the models with the others as its `others`: the one whose inputs the data have, else the largest. data: {input: shape of the array of its samples}.
+    """The first of the models with the others as its `others`: the one whose inputs the data have, else the largest.
+    data: {input: shape of the array of its samples}.
     Raises UnsupportedModelError for pads that say nothing of this network."""
     models = list({tuple(spec.shape for spec in model.inputs): model for model in models}.values())
     ordered = sorted(models, key=lambda model: sum(spec.nbytes for spec in model.inputs))
@@ -91,10 +95,12 @@ def _checked_pads(model, pads, path) -> dict[str, float]:
     missing = sorted(varying - pads.keys())
     if missing:
         raise UnsupportedModelError(
-            f"{path}: --pad {next(iter(pads))}={next(iter(pads.values()))}: {missing[0]} has to be padded along with it; add --pad {missing[0]}=VALUE"
+            f"{path}: --pad {next(iter(pads))}={next(iter(pads.values()))}: {missing[0]} has to be padded along with "
+            f"it; add --pad {missing[0]}=VALUE"
         )
     if not all(dimension.cuts for dimension in found):
         raise UnsupportedModelError(
-            f"{path}: --pad {name}={value}: an output has an extent that no input has, so it cannot be cut back; leave --pad out, arrays then fit exactly"
+            f"{path}: --pad {name}={value}: an output has an extent that no input has, so it cannot be cut back; "
+            "leave --pad out, arrays then fit exactly"
         )
     return {name: value if "float" in inputs[name].dtype else int(value) for name, value in pads.items()}

@@ -30,8 +30,8 @@ def conv(node):
 
 
 def _volumes(node, strides, padding, dilation):
-    """A 3-D convolution as a 2-D one of the planes of its result: the planes that the taps along depth read are channels
-    beside each other, [N * depth, C * taps, H, W], and so are the weight's, [O, C / groups * taps, KH, KW]."""
+    """A 3-D convolution as a 2-D one of the planes of its result: the planes that the taps along depth read are
+    channels beside each other, [N * depth, C * taps, H, W], and so are the weight's, [O, C / groups * taps, KH, KW]."""
     (n, c, d, h, w), (o, per_group, taps, *kernel) = node.shape(0), node.shape(1)
     before, after, step, stride = padding[0], padding[3], dilation[0], strides[0]
     x = node.inputs[0]
@@ -63,7 +63,8 @@ def _volumes(node, strides, padding, dilation):
 
 
 def conv_transpose(node):
-    """R.nn.conv1d_transpose / conv2d_transpose; `output_shape` and auto_pad SAME_* become pads and output padding as ONNX says."""
+    """R.nn.conv1d_transpose / conv2d_transpose; `output_shape` and auto_pad SAME_* become pads and output padding as
+    ONNX says."""
     rank = len(node.shape(0)) - 2
     if rank not in (1, 2, 3):
         raise UnsupportedModelError(f"is a {rank}-D transposed convolution; only 1-D to 3-D are supported")
@@ -98,7 +99,8 @@ def conv_transpose(node):
 
 
 def _volumes_apart(node, strides, pads, extra, dilation):
-    """A 3-D transposed convolution: a 2-D one of every plane, whose results are the planes that each tap along depth adds to, [N * D, O * taps, H, W].
+    """A 3-D transposed convolution: a 2-D one of every plane, whose results are the planes that each tap along depth
+    adds to, [N * D, O * taps, H, W].
     Tap k of plane d goes to depth d * stride + k * dilation; the depths are summed and cut."""
     (n, c, d, h, w), (_, per_group, taps, *kernel) = node.shape(0), node.shape(1)
     stride, step, groups = strides[0], dilation[0], int(node.attrs.get("group", 1))
@@ -197,7 +199,8 @@ def _list(node, name, rank, default=1):
 
 
 def col2im(node):
-    """Columns of patches [N, C * taps, L] added up at their places in images: a transposed convolution whose weights put every tap where it came from."""
+    """Columns of patches [N, C * taps, L] added up at their places in images: a transposed convolution whose weights
+    put every tap where it came from."""
     (image, block), (n, wide, _) = (
         (node.array(i, what).tolist() for i, what in ((1, "image shape"), (2, "block shape"))),
         node.shape(0),

@@ -14,7 +14,8 @@ R = relax.op
 
 
 def deform_conv(node):
-    """x [N, C, H, W], weight [O, C / group, KH, KW], offsets [N, groups of offsets * taps * 2, oh, ow] (row, column), bias [O], mask [N, groups of offsets * taps, oh, ow]."""
+    """x [N, C, H, W], weight [O, C / group, KH, KW], offsets [N, groups of offsets * taps * 2, oh, ow] (row, column),
+    bias [O], mask [N, groups of offsets * taps, oh, ow]."""
     (n, c, h, w), (o, per_group, *kernel), (oh, ow) = node.shape(0), node.shape(1), node.shape(2)[2:]
     if len(kernel) != 2:
         raise UnsupportedModelError(f"is a {len(kernel)}-D deformable convolution; only 2-D ones are supported")
@@ -35,7 +36,8 @@ def deform_conv(node):
 
 
 def _grid(node, extents, out, kernel, strides, dilation, pads, images):
-    """Where each tap of each result reads, as grid_sample wants it: [images, 2, taps * oh, ow], column before row, -1 and 1 the image's edges."""
+    """Where each tap of each result reads, as grid_sample wants it: [images, 2, taps * oh, ow], column before row, -1
+    and 1 the image's edges."""
     taps = kernel[0] * kernel[1]
     offsets = node.emit(R.reshape(node.inputs[2], [images, taps, 2, *out]), "offsets")
     tap = np.indices(kernel).reshape(2, taps, 1, 1)

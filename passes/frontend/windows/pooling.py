@@ -11,9 +11,9 @@ from .convolution import same_padding
 def pool(node):
     """R.nn.max_pool / avg_pool with ceil_mode False.
 
-    The last window of ceil_mode may reach beyond the padding. For the maximum, and for an average over valid elements, more padding
-    at the end is the same. An average that counts its padding does not count what lies beyond it: such padding is made explicit with
-    R.nn.pad, after which the average runs over valid elements only.
+    The last window of ceil_mode may reach beyond the padding. For the maximum, and for an average over valid elements,
+    more padding at the end is the same. An average that counts its padding does not count what lies beyond it: such
+    padding is made explicit with R.nn.pad, after which the average runs over valid elements only.
     """
     rank = len(node.shape(0)) - 2
     if rank not in (1, 2, 3):
@@ -53,8 +53,9 @@ def _widths(pads) -> list[int]:
 
 
 def _with_places(node, x, kernel, strides, pads, dilation):
-    """(maxima, where they lie: of equal ones the first, counted through the whole tensor). One comparison per element of the window: taps in the order of
-    the count, each a strided slice of the padded tensor. A place is where its window begins and how far the tap is from there."""
+    """(maxima, where they lie: of equal ones the first, counted through the whole tensor). One comparison per element
+    of the window: taps in the order of the count, each a strided slice of the padded tensor. A place is where its
+    window begins and how far the tap is from there."""
     shape, rank = node.shape(0), len(kernel)
     lowest = -np.inf if node.dtype(0) == "float32" else np.iinfo(node.dtype(0)).min
     padded = node.emit(relax.op.nn.pad(x, _widths(pads), "constant", lowest), "padded") if any(pads) else x
@@ -80,13 +81,15 @@ def _with_places(node, x, kernel, strides, pads, dilation):
 
 
 def element_strides(extents, columns_first: int) -> list[int]:
-    """Elements of a plane of these extents from one index of an axis to the next, in the order in which MaxPool counts."""
+    """Elements of a plane of these extents from one index of an axis to the next, in the order in which MaxPool
+    counts."""
     behind = [extents[:i] if columns_first else extents[i + 1 :] for i in range(len(extents))]
     return [int(np.prod(each)) for each in behind]
 
 
 def window_begins(shape, counts, strides, pads, steps) -> tuple[np.ndarray, np.ndarray]:
-    """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1, counts..]), int64 elements."""
+    """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1,
+    counts..]), int64 elements."""
     planes = np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * len(counts)) * int(np.prod(shape[2:]))
     first = np.meshgrid(
         *((np.arange(n) * s - pad) * step for n, s, pad, step in zip(counts, strides, pads, steps)), indexing="ij"
@@ -99,8 +102,8 @@ def _whole(value, rank):
 
 
 def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
-    """Over height and width of every plane, then over depth: a window's maximum, and its count of valid elements as well
-    as its sum, come from those of its planes."""
+    """Over height and width of every plane, then over depth: a window's maximum, and its count of valid elements as
+    well as its sum, come from those of its planes."""
     n, c, d, *_ = shape_of(x)
     planes = node.emit(relax.op.reshape(x, [n, c * d, *shape_of(x)[3:]]), "planes")
     across = node.emit(
@@ -114,7 +117,8 @@ def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
 
 
 def _beyond(padded, last_start, window, stride):
-    """Elements that the windows of ceil_mode reach beyond the padded extent; a window that would start in the end padding is dropped."""
+    """Elements that the windows of ceil_mode reach beyond the padded extent; a window that would start in the end
+    padding is dropped."""
     count = -(-(padded - window) // stride) + 1
     if (count - 1) * stride >= last_start:
         count -= 1
@@ -122,7 +126,8 @@ def _beyond(padded, last_start, window, stride):
 
 
 def global_pool(node):
-    """GlobalAveragePool is a mean over the spatial axes, GlobalMaxPool a pooling window of the whole extent (2-D) or a maximum."""
+    """GlobalAveragePool is a mean over the spatial axes, GlobalMaxPool a pooling window of the whole extent (2-D) or a
+    maximum."""
     extents = node.shape(0)[2:]
     axes = [2 + i for i in range(len(extents))]
     if node.op == "GlobalAveragePool":

@@ -1,7 +1,8 @@
 """MaxUnpool: every element back at the place where a pooling found it, zeros elsewhere.
 
-Places that come from a MaxPool of the same windows, which do not overlap, lie in their window: each tap of a window is the element where its place says so,
-else 0. That takes as many comparisons as the result has elements. Other places are looked up (indexing/scatter.py)."""
+Places that come from a MaxPool of the same windows, which do not overlap, lie in their window: each tap of a window is
+the element where its place says so, else 0. That takes as many comparisons as the result has elements. Other places are
+looked up (indexing/scatter.py)."""
 
 import math
 
@@ -16,8 +17,8 @@ R = relax.op
 
 
 def max_unpool(node):
-    """ONNX counts places through the whole tensor that kernel, strides and pads make; zeros lie behind it, up to the shape that is given. Places of a MaxPool
-    are counted through what it read."""
+    """ONNX counts places through the whole tensor that kernel, strides and pads make; zeros lie behind it, up to the
+    shape that is given. Places of a MaxPool are counted through what it read."""
     shape, kernel = node.shape(0), [int(k) for k in node.attrs["kernel_shape"]]
     rank = len(kernel)
     strides, pads = list(node.attrs.get("strides", [1] * rank)), list(node.attrs.get("pads", [0] * 2 * rank))
@@ -41,7 +42,8 @@ def _grown(node, x, wanted):
 
 
 def _pooled(node, kernel, strides):
-    """The shape that a MaxPool read whose places these are, where its windows are these and have nothing between them and no padding; else None."""
+    """The shape that a MaxPool read whose places these are, where its windows are these and have nothing between them
+    and no padding; else None."""
     pool, read = node.maker(1)
     if pool is None or pool.op_type != "MaxPool" or kernel != strides:
         return None

@@ -1,1 +1,2 @@
-"""Batches in parts: which operators treat samples apart, and how many samples stay in the second-level cache from layer to layer."""
+"""Batches in parts: which operators treat samples apart, and how many samples stay in the second-level cache from layer
+to layer."""

@@ -2,8 +2,8 @@
 
     x [B, ..] batched on axis 0, y = f(x), f without Mixes   ==>   f(x of samples m..n) = samples m..n of y
 
-Behind an operator that mixes samples, or that no rule knows, a tensor whose outermost extent is a multiple of the batch starts afresh: what follows may be
-done in parts again, whatever that axis means."""
+Behind an operator that mixes samples, or that no rule knows, a tensor whose outermost extent is a multiple of the batch
+starts afresh: what follows may be done in parts again, whatever that axis means."""
 
 from dataclasses import dataclass, field
 
@@ -18,8 +18,9 @@ from .rules import RULES, BatchOperands
 
 @dataclass(frozen=True)
 class BatchGraph:
-    """graph: the function's. axes: where each variable holds the samples (of a tuple: of all its fields), None where it holds none. mixing: {variable: why its
-    operator must see the whole batch}. sliced: {variable: {tensor operand: axis}} of constants that repeat for every sample."""
+    """graph: the function's. axes: where each variable holds the samples (of a tuple: of all its fields), None where it
+    holds none. mixing: {variable: why its operator must see the whole batch}. sliced: {variable: {tensor operand:
+    axis}} of constants that repeat for every sample."""
 
     graph: DataflowGraph
     batch: int

@@ -38,7 +38,8 @@ def first_axis(shape, batch: int) -> BatchAxis | None:
 
 
 def through_reshape(found: BatchAxis, old, new, batch: int) -> BatchAxis:
-    """The axis of `new`, a reshape of `old`, that holds the samples: as many elements in front of it, and it starts with the batch."""
+    """The axis of `new`, a reshape of `old`, that holds the samples: as many elements in front of it, and it starts
+    with the batch."""
     outer, before = prod(old[: found.axis]), 1
     for axis, extent in enumerate(new):
         if before == outer and extent != 1:

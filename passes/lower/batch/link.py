@@ -1,6 +1,8 @@
-"""Pieces -> one program: what crosses them lies in the arena as a whole batch, what stays inside one piece in its thread's lane.
+"""Pieces -> one program: what crosses them lies in the arena as a whole batch, what stays inside one piece in its
+thread's lane.
 
-A kernel wants its operands on 64-byte boundaries. Where the samples of a chunk do not begin on one, they are copied to and from the lane."""
+A kernel wants its operands on 64-byte boundaries. Where the samples of a chunk do not begin on one, they are copied to
+and from the lane."""
 
 from dataclasses import replace
 
@@ -18,7 +20,8 @@ from .pieces import Crossing, Piece
 def link(
     pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights: Weights
 ) -> tuple[Program, tvm.IRModule]:
-    """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of the whole network, in order.
+    """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of
+    the whole network, in order.
     weights: where constants go, as `linearize` has it."""
     kernels, loops, lane_bytes = Kernels(), [], 0
     calls: list[KernelCall] = []
@@ -44,7 +47,8 @@ def link(
 
 
 def _arena(pieces, own):
-    """({variable or number of a piece: offset}, bytes). own: bytes that each piece uses inside; in parts they lie in lanes."""
+    """({variable or number of a piece: offset}, bytes). own: bytes that each piece uses inside; in parts they lie in
+    lanes."""
     lives: dict = {}
     for number, piece in enumerate(pieces):
         for crossing in (*piece.results, *piece.params):

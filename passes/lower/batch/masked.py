@@ -1,6 +1,7 @@
 """Which places of a network's results are padding, by the graph: proved as in padding.py, of one shape alone.
 
-An input of rank 2 is a padding mask where no other place changes as long as it holds 0 for a place, whatever the other inputs hold there, and where that is not so without it."""
+An input of rank 2 is a padding mask where no other place changes as long as it holds 0 for a place, whatever the other
+inputs hold there, and where that is not so without it."""
 
 from collections.abc import Mapping
 
@@ -18,7 +19,8 @@ _HEEDED_BY = ("relax.nn.softmax", "relax.sum")  # what sees all places, and may 
 
 
 def padding_mask(module: tvm.IRModule) -> tuple[str, dict[int, int]] | None:
-    """(name of the mask [samples, places], {number of a result: its axis of places}); None where the graph has no padding mask. module: canonical fp32."""
+    """(name of the mask [samples, places], {number of a result: its axis of places}); None where the graph has no
+    padding mask. module: canonical fp32."""
     if not any(is_op(value, *_HEEDED_BY) for _, value in DataflowGraph(module["main"]).bindings):
         return None
     params = [param for param in module["main"].params if len(shape_of(param)) >= 2]
@@ -68,7 +70,8 @@ def _aligned(call) -> bool:
 
 
 def _results(module, places, states: Mapping[str, float]) -> dict[int, int] | None:
-    """{number of a result: axis} of those with places that are padding where the inputs hold `states` there; None where other places would change."""
+    """{number of a result: axis} of those with places that are padding where the inputs hold `states` there; None where
+    other places would change."""
     walk = _Alone()
     for param in module["main"].params:
         along = len(shape_of(param)) >= 2 and shape_of(param)[1] == places

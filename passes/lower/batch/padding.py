@@ -1,11 +1,13 @@
-"""Whether results change where an axis is padded: proved on the canonical fp32 graphs of two shapes, walked side by side, or the operator that forbids it.
+"""Whether results change where an axis is padded: proved on the canonical fp32 graphs of two shapes, walked side by
+side, or the operator that forbids it.
 
     for every tensor: that of the larger shape, cut to the extents of the smaller one, is that of the smaller one
 
-An axis is one whose extents differ. What an operator does place by place keeps that true (the rules of a batch say so: slices of the operands give slices of
-the result). A sum over the axis keeps it where the padded places hold 0; a softmax where they lie FAR below the others, which makes them 0. What the padded
-places hold is followed from the inputs' values on. What is assumed: everything is finite, scores differ by hundreds and not by FAR, and no
-mask keeps nothing."""
+An axis is one whose extents differ. What an operator does place by place keeps that true (the rules of a batch say so:
+slices of the operands give slices of the result). A sum over the axis keeps it where the padded places hold 0; a
+softmax where they lie FAR below the others, which makes them 0. What the padded places hold is followed from the
+inputs' values on. What is assumed: everything is finite, scores differ by hundreds and not by FAR, and no mask keeps
+nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +34,10 @@ class _Nothing(float):
 
 NOTHING = _Nothing(0.0)
 _SHAPED = ("relax.reshape", "relax.broadcast_to")  # a shape is among their operands
-_AS_NUMPY = "add subtract multiply divide negative minimum maximum less less_equal greater greater_equal equal not_equal logical_not logical_and"
+_AS_NUMPY = (
+    "add subtract multiply divide negative minimum maximum less less_equal greater greater_equal equal not_equal "
+    "logical_not logical_and"
+)
 _FUNCTIONS = {f"relax.{name}": getattr(np, name) for name in _AS_NUMPY.split()} | {"relax.astype": np.asarray}
 
 
@@ -45,8 +50,8 @@ class VaryingAxis:
 
 
 def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[str, float]) -> str | None:
-    """None where results for inputs of the smaller shape are those of the larger one with them padded (`pads`, by input), cut back; else the operator that the
-    proof stops at, and why."""
+    """None where results for inputs of the smaller shape are those of the larger one with them padded (`pads`, by
+    input), cut back; else the operator that the proof stops at, and why."""
     walk = PaddingWalk()
     for a, b in zip(small["main"].params, large["main"].params, strict=True):
         walk.seen[b] = {axis: pads.get(b.name, ANYTHING) for axis in _differing(shape_of(a), shape_of(b))}
@@ -57,7 +62,10 @@ def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[st
         try:
             walk.seen[b] = walk.through(before, after)
         except Mixes as reason:
-            return f"{_operator(after).removeprefix('relax.')} {b.name!r} {str(reason).replace('the batch', 'the padded axis')}"
+            return (
+                f"{_operator(after).removeprefix('relax.')} {b.name!r} "
+                f"{str(reason).replace('the batch', 'the padded axis')}"
+            )
     return None
 
 
@@ -69,7 +77,8 @@ def _differing(a, b):
 
 class PaddingWalk:
     def __init__(self) -> None:
-        self.seen: dict = {}  # variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
+        # Variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
+        self.seen: dict = {}
 
     def through(self, before, after):
         if type(before) is not type(after):
@@ -149,7 +158,8 @@ def _others(call):
 
 
 def _groups(call, tensors, held) -> list[dict]:
-    """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned from the last axis on."""
+    """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned
+    from the last axis on."""
     name = _operator(call)
     found: dict = {}
     aligned = traits_of(name).samples in ("broadcast", "concat")
@@ -166,7 +176,8 @@ def _groups(call, tensors, held) -> list[dict]:
 
 
 def _summed(call, tensors, group, states) -> dict | None:
-    """The result's axes where the work sums over the axis or takes its beginning, and does not see what is padded; None where it is no such work."""
+    """The result's axes where the work sums over the axis or takes its beginning, and does not see what is padded; None
+    where it is no such work."""
     name, rank = _operator(call), len(shape_of(tensors[0]))
     attrs, (operand, axis) = attrs_of(call), next(iter(group.items()))
     at = axis.at.axis

@@ -2,7 +2,8 @@
 
     main [B, ..]  ==>  piece 1 [m1, ..] for B/m1 chunks, piece 2 [m2, ..] for B/m2 chunks, ...
 
-A piece is a module of its own whose `main` takes what earlier pieces (or the caller) left of its samples and returns what later ones (or the caller) need."""
+A piece is a module of its own whose `main` takes what earlier pieces (or the caller) left of its samples and returns
+what later ones (or the caller) need."""
 
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ _VIEWS = (*ALIASES, "relax.nn.batch_flatten")
 
 @dataclass(frozen=True)
 class Crossing:
-    """A tensor that enters or leaves a piece. var: in the whole graph. layout: of the samples of one chunk. whole: of the whole batch.
+    """A tensor that enters or leaves a piece. var: in the whole graph. layout: of the samples of one chunk. whole: of
+    the whole batch.
     result: number of the network's result that it is, None for what other pieces read."""
 
     var: relax.Var
@@ -46,8 +48,9 @@ class Piece:
 
 
 def split(module: tvm.IRModule, choose=plan) -> list[Piece]:
-    """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with), no stretch that may run in parts and
-    gains by it, or a result that no operator computes. choose: BatchGraph -> list of Stretch."""
+    """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with),
+    no stretch that may run in parts and gains by it, or a result that no operator computes. choose: BatchGraph -> list
+    of Stretch."""
     main = module["main"]
     batch = batch_of([TensorSpec(param.name, shape_of(param), str(param.ty.dtype)) for param in main.params])
     if batch == 1:

@@ -1,9 +1,12 @@
 """How many samples go through which stretch of the network together.
 
-    cost(stretch, m) = (chunks - 1) * weights that do not stay in L2 + activations that do not stay there + calls,   chunks = batch / m
+    cost(stretch, m) = (chunks - 1) * weights that do not stay in L2 + activations that do not stay there + calls,
+    chunks = batch / m
 
-Few samples keep activations of large images in the second-level cache between layers; many samples read the weights of late layers from beyond it less often.
-The cheapest sequence of stretches is found by dynamic programming over the places where the network may be cut. All constants are of a common server core."""
+Few samples keep activations of large images in the second-level cache between layers; many samples read the weights of
+late layers from beyond it less often.
+The cheapest sequence of stretches is found by dynamic programming over the places where the network may be cut. All
+constants are of a common server core."""
 
 from dataclasses import dataclass
 from math import inf, prod
@@ -39,7 +42,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class _Work:
-    """Of one binding. weights: bytes of constants. moved: bytes of operands and results of one sample. apart: whether it may run in parts."""
+    """Of one binding. weights: bytes of constants. moved: bytes of operands and results of one sample. apart: whether
+    it may run in parts."""
 
     weights: int
     moved: float
@@ -73,8 +77,9 @@ def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
 
 
 def crossings(found: BatchGraph, count: int) -> list[float | None]:
-    """Per place between bindings: bytes of one sample that cross it; None where the network may not be cut: a tensor there is a tuple, or its samples are
-    not one piece each, or it never comes into being: a view of another one, or inside what one kernel does."""
+    """Per place between bindings: bytes of one sample that cross it; None where the network may not be cut: a tensor
+    there is a tuple, or its samples are not one piece each, or it never comes into being: a view of another one, or
+    inside what one kernel does."""
     last, (_, inner) = {}, find_fusions(found.graph.function)
     for position, (_, value) in enumerate(found.graph.bindings):
         for var in variables(value):
@@ -91,7 +96,8 @@ def crossings(found: BatchGraph, count: int) -> list[float | None]:
 
 
 def apart_from_batch(found: BatchGraph) -> set:
-    """The variables that may be computed for some samples at a time. A result may if a sample is one piece of it: a chunk hands that piece to the caller."""
+    """The variables that may be computed for some samples at a time. A result may if a sample is one piece of it: a
+    chunk hands that piece to the caller."""
     results = set(variables(found.graph.definition(found.graph.result)))
     scattered = {
         var for var in results if found.axes.get(var) is not None and not found.axes[var].contiguous(shape_of(var))
@@ -142,7 +148,8 @@ def _work(var, value, found, apart):
 
 
 def _rows_per_sample(value, found):
-    """Of a linear layer: a transformer's tokens of all samples are one matrix, whose weights are read once. In parts BERT-base took 1.12 of the time."""
+    """Of a linear layer: a transformer's tokens of all samples are one matrix, whose weights are read once. In parts
+    BERT-base took 1.12 of the time."""
     return prod(shape_of(value)[:-1]) // found.batch if ops.is_op(value, "octet.dense") else 0
 
 

@@ -1,7 +1,9 @@
-"""How the batch passes through each operator: a rule answers where the samples lie in the result, or raises `Mixes` with the reason.
+"""How the batch passes through each operator: a rule answers where the samples lie in the result, or raises `Mixes`
+with the reason.
 
-A rule takes an `BatchOperands` (what is known of the call) and returns a `BatchAxis`. An operator without a rule counts as one that mixes samples. What a rule
-answers says that slicing the operands along their batch axes slices the result along its own: nothing is assumed of what the axis means."""
+A rule takes an `BatchOperands` (what is known of the call) and returns a `BatchAxis`. An operator without a rule counts
+as one that mixes samples. What a rule answers says that slicing the operands along their batch axes slices the result
+along its own: nothing is assumed of what the axis means."""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,8 @@ from .axis import BatchAxis, Mixes, repeats, through_reshape
 
 @dataclass
 class BatchOperands:
-    """Of one call. axes: per tensor operand, None where it holds no samples. sliced: {position: axis} of constants that hold the batch; rules add to it."""
+    """Of one call. axes: per tensor operand, None where it holds no samples. sliced: {position: axis} of constants that
+    hold the batch; rules add to it."""
 
     call: relax.Call
     batch: int
@@ -140,7 +143,8 @@ def product(o: BatchOperands) -> BatchAxis:
 
 
 def along(o: BatchOperands) -> BatchAxis:
-    """Works along `axis` (the last by default) or `axes`, which must not be the batch; the shape stays, or `axis` gets another extent."""
+    """Works along `axis` (the last by default) or `axes`, which must not be the batch; the shape stays, or `axis` gets
+    another extent."""
     attrs, found = o.attrs, o.data()
     o.whole()
     if attrs.get("axis", 0) is None or found.axis in _axes(attrs, len(o.shape(0)), [-1]):

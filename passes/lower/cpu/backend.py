@@ -1,4 +1,5 @@
-"""Build for processors: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob, one function that calls them all."""
+"""Build for processors: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob,
+one function that calls them all."""
 
 from dataclasses import replace
 
@@ -172,7 +173,8 @@ def _together(parts) -> tuple[tvm.IRModule, list[Program]]:
 
 
 def _needed(spec, steps):
-    """CPU flags beside the target's. Tiles of bfloat16 came with those of int8 in every processor, but a virtual machine may show one and hide the other."""
+    """CPU flags beside the target's. Tiles of bfloat16 came with those of int8 in every processor, but a virtual
+    machine may show one and hide the other."""
     return {"amx_bf16"} if spec.tiles and any(step.dtype == "bfloat16" for step in steps) else frozenset()
 
 

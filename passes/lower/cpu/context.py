@@ -79,7 +79,8 @@ class CpuContext:
         return Value(value.var, view_of(value.layout))
 
     def rows(self, expr) -> Value:
-        """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack behind it."""
+        """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack
+        behind it."""
         value = self.strided(expr)
         shape, dtype = value.layout.shape, value.layout.dtype
         stride = channel_stride(shape[-1], dtype)
@@ -105,14 +106,16 @@ class CpuContext:
         return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
 
     def codes(self, call) -> None:
-        """From here on the int8 tensors that `call` reads are stored as codes: an operator of the integer graph takes nothing else."""
+        """From here on the int8 tensors that `call` reads are stored as codes: an operator of the integer graph takes
+        nothing else."""
         for arg in call.args:
             value = self.values.get(arg) if isinstance(arg, relax.Var) else None
             if isinstance(value, Value) and value.layout.dtype == AS_IS:
                 self.values[arg] = self.formed(value, Layout("plain", value.layout.shape, "int8"))
 
     def as_is(self, value: Value) -> Value:
-        """The plain tensor as the network's caller and arithmetic on integers take it: int8 without the shift of codes."""
+        """The plain tensor as the network's caller and arithmetic on integers take it: int8 without the shift of
+        codes."""
         return (
             self.formed(value, Layout("plain", value.layout.shape, AS_IS))
             if value.layout.dtype == "int8"
@@ -149,7 +152,8 @@ class CpuContext:
         return Value(expr, layout)
 
     def part(self, value: Value, first: int, layout: Layout) -> Value | None:
-        """A tensor that lies inside `value`, from its element `first` on, without a copy; None where a kernel cannot read it there."""
+        """A tensor that lies inside `value`, from its element `first` on, without a copy; None where a kernel cannot
+        read it there."""
         source, start = kernel_result(self.builder, value.var), first * np.dtype(layout.storage).itemsize
         if source is None or start % ALIGNMENT or first + layout.elements > value.layout.elements:
             return None
@@ -169,9 +173,12 @@ class CpuContext:
         notes: dict | None = None,
         check: LayerSum | None = None,
     ) -> Value:
-        """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of `layout`.
-        macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its output; 0 elements for none.
-        notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its checksum."""
+        """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of
+        `layout`.
+        macs: multiply-adds. workspace: (elements, storage dtype) of a scratch buffer that `func` takes behind its
+        output; 0 elements for none.
+        notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its
+        checksum."""
         args = [
             operand.var if isinstance(operand, Value) else constant(np.ascontiguousarray(operand))
             for operand in operands
@@ -206,7 +213,8 @@ class CpuContext:
         return Value(self.builder.emit(relax.TupleGetItem(all_of_them, 0)), layout)
 
     def _added(self, func, operator, attrs):
-        """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same one."""
+        """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same
+        one."""
         key = (func, tuple(attrs.items()))
         if key not in self._functions:
             name = str(func.attrs["global_symbol"]) if "global_symbol" in func.attrs else operator.split(".")[-1]

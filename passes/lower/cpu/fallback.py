@@ -1,6 +1,8 @@
-"""An operator without a kernel of its own: the operator itself on plain operands. TVM legalises it, `targets/x86/fallback.py` schedules it.
+"""An operator without a kernel of its own: the operator itself on plain operands. TVM legalises it,
+`targets/x86/fallback.py` schedules it.
 
-Codes stay stored as u8 = s8 + 128 through operators that only move or compare them; every other operator gets int8 as it is."""
+Codes stay stored as u8 = s8 + 128 through operators that only move or compare them; every other operator gets int8 as
+it is."""
 
 import tvm
 from tvm import relax

@@ -1,9 +1,11 @@
 """Lower: logical operators -> calls of kernels on physical buffers.
 
-    y = octet.conv2d(x, w, ...)    ==>    y' = R.call_tir(kernel, (x', packed w, ...)),  x', y' flat buffers in the target's layout
+    y = octet.conv2d(x, w, ...)    ==>    y' = R.call_tir(kernel, (x', packed w, ...)),  x', y' flat buffers in the
+    target's layout
 
-Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files) emits kernels; an operator without a rule is
-kept as plain Relax and gets the fallback schedule. A tensor is reformatted at most once per layout."""
+Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files)
+emits kernels; an operator without a rule is kept as plain Relax and gets the fallback schedule. A tensor is reformatted
+at most once per layout."""
 
 from collections.abc import Callable
 from functools import partial
@@ -42,9 +44,10 @@ def lower(
     watch: Watch | None = None,
     packing: dict | None = None,
 ) -> tuple[tvm.IRModule, list[str]]:
-    """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the parameters lie and the results have
-    to, where not all of them are plain. watch: where what is watched is noted. packing: takes, by the variable of a layer, a function from (its weights, its bias), as the layer's operands, to the constants
-    that its kernel reads behind the data."""
+    """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the
+    parameters lie and the results have to, where not all of them are plain. watch: where what is watched is noted.
+    packing: takes, by the variable of a layer, a function from (its weights, its bias), as the layer's operands, to the
+    constants that its kernel reads behind the data."""
     with building_for(spec.dot):
         return _lower(mod, spec, rules, tuned, params, results, watch, packing)
 

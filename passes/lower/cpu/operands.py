@@ -10,9 +10,11 @@ from ...ops import shape_of
 
 
 def broadcast_operands(call, ctx):
-    """(first, second, how, swapped): `first` lies like the result; `second` is STREAM, CHANNEL or SHARED (targets/x86/elementwise/integer.py).
+    """(first, second, how, swapped): `first` lies like the result; `second` is STREAM, CHANNEL or SHARED
+    (targets/x86/elementwise/integer.py).
 
-    Whatever is broadcast in another way is written out in full. swapped: `second` is call.args[0]. Operands are Values or packed arrays."""
+    Whatever is broadcast in another way is written out in full. swapped: `second` is call.args[0]. Operands are Values
+    or packed arrays."""
     shape, dtype = shape_of(call), str(call.ty.dtype)
     shapes = [_ranked(arg, len(shape)) for arg in call.args]
     constant = [ctx.constant(arg) is not None for arg in call.args]

@@ -12,7 +12,8 @@ from ..linearize import ALIASES, PART
 
 
 def own_results(values, ctx):
-    """values: plain tensors, in the order of the results. Inputs, constants and repeated tensors, under whatever shape, are copied."""
+    """values: plain tensors, in the order of the results. Inputs, constants and repeated tensors, under whatever shape,
+    are copied."""
     taken, results = set(), []
     for value in values:
         source = kernel_result(ctx.builder, value.var)

@@ -20,7 +20,8 @@ PLANAR_CHANNELS = (
 
 
 def conv2d(call, ctx, table=None):
-    """octet.conv2d -> depthwise, tile (AMX) or vector kernel. table: int8[256] of an octet.table behind it (fusion.py)."""
+    """octet.conv2d -> depthwise, tile (AMX) or vector kernel. table: int8[256] of an octet.table behind it
+    (fusion.py)."""
     attrs = ops.attrs_of(call)
     data = ctx.value(call.args[0])
     n, c, h, w = data.layout.shape
@@ -33,7 +34,8 @@ def conv2d(call, ctx, table=None):
     kernel, strides, padding, dilation = weight.shape[2:], attrs["strides"], attrs["padding"], attrs["dilation"]
     turned = w == kernel[1] == 1 and h > 1 and padding[1] == padding[3] == 0 and data.layout.dtype != "bfloat16"
     if turned:
-        # A column lies in memory as a row, whose pixels share the weights that are loaded. (The order of bfloat16's sums knows rows from columns.)
+        # A column lies in memory as a row, whose pixels share the weights that are loaded. (The order of bfloat16's
+        # sums knows rows from columns.)
         h, w = w, h
         kernel, strides, padding, dilation = (
             kernel[::-1],

@@ -1,4 +1,5 @@
-"""octet.matmul: products of two computed tensors on strided operands, so that the heads of an attention are split and joined without a copy."""
+"""octet.matmul: products of two computed tensors on strided operands, so that the heads of an attention are split and
+joined without a copy."""
 
 from math import prod
 
@@ -16,7 +17,8 @@ _ROW = 64  # bytes: rows of probabilities begin at cache lines
 
 
 def product(call, ctx, softmax=None, root=None, peak=False):
-    """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed. peak: over each row's largest value."""
+    """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed.
+    peak: over each row's largest value."""
     attrs = ops.attrs_of(call)
     shape = shape_of(root if root is not None else call)
     rank = len(shape)
@@ -94,7 +96,8 @@ def _matrices(view: View, rank, against=None):
 
 
 def _result(shape, dtype, aligned):
-    """[.., H, M, N] int8 with N a multiple of 16 lies as [.., M, H, N]: joining the heads is then a view. Otherwise rows are padded."""
+    """[.., H, M, N] int8 with N a multiple of 16 lies as [.., M, H, N]: joining the heads is then a view. Otherwise
+    rows are padded."""
     *batch, rows, columns = shape
     width = -(-columns // CHANNEL_BLOCK) * CHANNEL_BLOCK
     if aligned:

@@ -1,4 +1,5 @@
-"""Concat, split, slices, padding, interleave, flip and resize of packed tensors; batch and channels stay, except where a slice takes a range."""
+"""Concat, split, slices, padding, interleave, flip and resize of packed tensors; batch and channels stay, except where
+a slice takes a range."""
 
 from math import prod
 
@@ -123,7 +124,8 @@ def pad(call, ctx):
 
 
 def _plain_pad(call, ctx, attrs):
-    """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored with 128 added too if they are codes."""
+    """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored
+    with 128 added too if they are codes."""
     if str(call.ty.dtype) != "int8":
         return None
     value = ctx.plain(call.args[0])

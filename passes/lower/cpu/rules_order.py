@@ -1,4 +1,5 @@
-"""Choices and sums that follow an order: R.cumsum and R.topk (values or indices) of float32 and integers, octet.non_max_suppression and octet.nonzero."""
+"""Choices and sums that follow an order: R.cumsum and R.topk (values or indices) of float32 and integers,
+octet.non_max_suppression and octet.nonzero."""
 
 from ....targets.x86.layout import Layout
 from ....targets.x86.rows.order import AxisProblem, running_sum, top_k

@@ -68,7 +68,8 @@ def _same_bytes(old, new):
 
 
 def permute_dims(call, ctx):
-    """A view of what lies strided already; else NCHW <-> NHWC and [N, K, M] -> [N, M, K], the copies that a reformat does; else a view."""
+    """A view of what lies strided already; else NCHW <-> NHWC and [N, K, M] -> [N, M, K], the copies that a reformat
+    does; else a view."""
     axes = (
         [int(a) for a in call.attrs.axes]
         if call.attrs.axes is not None

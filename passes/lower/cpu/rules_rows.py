@@ -1,4 +1,5 @@
-"""Softmax, layer and RMS normalisation over the last axis, alone or with the quantize and dequantize around them; rows of int8 tables."""
+"""Softmax, layer and RMS normalisation over the last axis, alone or with the quantize and dequantize around them; rows
+of int8 tables."""
 
 from math import prod
 
@@ -18,7 +19,8 @@ from .value import Value
 
 
 def softmax_rows(source, root, ctx, scale, zero_point=0, peak=False):
-    """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None. peak: over each row's largest value."""
+    """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None. peak:
+    over each row's largest value."""
     problem = SoftmaxProblem(shape_of(root), scale, zero_point, peak)
     return _emit(ctx, softmax, problem, [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
 

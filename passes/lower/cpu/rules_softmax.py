@@ -1,4 +1,5 @@
-"""Reductions over the channels: log_softmax, mean, sum, argmax, argmin, and the softmax of every pixel (of rows: rules_rows.py)."""
+"""Reductions over the channels: log_softmax, mean, sum, argmax, argmin, and the softmax of every pixel (of rows:
+rules_rows.py)."""
 
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import channel_axis

@@ -1,4 +1,5 @@
-"""Build for CUDA: the integer graph -> Variant: a fatbin, one blob of constants, and the launches on places in weights, arena, inputs and outputs."""
+"""Build for CUDA: the integer graph -> Variant: a fatbin, one blob of constants, and the launches on places in weights,
+arena, inputs and outputs."""
 
 import numpy as np
 import tvm
@@ -42,7 +43,8 @@ def build_cuda_variant(
     name: str = "",
     tuned: Records | None = None,
 ) -> Variant:
-    """Compiles `main` of a realised, float-fused module. tuned: schedules found by measuring. Raises TargetError for an operator without a CUDA kernel, and without nvcc."""
+    """Compiles `main` of a realised, float-fused module. tuned: schedules found by measuring. Raises TargetError for an
+    operator without a CUDA kernel, and without nvcc."""
     lowered = lower(UnrollLoops(spec.name)(module), spec, RULES, tuned)
     names = named(call.kernel for call in lowered.calls)
     text = source(names)
@@ -67,7 +69,8 @@ def build_cuda_variant(
 
 
 def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray, int]:
-    """(launches, weights blob, bytes of the arena): every storage gets its place; buffers that do not live at one time share bytes."""
+    """(launches, weights blob, bytes of the arena): every storage gets its place; buffers that do not live at one time
+    share bytes."""
     outputs = {storage: i for i, storage in enumerate(lowered.outputs)}
     lives: dict = {}
     for i, call in enumerate(lowered.calls):

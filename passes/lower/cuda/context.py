@@ -17,7 +17,8 @@ from ....targets.variant import Step
 
 @dataclass(frozen=True, eq=False)
 class CudaTensor:
-    """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout` may differ between views of one storage."""
+    """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout`
+    may differ between views of one storage."""
 
     layout: CudaLayout | Strided
     storage: "Storage"
@@ -25,7 +26,8 @@ class CudaTensor:
 
 @dataclass(eq=False)
 class Storage:
-    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all kernels that want some.
+    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all
+    kernels that want some.
     "part": what lies `number` bytes behind the beginning of another buffer, `whole`."""
 
     kind: str
@@ -152,8 +154,10 @@ class CudaContext:
         into: CudaTensor | None = None,
         notes=None,
     ) -> CudaTensor:
-        """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other launches write it too.
-        notes: further fields of the Step: of a kernel that can be tuned, see `notes`; bytes, of one that reads a part of an operand."""
+        """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other
+        launches write it too.
+        notes: further fields of the Step: of a kernel that can be tuned, see `notes`; bytes, of one that reads a part
+        of an operand."""
         result = into if into is not None else self.empty(layout)
         self.launch(kernel, [*operands, result], operator, macs, notes)
         return result

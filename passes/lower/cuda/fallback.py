@@ -1,8 +1,10 @@
-"""The last resort: an operator without a kernel of its own, as TVM legalises it, becomes CUDA C++ (targets/cuda/generated/kernels.py).
+"""The last resort: an operator without a kernel of its own, as TVM legalises it, becomes CUDA C++
+(targets/cuda/generated/kernels.py).
 
     y = R.op(x, ...)    ==>    launch generated(x', ..), .., y',   x', y' plain, one launch per loop nest
 
-Each nest is a task of its own for tuning. Such kernels are right and not fast; `Step.kernel` is "generated". What TVM does not legalise either has no kernel on any target."""
+Each nest is a task of its own for tuning. Such kernels are right and not fast; `Step.kernel` is "generated". What TVM
+does not legalise either has no kernel on any target."""
 
 import numpy as np
 import tvm

@@ -1,9 +1,11 @@
-"""Chains of operators as one launch (passes/lower/fusion.py finds them): around a row reduction (device/rows.cuh computes them), or a table behind a layer.
+"""Chains of operators as one launch (passes/lower/fusion.py finds them): around a row reduction (device/rows.cuh
+computes them), or a table behind a layer.
 
 quantize(softmax(scores [* scale] [+ mask]), s, z)    ==>    launch softmax_rows(scores, mask, y')
-[quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm likewise
-octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
-octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')          heads whose keys fit into shared memory"""
+[quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm
+likewise octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, ..,
+y') octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')
+heads whose keys fit into shared memory"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +40,8 @@ class AttentionHeads:
 
 
 def chains_of(main, spec) -> tuple[dict, set]:
-    """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the target."""
+    """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the
+    target."""
     found, inner = find_fusions(main, _CHAINS)
     graph = DataflowGraph(main)
     for root, chain in list(found.items()):

@@ -1,9 +1,11 @@
 """Linear layers of one input whose results attention splits into heads, as one product:
 
-    q, k, v = octet.dense(x, w_q, ..), octet.dense(x, w_k, ..), octet.dense(x, w_v, ..)    ==>    launch conv_mma(x', packed [w_q, w_k, w_v], ..)
+    q, k, v = octet.dense(x, w_q, ..), octet.dense(x, w_k, ..), octet.dense(x, w_v, ..)    ==>    launch conv_mma(x',
+    packed [w_q, w_k, w_v], ..)
 
-Results that are read as heads (reshape, permute_dims, octet.matmul) become views of its rows. Those of the values, whose bytes a sum wants together along the tokens, are
-stored that way by the epilogue where a granule holds tokens of one sequence."""
+Results that are read as heads (reshape, permute_dims, octet.matmul) become views of its rows. Those of the values,
+whose bytes a sum wants together along the tokens, are stored that way by the epilogue where a granule holds tokens of
+one sequence."""
 
 from dataclasses import dataclass
 from math import prod
@@ -21,7 +23,8 @@ from .rules_conv import heads
 
 @dataclass(frozen=True)
 class Heads:
-    """Layers of one input: variable and call of each; values: how many of them, the last ones, are stored along the tokens."""
+    """Layers of one input: variable and call of each; values: how many of them, the last ones, are stored along the
+    tokens."""
 
     layers: tuple[tuple[relax.Var, relax.Call], ...]
     values: int
@@ -78,8 +81,8 @@ def _heads(layers):
 
 
 def _side(graph, var):
-    """How the heads of a linear layer's result are read: "values" where the sum of their product runs over tokens, "rows" where it runs over a head's width; None
-    where they are read in another way."""
+    """How the heads of a linear layer's result are read: "values" where the sum of their product runs over tokens,
+    "rows" where it runs over a head's width; None where they are read in another way."""
     call = var
     for name in ("relax.reshape", "relax.permute_dims", "octet.matmul"):
         users = graph.users(call)

@@ -1,9 +1,11 @@
 """Lower for CUDA: logical operators -> launches of kernels on buffers.
 
-    y = octet.conv2d(x, w, ...)    ==>    launch conv_mma(x', packed w, bias, multiplier, .., y'),  x', y' in the layouts of targets/cuda/layout.py
+    y = octet.conv2d(x, w, ...)    ==>    launch conv_mma(x', packed w, bias, multiplier, .., y'),  x', y' in the
+    layouts of targets/cuda/layout.py
 
-Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files) emits launches; an operator
-without a rule becomes kernels generated from its TIR (fallback.py). What cannot be generated either is an error that names it."""
+Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files)
+emits launches; an operator without a rule becomes kernels generated from its TIR (fallback.py). What cannot be
+generated either is an error that names it."""
 
 import numpy as np
 import tvm
@@ -24,7 +26,8 @@ from .widen_tables import WidenTables
 
 
 def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tuned: Records | None = None) -> Lowered:
-    """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a kernel."""
+    """The launches of `main`. tuned: schedules found by measuring. Raises TargetError for an operator without a
+    kernel."""
     main = WidenTables()(mod)["main"]
     chains, inner = chains_of(main, spec)
     heads = heads_of(main)
@@ -97,5 +100,6 @@ def _lowered(expr, context, rules):
             if isinstance(getattr(arg, "ty", None), relax.TensorType)
         )
         raise TargetError(
-            f"target {context.spec.name}: {expr.op.name} ({context.layer}; {types}) has no CUDA kernel: {error}; leave this target out, or do that step outside of the network"
+            f"target {context.spec.name}: {expr.op.name} ({context.layer}; {types}) has no CUDA kernel: {error}; "
+            "leave this target out, or do that step outside of the network"
         ) from error

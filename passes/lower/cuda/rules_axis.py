@@ -19,7 +19,8 @@ def _emit(call, ctx, kernel, operand):
 
 
 def _gathered(call, ctx):
-    """(operand, outer, count, inner, whether several axes count as one) with the reduced axes in one run: where they are not neighbours, they are moved behind the others."""
+    """(operand, outer, count, inner, whether several axes count as one) with the reduced axes in one run: where they
+    are not neighbours, they are moved behind the others."""
     shape, axes = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
     axes = [axes] if isinstance(axes, int) else axes
     axes = sorted(axis % len(shape) for axis in (range(len(shape)) if axes is None else axes))

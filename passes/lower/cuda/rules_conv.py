@@ -16,7 +16,8 @@ from .context import notes
 
 
 def conv2d(call, ctx, table=None):
-    """int8 data; the result is int8, packed, or float32, plain. table: int8 [256] that int8 results are looked up in."""
+    """int8 data; the result is int8, packed, or float32, plain. table: int8 [256] that int8 results are looked up
+    in."""
     if str(call.args[0].ty.dtype) != "int8":
         return None
     attrs = ops.attrs_of(call)
@@ -47,8 +48,9 @@ def dense(call, ctx, table=None):
 
 
 def heads(call, ctx, weight, bias, multiplier, turned):
-    """The storage of a linear layer's int8 result, with these constants instead of the call's. turned: None, or (columns, rows of an image): of every row so many
-    columns, then of every image the columns behind those, the rows of each together."""
+    """The storage of a linear layer's int8 result, with these constants instead of the call's. turned: None, or
+    (columns, rows of an image): of every row so many columns, then of every image the columns behind those, the rows of
+    each together."""
     attrs, data, outputs = ops.attrs_of(call), ctx.packed(call.args[0]), weight.shape[0]
     problem = Conv(
         prod(data.layout.shape[:-1]),

@@ -1,7 +1,8 @@
 """octet.matmul: the product of two computed tensors, as a batch of products on tensor cores.
 
-Both operands are read where they lie, heads of attention in the rows of a linear layer's result too, if the bytes of a sum lie together; else the right one's
-columns become rows first. A result that is transposed next is written as that wants it."""
+Both operands are read where they lie, heads of attention in the rows of a linear layer's result too, if the bytes of a
+sum lie together; else the right one's columns become rows first. A result that is transposed next is written as that
+wants it."""
 
 from dataclasses import replace
 from math import prod
@@ -62,7 +63,8 @@ def matmul(call, ctx):
 
 
 def _bias(ctx, problem, right, views, outputs, operator):
-    """What the left operand's zero point adds to the sums of every column, [batch, outputs] or, if nothing, [outputs]."""
+    """What the left operand's zero point adds to the sums of every column, [batch, outputs] or, if nothing,
+    [outputs]."""
     if problem.zero_point == 0:
         return np.zeros(outputs, np.int32)
     sums = ColumnSums(
@@ -129,7 +131,8 @@ def _readable(steps, extents, k):
 
 
 def _batches(lead, *operands):
-    """(extent of the inner axis, [(outer step, inner step) of each operand]) of axes with these steps; None where two axes do not suffice."""
+    """(extent of the inner axis, [(outer step, inner step) of each operand]) of axes with these steps; None where two
+    axes do not suffice."""
     merged: list = []
     for extent, *steps in zip(lead, *operands):
         if extent == 1:

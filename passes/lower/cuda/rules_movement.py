@@ -1,4 +1,5 @@
-"""Everything that only moves data, and the border between float32 and int8: all of it is `targets/cuda/kernels/movement.py`."""
+"""Everything that only moves data, and the border between float32 and int8: all of it is
+`targets/cuda/kernels/movement.py`."""
 
 from math import prod
 
@@ -52,7 +53,8 @@ def dequantize(call, ctx):
 
 
 def reshape(call, ctx):
-    """A view: plain tensors always, packed ones where the channels stay and nothing else moves, strided ones where axes are split."""
+    """A view: plain tensors always, packed ones where the channels stay and nothing else moves, strided ones where axes
+    are split."""
     shape = shape_of(call)
     value = ctx.view(call.args[0])
     if isinstance(value.layout, Strided) and (steps := reshaped(value.layout, shape)) is not None:
@@ -65,7 +67,8 @@ def reshape(call, ctx):
 
 
 def _same_bytes(old, new):
-    """Rows of one channel count in one order: pixels of an image count as rows only if there is one per image or the images stay."""
+    """Rows of one channel count in one order: pixels of an image count as rows only if there is one per image or the
+    images stay."""
     if old.channels != new.channels or old.pixels != new.pixels:
         return False
     single = [len(layout.shape) != 4 or prod(layout.shape[2:]) == 1 for layout in (old, new)]

@@ -1,9 +1,11 @@
-"""Small operators around the work that would be launches of their own: indices that are wrapped before they are taken, chains of scalar arithmetic, sums of embeddings.
+"""Small operators around the work that would be launches of their own: indices that are wrapped before they are taken,
+chains of scalar arithmetic, sums of embeddings.
 
-take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts negative indices from the end, too,
-take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')              and goes no further than the last and the first
-multiply(add(multiply(astype(x), a), b), c)              ==>    launch map_from(x')              a, b, c: constants of one element
-add(add(take(x, i), a), b)                               ==>    launch take_and_add(x', i', a', b')    a, b: of the last axes' shape"""
+take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts
+negative indices from the end, too, take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')
+and goes no further than the last and the first multiply(add(multiply(astype(x), a), b), c)              ==>    launch
+map_from(x')              a, b, c: constants of one element add(add(take(x, i), a), b)                               ==>
+launch take_and_add(x', i', a', b')    a, b: of the last axes' shape"""
 
 from dataclasses import dataclass
 from math import prod
@@ -40,7 +42,8 @@ class Wrapped:
 
 @dataclass(frozen=True)
 class Scalars:
-    """operations: (name of float_math's `m`, the constant, whether it is the right operand), in order, on float32(source)."""
+    """operations: (name of float_math's `m`, the constant, whether it is the right operand), in order, on
+    float32(source)."""
 
     source: relax.Expr
     operations: tuple[tuple[str, float, bool], ...]
@@ -212,7 +215,8 @@ def _scalars(graph, var, call):
 
 
 def _step(graph, call):
-    """(operand, operation), the operation of a conversion to float32 being None; None where it is neither that nor arithmetic with one constant."""
+    """(operand, operation), the operation of a conversion to float32 being None; None where it is neither that nor
+    arithmetic with one constant."""
     if (
         ops.is_op(call, "relax.astype")
         and str(call.ty.dtype) == "float32"

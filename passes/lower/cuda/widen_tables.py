@@ -2,7 +2,8 @@
 
     octet.embedding(table, scales, i)   ->   R.take(f32(table) * scales, i)
 
-There a look-up is joined with the sum behind it (scalars.py), and a table that is read by rows costs memory, not time. Tables are constants."""
+There a look-up is joined with the sum behind it (scalars.py), and a table that is read by rows costs memory, not time.
+Tables are constants."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,5 @@
-"""The calls of a lowered module in which loops are marked (emit.py) -> memcpy calls and the ranges that run again and again.
+"""The calls of a lowered module in which loops are marked (emit.py) -> memcpy calls and the ranges that run again and
+again.
 
     state, slice, kernels, stack, next      ==>   state, then `steps` times: memcpy, kernels, memcpy, memcpy
 

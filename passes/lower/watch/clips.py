@@ -1,6 +1,7 @@
 """Which tensors are counted for values at the ends of their range, and where a network's input is looked at.
 
-    y = clip(rne(..) + z, low, high)    ==>    words = how many of y are high, how many low where that stands for another number than 0
+    y = clip(rne(..) + z, low, high)    ==>    words = how many of y are high, how many low where that stands for
+    another number than 0
 
 What a ReLU cuts off below is no value that was lost: its lowest code is zero itself."""
 
@@ -20,7 +21,8 @@ ROUNDING = ("octet.conv2d", "octet.dense", "octet.add", "octet.mul", "octet.requ
 
 @dataclass(frozen=True)
 class Rounded:
-    """A result of the integer graph that one of these operators rounds to int8. high: its largest code. low: whether its lowest code is that of a number other than 0."""
+    """A result of the integer graph that one of these operators rounds to int8. high: its largest code. low: whether
+    its lowest code is that of a number other than 0."""
 
     operator: str
     high: int
@@ -29,8 +31,9 @@ class Rounded:
 
 @dataclass(frozen=True)
 class CountedBytes:
-    """Stored bytes of which `high` (u8), and 0 if `low`, are counted. size: bytes, in pixels of `stride`, of which the first `channels` are values. They are looked at in
-    groups of whole pixels and vectors; of a tensor above 16 KB in some 8,000 values all over it, always the same ones: counting all of MobileNet-v2's took 8 % of its time."""
+    """Stored bytes of which `high` (u8), and 0 if `low`, are counted. size: bytes, in pixels of `stride`, of which the
+    first `channels` are values. They are looked at in groups of whole pixels and vectors; of a tensor above 16 KB in
+    some 8,000 values all over it, always the same ones: counting all of MobileNet-v2's took 8 % of its time."""
 
     size: int
     channels: int

@@ -6,12 +6,14 @@
     z = pool(x)       ==>    x = ..; before = byte_sum(x)             likewise
                              z = pool(x); word = compare(byte_sum(x), before)        behind the last kernel that reads x
 
-    y = kernel(x, constants)    ==>    y = kernel(x, constants); word = compare(byte_sum(constants), what it was at compile time)      but weights that are in a layer's sums
+    y = kernel(x, constants)    ==>    y = kernel(x, constants); word = compare(byte_sum(constants), what it was at
+    compile time)      but weights that are in a layer's sums
 
 So a bit that flips between the steps is found whether a layer multiplies it or another kernel reads it.
 
-    y = clip(..)    ==>    y = clip(..); words = count_ends(y)        where clipped values are counted, in the step of the kernel that writes y
-    q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words = moments(q)"""
+    y = clip(..)    ==>    y = clip(..); words = count_ends(y)        where clipped values are counted, in the step of
+    the kernel that writes y q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words =
+    moments(q)"""
 
 from dataclasses import dataclass, field
 
@@ -31,7 +33,8 @@ from .clips import CountedBytes
 
 @dataclass(frozen=True)
 class RawCall:
-    """A kernel call on storages. results: how many of the operands, the last ones, it writes. joined: it belongs to the step of the call before it.
+    """A kernel call on storages. results: how many of the operands, the last ones, it writes. joined: it belongs to the
+    step of the call before it.
     copied: bytes that are copied from the second operand to the first, instead of the function."""
 
     function: str
@@ -49,7 +52,9 @@ def whole(storage):
 
 @dataclass
 class Watch:
-    """dot: of the target. sums: whether it checks itself. clips: whether clipped values are counted. layers: (function, layer) -> the checksums of its calls, in order. functions: the kernels that `attached` calls. checks: of their words, in order."""
+    """dot: of the target. sums: whether it checks itself. clips: whether clipped values are counted. layers: (function,
+    layer) -> the checksums of its calls, in order. functions: the kernels that `attached` calls. checks: of their
+    words, in order."""
 
     dot: str
     sums: bool
@@ -70,8 +75,8 @@ class Watch:
         self.ends.setdefault((function, layer), []).append(found)
 
     def attached(self, calls: list[RawCall], sizes: dict, outputs: list) -> list[RawCall]:
-        """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are storages ("word", number). outputs: storages that are the
-        caller's, which nobody guards."""
+        """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are
+        storages ("word", number). outputs: storages that are the caller's, which nobody guards."""
         waiting, counting = ({key: list(found) for key, found in noted.items()} for noted in (self.layers, self.ends))
         writer: dict[tuple, int] = {}
         last: dict[tuple, int] = {}

@@ -1,4 +1,5 @@
-"""CUDA C++ -> a fatbin with machine code for one architecture and its PTX. Needs nvcc, or the pip package of NVRTC; neither a GPU nor a driver."""
+"""CUDA C++ -> a fatbin with machine code for one architecture and its PTX. Needs nvcc, or the pip package of NVRTC;
+neither a GPU nor a driver."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from .source import DEVICE
 # No fast-math and no contraction: the arithmetic contract rounds every product and sum on its own.
 FLAGS = ("-std=c++20", "-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false", "--ptxas-options=-v")
 _USAGE = re.compile(
-    r"Function properties for (\w+)\s+(?:ptxas\s+\.\s+)?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers"
+    r"Function properties for (\w+)\s+(?:ptxas\s+\.\s+)?(\d+) bytes stack frame, (\d+) bytes spill stores, "
+    r"(\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers"
 )
 _FIRST = 75  # the oldest architecture of CUDA 13
 _REMEDIES = {
@@ -22,7 +24,8 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Usage:
-    """What one kernel takes of a multiprocessor. registers: per thread. stack, spills: bytes of local memory per thread."""
+    """What one kernel takes of a multiprocessor. registers: per thread. stack, spills: bytes of local memory per
+    thread."""
 
     registers: int
     stack: int
@@ -30,7 +33,8 @@ class Usage:
 
 
 def find_compiler(arch: int | str) -> Nvcc | Nvrtc:
-    """arch: as compilers call it, e.g. 80 or "90a" (here and below). nvcc where it knows the architecture, else NVRTC. Raises TargetError, with the remedy, where neither does."""
+    """arch: as compilers call it, e.g. 80 or "90a" (here and below). nvcc where it knows the architecture, else NVRTC.
+    Raises TargetError, with the remedy, where neither does."""
     nvcc, number = find_nvcc(), int(str(arch).removesuffix("a"))
     if nvcc is not None and number in nvcc.architectures:
         return nvcc
@@ -48,7 +52,8 @@ def find_compiler(arch: int | str) -> Nvcc | Nvrtc:
 
 
 def compile_fatbin(text: str, arch: int | str) -> tuple[bytes, dict[str, Usage]]:
-    """(fatbin, what each kernel uses). It has PTX unless the code is for one architecture alone. Raises TargetError where no compiler knows the architecture."""
+    """(fatbin, what each kernel uses). It has PTX unless the code is for one architecture alone. Raises TargetError
+    where no compiler knows the architecture."""
     code, log = find_compiler(arch).fatbin(text, arch, FLAGS, DEVICE)
     return code, usage(log)
 

@@ -1,4 +1,5 @@
-"""The container that a driver takes several images in: machine code and PTX, uncompressed. As the toolkit's `fatbinary --compress=false` writes it."""
+"""The container that a driver takes several images in: machine code and PTX, uncompressed. As the toolkit's `fatbinary
+--compress=false` writes it."""
 
 import re
 import struct

@@ -20,7 +20,8 @@ class Nvcc:
     architectures: frozenset[int]
 
     def fatbin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line. Uncompressed, as the package is compressed:
+        """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of
+        the headers. Raises TargetError in one line. Uncompressed, as the package is compressed:
         drivers before 12.4 do not know what nvcc 13 compresses with."""
         code = f"[sm_{arch},compute_{arch}]" if isinstance(arch, int) else f"sm_{arch}"
         return self._compiled(
@@ -44,13 +45,15 @@ class Nvcc:
             done = subprocess.run([self.path, *arguments, str(path), "-o", str(out)], capture_output=True, text=True)
             if done.returncode != 0:
                 raise TargetError(
-                    f"{self.path} failed for sm_{arch}: {_reason(done.stderr)}; it needs a C++20 host compiler, and must be 12.4 or newer"
+                    f"{self.path} failed for sm_{arch}: {_reason(done.stderr)}; it needs a C++20 host compiler, and "
+                    "must be 12.4 or newer"
                 )
             return out.read_bytes(), done.stderr
 
 
 def find_nvcc() -> Nvcc | None:
-    """The environment's NVCC, or nvcc of PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda; None where there is none. Raises TargetError for an NVCC that is no program."""
+    """The environment's NVCC, or nvcc of PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda; None where there is none. Raises
+    TargetError for an NVCC that is no program."""
     named = os.environ.get("NVCC")
     if named is not None and shutil.which(named) is None:
         raise TargetError(

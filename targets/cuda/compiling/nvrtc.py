@@ -1,4 +1,5 @@
-"""CUDA C++ -> machine code and PTX by NVRTC, the run-time compiler: a pip package instead of a toolkit, and the only one that still knows sm_61 (before 13)."""
+"""CUDA C++ -> machine code and PTX by NVRTC, the run-time compiler: a pip package instead of a toolkit, and the only
+one that still knows sm_61 (before 13)."""
 
 import ctypes
 import functools
@@ -10,7 +11,8 @@ from pathlib import Path
 from ...errors import TargetError
 from .fatbin import fatbin
 
-# Packages that bring the library, newest first: the folder of `nvidia` that each installs into, and what is wanted there.
+# Packages that bring the library, newest first: the folder of `nvidia` that each installs into, and what is wanted
+# there.
 _WHEELS = (("cu13/lib", "libnvrtc.so.13"), ("cuda_nvrtc/lib", "libnvrtc.so.12"))
 _SYSTEM = ("libnvrtc.so.13", "libnvrtc.so.12")
 _LEAST = (12, 4)
@@ -26,7 +28,8 @@ class Nvrtc:
     library: ctypes.CDLL
 
     def fatbin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of the headers. Raises TargetError in one line."""
+        """(machine code and, unless it is for one architecture alone ("90a"), PTX, the compiler's messages). folder: of
+        the headers. Raises TargetError in one line."""
         cubin, ptx, log = self._compiled(text, arch, flags, folder)
         return (
             fatbin(cubin, ptx, arch) if isinstance(arch, int) else fatbin(cubin, b"", int(arch.removesuffix("a")))

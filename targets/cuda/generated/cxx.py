@@ -1,7 +1,8 @@
-"""TIR -> CUDA C++: expressions and statements of functions that TVM made for an operator, in the arithmetic of `device/primitives.cuh`.
+"""TIR -> CUDA C++: expressions and statements of functions that TVM made for an operator, in the arithmetic of
+`device/primitives.cuh`.
 
-float32 sums, products and quotients are rounded one by one, and scalar functions are those of `targets/float_math.py`, so that a generated kernel
-computes what the referee computes. Raises `Unsupported` for what has no C++ here."""
+float32 sums, products and quotients are rounded one by one, and scalar functions are those of `targets/float_math.py`,
+so that a generated kernel computes what the referee computes. Raises `Unsupported` for what has no C++ here."""
 
 import re
 
@@ -55,8 +56,9 @@ class Unsupported(Exception):
 
 
 class Printer:
-    """Names of variables and buffers. unroll: most iterations of a loop that is unrolled. prelude: the scalar functions that the printed text calls; loaded,
-    stored: the buffers that it reads and writes, in order of appearance; threads: {"blockIdx.x" or the like: extent} of loops that are bound."""
+    """Names of variables and buffers. unroll: most iterations of a loop that is unrolled. prelude: the scalar functions
+    that the printed text calls; loaded, stored: the buffers that it reads and writes, in order of appearance; threads:
+    {"blockIdx.x" or the like: extent} of loops that are bound."""
 
     def __init__(self, unroll: int = 0):
         self.unroll = unroll
@@ -165,9 +167,9 @@ class Printer:
                 self.threads[tag] = int(s.extent)
                 return [f"{indent}const long {variable} = {tag};", *self.statement(s.body, indent)]
             unrolled = isinstance(s.extent, tirx.IntImm) and 1 < int(s.extent) <= self.unroll
-            head = (
-                ('_Pragma("unroll") ' if unrolled else "")
-                + f"for (long {variable} = {self.expr(s.min)}; {variable} < {self.expr(s.min)} + {self.expr(s.extent)}; ++{variable}) {{"
+            head = ('_Pragma("unroll") ' if unrolled else "") + (
+                f"for (long {variable} = {self.expr(s.min)}; {variable} < {self.expr(s.min)} + {self.expr(s.extent)}; "
+                f"++{variable}) {{"
             )
             return [indent + head, *self.statement(s.body, indent + "  "), indent + "}"]
         if kind == "IfThenElse":

@@ -1,8 +1,8 @@
 """Kernels written from TIR: the last resort for operators that have no kernel of their own.
 
-A function as TVM legalises an operator is a list of loop nests. Each becomes one kernel: a thread per element of the result, reductions as loops inside
-it, or as a schedule of MetaSchedule's stock space says (stock.py). A nest of any other form (its iterations may depend on one another) is run by a single
-thread: slow, and right."""
+A function as TVM legalises an operator is a list of loop nests. Each becomes one kernel: a thread per element of the
+result, reductions as loops inside it, or as a schedule of MetaSchedule's stock space says (stock.py). A nest of any
+other form (its iterations may depend on one another) is run by a single thread: slow, and right."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ _THREADS = 128
 
 @dataclass(frozen=True, eq=False)
 class Nest:
-    """A kernel and the buffers of the function that are its operands: those that it only reads, then those that it writes. workload: what it can be tuned
-    for, or None."""
+    """A kernel and the buffers of the function that are its operands: those that it only reads, then those that it
+    writes. workload: what it can be tuned for, or None."""
 
     kernel: CudaKernel
     reads: tuple[tirx.Buffer, ...]
@@ -100,7 +100,8 @@ def _operands(printer):
 
 def _kernel(printer, lines, reads, writes, family, grid, block):
     pointers = [
-        f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
+        f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = "
+        f"static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
         for i, buffer in enumerate((*reads, *writes))
     ]
     arguments = ", ".join(f"{'const ' if i < len(reads) else ''}void* p{i}" for i in range(len(reads) + len(writes)))

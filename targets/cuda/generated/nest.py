@@ -21,7 +21,8 @@ _OPERANDS = (
 
 @dataclass(frozen=True)
 class NestWorkload(Keyed):
-    """operator: the Relax operator that it came from, for people. tir: TVMScript of a function of the buffers that the nest reads, then the one that it writes."""
+    """operator: the Relax operator that it came from, for people. tir: TVMScript of a function of the buffers that the
+    nest reads, then the one that it writes."""
 
     operator: str
     tir: str
@@ -64,7 +65,8 @@ class NestWorkload(Keyed):
 
 
 def nest_workload(operator: str, statement, reads: Sequence, writes: Sequence) -> NestWorkload | None:
-    """Of a nest that a thread per element can do; None where nobody could measure it: it has several results, or operands that are indices."""
+    """Of a nest that a thread per element can do; None where nobody could measure it: it has several results, or
+    operands that are indices."""
     if len(writes) != 1 or any(str(buffer.dtype) not in _OPERANDS for buffer in reads):
         return None
     block = s_tir.SBlock([], [], [], "root", statement)

@@ -1,7 +1,8 @@
 """The text of a nest, before TVM's parser reads it.
 
-TVMScript is Python: its parser evaluates what stands there, and `tvm.base.os.system("...")` stands there as well as any other expression. A nest that
-comes from a tuning record, from candidates or from a package was written by somebody else, so only the words that nests are made of are let through."""
+TVMScript is Python: its parser evaluates what stands there, and `tvm.base.os.system("...")` stands there as well as any
+other expression. A nest that comes from a tuning record, from candidates or from a package was written by somebody
+else, so only the words that nests are made of are let through."""
 
 import ast
 
@@ -46,7 +47,8 @@ _NODES = (
 
 
 def function_of(text: str):
-    """The tirx.PrimFunc whose script a text is. Raises ValueError for every other text, without evaluating anything of it."""
+    """The tirx.PrimFunc whose script a text is. Raises ValueError for every other text, without evaluating anything of
+    it."""
     if len(text) > LARGEST:
         raise ValueError(f"its nest is of {len(text)} characters, where at most {LARGEST} can be meant")
     try:

@@ -1,7 +1,8 @@
 """MetaSchedule's stock space for generated kernels, as far as it leaves their bits alone.
 
-Of the stock CUDA rules there are AutoBind (which loops become blocks and threads) and ParallelizeVectorizeUnroll (unrolling). Left out: CrossThreadReduction and
-AddRFactor, which reorder sums; MultiLevelTiling, whose tiles in shared memory pay for products, and those have kernels of their own; AutoInline, as a nest is one block."""
+Of the stock CUDA rules there are AutoBind (which loops become blocks and threads) and ParallelizeVectorizeUnroll
+(unrolling). Left out: CrossThreadReduction and AddRFactor, which reorder sums; MultiLevelTiling, whose tiles in shared
+memory pay for products, and those have kernels of their own; AutoInline, as a nest is one block."""
 
 from dataclasses import asdict, dataclass
 
@@ -22,7 +23,8 @@ class Stock:
 
 
 def decisions(function: tirx.PrimFunc) -> dict[str, tuple[int, ...]]:
-    """{field of Stock: what the stock rules let it be} of a nest (NestWorkload.function); a field is missing where they see nothing to decide."""
+    """{field of Stock: what the stock rules let it be} of a nest (NestWorkload.function); a field is missing where they
+    see nothing to decide."""
     return {name: tuple(choices) for name, (_, choices) in _sampled(_space(function).trace).items()}
 
 

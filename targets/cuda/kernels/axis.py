@@ -1,4 +1,5 @@
-"""Operators along one axis of a plain tensor [outer, count, inner]: extremes and their places, running sums, the first k."""
+"""Operators along one axis of a plain tensor [outer, count, inner]: extremes and their places, running sums, the first
+k."""
 
 from dataclasses import dataclass
 

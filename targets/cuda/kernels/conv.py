@@ -47,7 +47,8 @@ class TurnedEpilogue(Epilogue):
 @dataclass(frozen=True)
 class Conv(Window):
     """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group.
-    batched: groups are problems of their own (products of two computed tensors), which have a bias each where the data's zero point is not 0."""
+    batched: groups are problems of their own (products of two computed tensors), which have a bias each where the
+    data's zero point is not 0."""
 
     stride: int
     out_stride: int
@@ -83,7 +84,8 @@ class Views:
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """constants: weights, bias (and table), multiplier, as the kernel's operands behind the data; the residual (or the data again) and the result follow.
+    """constants: weights, bias (and table), multiplier, as the kernel's operands behind the data; the residual (or the
+    data again) and the result follow.
     schedule: as built."""
 
     kernel: CudaKernel
@@ -102,8 +104,10 @@ def conv_kernel(
     table: np.ndarray | None = None,
     turned: tuple[int, int] | None = None,
 ) -> ConvKernel:
-    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the analytical one; its class says which template.
-    table: int8 [256] that int8 results are looked up in. turned: as (turned, tokens) of a TurnedEpilogue; the schedule is a tile whose columns end there."""
+    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the
+    analytical one; its class says which template.
+    table: int8 [256] that int8 results are looked up in. turned: as (turned, tokens) of a TurnedEpilogue; the schedule
+    is a tile whose columns end there."""
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
     if table is not None:
         epilogue = TableEpilogue(**asdict(epilogue))
@@ -142,13 +146,18 @@ def default_schedule(problem: Conv, spec) -> Schedule:
 def tiled_kernel(
     operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None
 ) -> CudaKernel:
-    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views: of a batch.
-    Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh wants them."""
+    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views:
+    of a batch.
+    Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh
+    wants them."""
     assert problem.batched == (views is not None)
     assert tile.sound and not (tile.wmma and spec.dot == "dp4a") and (not tile.by_wgmma or spec.dot == "wgmma"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
     unit = "dp4a" if spec.dot == "dp4a" else "wgmma" if tile.by_wgmma else "wmma" if tile.wmma else "mma"
-    call = f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, {literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
+    call = (
+        f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, "
+        f"{literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
+    )
     shared = max(
         tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0
     )
@@ -202,7 +211,8 @@ def _folded(p, weight, bias, rows=slice(None), columns=slice(None)):
 def classes(
     extent: int, step: int, padding: int, kernel: int, dilation: int, size: int, zero_point: int
 ) -> list[list[int]]:
-    """As device/conv.cuh's classes_of: which of `kernel` taps lie inside of an image of `size`, for each class of the `extent` lines of a result."""
+    """As device/conv.cuh's classes_of: which of `kernel` taps lie inside of an image of `size`, for each class of the
+    `extent` lines of a result."""
     if zero_point == 0:
         return [list(range(kernel))]
 
@@ -217,7 +227,8 @@ def classes(
 
 
 def _tiled(p, tile, weight, bias, multiplier):
-    """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]; a bias for every class of pixels."""
+    """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]; a bias for every class of
+    pixels."""
     outputs, channels = rounded(p.outputs, tile.columns), 4 if p.stride == 4 else rounded(p.channels, 16)
     taps = np.zeros((p.groups, outputs, p.kernel_height, p.kernel_width, channels), np.int8)
     taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(

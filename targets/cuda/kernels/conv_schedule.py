@@ -1,8 +1,9 @@
-"""Schedules of convolutions and linear layers, and which tile a convolution on tensor cores takes: an analytical estimate over a short list.
+"""Schedules of convolutions and linear layers, and which tile a convolution on tensor cores takes: an analytical
+estimate over a short list.
 
-Time of a block's stage = the largest of what the tensor cores, the copies into shared memory and the reads of it need; blocks on one multiprocessor share
-these, and the instructions of their epilogues, but none ends before its own stages and its own results have followed one another. A layer takes at least what memory
-needs for its operands."""
+Time of a block's stage = the largest of what the tensor cores, the copies into shared memory and the reads of it need;
+blocks on one multiprocessor share these, and the instructions of their epilogues, but none ends before its own stages
+and its own results have followed one another. A layer takes at least what memory needs for its operands."""
 
 from dataclasses import dataclass, replace
 
@@ -18,12 +19,13 @@ _WGMMA_REGISTERS = 36  # least of a thread beside its sums
 
 @dataclass(frozen=True)
 class Costs:
-    """What the estimate does not know from data sheets, in clocks: fitted to 371 layers on an H200 (tests/cuda/fit_schedule.py), whose times it then tells
-    with a mean error of 10 %.
+    """What the estimate does not know from data sheets, in clocks: fitted to 371 layers on an H200
+    (tests/cuda/fit_schedule.py), whose times it then tells with a mean error of 10 %.
 
-    launch: of a layer. start: of a block: to fill the pipeline, and until the last store is done. stage: of a stage that nothing overlaps. gather: of a 16-byte
-    granule that a thread copies, where there are taps. results: of a multiprocessor per result, a lane each. chain: of a thread per result. meeting: until the
-    last of the blocks that share a sum knows that it is the last. efficiency: of the tensor cores. atomic_bytes: added to memory per clock and
+    launch: of a layer. start: of a block: to fill the pipeline, and until the last store is done. stage: of a stage
+    that nothing overlaps. gather: of a 16-byte granule that a thread copies, where there are taps. results: of a
+    multiprocessor per result, a lane each. chain: of a thread per result. meeting: until the last of the blocks that
+    share a sum knows that it is the last. efficiency: of the tensor cores. atomic_bytes: added to memory per clock and
     multiprocessor. resident: blocks of one multiprocessor that overlap at most."""
 
     launch: float = 780.0
@@ -43,8 +45,10 @@ COSTS = Costs()
 
 @dataclass(frozen=True)
 class Tile:
-    """As in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits: blocks that share a sum.
-    wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose warpgroups are four warps of warp_rows; 0 for mma.sync (dp4a where there are no tensor cores)."""
+    """As in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits:
+    blocks that share a sum.
+    wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose warpgroups are four warps of warp_rows; 0 for
+    mma.sync (dp4a where there are no tensor cores)."""
 
     rows: int
     columns: int
@@ -85,7 +89,8 @@ class Tile:
 
     @property
     def registers(self) -> int:
-        """An upper estimate per thread: the sums, the operands of this step and of the next, addresses of the gather, the rest."""
+        """An upper estimate per thread: the sums, the operands of this step and of the next, addresses of the gather,
+        the rest."""
         row_tiles, column_pairs = self.rows // self.warp_rows // 16, self.columns // self.warp_columns // 16
         gathered = self.rows * (self.depth // 16) // self.threads
         if self.by_wgmma:  # operands stay in shared memory; the compiler computes addresses anew where registers end
@@ -208,7 +213,8 @@ def units(spec) -> tuple[int, ...]:
 
 
 def tile_for(problem, spec, wmma: int | None = None, columns: int = 0) -> Tile:
-    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill the device. wmma: as in a Tile; None: any of `units`.
+    """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill
+    the device. wmma: as in a Tile; None: any of `units`.
     columns: where a tile must end; 0: anywhere."""
     fitting = [
         tile
@@ -233,7 +239,8 @@ def _splits_evenly(problem, tile, splits):
 
 
 def resident(tile: Tile, spec, costs: Costs = COSTS) -> int:
-    """Blocks that share a multiprocessor: as many as its registers, threads and shared memory hold, of which it has what the largest block may take."""
+    """Blocks that share a multiprocessor: as many as its registers, threads and shared memory hold, of which it has
+    what the largest block may take."""
     registers, beside = rounded(tile.registers, 8) * tile.threads, _RESERVED if spec.extra["arch"] >= 80 else 0
     shared = (spec.extra["shared_bytes"] + beside) // (tile.shared_bytes + beside)
     return max(1, min(_REGISTERS // registers, spec.extra["threads"] // tile.threads, shared, costs.resident))

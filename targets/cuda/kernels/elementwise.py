@@ -35,7 +35,8 @@ class Binary:
 
 
 def operand_steps(operand: CudaLayout, result: CudaLayout) -> tuple[int, int, int, bool]:
-    """(bytes per image, line and column, whether channels run) of an operand that is broadcast to `result`, both packed and of one rank."""
+    """(bytes per image, line and column, whether channels run) of an operand that is broadcast to `result`, both packed
+    and of one rank."""
     images, height, width = operand.image
     spans = (height * width * operand.stride, width * operand.stride, operand.stride)
     image, line, column = (
@@ -51,7 +52,8 @@ def binary(problem: Binary) -> CudaKernel:
 
 
 def table(layout: CudaLayout, tables: np.ndarray) -> tuple[CudaKernel, np.ndarray]:
-    """tables: int8 [256] or [C, 256] (channels innermost in the layout). The kernel, and the tables as it wants them."""
+    """tables: int8 [256] or [C, 256] (channels innermost in the layout). The kernel, and the tables as it wants
+    them."""
     per_channel = tables.ndim == 2
     call = f"table<{layout.elements}, {layout.stride if layout.kind == 'packed' else 1}, {literal(per_channel)}>"
     if per_channel:

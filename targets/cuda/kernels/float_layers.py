@@ -1,4 +1,5 @@
-"""Layers and products that stay in float32: on tensor cores where they multiply TF32 (from sm_80 on), else in fused multiply-adds.
+"""Layers and products that stay in float32: on tensor cores where they multiply TF32 (from sm_80 on), else in fused
+multiply-adds.
 
 Three products of TF32 numbers make one of float32 to 22 bits (device/float_mma.cuh)."""
 
@@ -78,7 +79,8 @@ TILES = (
 
 
 def conv(problem: FloatConv, weight: np.ndarray, spec, tile: FloatTile | None = None) -> tuple[CudaKernel, np.ndarray]:
-    """(kernel, weights as it wants them). weight: float32 [O, I, kh, kw] or [O, I]. spec: the target. tile: another than the estimate's.
+    """(kernel, weights as it wants them). weight: float32 [O, I, kh, kw] or [O, I]. spec: the target. tile: another
+    than the estimate's.
     Operands: data, weights, bias, residual (or the data again), result."""
     p = problem
     row = p.groups == p.height == p.width == p.taps == 1

@@ -96,7 +96,8 @@ def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) 
 
 
 def take_and_add(outer: int, size: int, inner: int, count: int, index: str, sizes: tuple[int, int]) -> CudaKernel:
-    """Of float32. sizes: elements of the two summands, 0: there is no second. Operands: table, indices, first, second (or the first again), result."""
+    """Of float32. sizes: elements of the two summands, 0: there is no second. Operands: table, indices, first, second
+    (or the first again), result."""
     call = f"take_and_add<{outer}L, {size}L, {inner}L, {count}L, {TYPES[index]}, {sizes[0]}L, {sizes[1]}L>"
     return CudaKernel("take_and_add", "floats.cuh", call, 5, blocks(outer * inner * count, 128), 128)
 
@@ -122,7 +123,8 @@ def recurrent(name: str, rows: int, width: int) -> CudaKernel:
 
 
 def resize_linear(planes: int, size: tuple[int, int], result: tuple[int, int]) -> CudaKernel:
-    """Operands: the planes, then for rows and for columns: lower index, upper index (int32), weight of the upper (float32)."""
+    """Operands: the planes, then for rows and for columns: lower index, upper index (int32), weight of the upper
+    (float32)."""
     call = f"resize_linear<{planes}L, {size[0]}, {size[1]}, {result[0]}, {result[1]}>"
     return CudaKernel("resize_linear", "resize.cuh", call, 8, blocks(planes * result[0] * result[1], 128), 128)
 
@@ -133,7 +135,8 @@ def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool)
 
 
 def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> CudaKernel:
-    """Over the middle of [outer, count, inner]. ordered: element by element even where inner is 1 (several axes in one)."""
+    """Over the middle of [outer, count, inner]. ordered: element by element even where inner is 1 (several axes in
+    one)."""
     name = "mean" if mean else "sum"
     if ordered and inner == 1:
         return CudaKernel(

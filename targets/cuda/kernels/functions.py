@@ -1,4 +1,5 @@
-"""Scalar float32 functions as CUDA C++: the sequences of `targets/float_math.py`, written out operation by operation."""
+"""Scalar float32 functions as CUDA C++: the sequences of `targets/float_math.py`, written out operation by
+operation."""
 
 from collections.abc import Callable
 
@@ -139,7 +140,8 @@ def function(kind: str, attrs) -> tuple[str, str]:
 
 
 def scalars(operations) -> tuple[str, str]:
-    """(name, definition) of float name(float x). operations: (name of a Writer's operation, constant, whether that is the right operand), one after the other."""
+    """(name, definition) of float name(float x). operations: (name of a Writer's operation, constant, whether that is
+    the right operand), one after the other."""
     m, value = Writer(), "x"
     for name, constant, right in operations:
         value = getattr(m, name)(*((value, m.const(constant)) if right else (m.const(constant), value)))
@@ -150,7 +152,8 @@ def scalars(operations) -> tuple[str, str]:
 
 
 def step(name: str) -> tuple[str, str, int]:
-    """(name, definition, gates) of float name(const float* x, const float* r, long gate, float c): an element of a recurrent step; gates lie `gate` apart."""
+    """(name, definition, gates) of float name(const float* x, const float* r, long gate, float c): an element of a
+    recurrent step; gates lie `gate` apart."""
     sequence, gates = recurrent_math.STEPS[name]
     m = Writer()
     x, r = ([m._let("float", f"{side}[{i} * gate]") for i in range(gates)] for side in ("x", "r"))

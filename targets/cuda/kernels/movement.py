@@ -1,4 +1,5 @@
-"""Kernels that move elements: reformats, transposes, slices, concatenations, padding; and quantize / dequantize, which move and convert."""
+"""Kernels that move elements: reformats, transposes, slices, concatenations, padding; and quantize / dequantize, which
+move and convert."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -13,7 +14,8 @@ AXES = 6
 
 @dataclass(frozen=True)
 class Move:
-    """As in device/movement.cuh: element i of `extent` goes from `start` + sum(i // divisor * from_step) to `to` + sum(i * to_step), in elements."""
+    """As in device/movement.cuh: element i of `extent` goes from `start` + sum(i // divisor * from_step) to `to` +
+    sum(i * to_step), in elements."""
 
     extent: tuple[int, ...]
     start: int
@@ -24,7 +26,8 @@ class Move:
 
 
 def region(extent, start: int, from_step, to: int, to_step, divisor=None) -> Move:
-    """A Move of fewer axes; the innermost axis of the result is put last, so that neighbouring threads write neighbouring elements."""
+    """A Move of fewer axes; the innermost axis of the result is put last, so that neighbouring threads write
+    neighbouring elements."""
     axes = sorted(range(len(extent)), key=lambda axis: -abs(to_step[axis]) if extent[axis] > 1 else -(2**62))
     divisor = (1,) * len(extent) if divisor is None else divisor
     pad = AXES - len(axes)
@@ -86,7 +89,8 @@ def _widened(problem, factor):
 
 @dataclass(frozen=True)
 class Turn:
-    """As in device/movement.cuh: columns of a batch of matrices become rows of `padded` bytes. batch: (outer times) inner matrices."""
+    """As in device/movement.cuh: columns of a batch of matrices become rows of `padded` bytes. batch: (outer times)
+    inner matrices."""
 
     batch: int
     inner: int

@@ -56,8 +56,9 @@ class NormRows:
 
 @dataclass(frozen=True)
 class NormProblem:
-    """A layer normalisation of rows. stride, out_stride: elements from row to row. source, target: (scale, zero point) of an int8 operand or result, None for
-    float32. scaled, centred: whether gamma and beta are applied. about_mean: whether the mean is taken off first; RMS normalisation does not."""
+    """A layer normalisation of rows. stride, out_stride: elements from row to row. source, target: (scale, zero point)
+    of an int8 operand or result, None for float32. scaled, centred: whether gamma and beta are applied. about_mean:
+    whether the mean is taken off first; RMS normalisation does not."""
 
     rows: int
     columns: int
@@ -126,7 +127,8 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
 
 
 def _rows_of_a_block(problem) -> tuple[int, int]:
-    """(rows, float32 elements from row to row in shared memory): rows side by side hide each other's sums, where enough blocks are left."""
+    """(rows, float32 elements from row to row in shared memory): rows side by side hide each other's sums, where enough
+    blocks are left."""
     pitch = problem.columns + (16 - problem.columns) % 32  # two rows of a warp lie in different banks
     if 4 * (pitch + 2) > _SHARED:
         return 1, 0

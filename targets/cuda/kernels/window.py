@@ -20,7 +20,8 @@ ROW = (
 
 @dataclass(frozen=True)
 class Window:
-    """As in device/window.cuh. images: or independent planes. step, dilation: in elements. top, left: of the padding; what lies below and right follows from the result."""
+    """As in device/window.cuh. images: or independent planes. step, dilation: in elements. top, left: of the padding;
+    what lies below and right follows from the result."""
 
     images: int
     height: int

@@ -42,11 +42,13 @@ class Driver:
             text = ctypes.c_char_p()
             self._library.cuGetErrorString(status, ctypes.byref(text))
             raise OctetError(
-                f"CUDA: {name} failed ({status}: {(text.value or b'unknown error').decode()}); check the device with nvidia-smi, or load the CPU variant with target="
+                f"CUDA: {name} failed ({status}: {(text.value or b'unknown error').decode()}); check the device with "
+                "nvidia-smi, or load the CPU variant with target="
             )
 
     def release(self, name: str, *arguments) -> None:
-        """A call that gives something back. After a fault it fails as every call does; the end of the process gives back what it left."""
+        """A call that gives something back. After a fault it fails as every call does; the end of the process gives
+        back what it left."""
         getattr(self._library, name)(*arguments)
 
     def integer(self, name: str, *arguments) -> int:
@@ -100,7 +102,8 @@ def state() -> str:
 
 
 def features() -> frozenset[str]:
-    """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its PTX, "a" only where it is the device's."""
+    """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its
+    PTX, "a" only where it is the device's."""
     found = device()
     if found is None:
         return frozenset()

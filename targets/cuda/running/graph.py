@@ -10,7 +10,8 @@ _EVENT_EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL: the record is a node of the gra
 
 
 def captured(driver: Driver, stream, work: Callable[[], None]) -> ctypes.c_void_p:
-    """The executable graph of what `work` sends to the stream. Where that fails the stream no longer captures, and nothing is left behind."""
+    """The executable graph of what `work` sends to the stream. Where that fails the stream no longer captures, and
+    nothing is left behind."""
     graph = ctypes.c_void_p()
     driver.call("cuStreamBeginCapture_v2", stream, _CAPTURE_THREAD_LOCAL)
     try:

@@ -1,4 +1,5 @@
-"""Which GPU a measurement is of: devices of one architecture differ in multiprocessors, clocks and memory, and so do their best schedules."""
+"""Which GPU a measurement is of: devices of one architecture differ in multiprocessors, clocks and memory, and so do
+their best schedules."""
 
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ _BETWEEN = ", "
 
 
 def identity(name: str, multiprocessors: int | None = None) -> str:
-    """As `octet targets` prints it: the driver's name, which tells boards and memories apart, and multiprocessors, which tell slices (MIG) apart."""
+    """As `octet targets` prints it: the driver's name, which tells boards and memories apart, and multiprocessors,
+    which tell slices (MIG) apart."""
     return name if multiprocessors is None else f"{name}{_BETWEEN}{multiprocessors} multiprocessors"
 
 

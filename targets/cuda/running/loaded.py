@@ -1,4 +1,5 @@
-"""A variant on a device: module, buffers in device memory, and its launches captured as graphs, so that a run is one call."""
+"""A variant on a device: module, buffers in device memory, and its launches captured as graphs, so that a run is one
+call."""
 
 import ctypes
 from contextlib import ExitStack
@@ -16,15 +17,18 @@ LEAST_LAUNCHES = 20  # of a graph that is timed: the pause between two graphs co
 
 
 class Loaded:
-    """variant: of kind "cuda". Everything belongs to the device's primary context; `enter` makes it the calling thread's.
+    """variant: of kind "cuda". Everything belongs to the device's primary context; `enter` makes it the calling
+    thread's.
 
-    inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once. What cannot be loaded gives back what it holds."""
+    inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once. What
+    cannot be loaded gives back what it holds."""
 
     def __init__(self, variant):
         found, card = driver(), device()
         if found is None or card is None:
             raise PackageError(
-                f"target {variant.target} needs a CUDA device and driver, and found none; install the driver, or load the CPU variant with target="
+                f"target {variant.target} needs a CUDA device and driver, and found none; install the driver, or load "
+                "the CPU variant with target="
             )
         self._driver, self._device = found, card
         needs.check(variant.target, needs.needs_of(variant.library), card, found.integer("cuDriverGetVersion"))
@@ -77,7 +81,8 @@ class Loaded:
         self.wait()
 
     def pass_seconds(self, least: int = 1) -> float:
-        """Seconds on the device of one pass over what already lies there, kernels only: the mean over `least` passes or a few more."""
+        """Seconds on the device of one pass over what already lies there, kernels only: the mean over `least` passes or
+        a few more."""
         together = -(-LEAST_LAUNCHES // len(self._launches))
 
         def passes() -> None:
@@ -98,7 +103,8 @@ class Loaded:
             marks.close()
 
     def spoil_outputs(self) -> None:
-        """Fills the device's result buffers with rubbish: memory that was given back may hold the right answer of somebody else."""
+        """Fills the device's result buffers with rubbish: memory that was given back may hold the right answer of
+        somebody else."""
         for address, array in zip(self._places["output"], self.outputs, strict=True):
             self._driver.call(
                 "cuMemsetD8Async", ctypes.c_uint64(address), 0x5A, ctypes.c_size_t(max(array.nbytes, 1)), self._stream
@@ -106,7 +112,8 @@ class Loaded:
         self.wait()
 
     def step_seconds(self) -> list[float]:
-        """Seconds of every kernel, the pause to the next one included: each is launched many times in a row, between two marks of one graph.
+        """Seconds of every kernel, the pause to the next one included: each is launched many times in a row, between
+        two marks of one graph.
         A launch writes none of what it reads, so that the last one leaves what the first one did."""
         if self._steps is None:
             marks = Marks(self._driver, len(self._launches) + 1)

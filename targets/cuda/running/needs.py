@@ -1,4 +1,5 @@
-"""Which driver a fatbin needs, read from the fatbin: machine code runs on every driver of its compiler's major version, PTX only on one that knows its version."""
+"""Which driver a fatbin needs, read from the fatbin: machine code runs on every driver of its compiler's major version,
+PTX only on one that knows its version."""
 
 import struct
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from .driver import Device
 _MAGIC = 0xBA55ED50
 _CONTAINER, _ENTRY = struct.Struct("<IHHQ"), struct.Struct("<HHIQIIHHI")
 _PTX = 1
-# CUDA version that brought a version of PTX (PTX ISA, release notes). Later ones count on by the minor version: 9.0 came with CUDA 13.0.
+# CUDA version that brought a version of PTX (PTX ISA, release notes). Later ones count on by the minor version: 9.0
+# came with CUDA 13.0.
 _BROUGHT = {(8, 4): (12, 4), (8, 5): (12, 5), (8, 6): (12, 7), (8, 7): (12, 8), (8, 8): (12, 9)}
 
 
 @dataclass(frozen=True)
 class Needs:
-    """arch: of the machine code. code: the least driver for it, as drivers count (13000 is CUDA 13.0). ptx: for devices of another architecture, which run the PTX."""
+    """arch: of the machine code. code: the least driver for it, as drivers count (13000 is CUDA 13.0). ptx: for devices
+    of another architecture, which run the PTX."""
 
     arch: int
     code: int
@@ -37,7 +40,8 @@ def needs_of(fatbin: bytes) -> Needs | None:
 
 
 def check(target: str, needs: Needs | None, device: Device, version: int) -> None:
-    """version: of the driver. Raises PackageError in one line where it is older than what the device would run needs."""
+    """version: of the driver. Raises PackageError in one line where it is older than what the device would run
+    needs."""
     if needs is None:
         return
     own = device.arch // 10 == needs.arch // 10
@@ -48,7 +52,8 @@ def check(target: str, needs: Needs | None, device: Device, version: int) -> Non
     )
     if version < least:
         raise PackageError(
-            f"target {target}: {what} a driver of CUDA {_words(least)} or newer, this one is of CUDA {_words(version)}; update it, or compile with an older CUDA toolkit"
+            f"target {target}: {what} a driver of CUDA {_words(least)} or newer, this one is of CUDA "
+            f"{_words(version)}; update it, or compile with an older CUDA toolkit"
         )
 
 

@@ -18,7 +18,8 @@ _FLOAT_LANES = {
 
 @dataclass(frozen=True)
 class DevicePeak:
-    """In 1e9 per second: int8 (by the fastest instruction that a target has) and float32 operations, a multiply-add is two; bytes of the device's memory. A cache's bandwidth no driver tells."""
+    """In 1e9 per second: int8 (by the fastest instruction that a target has) and float32 operations, a multiply-add is
+    two; bytes of the device's memory. A cache's bandwidth no driver tells."""
 
     device: str
     int8_gops: float

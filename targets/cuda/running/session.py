@@ -28,7 +28,8 @@ class CudaSession(Session):
                 else "this machine has no CUDA device or no driver"
             )
             raise PackageError(
-                f"target {variant.target}: {here}; load another variant of the package, or compile for one of `octet targets`"
+                f"target {variant.target}: {here}; load another variant of the package, or compile for one of `octet "
+                "targets`"
             )
         if threads is not None and threads < 1:
             raise OctetError(f"threads is {threads}; it must be 1 or more")
@@ -46,7 +47,8 @@ class CudaSession(Session):
         return 1
 
     def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict:  # type: ignore[override]
-        """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what it clips."""
+        """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what
+        it clips."""
         if health:
             raise OctetError(
                 "run: health is counted by variants for CPUs, compiled with --count-clips; leave health out"
@@ -72,7 +74,8 @@ class CudaSession(Session):
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))
 
     def device_seconds(self, inputs: dict, repeat: int = 20) -> float:
-        """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes or a few more."""
+        """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes or a
+        few more."""
         arrays = self._given.arrays(inputs)
         with self._lock:
             self._stage(arrays)

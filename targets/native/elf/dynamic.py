@@ -44,8 +44,8 @@ _KNOWN = {*_NAMES, *_SINGLE, *_UNREAD, *TABLES, *(entry for _, *entries, _ in TA
 
 
 def read_dynamic(layout: SharedObject) -> tuple[dict, dict, list]:
-    """(entry -> its value, table -> (its address, its bytes), (entry, place of a name in the strings)). Raises ValueError for a table
-    that does not fit the sections."""
+    """(entry -> its value, table -> (its address, its bytes), (entry, place of a name in the strings)). Raises
+    ValueError for a table that does not fit the sections."""
     segment = layout.only(DYNAMIC, "dynamic tables")
     data = layout.bytes_at(segment.address, segment.in_file, "the dynamic table")
     entries: dict[int, int] = {}

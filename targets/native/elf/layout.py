@@ -1,4 +1,5 @@
-"""The two views that a shared object has of itself: segments, which the loader maps, and sections, which the linker wrote."""
+"""The two views that a shared object has of itself: segments, which the loader maps, and sections, which the linker
+wrote."""
 
 import platform
 import struct
@@ -71,7 +72,8 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True)
 class SharedObject:
-    """A shared object whose tables lie in the file. image: its bytes. loads: the segments that are mapped, by address. others: the other ones.
+    """A shared object whose tables lie in the file. image: its bytes. loads: the segments that are mapped, by address.
+    others: the other ones.
     names: of sections, "" if the file has none."""
 
     image: bytes

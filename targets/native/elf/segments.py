@@ -64,7 +64,8 @@ def _check_load(load, end):
         raise ValueError(f"has a segment of {load.in_memory} bytes in memory and {load.in_file} in the file")
     if load.flags not in (READ, READ | WRITE, READ | EXECUTE):
         raise ValueError(
-            f"has a segment with access {load.flags:#x}, which is neither to be read, nor read and written, nor read and executed"
+            f"has a segment with access {load.flags:#x}, which is neither to be read, nor read and written, nor read "
+            "and executed"
         )
     if load.alignment < PAGE or load.alignment & (load.alignment - 1) or (load.address - load.offset) % load.alignment:
         raise ValueError(f"has a segment at {load.address:#x} that is not aligned")
@@ -94,7 +95,8 @@ def _check_other(layout, segment: Segment):
             raise ValueError("has a segment for a thread's own variables that is not the sections' for it")
     elif segment.kind != RELRO and segment.in_file != segment.in_memory:
         raise ValueError(
-            f"has a segment of kind {segment.kind:#x} that is of {segment.in_file} bytes in the file and {segment.in_memory} in memory"
+            f"has a segment of kind {segment.kind:#x} that is of {segment.in_file} bytes in the file and "
+            f"{segment.in_memory} in memory"
         )
     load = layout.load_of(
         segment.address,

@@ -12,7 +12,8 @@ _RELOCATION = np.dtype([("place", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("
 _FUNCTION, _THREAD, _INDIRECT = 2, 6, 10  # kinds of symbols
 _ABSOLUTE = 0xFFF1
 _STATIC_SYMBOLS = 2  # a kind of section: all symbols, of which the loader knows some
-# Machine -> the relocation that adds where the library lies, and those that put a symbol's address or a thread's offset there.
+# Machine -> the relocation that adds where the library lies, and those that put a symbol's address or a thread's offset
+# there.
 _RELATIVE = {62: 8, 183: 1027}
 _OTHERS = {62: {1, 6, 7, 16, 17, 18, 36}, 183: {257, 1025, 1026, 1028, 1029, 1030, 1031}}
 _WIDE = {36, 1031}  # descriptors of a thread's variable: two words
@@ -129,7 +130,8 @@ def _check_versions(layout, entries, tables, strings, needed, count):
 
 
 def _versions(data, number, wanted, names):
-    """(the numbers of the versions in a table, places of the names of the libraries that they are of). Its entries are chained by offsets."""
+    """(the numbers of the versions in a table, places of the names of the libraries that they are of). Its entries are
+    chained by offsets."""
 
     def words(at, form):
         if at % 4 or at + np.dtype(form).itemsize > len(data):

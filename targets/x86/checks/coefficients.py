@@ -1,17 +1,22 @@
 """The checksum of a layer with int8 weights, modulo 2^32:
 
-    sum over pixels p and channels o of count[p, o] * r[o] * acc[p, o]   =   sum over input bytes x[i, c] of x[i, c] * a[i, c]   +   constant
+    sum over pixels p and channels o of count[p, o] * r[o] * acc[p, o]   =   sum over input bytes x[i, c] of x[i, c] *
+    a[i, c]   +   constant
 
-The left side is added up by the layer's kernel from the sums that it requantises (conv/sums.py); count[p, o] is how often it computes a sum. The right side is
-added up from the input, when that is written. r: an odd number per output channel. a[i, c]: what the weights say that a byte adds to the left side,
+The left side is added up by the layer's kernel from the sums that it requantises (conv/sums.py); count[p, o] is how
+often it computes a sum. The right side is added up from the input, when that is written. r: an odd number per output
+channel. a[i, c]: what the weights say that a byte adds to the left side,
 
-    a[i, c] = sum over taps and pixels p that read (i, c) at that tap of count[p] * w'[c, tap],      w'[c, tap] = sum over o of count[o] * r[o] * w[o, c, tap],
+    a[i, c] = sum over taps and pixels p that read (i, c) at that tap of count[p] * w'[c, tap],      w'[c, tap] = sum
+    over o of count[o] * r[o] * w[o, c, tap],
 
-computed here, at compile time, and kept apart from the weights. x are stored bytes (u8), acc the kernel's sums with their bias, in which the zero point is folded.
+computed here, at compile time, and kept apart from the weights. x are stored bytes (u8), acc the kernel's sums with
+their bias, in which the zero point is folded.
 
-What it finds, for certain: a flipped bit of a weight changes the left side by r[o] * 2^b * (a sum of bytes, none negative), which is no multiple of 2^32
-below 130,000 pixels; of a sum by r[o] * 2^b; of a byte in flight by 2^b * a[i, c], and r is chosen so that no a[i, c] that matters is a multiple of 2^25. Where no r
-does that (a filter whose taps add up to nothing), `covered` is False and the input is guarded byte by byte (`byte_sum`)."""
+What it finds, for certain: a flipped bit of a weight changes the left side by r[o] * 2^b * (a sum of bytes, none
+negative), which is no multiple of 2^32 below 130,000 pixels; of a sum by r[o] * 2^b; of a byte in flight by 2^b * a[i,
+c], and r is chosen so that no a[i, c] that matters is a multiple of 2^25. Where no r does that (a filter whose taps add
+up to nothing), `covered` is False and the input is guarded byte by byte (`byte_sum`)."""
 
 from dataclasses import dataclass
 
@@ -29,8 +34,9 @@ _TRIES = 24
 
 @dataclass(frozen=True)
 class Weighted:
-    """A sum of bytes with coefficients. starts, offsets: int32, of every row its first byte and the first byte of its coefficients in `digits`: int8
-    [streams][vectors][digits][64], numbers to a base that the kernel knows (kernels.py)."""
+    """A sum of bytes with coefficients. starts, offsets: int32, of every row its first byte and the first byte of
+    its coefficients in `digits`: int8 [streams][vectors][digits][64], numbers to a base that the kernel knows
+    (kernels.py)."""
 
     starts: np.ndarray
     offsets: np.ndarray
@@ -39,8 +45,9 @@ class Weighted:
 
 @dataclass(frozen=True)
 class LayerSum:
-    """r: int32 [out_channels]. right: of the right side, without its `constant` (int32). covered: whether every byte that the layer reads has a coefficient that
-    shows each of its bits; complete: whether every byte of the input has one."""
+    """r: int32 [out_channels]. right: of the right side, without its `constant` (int32). covered: whether every byte
+    that the layer reads has a coefficient that shows each of its bits; complete: whether every byte of the input has
+    one."""
 
     r: np.ndarray
     right: Weighted
@@ -52,7 +59,8 @@ class LayerSum:
 def layer_sum(
     p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.ndarray, channels: np.ndarray, base: int
 ) -> LayerSum:
-    """weight: s8 OIHW. bias: s32 with the zero point folded in. counts, channels: of `computed` and `computed_channels`. base: 256, or 128 for dot products that add pairs in int16."""
+    """weight: s8 OIHW. bias: s32 with the zero point folded in. counts, channels: of `computed` and
+    `computed_channels`. base: 256, or 128 for dot products that add pairs in int16."""
     wide, best = weight.astype(np.int64), None
     rows = _flat_rows(p, counts) if is_matmul(p) else _image_rows(p, counts)
     reads = _input_channels(p, (wide != 0).astype(np.int64), np.ones(p.out_channels, np.int64)) != 0
@@ -101,8 +109,9 @@ def _input_channels(p, weight, r):
 
 @dataclass(frozen=True)
 class _Rows:
-    """places: (first byte, key) of every row. counts: by key, int64 [positions, kernel height, kernel width]: how often a position is read at each tap, times how often
-    the result is computed. overlap: whether a position without a count belongs to another row."""
+    """places: (first byte, key) of every row. counts: by key, int64 [positions, kernel height, kernel width]: how often
+    a position is read at each tap, times how often the result is computed. overlap: whether a position without a count
+    belongs to another row."""
 
     places: list
     counts: dict
@@ -110,7 +119,8 @@ class _Rows:
 
 
 def _flat_rows(p, counts):
-    """Pixels of a matrix product, as many as fill whole vectors; the last row ends at the last pixel and leaves out what another one has."""
+    """Pixels of a matrix product, as many as fill whole vectors; the last row ends at the last pixel and leaves out
+    what another one has."""
     pixels, flat = p.batch * p.height * p.width, counts.reshape(-1)
     step = BYTES // np.gcd(BYTES, p.data_stride)
     group = min(pixels, -(-_ROW // (step * p.data_stride)) * step)
@@ -172,7 +182,8 @@ def _shows(coefficients):
 
 
 def _digits(p, streams, base):
-    """(int8 [streams][vectors][digits][64], vectors): sum of digit[d] * base^d = coefficient, modulo 2^32; padding has coefficient 0."""
+    """(int8 [streams][vectors][digits][64], vectors): sum of digit[d] * base^d = coefficient, modulo 2^32; padding has
+    coefficient 0."""
     positions = len(next(iter(streams.values())))
     vectors = -(-positions * p.data_stride // BYTES)
     values = np.zeros((len(streams), vectors * BYTES), np.int64)

@@ -1,4 +1,5 @@
-"""How often a convolution kernel computes each of its results: register tiles at the end of a line overlap the ones before."""
+"""How often a convolution kernel computes each of its results: register tiles at the end of a line overlap the ones
+before."""
 
 import numpy as np
 
@@ -20,7 +21,8 @@ def computed(p: ConvProblem, family: str, schedule) -> np.ndarray:
 
 
 def computed_channels(p: ConvProblem, family: str) -> np.ndarray:
-    """int64 [out_channels]: the same of channels. The last vector of a depthwise kernel may overlap the one before, with weights of its own."""
+    """int64 [out_channels]: the same of channels. The last vector of a depthwise kernel may overlap the one before,
+    with weights of its own."""
     counts = np.ones(p.out_channels, np.int64)
     if family == "depthwise":
         starts = chunk_starts(p)

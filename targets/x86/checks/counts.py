@@ -1,6 +1,8 @@
-"""Kernels that look at the stored bytes of a tensor: how many lie at the ends of their range, and where the values of a network's input lie.
+"""Kernels that look at the stored bytes of a tensor: how many lie at the ends of their range, and where the values of a
+network's input lie.
 
-They look at every `step`-th of `groups` of period * 64 bytes (of `step` neighbours one by a fixed pattern), and at the first `tail` bytes behind them, for which whole vectors are read.
+They look at every `step`-th of `groups` of period * 64 bytes (of `step` neighbours one by a fixed pattern), and at the
+first `tail` bytes behind them, for which whole vectors are read.
 What they count stands in the program's words at once: a tensor is looked at by one thread, in a microsecond or two."""
 
 from tvm import tirx
@@ -17,7 +19,8 @@ _CHAINS = 4  # sums that grow side by side: a dot product waits for the one befo
 
 
 def count_ends(groups: int, step: int, period: int, tail: int, high: int, low: bool):
-    """PrimFunc(data u8[], values s8[period * 64], words s32[1 + low]): how many bytes are `high`, and, if `low`, how many are 0. values: 1 where there is a value, 0 for padding."""
+    """PrimFunc(data u8[], values s8[period * 64], words s32[1 + low]): how many bytes are `high`, and, if `low`, how
+    many are 0. values: 1 where there is a value, 0 for padding."""
     return emit_kernel(f"ends_{groups}x{period}", lambda: _count_ends(groups, step, period, tail, high, low))
 
 
@@ -40,8 +43,9 @@ def _count_ends(groups, step, period, tail, high, low):
 
 
 def moments(groups: int, step: int, period: int, tail: int, parts: int):
-    """PrimFunc(data u8[], members s8[parts * period * 64], words s32[2 * parts]): of every part of the channels the sum of its bytes, then of every part the sum of their distances from
-    the middle of the range. members: 1 where a byte is of that part."""
+    """PrimFunc(data u8[], members s8[parts * period * 64], words s32[2 * parts]): of every part of the channels the sum
+    of its bytes, then of every part the sum of their distances from the middle of the range. members: 1 where a byte is
+    of that part."""
     return emit_kernel(f"moments_{groups}x{period}x{parts}", lambda: _moments(groups, step, period, tail, parts))
 
 

@@ -1,4 +1,5 @@
-"""The kernels of self-checks. Sums are s32 and wrap: they are numbers modulo 2^32. Their results are vectors of 16 words, whose order means nothing; `compare` adds them up."""
+"""The kernels of self-checks. Sums are s32 and wrap: they are numbers modulo 2^32. Their results are vectors of 16
+words, whose order means nothing; `compare` adds them up."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -21,8 +22,9 @@ def digit_base() -> int:
 
 
 def weighted_sum(w: Weighted):
-    """PrimFunc(data u8[], starts s32[rows], offsets s32[rows], digits s8[..], sums s32[tasks * 16]): the sum over data * coefficients. A row reads whole vectors. A bit that
-    flips in `starts` or `offsets` leads to a wrong sum, but never out of the data."""
+    """PrimFunc(data u8[], starts s32[rows], offsets s32[rows], digits s8[..], sums s32[tasks * 16]): the sum over data
+    * coefficients. A row reads whole vectors. A bit that flips in `starts` or `offsets` leads to a wrong sum, but never
+    out of the data."""
     _, vectors, digits, _ = w.digits.shape
     return emit_kernel(
         f"weighted_{len(w.starts)}x{vectors}x{digits}",
@@ -79,7 +81,8 @@ def _weighted(rows, last, size, vectors, digits):
 
 
 def compare(left: tuple[int, ...], right: tuple[int, ...], constant: int):
-    """PrimFunc(s32[size] for every size of left and right, word s32[1]): word = all of left - all of right - constant; 0 where both sides agree."""
+    """PrimFunc(s32[size] for every size of left and right, word s32[1]): word = all of left - all of right - constant;
+    0 where both sides agree."""
     return emit_kernel(f"compare_{sum(left)}_{sum(right)}", lambda: _compare(left, right, constant))
 
 

@@ -1,9 +1,11 @@
-"""Dense and grouped convolution on the tile unit (AMX): u8 x s8 or bfloat16 dot products, two tiles of 16 pixels x two tiles of 16 channels.
+"""Dense and grouped convolution on the tile unit (AMX): u8 x s8 or bfloat16 dot products, two tiles of 16 pixels x two
+tiles of 16 channels.
 
-A tile of data is 16 pixels x 64 bytes, loaded straight from the channels-last input: no im2col. Partial sums stay in tiles 0-3;
-when a unit (a pair of pixel tiles, a block of channels) is done they go through a 4 KiB buffer to the vector unit, which requantises them while the tile
-unit is at the next one (see `amx_micro.py`).
-Lines whose number of pixels is no multiple of 16 end with a tile that overlaps the one before (the same bytes are written twice)."""
+A tile of data is 16 pixels x 64 bytes, loaded straight from the channels-last input: no im2col. Partial sums stay in
+tiles 0-3; when a unit (a pair of pixel tiles, a block of channels) is done they go through a 4 KiB buffer to the vector
+unit, which requantises them while the tile unit is at the next one (see `amx_micro.py`).
+Lines whose number of pixels is no multiple of 16 end with a tile that overlaps the one before (the same bytes are
+written twice)."""
 
 from dataclasses import dataclass
 
@@ -25,8 +27,10 @@ from .walk import Walk, plan_walk
 
 @dataclass(frozen=True)
 class AmxSchedule:
-    """pixels_outer: a task is a chunk of pixels and runs over all channels (weights stay in cache); otherwise the weights stream once.
-    units: pairs of pixel tiles of one task. unroll: steps of 64 input bytes that are unrolled. phases: whether short rows may be walked as one line.
+    """pixels_outer: a task is a chunk of pixels and runs over all channels (weights stay in cache); otherwise the
+    weights stream once.
+    units: pairs of pixel tiles of one task. unroll: steps of 64 input bytes that are unrolled. phases: whether short
+    rows may be walked as one line.
     ahead: weights that stream are prefetched a block ahead: a tile load waits for each of its 16 cache lines.
     woven: whether the epilogue of a unit stands between the dot products of the next one (`amx_micro.py`)."""
 
@@ -48,7 +52,8 @@ def walk_of(p: ConvProblem, phases: bool = True) -> Walk:
 
 
 def default_schedule(p: ConvProblem) -> AmxSchedule:
-    """Keep the smaller operand in the cache and stream the larger one once; about 16 tasks, so that a few threads share them evenly."""
+    """Keep the smaller operand in the cache and stream the larger one once; about 16 tasks, so that a few threads share
+    them evenly."""
     phases = _cost(p, walk_of(p, True)) <= _cost(p, walk_of(p, False))
     walk = walk_of(p, phases)
     total = walk.images * walk.rows * units_of(walk)
@@ -62,13 +67,15 @@ def default_schedule(p: ConvProblem) -> AmxSchedule:
 
 
 def linear(p: ConvProblem) -> bool:
-    """Whether it is a matrix product. These gain from weaving, 8 % of BERT-base. Convolutions gain as much alone and lose 7 % in ResNet-50 as a whole, where even
-    the kernels between them become slower: both units at work at once seem to cost clock rate."""
+    """Whether it is a matrix product. These gain from weaving, 8 % of BERT-base. Convolutions gain as much alone and
+    lose 7 % in ResNet-50 as a whole, where even the kernels between them become slower: both units at work at once seem
+    to cost clock rate."""
     return (p.height, p.width) == (1, 1)
 
 
 def _cost(p, walk):
-    """Dot-product steps of all tiles. Planes of a stride as large as the kernel hold one tap each, so rows win there."""
+    """Dot-product steps of all tiles. Planes of a stride as large as the kernel hold one tap each, so rows win
+    there."""
     return walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * steps_of(p, walk)
 
 
@@ -84,8 +91,9 @@ def steps_of(p: ConvProblem, walk: Walk) -> int:
 
 @built_once
 def conv2d_amx(p: ConvProblem, s: AmxSchedule):
-    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [coefficients s32[]], [residual u8[]], out, [stage u8[]], [sums s32[]]). Of bfloat16 data, weights
-    and stage are u16, bias and residual float32, and there is no multiplier."""
+    """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [coefficients
+    s32[]], [residual u8[]], out, [stage u8[]], [sums s32[]]). Of bfloat16 data, weights and stage are u16, bias and
+    residual float32, and there is no multiplier."""
     return emit_kernel(p.name + "_amx", lambda: _body(p, s))
 
 
@@ -142,8 +150,9 @@ def _body(p, s):
 
 
 def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
-    """Blocks x units. Woven: the first has none before it and requantises its own place, whose sums are not there yet; that is written again, and the loop
-    has one body. A kernel that adds up its sums must not do so twice: it is not woven."""
+    """Blocks x units. Woven: the first has none before it and requantises its own place, whose sums are not there yet;
+    that is written again, and the loop has one body. A kernel that adds up its sums must not do so twice: it is not
+    woven."""
     if not woven or micro.p.checked or isinstance(count, int) and blocks * count == 1:
         with T.serial(0, blocks) as block:
             with T.serial(0, count) as unit:

@@ -1,7 +1,8 @@
 """The inner part of the tile unit's convolution: the sums of one unit woven with the epilogue of the one before.
 
-A dot product of tiles takes 16 cycles, and the epilogue of a unit about as long as 10 steps of four of them. Behind each other they hardly overlap: an epilogue
-is longer than what the processor looks ahead. So its parts ("groups": four vectors of 16 results) stand between the steps."""
+A dot product of tiles takes 16 cycles, and the epilogue of a unit about as long as 10 steps of four of them. Behind
+each other they hardly overlap: an epilogue is longer than what the processor looks ahead. So its parts ("groups": four
+vectors of 16 results) stand between the steps."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,8 +20,8 @@ from .walk import Walk, channel_span
 BLOCK = 32  # output channels of a block: two tiles
 SUMS = 4 * TILE_ROWS * TILE_ROWS  # of a unit
 UNROLLED = 16  # steps of a unit up to which all are unrolled
-# The next block's weights are prefetched as several streams side by side: the processor's own prefetcher runs 20 lines ahead on each, and one such stream is
-# too few for the latency of the third-level cache.
+# The next block's weights are prefetched as several streams side by side: the processor's own prefetcher runs 20 lines
+# ahead on each, and one such stream is too few for the latency of the third-level cache.
 STREAMS = 8
 
 
@@ -85,7 +86,8 @@ class Micro:
                 self._group(pixels, place, const(tile, "int32"), group, vectors, sums, biased=False)
 
     def _groups_of_tile(self, vectors):
-        """The number of rows comes from the configuration: unrolled, a loop over them would be much of the kernel's code and miss the cache on every inference."""
+        """The number of rows comes from the configuration: unrolled, a loop over them would be much of the kernel's
+        code and miss the cache on every inference."""
         return tirx.floordiv(tirx.Cast("int32", self.config[TILE_ROWS_AT]) * vectors + 3, 4)
 
     @property
@@ -97,14 +99,16 @@ class Micro:
         return -(-self._rows * vectors // 4)
 
     def _pixels(self, place, most=2):
-        """At most so many tiles of pixels; one where a line has no more. The second may overlap the first, or be the same."""
+        """At most so many tiles of pixels; one where a line has no more. The second may overlap the first, or be the
+        same."""
         walk, tiles = self.walk, -(-self.walk.pixels // TILE_ROWS)
         line, pair = bind(tirx.floordiv(place.unit, -(-tiles // 2))), bind(tirx.floormod(place.unit, -(-tiles // 2)))
         starts = [bind(tirx.min((pair * 2 + t) * TILE_ROWS, walk.pixels - self._rows)) for t in range(min(most, tiles))]
         return _Pixels(bind(tirx.floordiv(line, walk.rows)), bind(tirx.floormod(line, walk.rows)), starts)
 
     def _sum(self, place, pixels, vectors, sums, group, groups):
-        """Tiles 0-3: sums, 4-5: data, 6-7: weights. group(i), if any, emits one of `groups` parts of another unit's epilogue."""
+        """Tiles 0-3: sums, 4-5: data, 6-7: weights. group(i), if any, emits one of `groups` parts of another unit's
+        epilogue."""
         walk = self.walk
         _, a, b = channel_span(self.p, BLOCK)
         channel = tirx.floordiv(place.block, a) * b if self.p.groups > 1 else 0
@@ -209,7 +213,8 @@ class Micro:
 
 
 def branch(condition, then, otherwise=None):
-    """if condition: then() else: otherwise(); a Python bool decides now. otherwise None: never taken where the condition may fail."""
+    """if condition: then() else: otherwise(); a Python bool decides now. otherwise None: never taken where the
+    condition may fail."""
     if isinstance(condition, bool):
         chosen = then if condition else otherwise
         if chosen is not None:

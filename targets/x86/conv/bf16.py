@@ -1,8 +1,11 @@
-"""Dense bfloat16 convolution on the vector unit: with VDPBF16PS, else with FMA on operands widened to float32; the sums are those of the tile unit, bit for bit.
+"""Dense bfloat16 convolution on the vector unit: with VDPBF16PS, else with FMA on operands widened to float32; the sums
+are those of the tile unit, bit for bit.
 
-Of every block of 32 inputs (passes/ops.py) the even and the odd products have a sum each, from zero. VDPBF16PS adds two products to a sum, one after the other and
-that of the higher half first: so a pair holds inputs k + 2 and k of one parity, in the data (elementwise/bfloat16.py) as in the weights.
-FMA rounds once, as the contract says. A block's sums stay in registers, the totals in the first-level cache; padding is copied (stage.py), zeros add nothing."""
+Of every block of 32 inputs (passes/ops.py) the even and the odd products have a sum each, from zero. VDPBF16PS adds two
+products to a sum, one after the other and that of the higher half first: so a pair holds inputs k + 2 and k of one
+parity, in the data (elementwise/bfloat16.py) as in the weights.
+FMA rounds once, as the contract says. A block's sums stay in registers, the totals in the first-level cache; padding is
+copied (stage.py), zeros add nothing."""
 
 from dataclasses import dataclass
 
@@ -25,8 +28,8 @@ from .walk import Walk, plan_walk
 
 @dataclass(frozen=True)
 class Bf16Schedule:
-    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units` register tiles and runs over all channels;
-    otherwise the weights stream once."""
+    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units`
+    register tiles and runs over all channels; otherwise the weights stream once."""
 
     vectors: int
     pixels: int
@@ -60,8 +63,8 @@ def blocks_of(walk: Walk) -> int:
 
 
 def pack_weights(matrix: np.ndarray) -> np.ndarray:
-    """[blocks of channels][K][channels] bits of bfloat16 (weight_matrix) -> the order of the kernel: with VDPBF16PS [..][K / 32][16 pairs][channels][2], else
-    float32 [..][K / 32][32][channels]."""
+    """[blocks of channels][K][channels] bits of bfloat16 (weight_matrix) -> the order of the kernel: with VDPBF16PS
+    [..][K / 32][16 pairs][channels][2], else float32 [..][K / 32][32][channels]."""
     blocks, k, channels = matrix.shape
     steps = matrix.reshape(blocks, k // BLOCK, BLOCK, channels)
     if current().bf16_pairs:
@@ -117,7 +120,8 @@ class _Kernel:
     operands: Operands
 
     def unit(self, block, unit, tiles):
-        """A register tile; the last one of a line overlaps the one before. An odd last block of channels has fewer vectors."""
+        """A register tile; the last one of a line overlaps the one before. An odd last block of channels has fewer
+        vectors."""
         left = self.p.out_blocks % self.s.vectors
         line, tile = bind(tirx.floordiv(unit, tiles)), bind(tirx.floormod(unit, tiles))
         start = bind(tirx.min(tile * self.s.pixels, self.walk.pixels - self.s.pixels))
@@ -163,8 +167,8 @@ class _Kernel:
         emit_epilogue(p.epilogue, self.operands, rows, vectors, channel, total)
 
     def block(self, sums, at, weights, registers):
-        """The 32 products of a block: two chains, of which each step of the loop takes two products with VDPBF16PS, else one. One chain after the other: the weights
-        of both would not fit into registers beside all sums."""
+        """The 32 products of a block: two chains, of which each step of the loop takes two products with VDPBF16PS,
+        else one. One chain after the other: the weights of both would not fit into registers beside all sums."""
         pairs, lanes, stride = current().bf16_pairs, current().lanes, self.walk.pixel_stride
         each = 2 if pairs else 1
         size = self.s.vectors * 16 * each  # elements of the weights of one chain in one step

@@ -31,8 +31,10 @@ from .stage import stage_elements
 
 @dataclass(frozen=True)
 class ChosenConv:
-    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise". constants: arguments of `func` between the data and the residual or output.
-    workspace: elements, of the data's storage type, of its argument behind the output; 0 if it takes none. check: of a problem that is checked, what its sums must be."""
+    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise".
+    constants: arguments of `func` between the data and the residual or output.
+    workspace: elements, of the data's storage type, of its argument behind the output; 0 if it takes none. check: of a
+    problem that is checked, what its sums must be."""
 
     family: str
     func: object
@@ -54,8 +56,9 @@ def family_of(p: ConvProblem, dot: str) -> str:
 
 
 def _tiles_pay(p):
-    """Whether the tile unit is the faster one: a tile holds 16 pixels x 64 products. Measured on a Xeon with AMX, time of the vector unit's kernel over that of the tile
-    unit's: 0.78 for 16 -> 96 channels (1 x 1), 1.09 for 32 -> 64; 0.59 to 0.77 for one row of 96 or 128 products, 1.4 for 768; 0.65 to 0.85 below 32,000 products."""
+    """Whether the tile unit is the faster one: a tile holds 16 pixels x 64 products. Measured on a Xeon with AMX, time
+    of the vector unit's kernel over that of the tile unit's: 0.78 for 16 -> 96 channels (1 x 1), 1.09 for 32 -> 64;
+    0.59 to 0.77 for one row of 96 or 128 products, 1.4 for 768; 0.65 to 0.85 below 32,000 products."""
     depth = p.channels // p.groups * p.kernel[0] * p.kernel[1]
     one_row = p.batch * p.out_height * p.out_width == 1
     return depth > 16 and p.multiply_adds >= 32_000 and not (one_row and depth <= 512)
@@ -83,8 +86,10 @@ def conv_kernel(
     schedule=None,
     table: np.ndarray | None = None,
 ) -> ChosenConv:
-    """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32. multiplier:
-    float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default of the target's. table: octet.table's int8 [256], if the epilogue has one."""
+    """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of
+    the data not yet folded in) or float32. multiplier:
+    float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default of the
+    target's. table: octet.table's int8 [256], if the epilogue has one."""
     with building_for(dot):
         return _conv_kernel(p, dot, weight, bias, multiplier, schedule, table)
 

@@ -1,13 +1,16 @@
 """Depthwise convolution: every channel on its own, 64 (int8) or 16 (float32) channels in a vector.
 
-int8: a dot product of four needs four taps of one channel side by side, so four rows of one input column (of a kernel with one row: four columns) are
-interleaved byte-wise (VPUNPCK), once for all output pixels of a tile that they serve. Unpacking permutes the channels within 128-bit lanes; packing the
-result undoes exactly that.
+int8: a dot product of four needs four taps of one channel side by side, so four rows of one input column (of a kernel
+with one row: four columns) are interleaved byte-wise (VPUNPCK), once for all output pixels of a tile that they serve.
+Unpacking permutes the channels within 128-bit lanes; packing the result undoes exactly that.
 
-Large images need no padded copy: a column beside the image is a constant vector; rows above or below it are blended away in a second version of the loop.
-Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once per inference. Where a task is 64 channels
-of an image it copies only those, so that all threads start once and none reads what another has just written.
-The last vector of channels overlaps the one before where the channels do not fill it. With 16 or 32 channels a vector holds neighbouring pixels ("fold")."""
+Large images need no padded copy: a column beside the image is a constant vector; rows above or below it are blended
+away in a second version of the loop.
+Small images are copied with their padding: that is cheaper than the cache misses of so much code, which runs only once
+per inference. Where a task is 64 channels of an image it copies only those, so that all threads start once and none
+reads what another has just written.
+The last vector of channels overlaps the one before where the channels do not fill it. With 16 or 32 channels a vector
+holds neighbouring pixels ("fold")."""
 
 from dataclasses import replace
 from math import gcd
@@ -31,7 +34,8 @@ from .sums import coefficients_argument, for_task, sums_argument
 
 @built_once
 def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [stage], [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out,
+    [stage], [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 
@@ -92,7 +96,8 @@ def _body(p, s):
 
 
 def _by_channels(p, k, data, coefficients, sums):
-    """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k` makes the results."""
+    """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k`
+    makes the results."""
     chunks, (height, width), padding = len(chunk_starts(p)), padded_extents(p), splat(pad_value(p), "uint8", 64)
     with task_loop(p.batch * chunks, p.microseconds) as task:
         image, chunk = bind(tirx.floordiv(task, chunks)), bind(tirx.floormod(task, chunks))
@@ -124,8 +129,9 @@ def _by_channels(p, k, data, coefficients, sums):
 
 
 def _look_up(out, table, first, size, piece):
-    """Replaces `size` bytes from `first` on, a multiple of `piece`, by what the table holds for them. The task's rows are in the nearest cache; in the epilogue the
-    table would need registers that hold sums, and vectors of channels that overlap would be looked up twice."""
+    """Replaces `size` bytes from `first` on, a multiple of `piece`, by what the table holds for them. The task's rows
+    are in the nearest cache; in the epilogue the table would need registers that hold sums, and vectors of channels
+    that overlap would be looked up twice."""
     with T.serial(0, tirx.floordiv(size, 64)) as i:
         at = bind(first + i * 64)
         store(out, at, permuted(bind(load(out, at, 64)), table))

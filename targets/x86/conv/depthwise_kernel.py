@@ -65,7 +65,8 @@ class DepthwiseKernel:
                 channels(self.input_rows(image, first, False))
 
     def input_rows(self, image, first, all_inside):
-        """The input rows of an output row: (index of the first element, whether it lies in the image, or None for certainly)."""
+        """The input rows of an output row: (index of the first element, whether it lies in the image, or None for
+        certainly)."""
         p, size, found = self.p, self.p.width * self.pitch, []
         for r in range(p.kernel[0]):
             y = first + r * p.dilation[0]
@@ -77,7 +78,8 @@ class DepthwiseKernel:
         return found
 
     def pixels(self, row, at, lanes, column):
-        """`lanes` channels, at element `at` of `row`, of the pixel in image column `column` (or of it and its neighbours), or padding."""
+        """`lanes` channels, at element `at` of `row`, of the pixel in image column `column` (or of it and its
+        neighbours), or padding."""
         p, (start, inside), fold = self.p, row, self.fold
         padding = splat(pad_value(p), self.data.dtype, lanes)
         within = [0 <= column + i < p.width for i in range(fold)]
@@ -96,7 +98,8 @@ class DepthwiseKernel:
         return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, padding)
 
     def tiles(self, rows, line, chunk, source, channel):
-        """The tiles of a row, of the channels that begin at `source` in a pixel of the data and at `channel` in one of the result: those that read only pixels of the image in a loop, those at its ends one by one."""
+        """The tiles of a row, of the channels that begin at `source` in a pixel of the data and at `channel` in one of
+        the result: those that read only pixels of the image in a loop, those at its ends one by one."""
         p, pixels = self.p, self.vectors * self.fold
         count = -(-p.out_width // pixels)
         starts = [min(i * pixels, p.out_width - pixels) for i in range(count)]
@@ -119,7 +122,8 @@ class DepthwiseKernel:
 
     @property
     def uses(self):
-        """What a tile reads: taps as (row, column of the tile's input) -> the (vector of output pixels, group of taps) that they serve."""
+        """What a tile reads: taps as (row, column of the tile's input) -> the (vector of output pixels, group of taps)
+        that they serve."""
         p = self.p
         found: dict[tuple, list] = {}
         for i in range(self.vectors):
@@ -130,7 +134,8 @@ class DepthwiseKernel:
         return found
 
     def tile(self, rows, line, chunk, source, channel, start, example):
-        """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the image."""
+        """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the
+        image."""
         p, count, fold = self.p, self.vectors, self.fold
         int8, lanes = p.dtype == "int8", lanes_of(p)
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
@@ -153,8 +158,8 @@ class DepthwiseKernel:
             emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
 
     def products(self, rows, chunk, at, example, sums, part):
-        """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The lanes of a register of sums are
-        those of its `part` of the vector of 16."""
+        """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The
+        lanes of a register of sums are those of its `part` of the vector of 16."""
         p, count, isa = self.p, self.vectors, current()
         int8, lanes = p.dtype == "int8", lanes_of(p)
         vectors, size = lanes // 16, 16 // (isa.parts if int8 else 1)

@@ -34,8 +34,9 @@ def tap_groups(p: ConvProblem) -> list[list[tuple[int, int]]]:
 
 
 def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
-    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap. int8 without VPDPBUSD: int16
-    [chunk][group][vector][taps 0 and 2, taps 1 and 3][lane][2], the order of VPMADDWD on the even and odd bytes of a dword."""
+    """[C, 1, kh, kw] -> [chunk][group of taps][vector][lane][tap]; zero where there is no channel or tap. int8 without
+    VPDPBUSD: int16 [chunk][group][vector][taps 0 and 2, taps 1 and 3][lane][2], the order of VPMADDWD on the even and
+    odd bytes of a dword."""
     groups, chunks = tap_groups(p), len(chunk_starts(p))
     packed = np.zeros((chunks, len(groups), lanes_of(p), 4 if p.dtype == "int8" else 1), weight.dtype)
     for g, group in enumerate(groups):
@@ -47,7 +48,8 @@ def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
 
 
 def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
-    """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded with zeros."""
+    """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded
+    with zeros."""
     lanes, fold = lanes_of(p), fold_of(p)
     padded = np.pad(values, (0, (p.out_stride if fold > 1 else max(lanes, p.out_stride)) - len(values)))
     padded = np.tile(padded, fold)

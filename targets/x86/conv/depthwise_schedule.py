@@ -16,8 +16,9 @@ LOCAL_TASKS = 3  # if there are so many tasks then
 
 @dataclass(frozen=True)
 class DepthwiseSchedule:
-    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with its padding first;
-    small ones 64 channels at a time, and then those are a task (`is_local`)."""
+    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a
+    task. staged: whether the input is copied with its padding first; small ones 64 channels at a time, and then those
+    are a task (`is_local`)."""
 
     pixels: int
     rows: int
@@ -25,8 +26,9 @@ class DepthwiseSchedule:
 
 
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
-    """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs compile time. A copy with its padding pays where
-    inputs are strided or taps are many, not for 3x3 taps on 512-bit vectors (the copied layers of MobileNet-v2 without it: 0.68 to 0.80 of their time on one core)."""
+    """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs
+    compile time. A copy with its padding pays where inputs are strided or taps are many, not for 3x3 taps on 512-bit
+    vectors (the copied layers of MobileNet-v2 without it: 0.68 to 0.80 of their time on one core)."""
     many = p.dtype == "float32" or p.out_width <= 14
     width = p.out_width // fold_of(p)
     most = min(width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)
@@ -39,7 +41,8 @@ def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
 
 
 def is_local(p, s):
-    """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made before all tasks."""
+    """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made
+    before all tasks."""
     height, width = padded_extents(p)
     return (
         s.staged

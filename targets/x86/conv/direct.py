@@ -1,10 +1,13 @@
-"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template (int8 without VPDPBUSD: `listed.py`).
+"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template (int8
+without VPDPBUSD: `listed.py`).
 
-A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input element (float32) or four neighbouring
-input channels (int8) of every pixel with `vectors` weight vectors. Lines whose length is no multiple of the tile end with a tile that overlaps the one before.
+A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input
+element (float32) or four neighbouring input channels (int8) of every pixel with `vectors` weight vectors. Lines whose
+length is no multiple of the tile end with a tile that overlaps the one before.
 
-Padding costs no copy. Tiles at the ends of a row are written out, so it is known which of their pixels lie beside the image; a row above or below it is a
-branch. Beside the image a float32 kernel adds nothing, an int8 kernel multiplies the zero point (the folded bias counts it for every tap)."""
+Padding costs no copy. Tiles at the ends of a row are written out, so it is known which of their pixels lie beside the
+image; a row above or below it is a branch. Beside the image a float32 kernel adds nothing, an int8 kernel multiplies
+the zero point (the folded bias counts it for every tap)."""
 
 from dataclasses import dataclass
 
@@ -26,7 +29,8 @@ WRITTEN_OUT = 5  # kernel columns; larger kernels would not fit the instruction 
 
 @built_once
 def conv2d_direct(p: ConvProblem, s: DirectSchedule):
-    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
+    """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [sums
+    s32[]]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, DirectKernel))
 
 
@@ -106,13 +110,15 @@ class DirectKernel:
                 )
 
     def outside(self, start, pixel, column):
-        """How far the input column of (pixel of a tile at `start`, kernel column) lies beside the image: negative to the left, positive to the right."""
+        """How far the input column of (pixel of a tile at `start`, kernel column) lies beside the image: negative to
+        the left, positive to the right."""
         p = self.p
         x = (start + pixel) * p.strides[1] - p.padding[1] + column * p.dilation[1]
         return min(x, 0) + max(x - p.width + 1, 0)
 
     def tile(self, block, vectors, image, row, start, example):
-        """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the image, None if all do."""
+        """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the
+        image, None if all do."""
         p, s = self.p, self.s
         sums = T.alloc_buffer((s.pixels * vectors * 16,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         self.start(sums, block * (s.vectors * 16), vectors)
@@ -194,7 +200,8 @@ class DirectKernel:
         _each(kw, WRITTEN_OUT, tap)
 
     def run(self, sums, at, weights, vectors, length, inside):
-        """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a condition; padding for the others."""
+        """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a
+        condition; padding for the others."""
         p, step = self.p, step_of(self.p)
         with T.serial(0, length // step) as k:
             first = weights + k * (16 * step * self.s.vectors)

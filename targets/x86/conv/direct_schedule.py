@@ -1,4 +1,5 @@
-"""Which register tiles a dense or grouped convolution on the vector unit has (`direct.py`), and how long its rows are."""
+"""Which register tiles a dense or grouped convolution on the vector unit has (`direct.py`), and how long its rows
+are."""
 
 from dataclasses import dataclass
 
@@ -7,12 +8,15 @@ from .problem import ConvProblem
 from .walk import channel_span
 
 PAIR_STEP = 8  # input channels that an instruction takes which multiplies two pixels by two channels
-TILE = 2  # pixels in whose time a tile begins and ends and has its weights brought to the nearest cache (measured: 2.25 for 256 channels and 5 taps)
+# Pixels in whose time a tile begins and ends and has its weights brought to the nearest cache (measured: 2.25 for 256
+# channels and 5 taps)
+TILE = 2
 
 
 @dataclass(frozen=True)
 class DirectSchedule:
-    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units` lines (of a matrix product:
+    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units`
+    lines (of a matrix product:
     register tiles) and runs over all channels; otherwise the weights stream once."""
 
     vectors: int
@@ -47,7 +51,8 @@ def units_of(p: ConvProblem, pixels: int) -> int:
 
 
 def paired(p: ConvProblem, vectors: int) -> bool:
-    """Whether tiles of an even number of pixels are multiplied two pixels by two channels (`neon.py`): where pixels, or rows of taps, are whole steps of it."""
+    """Whether tiles of an even number of pixels are multiplied two pixels by two channels (`neon.py`): where pixels, or
+    rows of taps, are whole steps of it."""
     whole = p.data_stride % PAIR_STEP == 0 and span_of(p, vectors) % PAIR_STEP == 0
     return current().mixed and p.dtype == "int8" and not p.planar and (whole or taps_paired(p))
 
@@ -74,7 +79,8 @@ def row_length(p: ConvProblem, s: DirectSchedule) -> int:
 
 
 def most_pixels(p: ConvProblem, vectors: int) -> int:
-    """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into registers."""
+    """Pixels of a register tile of `vectors` vectors of channels: its sums and the operands of a step fit into
+    registers."""
     return max(
         1, current().paired_pixels(vectors) if paired(p, vectors) else current().accumulators(p.dtype) // vectors
     )

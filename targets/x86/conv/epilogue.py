@@ -1,7 +1,9 @@
-"""The epilogue of a convolution: bias, residual, activation, requantize, clip, table; from accumulator vectors to stores.
+"""The epilogue of a convolution: bias, residual, activation, requantize, clip, table; from accumulator vectors to
+stores.
 
-The equations are those of octet.conv2d (passes/ops.py). Four vectors of 16 results are rounded, packed and clipped together. The conversion to
-int32 relies on the overflow proof (passes/realize/overflow.py): |acc * multiplier| < 2**31."""
+The equations are those of octet.conv2d (passes/ops.py). Four vectors of 16 results are rounded, packed and clipped
+together. The conversion to int32 relies on the overflow proof (passes/realize/overflow.py): |acc * multiplier| <
+2**31."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ from .problem import ConvProblem, Epilogue
 
 @dataclass(frozen=True)
 class Row:
-    """One pixel of the result: `index` of its first element in the output (and residual), `valid`: condition, or None for always."""
+    """One pixel of the result: `index` of its first element in the output (and residual), `valid`: condition, or None
+    for always."""
 
     index: Any
     valid: Any = None
@@ -29,7 +32,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Operands:
-    """Buffers of the epilogue; multiplier, residual, table and sums (sums.Sums) may be None. lanes: channels of a vector that the output has room for (4 where its pixels are 4 bytes)."""
+    """Buffers of the epilogue; multiplier, residual, table and sums (sums.Sums) may be None. lanes: channels of a
+    vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: tirx.Buffer
     multiplier: tirx.Buffer | None
@@ -45,7 +49,8 @@ def table_argument(e: Epilogue):
 
 
 def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
-    """Writes rows x (vectors * 16) results. channel: index of the first output channel. accumulator(row, vector) -> 16 sums, bias included."""
+    """Writes rows x (vectors * 16) results. channel: index of the first output channel. accumulator(row, vector) -> 16
+    sums, bias included."""
     if operands.sums is not None:
         operands.sums.add(rows, vectors, channel, accumulator)
     if e.out_dtype in ("float32", "bfloat16"):
@@ -62,8 +67,9 @@ def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int
 
 
 def emit_depthwise(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
-    """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels (`interleave_bytes`): writes `channels`
-    results of each row, whose index is that of the first of them. channel: where their multipliers are. A residual is not for this order: see `supports_depthwise`."""
+    """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels
+    (`interleave_bytes`): writes `channels` results of each row, whose index is that of the first of them. channel:
+    where their multipliers are. A residual is not for this order: see `supports_depthwise`."""
     if operands.sums is not None:
         operands.sums.add(rows, 4, channel, accumulator)
     for r, row in enumerate(rows):
@@ -94,8 +100,8 @@ def emit_depthwise(e: Epilogue, operands: Operands, rows: list[Row], channel, ch
 
 
 def supports_depthwise(p: ConvProblem) -> bool:
-    """Whether the interleaved order of the depthwise kernel can serve this problem; otherwise the general kernels take the convolution. float32 has no
-    form of few channels, so its pixels must be as far apart as those of the data."""
+    """Whether the interleaved order of the depthwise kernel can serve this problem; otherwise the general kernels take
+    the convolution. float32 has no form of few channels, so its pixels must be as far apart as those of the data."""
     return not p.epilogue.residual and (p.epilogue.out_dtype == "int8" or p.data_stride == p.out_stride)
 
 

@@ -1,9 +1,12 @@
-"""Dense and grouped int8 convolution where the vector unit has no VPDPBUSD: dot products of four from VPMADDUBSW wherever that is exact, else from VPMADDWD.
+"""Dense and grouped int8 convolution where the vector unit has no VPDPBUSD: dot products of four from VPMADDUBSW
+wherever that is exact, else from VPMADDWD.
 
-VPMADDUBSW adds two products u8 * s8 in int16 with saturation. Weights are constants, so it is known which sums can never leave int16: those where neither the
-positive nor the negative weights of a pair add up to more than 128 (`pack.py`). A block of output channels therefore has two lists of steps: the safe ones (multiply, add
-pairs, add to the sum: three instructions for 64 products) and the others, on data widened to 16 bits once per run (four instructions). A list entry is where a step's data lie, so the
-steps need no order; those whose weights are all zero are left out. Whatever the weights, the result is exact.
+VPMADDUBSW adds two products u8 * s8 in int16 with saturation. Weights are constants, so it is known which sums can
+never leave int16: those where neither the positive nor the negative weights of a pair add up to more than 128
+(`pack.py`). A block of output channels therefore has two lists of steps: the safe ones (multiply, add pairs, add to the
+sum: three instructions for 64 products) and the others, on data widened to 16 bits once per run (four instructions). A
+list entry is where a step's data lie, so the steps need no order; those whose weights are all zero are left out.
+Whatever the weights, the result is exact.
 
 The input is copied with its padding first, so that all taps of a tile make one list."""
 
@@ -28,13 +31,15 @@ STACK_BYTES = 1 << 18  # of a task's pixels in 16 bits
 
 
 def most_pixels(vectors: int) -> int:
-    """Pixels of a register tile: its sums, a step's weights (of narrow registers: read from memory), an element, a product and the ones fit into registers."""
+    """Pixels of a register tile: its sums, a step's weights (of narrow registers: read from memory), an element, a
+    product and the ones fit into registers."""
     isa = current()
     return max(1, min(_MOST_PIXELS, (isa.registers - 4) // (vectors * isa.parts)))
 
 
 def units_of(p: ConvProblem, pixels: int) -> int:
-    """Units of work for one block of channels: register tiles of a matrix product, else rows of the output, of short ones as many as a tile holds."""
+    """Units of work for one block of channels: register tiles of a matrix product, else rows of the output, of short
+    ones as many as a tile holds."""
     return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * -(-p.out_height // _tall(p, pixels))
 
 
@@ -44,7 +49,8 @@ def _tall(p, pixels):
 
 
 def default_schedule(p: ConvProblem) -> DirectSchedule:
-    """One vector: the fewer weights share a step, the more steps are safe. Few pixels take more vectors, which share what a step costs besides."""
+    """One vector: the fewer weights share a step, the more steps are safe. Few pixels take more vectors, which share
+    what a step costs besides."""
     p = gathered(p) or p
     line = line_of(p)
     vectors = min(4 if line == 1 else 2, p.out_blocks) if line <= 3 else 1
@@ -58,8 +64,9 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
 
 
 def _pixels(p, line, most):
-    """Of a register tile: few of them for nothing at the end of a line. A step costs a quarter of a pixel besides; one pixel more than registers hold costs
-    a tenth of the time (measured at 256 bits), less than a tile that half repeats another."""
+    """Of a register tile: few of them for nothing at the end of a line. A step costs a quarter of a pixel besides; one
+    pixel more than registers hold costs a tenth of the time (measured at 256 bits), less than a tile that half repeats
+    another."""
     tall = max((n for n in range(2, most // line + 1) if p.out_height % n == 0), default=1)
     if not is_matmul(p) and tall > 1:
         return line * tall
@@ -70,8 +77,8 @@ def _pixels(p, line, most):
 
 @dataclass(frozen=True)
 class Source:
-    """Where the kernel reads: the image with its padding, `height` x `width`. copied: whether the workspace begins with it. wide: the byte of the workspace
-    where its elements in 16 bits begin. elements: bytes of the workspace."""
+    """Where the kernel reads: the image with its padding, `height` x `width`. copied: whether the workspace begins with
+    it. wide: the byte of the workspace where its elements in 16 bits begin. elements: bytes of the workspace."""
 
     height: int
     width: int
@@ -81,7 +88,8 @@ class Source:
 
 
 def _local(p, s):
-    """Whether each task widens its own pixels on its stack, where they stay in the nearest cache: a task that runs over all channels."""
+    """Whether each task widens its own pixels on its stack, where they stay in the nearest cache: a task that runs over
+    all channels."""
     return is_matmul(p) and s.pixels_outer and s.units * s.pixels * p.data_stride <= STACK_BYTES // 2
 
 
@@ -107,7 +115,8 @@ def workspace(p: ConvProblem, s: DirectSchedule, steps: StepList) -> int:
 
 
 def conv2d_listed(p: ConvProblem, s: DirectSchedule, steps: StepList):
-    """PrimFunc(data u8[], weights s8[], table s32[], bias s32[], multiplier f32[], [coefficients s32[]], [residual], out, [workspace u8[]], [sums s32[]])."""
+    """PrimFunc(data u8[], weights s8[], table s32[], bias s32[], multiplier f32[], [coefficients s32[]], [residual],
+    out, [workspace u8[]], [sums s32[]])."""
     return emit_kernel(p.name + "_listed", lambda: _body(p, s, steps))
 
 
@@ -151,7 +160,8 @@ def _body(p, s, steps):
 
 @dataclass(frozen=True)
 class _Kernel:
-    """source: the bytes that safe steps read. wide: what the others read, None without any; its data in 16 bits begin with element `wide_from` of the source."""
+    """source: the bytes that safe steps read. wide: what the others read, None without any; its data in 16 bits begin
+    with element `wide_from` of the source."""
 
     p: ConvProblem
     s: DirectSchedule
@@ -177,7 +187,8 @@ class _Kernel:
                 self.line(block, header, unit, left)
 
     def line(self, block, header, unit, vectors):
-        """A register tile of a matrix product, or the tiles of one row; the last one of a line overlaps the one before."""
+        """A register tile of a matrix product, or the tiles of one row; the last one of a line overlaps the one
+        before."""
         p, s = self.p, self.s
         if is_matmul(p):
             start = bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels))

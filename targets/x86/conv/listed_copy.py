@@ -13,14 +13,16 @@ from .problem import ConvProblem
 
 
 def gathered(p: ConvProblem) -> ConvProblem | None:
-    """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product remains. None for others."""
+    """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product
+    remains. None for others."""
     if p.kernel != (1, 1) or p.strides == (1, 1) or any(p.padding):
         return None
     return replace(p, height=p.out_height, width=p.out_width, strides=(1, 1))
 
 
 def emit_copy(p, source, data, copy, steps):
-    """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel over rows."""
+    """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel
+    over rows."""
     row, line, sparse = source.width * p.data_stride, p.width * p.data_stride, gathered(p) is not None
     fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
     with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
@@ -70,7 +72,8 @@ def emit_copy(p, source, data, copy, steps):
 
 
 def widened(p, s, data, first, count):
-    """The pixels of `count` register tiles from number `first` on, in 16 bits, on the stack, and the number of the first of them."""
+    """The pixels of `count` register tiles from number `first` on, in 16 bits, on the stack, and the number of the
+    first of them."""
     stack = T.alloc_buffer(
         (2 * s.units * s.pixels * p.data_stride,), "uint8", annotations={"disable_lower_builtin": True}
     )
@@ -90,7 +93,8 @@ def widened(p, s, data, first, count):
 
 
 def _pieces(length, body):
-    """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is touched."""
+    """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is
+    touched."""
     full = length // 64
     if full:
         with T.serial(0, full) as i:

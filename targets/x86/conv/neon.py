@@ -1,4 +1,5 @@
-"""The inner loops of `direct.py` on arm64's vector unit: what multiplies by one lane of a register, and what multiplies two pixels by two channels."""
+"""The inner loops of `direct.py` on arm64's vector unit: what multiplies by one lane of a register, and what multiplies
+two pixels by two channels."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -44,8 +45,9 @@ class LaneKernel(DirectKernel):
 
 
 class PairKernel(DirectKernel):
-    """A register holds eight input channels of two neighbouring pixels, of weights eight of two neighbouring output channels, and of sums, in `sums` [pair of pixels]
-    [pair of channels], what both give: the first pixel's two and the second's two."""
+    """A register holds eight input channels of two neighbouring pixels, of weights eight of two neighbouring output
+    channels, and of sums, in `sums` [pair of pixels] [pair of channels], what both give: the first pixel's two and the
+    second's two."""
 
     def start(self, sums, channel, vectors):
         for r in range(vectors * 4):
@@ -58,7 +60,8 @@ class PairKernel(DirectKernel):
         return row_of_pairs([bind(load(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
 
     def taps(self, sums, at, weights, vectors, start, example, row_inside):
-        """Of a first layer the taps of a kernel row are one run; where some lie beside the image, two of them at a time."""
+        """Of a first layer the taps of a kernel row are one run; where some lie beside the image, two of them at a
+        time."""
         p, s, columns = self.p, self.s, self.p.kernel[1]
         if not taps_paired(p):
             super().taps(sums, at, weights, vectors, start, example, row_inside)

@@ -11,7 +11,8 @@ from .walk import Walk, channel_span
 
 
 def weight_matrix(p: ConvProblem, walk: Walk, weight: np.ndarray, block: int, align: int) -> np.ndarray:
-    """OIHW weights -> [blocks][K][block]: for every block of output channels the taps of every run, each run padded with zeros to `align`.
+    """OIHW weights -> [blocks][K][block]: for every block of output channels the taps of every run, each run padded
+    with zeros to `align`.
 
     With groups a block reads `walk.span` input channels; those of other groups get the weight zero."""
     blocks = -(-p.out_channels // block)
@@ -34,7 +35,8 @@ def weight_matrix(p: ConvProblem, walk: Walk, weight: np.ndarray, block: int, al
 
 
 def pack_amx(matrix: np.ndarray, out_blocks: int) -> np.ndarray:
-    """[blocks][K][32] -> per block and 64-byte step two tiles [16][16 channels][4 inputs, of bfloat16 2]; an odd last block has one tile."""
+    """[blocks][K][32] -> per block and 64-byte step two tiles [16][16 channels][4 inputs, of bfloat16 2]; an odd last
+    block has one tile."""
     blocks, k, _ = matrix.shape
     inputs = 4 // matrix.itemsize
     tiles = matrix.reshape(blocks, k // (16 * inputs), 16, inputs, 2, 16).transpose(0, 1, 4, 2, 5, 3)
@@ -44,7 +46,8 @@ def pack_amx(matrix: np.ndarray, out_blocks: int) -> np.ndarray:
 
 
 def tap_matrix(p: ConvProblem, weight: np.ndarray, block: int, align: int) -> np.ndarray:
-    """OIHW weights -> [blocks][kh * kw * channels][block], the channels of each tap padded with zeros to `align`; groups as in `weight_matrix`."""
+    """OIHW weights -> [blocks][kh * kw * channels][block], the channels of each tap padded with zeros to `align`;
+    groups as in `weight_matrix`."""
     span, a, b = channel_span(p, block)
     padded = -(-span // align) * align
     kh, kw = p.kernel
@@ -65,7 +68,8 @@ def tap_matrix(p: ConvProblem, weight: np.ndarray, block: int, align: int) -> np
 
 
 def pad_rows(matrix: np.ndarray, rows: int, length: int) -> np.ndarray:
-    """[blocks][kernel rows * K][block] -> the same with zeros behind the K elements of every kernel row, up to `length`."""
+    """[blocks][kernel rows * K][block] -> the same with zeros behind the K elements of every kernel row, up to
+    `length`."""
     blocks, elements, block = matrix.shape
     if elements == rows * length:
         return matrix
@@ -74,16 +78,18 @@ def pad_rows(matrix: np.ndarray, rows: int, length: int) -> np.ndarray:
 
 
 def pack_direct(matrix: np.ndarray, step: int) -> np.ndarray:
-    """[blocks][K][block] -> [blocks][K / step][block][step]: the order of VPDPBUSD (step 4) or of plain vectors (step 1)."""
+    """[blocks][K][block] -> [blocks][K / step][block][step]: the order of VPDPBUSD (step 4) or of plain vectors (step
+    1)."""
     blocks, k, block = matrix.shape
     return np.ascontiguousarray(matrix.reshape(blocks, k // step, step, block).transpose(0, 1, 3, 2)).reshape(-1)
 
 
 @dataclass(frozen=True)
 class StepList:
-    """What `listed.py` reads: table, int32: for every block its STEP_HEADER numbers (first byte of its weights, first entry, safe steps, other steps), then
-    the entries: offsets of steps from a tile's first element. weights, s8: per block the safe steps [block][4 inputs], then the others, as bytes of
-    int16 [inputs 0 and 1, inputs 2 and 3][block][2]. unsafe: number of those others."""
+    """What `listed.py` reads: table, int32: for every block its STEP_HEADER numbers (first byte of its weights, first
+    entry, safe steps, other steps), then the entries: offsets of steps from a tile's first element. weights, s8: per
+    block the safe steps [block][4 inputs], then the others, as bytes of int16 [inputs 0 and 1, inputs 2 and
+    3][block][2]. unsafe: number of those others."""
 
     table: np.ndarray
     weights: np.ndarray
@@ -95,7 +101,8 @@ _PAIR_LIMIT = 128  # 255 * 128 < 2**15
 
 
 def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
-    """tap_matrix(.., align=4), s8 [blocks][K][block] -> lists. width: of the padded image. Steps whose weights are all zero are left out."""
+    """tap_matrix(.., align=4), s8 [blocks][K][block] -> lists. width: of the padded image. Steps whose weights are all
+    zero are left out."""
     blocks, k, block = matrix.shape
     taps = p.kernel[0] * p.kernel[1]
     steps = matrix.reshape(blocks, k // 4, 4, block).transpose(0, 1, 3, 2)  # [blocks][step][block][4]
@@ -127,7 +134,8 @@ def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
 
 
 def fold_bias(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, offset: int = STORED_OFFSET) -> np.ndarray:
-    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)) (modulo 2**32). offset: 128, or 0 for a kernel that multiplies s8 data."""
+    """s32 bias for u8 data: sum((q - z) * w) + b = sum(u8 * w) + (b - (z + 128) * sum(w)) (modulo 2**32). offset: 128,
+    or 0 for a kernel that multiplies s8 data."""
     stored = p.data_zero_point + offset
     folded = bias.astype(np.int64) - stored * weight.astype(np.int64).sum(axis=(1, 2, 3))
     return folded.astype(np.uint64).astype(np.uint32).view(np.int32)

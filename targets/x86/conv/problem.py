@@ -8,7 +8,8 @@ from ..layout import channel_stride
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What follows the accumulation (equations: octet.conv2d in passes/ops.py). Zero points and integer clip bounds are s8 values."""
+    """What follows the accumulation (equations: octet.conv2d in passes/ops.py). Zero points and integer clip bounds are
+    s8 values."""
 
     out_dtype: str
     out_zero_point: int = 0
@@ -24,7 +25,8 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class TableEpilogue(Epilogue):
-    """An epilogue whose int8 result is an index into a table of 256 bytes (octet.table); needs byte permutations (`Isa.vbmi`)."""
+    """An epilogue whose int8 result is an index into a table of 256 bytes (octet.table); needs byte permutations
+    (`Isa.vbmi`)."""
 
     table = True
 
@@ -33,7 +35,8 @@ class TableEpilogue(Epilogue):
 class ConvProblem:
     """A dense or grouped 2-D convolution; a linear layer is one with `batch` rows, a 1 x 1 image and a 1 x 1 kernel.
 
-    dtype: "int8" (s8 data and weights, s32 accumulators), "float32", or "bfloat16" (of data and weights; sums in float32, see passes/ops.py). Shapes are logical (NCHW, OIHW).
+    dtype: "int8" (s8 data and weights, s32 accumulators), "float32", or "bfloat16" (of data and weights; sums in
+    float32, see passes/ops.py). Shapes are logical (NCHW, OIHW).
     planar: the data are a plain NCHW tensor (the image at a network's input), read as it is."""
 
     dtype: str
@@ -101,7 +104,8 @@ class ConvProblem:
 
     @property
     def microseconds(self) -> float:
-        """A rough time on one core: multiply-adds at about a third of the peak, and two nanoseconds for every 16 results."""
+        """A rough time on one core: multiply-adds at about a third of the peak, and two nanoseconds for every 16
+        results."""
         rate = {"int8": 1e6, "bfloat16": 5e5, "float32": 5e4}[self.dtype]
         return self.multiply_adds / rate + self.batch * self.out_height * self.out_width * self.out_blocks * 2e-3
 
@@ -115,4 +119,7 @@ class ConvProblem:
             if (self.height, self.width, kh, kw) == (1, 1, 1, 1)
             else "conv2d"
         )
-        return f"{kind}_{self.dtype}_{self.batch}x{self.channels}x{self.height}x{self.width}_{self.out_channels}_{kh}x{kw}_s{self.strides[0]}"
+        return (
+            f"{kind}_{self.dtype}_{self.batch}x{self.channels}x{self.height}x{self.width}_"
+            f"{self.out_channels}_{kh}x{kw}_s{self.strides[0]}"
+        )

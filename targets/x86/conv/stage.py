@@ -1,4 +1,5 @@
-"""The padded copy of a convolution's input: stage[phase][y][x] = data[y * stride + phase - pad], or the zero point outside the image."""
+"""The padded copy of a convolution's input: stage[phase][y][x] = data[y * stride + phase - pad], or the zero point
+outside the image."""
 
 import numpy as np
 from tvm import tirx
@@ -24,7 +25,8 @@ def _unfolded(p, walk):
 
 
 def emit_stage(p: ConvProblem, walk: Walk, data):
-    """Declares the kernel's last argument, the workspace, and emits the copy into it (parallel over rows); returns the buffer to read from.
+    """Declares the kernel's last argument, the workspace, and emits the copy into it (parallel over rows); returns the
+    buffer to read from.
 
     The workspace comes from the caller's arena: TVM's own pool maps and unmaps pages on every run."""
     stage, channels = walk.stage, p.data_stride

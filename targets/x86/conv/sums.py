@@ -1,7 +1,9 @@
-"""The left side of a layer's checksum: what a kernel adds up of its own s32 sums (equations: targets/x86/checks/coefficients.py).
+"""The left side of a layer's checksum: what a kernel adds up of its own s32 sums (equations:
+targets/x86/checks/coefficients.py).
 
-A task has 16 words of its own; the kernel's last argument holds those of all tasks. Every register tile adds its sums over pixels, multiplied by one
-odd number per output channel: a wrong bit in any sum changes the total, whichever bit it is."""
+A task has 16 words of its own; the kernel's last argument holds those of all tasks. Every register tile adds its sums
+over pixels, multiplied by one odd number per output channel: a wrong bit in any sum changes the total, whichever bit it
+is."""
 
 from dataclasses import dataclass, replace
 
@@ -16,14 +18,16 @@ LANES = 16
 
 @dataclass(frozen=True)
 class Checked(ConvProblem):
-    """A problem whose kernel also takes `coefficients`, s32 in the order of its multipliers and behind its table, and `sums`, s32 [tasks * 16], its last argument."""
+    """A problem whose kernel also takes `coefficients`, s32 in the order of its multipliers and behind its table, and
+    `sums`, s32 [tasks * 16], its last argument."""
 
     checked = True
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Where a task adds up: coefficients as `channel` of the epilogue counts them, `at`: the task's first word of `out`."""
+    """Where a task adds up: coefficients as `channel` of the epilogue counts them, `at`: the task's first word of
+    `out`."""
 
     coefficients: tirx.Buffer
     out: tirx.Buffer

@@ -1,11 +1,15 @@
-"""How a convolution kernel walks over its input: which pixels form a line of constant stride, and which runs of memory each pixel reads.
+"""How a convolution kernel walks over its input: which pixels form a line of constant stride, and which runs of memory
+each pixel reads.
 
-A kernel computes, for every image, row and pixel,   out[pixel] = sum over runs r, k < r.length: source[base + pixel * pixel_stride + r.offset + k] * w[..].
+A kernel computes, for every image, row and pixel,   out[pixel] = sum over runs r, k < r.length: source[base + pixel *
+pixel_stride + r.offset + k] * w[..].
 Three walks cover everything:
 * flat:   a 1 x 1 convolution without stride and padding is a matrix product over all pixels of the batch;
 * rows:   a line is one row of the output; needs a padded copy of the input only where there is padding;
-* phases: the input is copied (with padding) into stride_h * stride_w planes, in which every tap has stride 1; then a line is a whole image,
-          a few computed pixels at each row's end fall off. Better than `rows` when a row is short for the tile of the matrix unit.
+* phases: the input is copied (with padding) into stride_h * stride_w planes, in which every tap has stride 1; then a
+  line is a whole image,
+          a few computed pixels at each row's end fall off. Better than `rows` when a row is short for the tile of the
+          matrix unit.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +20,8 @@ from .problem import ConvProblem
 
 @dataclass(frozen=True)
 class Tap:
-    """Kernel position (row, column) and the offset of its first channel from the pixel's base, in elements. A row behind the kernel has weight zero."""
+    """Kernel position (row, column) and the offset of its first channel from the pixel's base, in elements. A row
+    behind the kernel has weight zero."""
 
     offset: int
     row: int
@@ -34,9 +39,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Stage:
-    """The padded (and de-interleaved) copy of the input: planes[row phase][column phase][height][width][fold][channels].
+    """The padded (and de-interleaved) copy of the input: planes[row phase][column
+    phase][height][width][fold][channels].
 
-    fold: pixel (y, x) holds the rows y, y + 1, ..., y + fold - 1 of column x side by side, so that a first layer of three channels fills its dot products."""
+    fold: pixel (y, x) holds the rows y, y + 1, ..., y + fold - 1 of column x side by side, so that a first layer of
+    three channels fills its dot products."""
 
     phases: tuple[int, int]
     height: int
@@ -67,7 +74,8 @@ class Walk:
 
 
 def channel_span(p: ConvProblem, block: int) -> tuple[int, int, int]:
-    """(span, a, b): the output channels [i * block, (i+1) * block) read input channels from (i // a) * b, `span` of them."""
+    """(span, a, b): the output channels [i * block, (i+1) * block) read input channels from (i // a) * b, `span` of
+    them."""
     if p.groups == 1:
         return p.channels if p.dtype == "float32" else p.data_stride, 1, 0
     ins, outs = p.channels // p.groups, p.out_channels // p.groups
@@ -79,7 +87,8 @@ def channel_span(p: ConvProblem, block: int) -> tuple[int, int, int]:
 
 
 def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: int = 0) -> Walk:
-    """block: output channels of one kernel block. tile: pixels of one tile of the kernel. step: elements of one dot-product step, if rows may be folded to fill it."""
+    """block: output channels of one kernel block. tile: pixels of one tile of the kernel. step: elements of one
+    dot-product step, if rows may be folded to fill it."""
     span = channel_span(p, block)[0]
     (kh, kw), (sh, sw), channels = p.kernel, p.strides, p.data_stride
     padded = any(p.padding)
@@ -156,14 +165,16 @@ def _folded(p, span, full_width, fold):
 
 
 def _taps(p, offset):
-    """By their place in memory, so that neighbours can be merged; of bfloat16, whose sums have an order, by row and column."""
+    """By their place in memory, so that neighbours can be merged; of bfloat16, whose sums have an order, by row and
+    column."""
     dh, dw = p.dilation
     taps = [Tap(offset(i * dh, j * dw), i, j) for i in range(p.kernel[0]) for j in range(p.kernel[1])]
     return taps if p.dtype == "bfloat16" else sorted(taps, key=lambda t: t.offset)
 
 
 def _merge(taps, span, channels, few=False):
-    """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the kernel."""
+    """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the
+    kernel."""
     runs: list = []
     for tap in taps:
         if (

@@ -1,4 +1,5 @@
-"""octet.bfloat16: float32 rounded to bfloat16, from a packed tensor, or an image as it is, to a packed one whose padding channels are zero."""
+"""octet.bfloat16: float32 rounded to bfloat16, from a packed tensor, or an image as it is, to a packed one whose
+padding channels are zero."""
 
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from ..layout import Layout, packed, sure
 from ..vector_loops import each, steps, sweep, tensors
 
 _NAN, _SIGN = 0x7FC0, 0x7FFFFFFF
-# Where VDPBF16PS makes the sums of conv/bf16.py: it adds the odd product of a pair before the even one, so a pair holds neighbours of one parity.
+# Where VDPBF16PS makes the sums of conv/bf16.py: it adds the odd product of a pair before the even one, so a pair holds
+# neighbours of one parity.
 PAIRS = [4 * (i // 4) + (2, 0, 3, 1)[i % 4] for i in range(BLOCK)]
 
 
@@ -33,7 +35,8 @@ class RoundProblem:
 
 
 def round_bits(value):
-    """float32x16 -> uint32x16, the bits of the bfloat16: to nearest, ties to even; what is too small becomes zero, NaN the quiet one."""
+    """float32x16 -> uint32x16, the bits of the bfloat16: to nearest, ties to even; what is too small becomes zero, NaN
+    the quiet one."""
     bits = bind(tirx.reinterpret("uint32x16", value))
     magnitude = bind(bits & splat(_SIGN, "uint32"))
     rounded = (bits + splat(0x7FFF, "uint32") + ((bits >> splat(16, "uint32")) & splat(1, "uint32"))) >> splat(
@@ -56,7 +59,8 @@ def round_kernel(p: RoundProblem):
 
 
 def reads_plain(shape) -> bool:
-    """Whether a plain NCHW tensor is rounded as it is: an image of few channels, which packed in vectors of 16 would be mostly padding."""
+    """Whether a plain NCHW tensor is rounded as it is: an image of few channels, which packed in vectors of 16 would be
+    mostly padding."""
     return len(shape) == 4 and shape[1] <= FEW and shape[2] * shape[3] >= 16
 
 

@@ -1,6 +1,8 @@
-"""Fake quantisation with parameters that are data: y = clip(rne(x / scale), low, high) * scale, or y = x where it is switched off.
+"""Fake quantisation with parameters that are data: y = clip(rne(x / scale), low, high) * scale, or y = x where it is
+switched off.
 
-What sensitivity analysis puts on every tensor that may be quantised: the same machine code serves every choice of scales and layers."""
+What sensitivity analysis puts on every tensor that may be quantised: the same machine code serves every choice of
+scales and layers."""
 
 from dataclasses import dataclass
 

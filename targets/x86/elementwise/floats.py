@@ -15,7 +15,8 @@ STEP = 4 * LANES
 
 @dataclass(frozen=True)
 class UnaryProblem:
-    """kind: of elementwise_math.KINDS. elements: of the packed buffer, slack not counted. parameters: (name, value) pairs."""
+    """kind: of elementwise_math.KINDS. elements: of the packed buffer, slack not counted. parameters: (name, value)
+    pairs."""
 
     kind: str
     elements: int
@@ -42,7 +43,8 @@ def unary(p: UnaryProblem):
 
 @dataclass(frozen=True)
 class FloatBinaryProblem:
-    """kind: of elementwise_math.BINARY_KINDS. images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or SHARED.
+    """kind: of elementwise_math.BINARY_KINDS. images x pixels x channels: the result. second: how operand b lies,
+    STREAM, CHANNEL or SHARED.
     swapped: compute b kind a."""
 
     kind: str

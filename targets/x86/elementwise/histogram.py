@@ -9,11 +9,13 @@ from .statistics import LANES
 
 
 def histogram(bins: int, shift: int, slots: int):
-    """The kernel (values, first, size, base, counts) `histogram`: counts[t, key(v)] += 1 for the values of tensor t in every row of `values`.
+    """The kernel (values, first, size, base, counts) `histogram`: counts[t, key(v)] += 1 for the values of tensor t in
+    every row of `values`.
 
-    values: float32 [rows, width], those of tensor t from first[t] on, size[t] of them. counts: int32 [tensors, slots]. key(v): the bits of
-    |v| >> shift, minus base[t], from 0 to bins - 1; negative values `bins` higher. Zeros, a third of all values behind a ReLU, count by turns in
-    the 16 slots from 2 * bins on: one slot would wait for itself. Tensor by tensor, so that its counts are fetched once for all rows."""
+    values: float32 [rows, width], those of tensor t from first[t] on, size[t] of them. counts: int32 [tensors, slots].
+    key(v): the bits of |v| >> shift, minus base[t], from 0 to bins - 1; negative values `bins` higher. Zeros, a third
+    of all values behind a ReLU, count by turns in the 16 slots from 2 * bins on: one slot would wait for itself. Tensor
+    by tensor, so that its counts are fetched once for all rows."""
 
     def body() -> None:
         rows, width, tensors_ = T.int64(), T.int64(), T.int64()

@@ -1,7 +1,9 @@
-"""Integer add, mul and requantize of packed tensors (octet.add, octet.mul, octet.requantize; equations in passes/ops.py).
+"""Integer add, mul and requantize of packed tensors (octet.add, octet.mul, octet.requantize; equations in
+passes/ops.py).
 
-An operand with one value per channel repeats from pixel to pixel. Every few pixels it begins at a vector's first byte again; the vectors between ("period") are
-taken one after the other, each for all pixels of a task, so that its values stay in registers as floats."""
+An operand with one value per channel repeats from pixel to pixel. Every few pixels it begins at a vector's first byte
+again; the vectors between ("period") are taken one after the other, each for all pixels of a task, so that its values
+stay in registers as floats."""
 
 from dataclasses import dataclass
 from math import gcd, lcm
@@ -23,7 +25,8 @@ TASK_BYTES = 1 << 14  # of the result, in a task: its input stays in the nearest
 
 @dataclass(frozen=True)
 class BinaryProblem:
-    """kind: "add" or "mul". images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or SHARED.
+    """kind: "add" or "mul". images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or
+    SHARED.
     Multipliers are float32 values; for "mul" only a_multiplier is used."""
 
     kind: str
@@ -154,7 +157,8 @@ def _combined(p, a, b):
 
 @dataclass(frozen=True)
 class RequantizeProblem:
-    """y = clip(rne(f32(x - zero_point) * multiplier) + out_zero_point); `elements` of a packed buffer, slack not counted."""
+    """y = clip(rne(f32(x - zero_point) * multiplier) + out_zero_point); `elements` of a packed buffer, slack not
+    counted."""
 
     elements: int
     zero_point: int

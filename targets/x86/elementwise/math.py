@@ -1,4 +1,5 @@
-"""Scalar float functions on vectors: the sequences of targets/float_math.py in TIR, and the rare kinds that have no fixed sequence."""
+"""Scalar float functions on vectors: the sequences of targets/float_math.py in TIR, and the rare kinds that have no
+fixed sequence."""
 
 from tvm import tirx
 
@@ -8,15 +9,17 @@ from ..vector_loops import Accumulators
 
 
 def _held(value, dtype="float32"):
-    """`value` by way of a local buffer, so that it is computed once; LLVM makes a register of it. Not `T.Bind`: TVM's simplifier follows the
-    definitions of variables into conditions and bounds, and theirs, which takes exponential time for these long sequences."""
+    """`value` by way of a local buffer, so that it is computed once; LLVM makes a register of it. Not `T.Bind`: TVM's
+    simplifier follows the definitions of variables into conditions and bounds, and theirs, which takes exponential time
+    for these long sequences."""
     held = Accumulators(1, dtype)
     held[0] = value
     return held[0]
 
 
 class VectorOps:
-    """The operations that float_math asks for, on 16 lanes. Every product is fenced: LLVM may not contract it with a following sum."""
+    """The operations that float_math asks for, on 16 lanes. Every product is fenced: LLVM may not contract it with a
+    following sum."""
 
     @staticmethod
     def const(value):

@@ -1,12 +1,14 @@
 """Kernels of calibration: what one pass over a float tensor tells, and a histogram of values.
 
-The summary runs inside the fp32 network, right behind the operator that made the tensor, on the layout that it has: while the tensor is still in
-the cache, and without handing it out. Minimum, maximum, zeros and the check for NaN and infinities are over all elements; for the histogram a
-evenly strided choice of elements is copied out (the stride shares no factor with the number of channels, so
-every channel is met): 8-bit ranges do not get better from counting more of one picture, but counting all of them costs more than the network.
-Where the choice begins depends on the values, it goes on at the front when it reaches the end, and so every element is met as often as any other over
-many samples. (Always the same places miss what only one place has: a transformer's first token, which carries the outliers, was seen in an eighth of
-its channels.) It depends on nothing else, so shards see what the whole sees."""
+The summary runs inside the fp32 network, right behind the operator that made the tensor, on the layout that it has:
+while the tensor is still in the cache, and without handing it out. Minimum, maximum, zeros and the check for NaN and
+infinities are over all elements; for the histogram a evenly strided choice of elements is copied out (the stride shares
+no factor with the number of channels, so every channel is met): 8-bit ranges do not get better from counting more of
+one picture, but counting all of them costs more than the network.
+Where the choice begins depends on the values, it goes on at the front when it reaches the end, and so every element is
+met as often as any other over many samples. (Always the same places miss what only one place has: a transformer's first
+token, which carries the outliers, was seen in an eighth of its channels.) It depends on nothing else, so shards see
+what the whole sees."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -77,7 +79,8 @@ class SummaryProblem:
 
     @property
     def parameters(self) -> np.ndarray:
-        """int32 [PARAMETERS]: rows, length, distance, samples, and the step from one sample to the next, whole rows and the rest."""
+        """int32 [PARAMETERS]: rows, length, distance, samples, and the step from one sample to the next, whole rows and
+        the rest."""
         rows, length, distance = self.rows
         stride = stride_of(self.elements, self.samples, self.layout.channels if self.layout.shape else 1)
         found = [rows, length, distance, self.samples, *(divmod(stride, length) if rows > 1 else (0, stride))]
@@ -86,8 +89,8 @@ class SummaryProblem:
 
 @cache
 def summary(several: bool, parallel: bool):
-    """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a network: the extents are operands
-    (x and y are declared with one element; kernels are called through pointers)."""
+    """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a
+    network: the extents are operands (x and y are declared with one element; kernels are called through pointers)."""
 
     def body() -> None:
         x, p, y = (
@@ -200,7 +203,8 @@ def _reduce(y):
 
 
 def first_of(minimum, maximum, zeros, middle, elements: int) -> int:
-    """Where the choice begins: a place in [0, elements) that these four float32 values of the tensor (`middle`: its middle element) decide."""
+    """Where the choice begins: a place in [0, elements) that these four float32 values of the tensor (`middle`: its
+    middle element) decide."""
     bits = [int(np.float32(value).view(np.int32)) & 0x7FFFFFFF for value in (minimum, maximum, zeros, middle)]
     mixed = sum(bit * factor for bit, factor in zip(bits, _FACTORS))
     return ((mixed ^ (mixed >> 31)) & 0x7FFFFFFF) * elements >> 31
@@ -226,7 +230,8 @@ def _first(x, y, middle, elements):
 
 
 def _choose(p, x, y, several):
-    """The samples, by their place in the logical channels-last order: row and column are counted on, a division each would cost more than the rest."""
+    """The samples, by their place in the logical channels-last order: row and column are counted on, a division each
+    would cost more than the rest."""
     length, distance, samples, row_step, column_step = (
         bind(p[i]) for i in (_LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP)
     )
@@ -242,7 +247,8 @@ def _choose(p, x, y, several):
 
 
 def _place(element, length, distance):
-    """Where it lies, in memory. Nothing is negative: TVM's floor division of signed operands is six times the code, which it copies to every use."""
+    """Where it lies, in memory. Nothing is negative: TVM's floor division of signed operands is six times the code,
+    which it copies to every use."""
     return bind(tirx.truncdiv(element, length)) * distance + bind(tirx.truncmod(element, length))
 
 

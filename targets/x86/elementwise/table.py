@@ -1,7 +1,8 @@
 """octet.table: y = table[q + 128], one table of 256 bytes for the tensor or one per channel.
 
-With AVX512-VBMI two permutations over 128 bytes each and a blend. Without, 16 shuffles of 16 bytes each: entry 16 k + n of a half table is the XOR of
-differences D[0..k][n]; a saturating subtraction of 16 per step leaves index byte x negative, for which VPSHUFB yields zero, from step x // 16 + 1 on."""
+With AVX512-VBMI two permutations over 128 bytes each and a blend. Without, 16 shuffles of 16 bytes each: entry 16 k + n
+of a half table is the XOR of differences D[0..k][n]; a saturating subtraction of 16 per step leaves index byte x
+negative, for which VPSHUFB yields zero, from step x // 16 + 1 on."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,8 @@
 """Tables per channel that are straight lines: y = clip(round(x * scale[c] + shift[c]), low, high), all on stored bytes.
 
-A BatchNormalization (with a ReLU) of a quantised tensor is a table of 256 entries per channel (octet.table). A look-up of bytes in a table of its own for every
-channel is one load per element; the line takes three instructions for 16. It is used only where all entries of all channels come out the same, which is tried out here."""
+A BatchNormalization (with a ReLU) of a quantised tensor is a table of 256 entries per channel (octet.table). A look-up
+of bytes in a table of its own for every channel is one load per element; the line takes three instructions for 16. It
+is used only where all entries of all channels come out the same, which is tried out here."""
 
 from dataclasses import dataclass
 
@@ -49,7 +50,8 @@ def lines_of(table: np.ndarray) -> Lines | None:
 
 
 def _least_squares(stored, inside, most):
-    """(scale, shift, how far the slope may be from there): through the points inside; where there are fewer than two, a step of `most`."""
+    """(scale, shift, how far the slope may be from there): through the points inside; where there are fewer than two, a
+    step of `most`."""
     x, n = np.arange(256.0), inside.sum(1)
     mean_x, mean_y = (inside * x).sum(1) / np.maximum(n, 1), (inside * stored).sum(1) / np.maximum(n, 1)
     dx, dy = (x - mean_x[:, None]) * inside, stored - mean_y[:, None]
@@ -60,7 +62,8 @@ def _least_squares(stored, inside, most):
 
 
 def _middle(stored, floor, ceiling, near, reach):
-    """The line with most room: results must not round below `stored` where `floor`, nor above it where `ceiling`. The room is concave in the slope."""
+    """The line with most room: results must not round below `stored` where `floor`, nor above it where `ceiling`. The
+    room is concave in the slope."""
     x = np.arange(256.0)
 
     def room(scale):
@@ -79,7 +82,8 @@ def _middle(stored, floor, ceiling, near, reach):
 
 @built_once
 def affine_kernel(pixels: int, channels: int, low: int, high: int):
-    """(x u8, scale f32, shift f32, y u8): packed tensors; scale and shift padded to the channel stride (`pad_lines`)."""
+    """(x u8, scale f32, shift f32, y u8): packed tensors; scale and shift padded to the channel stride
+    (`pad_lines`)."""
     stride = channel_stride(channels, "int8")
 
     def body() -> None:

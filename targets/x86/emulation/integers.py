@@ -79,7 +79,8 @@ def _by_halves(name, half, operand, result):
         for x in "ab"
     )
     calls = "\n".join(
-        f"  %r{i} = call <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}> %a{i}, <{lanes // 2} x {kind}> %b{i})"
+        f"  %r{i} = call <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}> %a{i}, <{lanes // 2} x {kind}> "
+        f"%b{i})"
         for i in (0, 1)
     )
     return Instruction(

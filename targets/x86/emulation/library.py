@@ -45,7 +45,8 @@ def emulated_shapes(variants: Sequence[Variant], host: TargetSpec | None = None)
     target, source = variants[0].target, str(variants[0].source)
     if not source:
         raise PackageError(
-            f"{target}: its kernels are there as machine code only, as an older version wrote them; compile the package again to emulate it"
+            f"{target}: its kernels are there as machine code only, as an older version wrote them; compile the "
+            "package again to emulate it"
         )
     if EARLIER in source:
         raise earlier(target)

@@ -175,8 +175,10 @@ _INT8 = _product(
 # Even and odd products are summed apart from zero, then both sums, then the total.
 _BF16 = _product(
     (
-        "  %even = phi <16 x float> [ zeroinitializer, %next ], [ %even.sum, %deeper ]\n  %odd = phi <16 x float> [ zeroinitializer, %next ], [ %odd.sum, %deeper ]",
-        "  %even.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %even, <16 x i32> %a, <16 x i32> %b, i1 false)\n"
+        "  %even = phi <16 x float> [ zeroinitializer, %next ], [ %even.sum, %deeper ]\n  %odd = phi <16 x float> [ "
+        "zeroinitializer, %next ], [ %odd.sum, %deeper ]",
+        "  %even.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %even, <16 x i32> %a, <16 x i32> %b, i1 "
+        "false)\n"
         "  %odd.sum = call <16 x float> @octet.multiply_bf16(<16 x float> %odd, <16 x i32> %a, <16 x i32> %b, i1 true)",
     ),
     """  %both = fadd <16 x float> %even.sum, %odd.sum

@@ -1,8 +1,9 @@
 """The second operand of a product of two computed tensors, repacked at run time for u8 x s8 dot products.
 
-A block of 16 columns and 64 inner elements becomes 16 rows of 64 bytes: row i holds elements 4i .. 4i + 3 of every column, side by side, as s8. Inner elements
-behind the end are zero, so whatever the first operand has there does not count. `corrections[n]` = -(128 + z) * sum of column n: the first operand is stored
-as u8 = s8 + 128, and sum((u8 - 128 - z) * b) = sum(u8 * b) - (128 + z) * sum(b). Where dot products take s8 * s8 the stored bytes are s8: -z * sum(b)."""
+A block of 16 columns and 64 inner elements becomes 16 rows of 64 bytes: row i holds elements 4i .. 4i + 3 of every
+column, side by side, as s8. Inner elements behind the end are zero, so whatever the first operand has there does not
+count. `corrections[n]` = -(128 + z) * sum of column n: the first operand is stored as u8 = s8 + 128, and sum((u8 - 128
+- z) * b) = sum(u8 * b) - (128 + z) * sum(b). Where dot products take s8 * s8 the stored bytes are s8: -z * sum(b)."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -22,7 +23,8 @@ def packed_bytes(p: MatmulProblem) -> int:
 
 
 def emit_pack(p: MatmulProblem, b, base, packed, corrections):
-    """b: uint8 buffer, the matrix begins at `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks * 16]."""
+    """b: uint8 buffer, the matrix begins at `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks *
+    16]."""
     if p.b.row == 1:
         _pack_keys(p, b, base, packed, corrections)
     else:

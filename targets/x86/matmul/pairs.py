@@ -1,4 +1,5 @@
-"""Products of two computed tensors where an instruction multiplies two rows by two columns, eight inner elements at a time (arm64's USMMLA)."""
+"""Products of two computed tensors where an instruction multiplies two rows by two columns, eight inner elements at a
+time (arm64's USMMLA)."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -11,7 +12,8 @@ from .problem import MatmulProblem
 
 
 def emit_pairs(p: MatmulProblem, a, at, packed, corrections, block, height: int, sums, to) -> None:
-    """`height` rows, an even number, times the 16 columns of a block. at: of the first row in `a`. to: of the row's index (0, 1, ...), where its sums go."""
+    """`height` rows, an even number, times the 16 columns of a block. at: of the first row in `a`. to: of the row's
+    index (0, 1, ...), where its sums go."""
     registers = [
         bind(start) for r in range(4) for start in starts_of_pairs(bind(load(corrections, block * 16 + r * 4, 4)))
     ]

@@ -10,7 +10,8 @@ INNER_BLOCK = 64  # bytes of the inner axis that one tile row holds
 
 @dataclass(frozen=True)
 class Matrices:
-    """Where the matrices of an operand lie: element (b.., i, j) at offset + sum(b * batch_strides) + i * row + j * column."""
+    """Where the matrices of an operand lie: element (b.., i, j) at offset + sum(b * batch_strides) + i * row + j *
+    column."""
 
     elements: int
     offset: int
@@ -23,8 +24,8 @@ class Matrices:
 class SoftmaxEpilogue:
     """softmax(f32(acc) * multiplier [* scale] [+ mask]) over the columns of the result.
 
-    scale: None if there is none. mask: float32 matrices with column stride 1, or None. probability_scale: of the int8 result (clipped to [-128, 127]), whose zero
-    point is 0 or -128. peak: each row times 1 / its largest value."""
+    scale: None if there is none. mask: float32 matrices with column stride 1, or None. probability_scale: of the int8
+    result (clipped to [-128, 127]), whose zero point is 0 or -128. peak: each row times 1 / its largest value."""
 
     scale: float | None
     mask: Matrices | None
@@ -35,7 +36,8 @@ class SoftmaxEpilogue:
 
 @dataclass(frozen=True)
 class MatmulProblem:
-    """[batch.., rows, inner] x [batch.., inner, columns]. a: column stride 1. b: row stride 1 ("keys") or column stride 1 ("values").
+    """[batch.., rows, inner] x [batch.., inner, columns]. a: column stride 1. b: row stride 1 ("keys") or column stride
+    1 ("values").
     out: column stride 1; whole vectors of 16 columns may be written. Zero points and clip bounds are s8 values."""
 
     batch: tuple[int, ...]

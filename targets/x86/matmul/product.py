@@ -1,7 +1,8 @@
-"""int8 products of two computed tensors (attention): u8 x s8 dot products on the tile unit or with VPDPBUSD, heads in parallel.
+"""int8 products of two computed tensors (attention): u8 x s8 dot products on the tile unit or with VPDPBUSD, heads in
+parallel.
 
-A task takes the rows of one matrix (or a share of them): it repacks the second operand on the stack (pack.py), computes 32 rows of s32 sums at a
-time, all columns, and finishes them row by row: requantize, float32, or softmax."""
+A task takes the rows of one matrix (or a share of them): it repacks the second operand on the stack (pack.py), computes
+32 rows of s32 sums at a time, all columns, and finishes them row by row: requantize, float32, or softmax."""
 
 from dataclasses import dataclass
 from math import frexp, gcd, prod

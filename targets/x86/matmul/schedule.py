@@ -17,8 +17,9 @@ _ALONE = (64, 176)
 
 @dataclass(frozen=True)
 class MatmulSchedule:
-    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together: rows whose softmax goes through its stages
-    together, where it divides a tile's. height: rows of 64 columns whose sums the vector unit holds in registers."""
+    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together:
+    rows whose softmax goes through its stages together, where it divides a tile's. height: rows of 64 columns whose
+    sums the vector unit holds in registers."""
 
     tiles: int
     chunks: int
@@ -27,8 +28,8 @@ class MatmulSchedule:
 
 
 def default_schedule(p: MatmulProblem) -> MatmulSchedule:
-    """Two tiles of rows share what is loaded of the packed operand; one, where its softmax then finds the sums nearer. A few matrices are divided among the cores, as long
-    as repacking stays cheap."""
+    """Two tiles of rows share what is loaded of the packed operand; one, where its softmax then finds the sums nearer.
+    A few matrices are divided among the cores, as long as repacking stays cheap."""
     tiles = -(-p.rows // TILE_ROWS)
     chunks = 1 if prod(p.batch) >= 4 else max(1, min(4, tiles // 8))
     together = 1 if p.softmax is None else staged_rows(p.columns, min(TILE_ROWS, p.rows))

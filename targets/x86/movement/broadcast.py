@@ -58,7 +58,8 @@ def _coordinate(row, extents, axis):
 
 
 def _strides(p, order):
-    """Distance in the source between neighbours along each axis of the target, channels last; 0 where the source is broadcast."""
+    """Distance in the source between neighbours along each axis of the target, channels last; 0 where the source is
+    broadcast."""
     if p.source.kind == "plain":
         steps = [prod(p.shape[axis + 1 :]) for axis in range(len(p.shape))]
         steps = [steps[axis] for axis in order]

@@ -22,7 +22,8 @@ def copy(layout: Layout):
 
 @built_once
 def shift(source: Layout, target: Layout):
-    """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is turned over."""
+    """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is
+    turned over."""
 
     def body() -> None:
         x, y = tensors(x=source, y=target)

@@ -1,7 +1,7 @@
 """Operators that copy whole pixels of packed tensors, or a range of their channels.
 
-Slices, padding, interleaving, flips and nearest resizes are one kernel: every pixel of the result names the pixel that it copies, by one table of
-coordinates per axis, or takes a fill value."""
+Slices, padding, interleaving, flips and nearest resizes are one kernel: every pixel of the result names the pixel that
+it copies, by one table of coordinates per axis, or takes a fill value."""
 
 from dataclasses import dataclass
 from math import prod
@@ -49,7 +49,8 @@ class GatherProblem:
 
     @property
     def tables(self) -> list[np.ndarray]:
-        """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL. Then a row of fill values, where they differ by channel."""
+        """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL. Then a row of
+        fill values, where they differ by channel."""
         _, height, width = pixel_axes(self.source)
         stride = self.source.channel_stride
         rows = [
@@ -71,7 +72,8 @@ class GatherProblem:
 
     @property
     def run(self) -> tuple[int, int, int, int] | None:
-        """(pixels filled, first pixel copied, how many, pixels filled) where the copied ones of a row lie together on both sides."""
+        """(pixels filled, first pixel copied, how many, pixels filled) where the copied ones of a row lie together on
+        both sides."""
         kept = [j for j in self.columns if j != FILL]
         if self.target.channel_stride != self.source.channel_stride or self.first_channel or not kept:
             return None
@@ -171,7 +173,8 @@ class ConcatProblem:
 
     @property
     def blocks(self) -> tuple[int, list[int]]:
-        """(how often, how many elements of each source): the result is that many times a block of each source in turn."""
+        """(how often, how many elements of each source): the result is that many times a block of each source in
+        turn."""
         layout, first = self.target, self.sources[0]
         if self.axis == channel_axis(layout):
             return layout.pixels, [source.channels for source in self.sources]
@@ -203,7 +206,8 @@ def concat(p: ConcatProblem):
 
 
 def _section(y, target, x, source, count, room):
-    """`count` elements, any number. What lies behind them, up to `room`, is written later (or is padding), so the last vector may be too long."""
+    """`count` elements, any number. What lies behind them, up to `room`, is written later (or is padding), so the last
+    vector may be too long."""
     lanes = BYTES if x.dtype == "uint8" else LANES
     full = count // lanes
     if full > 4:

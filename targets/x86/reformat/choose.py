@@ -1,4 +1,5 @@
-"""From one layout to another, with quantize or dequantize on the way: what stands where a packed kernel meets a plain tensor or a float one.
+"""From one layout to another, with quantize or dequantize on the way: what stands where a packed kernel meets a plain
+tensor or a float one.
 
 quantize: y = clip(rne(x / scale) + zero_point), true division. dequantize: y = f32(x - zero_point) * scale."""
 
@@ -10,7 +11,8 @@ from . import pack as reformat_pack, rows as reformat_rows, unpack as reformat_u
 
 @dataclass(frozen=True)
 class ReformatProblem:
-    """source, target: layouts of one logical shape. dtypes: equal, or float32 -> int8 (quantize), or int8 -> float32 (dequantize) with scale and zero_point."""
+    """source, target: layouts of one logical shape. dtypes: equal, or float32 -> int8 (quantize), or int8 -> float32
+    (dequantize) with scale and zero_point."""
 
     source: Layout
     target: Layout

@@ -16,7 +16,8 @@ def scaled(p, value):
 
 
 def real(p, words):
-    """int32x16 (s8 - zero point) -> float32x16. The fence keeps the product from meeting a sum in another kernel's code."""
+    """int32x16 (s8 - zero point) -> float32x16. The fence keeps the product from meeting a sum in another kernel's
+    code."""
     return fence(to_float(words) * splat(p.scale, "float32"))
 
 

@@ -1,4 +1,5 @@
-"""plain NCHW -> nhwc: y[n, pixel, c] = convert(x[n, c, pixel]); blocks of 16 pixels x 16 channels, transposed in registers."""
+"""plain NCHW -> nhwc: y[n, pixel, c] = convert(x[n, c, pixel]); blocks of 16 pixels x 16 channels, transposed in
+registers."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -63,7 +64,8 @@ def _block(p, x, y, source, out, channels, pixels, narrow=False):
 
 
 def _quad(p, rows, present):
-    """Four channels of 16 pixels -> uint8x64, pixel by pixel. present: how many of the four exist (the rest is not converted again)."""
+    """Four channels of 16 pixels -> uint8x64, pixel by pixel. present: how many of the four exist (the rest is not
+    converted again)."""
     if present <= 0:
         return splat(128, "uint8", 64)
     if quantizes(p):

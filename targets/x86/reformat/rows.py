@@ -1,4 +1,5 @@
-"""Reformats in which the channel is innermost on both sides: rows <-> plain, and quantize or dequantize between packed tensors.
+"""Reformats in which the channel is innermost on both sides: rows <-> plain, and quantize or dequantize between packed
+tensors.
 
 Row by row with different strides; one long row where the strides agree."""
 

@@ -1,4 +1,5 @@
-"""Transposes in registers: 16 x 16 float32, and 16 pixels x 16 channels of bytes by way of dwords that hold four channels."""
+"""Transposes in registers: 16 x 16 float32, and 16 pixels x 16 channels of bytes by way of dwords that hold four
+channels."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -11,7 +12,8 @@ def _pair(a, b, order):
 
 
 def _unpack(width, high):
-    """Lane order of VUNPCKL/H on 16 dwords: `width` neighbouring dwords from a, then from b, within each 128-bit lane."""
+    """Lane order of VUNPCKL/H on 16 dwords: `width` neighbouring dwords from a, then from b, within each 128-bit
+    lane."""
     order = []
     for lane in range(0, 16, 4):
         for group in range(0, 2, width):
@@ -67,7 +69,8 @@ def transpose16(rows):
 
 
 def pixels_from_quads(quads):
-    """quads[k] (uint8x64): dword j = channels 4k..4k+3 of pixel j -> 16 values uint8x16, the 16 channels of pixel 0..15."""
+    """quads[k] (uint8x64): dword j = channels 4k..4k+3 of pixel j -> 16 values uint8x16, the 16 channels of pixel
+    0..15."""
     rows = [tirx.reinterpret("uint8x64", u) for u in transpose_lanes([tirx.reinterpret("int32x16", q) for q in quads])]
     return [part(rows[pixel % 4], pixel // 4 * 16, 16) for pixel in range(16)]
 
@@ -82,5 +85,6 @@ def quads_from_pixels(buffer, index):
 
 
 def _inverse_lanes(u):
-    """u[i] lane L = dwords 0..3 of pixel 4L + i -> v[k] dword 4L + i: within a lane a 4 x 4 transpose, its own inverse."""
+    """u[i] lane L = dwords 0..3 of pixel 4L + i -> v[k] dword 4L + i: within a lane a 4 x 4 transpose, its own
+    inverse."""
     return transpose_lanes(u)

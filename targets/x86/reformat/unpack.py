@@ -1,4 +1,5 @@
-"""nhwc -> plain NCHW: y[n, c, pixel] = convert(x[n, pixel, c]); blocks of 16 pixels x 16 channels, transposed in registers."""
+"""nhwc -> plain NCHW: y[n, c, pixel] = convert(x[n, pixel, c]); blocks of 16 pixels x 16 channels, transposed in
+registers."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -37,7 +38,8 @@ def unpack(p):
 
 
 def _block(p, x, y, source, target, pixels, guard):
-    """Writes 16 pixels of 16 channels; guard(k): condition under which channel k of this group exists, None for always."""
+    """Writes 16 pixels of 16 channels; guard(k): condition under which channel k of this group exists, None for
+    always."""
     values = _channels(p, x, source)
     for k in range(16):
         condition = guard(k)

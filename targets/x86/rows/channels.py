@@ -1,4 +1,5 @@
-"""Reductions over the channels of packed float32 tensors, one row (or pixel) at a time: softmax, log_softmax, mean, sum, argmax.
+"""Reductions over the channels of packed float32 tensors, one row (or pixel) at a time: softmax, log_softmax, mean,
+sum, argmax.
 
 A sum adds element i to lane i % 16 in order and then halves the lanes pairwise, as the referee does."""
 
@@ -22,8 +23,8 @@ KINDS = ("softmax", "log_softmax", "mean", "sum", "argmax", "argmin")
 
 @dataclass(frozen=True)
 class ReduceProblem:
-    """kind: of KINDS. source: packed float32. The softmaxes have a result of the source's layout; the others one value per row, in order: float32 or,
-    for argmax and argmin, int64."""
+    """kind: of KINDS. source: packed float32. The softmaxes have a result of the source's layout; the others one value
+    per row, in order: float32 or, for argmax and argmin, int64."""
 
     kind: str
     source: Layout
@@ -78,7 +79,8 @@ def _kept(value, valid, neutral):
 
 
 def _halved(held, combine):
-    """All lanes of `held` (an accumulator of one vector) combined pairwise: lane j with j + 8, then j + 4, j + 2, j + 1."""
+    """All lanes of `held` (an accumulator of one vector) combined pairwise: lane j with j + 8, then j + 4, j + 2, j +
+    1."""
     for half in (8, 4, 2, 1):
         value = held[0]
         held[0] = combine(value, tirx.Shuffle([value], [(lane + half) % LANES for lane in range(LANES)]))

@@ -1,4 +1,5 @@
-"""octet.embedding: rows of an int8 table as float32, each times its own scale. The table is read as it is; indices beyond it mean its nearest end."""
+"""octet.embedding: rows of an int8 table as float32, each times its own scale. The table is read as it is; indices
+beyond it mean its nearest end."""
 
 from dataclasses import dataclass
 from math import prod

@@ -1,5 +1,5 @@
-"""Layer normalisation of rows: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, and RMS normalisation: x * (1 / sqrt(mean(x * x) + epsilon)) * gamma,
-dequantised on load and quantised on store.
+"""Layer normalisation of rows: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, and RMS normalisation: x *
+(1 / sqrt(mean(x * x) + epsilon)) * gamma, dequantised on load and quantised on store.
 
 The order of operations is that of passes/referee/floats.py."""
 
@@ -88,8 +88,8 @@ def rms_norm(p: RmsNormProblem):
 
 
 def _kernel(p, s, centred):
-    """A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last row
-    and may overlap those before."""
+    """A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last
+    row and may overlap those before."""
     x_layout, y_layout = p.operand, p.result
     vectors, tail = -(-p.channels // 16), p.channels % 16 or 16
     width, rows = vectors * 16, s.together

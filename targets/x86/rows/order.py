@@ -1,6 +1,8 @@
-"""Operators whose result depends on the order of elements along one axis: running sums and the largest or smallest k. Plain tensors, scalar loops.
+"""Operators whose result depends on the order of elements along one axis: running sums and the largest or smallest k.
+Plain tensors, scalar loops.
 
-Running sums add element after element. Of equal values the one with the lower index comes first; a NaN is never chosen."""
+Running sums add element after element. Of equal values the one with the lower index comes first; a NaN is never
+chosen."""
 
 from dataclasses import dataclass
 from math import prod
@@ -73,8 +75,8 @@ def running_sum(p: AxisProblem, exclusive: bool):
 
 @built_once
 def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
-    """(x, y): y = the k largest (smallest) values in descending (ascending) order, or their places as int64. k passes over a row, each for the best
-    value behind the one before."""
+    """(x, y): y = the k largest (smallest) values in descending (ascending) order, or their places as int64. k passes
+    over a row, each for the best value behind the one before."""
     target = p.result(k, "int64" if indices else p.dtype)
     better = tirx.GT if largest else tirx.LT
 

@@ -1,4 +1,5 @@
-"""Pieces of kernels that reduce a row of float32 vectors: loops, horizontal sums, exact quotients, the exponential of softmax.
+"""Pieces of kernels that reduce a row of float32 vectors: loops, horizontal sums, exact quotients, the exponential of
+softmax.
 
 The order of every sum is that of `sum16` in passes/referee/floats.py."""
 
@@ -12,7 +13,8 @@ UNROLL = 8  # vectors of a row up to which its loop is written out
 
 
 def held(value, dtype="float32"):
-    """`value`, computed once: by way of a local buffer, which LLVM keeps in a register (T.Bind makes TVM's simplifier slow on long sequences)."""
+    """`value`, computed once: by way of a local buffer, which LLVM keeps in a register (T.Bind makes TVM's simplifier
+    slow on long sequences)."""
     cell = Accumulators(1, dtype)
     cell[0] = value
     return cell[0]
@@ -48,7 +50,8 @@ def _across(vector, combine):
 
 
 def reduce_two(combine, first, second=None):
-    """The 16 lanes of one or two vectors combined by a commutative operation, halved pairwise as in lane_sum: a list of scalars."""
+    """The 16 lanes of one or two vectors combined by a commutative operation, halved pairwise as in lane_sum: a list of
+    scalars."""
     if second is None:
         vector, lanes = first, 16
     else:
@@ -74,8 +77,8 @@ def mask_tail(value, lanes, fill):
 
 
 def exact_quotient(value, divisor, inverse):
-    """value / divisor, rounded as IEEE division rounds, with inverse = 1 / divisor (rounded): see `quotient` in vector.py. Where the
-    quotient is below 2**-100 its last bit may differ."""
+    """value / divisor, rounded as IEEE division rounds, with inverse = 1 / divisor (rounded): see `quotient` in
+    vector.py. Where the quotient is below 2**-100 its last bit may differ."""
     negative = held(splat(-0.0, "float32") - value)
     result = held(value * inverse)
     for _ in range(2):

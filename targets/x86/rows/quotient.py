@@ -1,4 +1,5 @@
-"""value / scale for results that are rounded to bytes next: two instructions where a proof for this scale shows that every byte is that of the exact quotient.
+"""value / scale for results that are rounded to bytes next: two instructions where a proof for this scale shows that
+every byte is that of the exact quotient.
 The proof is in targets/byte_quotient.py."""
 
 import numpy as np
@@ -11,7 +12,8 @@ from .pieces import exact_quotient, held
 
 
 def byte_quotient(value, scale):
-    """float32x16 whose rounding to integers, clipped to [-256, 256], is that of value / scale; safe for `round_to_int`."""
+    """float32x16 whose rounding to integers, clipped to [-256, 256], is that of value / scale; safe for
+    `round_to_int`."""
     scale = np.float32(scale)
     if two_parts_suffice(float(scale)):
         high, low = (splat(float(part), "float32") for part in two_parts(scale))

@@ -17,8 +17,8 @@ TOGETHER = 16  # rows of a task whose results are bytes
 
 @dataclass(frozen=True)
 class SoftmaxProblem:
-    """Over the last axis of `shape` (rows layout). scale: of an int8 result, whose zero point is 0 or -128; None for float32. peak: of an int8 result, whether each row is
-    multiplied by 1 / its largest value."""
+    """Over the last axis of `shape` (rows layout). scale: of an int8 result, whose zero point is 0 or -128; None for
+    float32. peak: of an int8 result, whether each row is multiplied by 1 / its largest value."""
 
     shape: tuple[int, ...]
     scale: float | None

@@ -1,15 +1,19 @@
-"""Softmax of rows whose results are bytes: every row approximately and, where rounding to bytes could show a difference, once more exactly.
+"""Softmax of rows whose results are bytes: every row approximately and, where rounding to bytes could show a
+difference, once more exactly.
 
-The contract is byte = clip(rne(fl(fl(e / total) / scale)) + zero point) with e = exp(fl(x - largest)) as in targets/float_math.py and the sum of sum16. Computed to the
-bit that is 46 instructions per vector. But a byte shows 8 of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale
-differs from the contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the same byte, that is the
-byte. Rows with an element where they do not (a few in a thousand) are computed by emit_softmax.
+The contract is byte = clip(rne(fl(fl(e / total) / scale)) + zero point) with e = exp(fl(x - largest)) as in
+targets/float_math.py and the sum of sum16. Computed to the bit that is 46 instructions per vector. But a byte shows 8
+of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale differs from the
+contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the same
+byte, that is the byte. Rows with an element where they do not (a few in a thousand) are computed by emit_softmax.
 
-With `peak` the row is multiplied by 1 / its largest value: fl(fl(e / total) * fl(1 / fl(1 / total))) / scale, approximately e' / top' / scale with the exponential top' of the
-largest element, computed as the others are, so that what they have in common cancels.
+With `peak` the row is multiplied by 1 / its largest value: fl(fl(e / total) * fl(1 / fl(1 / total))) / scale,
+approximately e' / top' / scale with the exponential top' of the largest element, computed as the others are, so that
+what they have in common cancels.
 
-With zero point 0 (y up to 127) y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and byte 2 of its word is floor(y + 0.5) + 128, the
-stored byte. With -128 (y up to 255) it is y + 256.5, and the byte floor(y + 0.5) begins a bit lower."""
+With zero point 0 (y up to 127) y is rounded as 2 y + 257: in [256, 512) a float32 has 15 bits behind the point, and
+byte 2 of its word is floor(y + 0.5) + 128, the stored byte. With -128 (y up to 255) it is y + 256.5, and the byte
+floor(y + 0.5) begins a bit lower."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,19 +36,23 @@ _POWER_ERROR = 2.63e-6
 _UNIT = 2.0**-24  # half a unit in the last place of 1.0
 _LARGEST_ERROR = 1e-3  # above, too many rows would be computed twice
 _TOTAL_BITS = (0x3F000000, 0xF8000000)  # (bits(total) - the first) & the second is 0 for totals in [2 ** -1, 2 ** 15)
-_PER_ROW = 5  # float32 kept of a row: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what stands for 1: the total, or the largest exponential (before that, the largest element)
+# Float32 kept of a row: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what stands for 1:
+# the total, or the largest exponential (before that, the largest element)
+_PER_ROW = 5
 _STAGE_BYTES = (
     4 << 10
 )  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
 
 
 def relative_error(columns, scale, peak=False) -> float:
-    """Bound of |y / (the contract's quotient) - 1| for elements with y >= 0.49; smaller ones are far from a rounding boundary.
+    """Bound of |y / (the contract's quotient) - 1| for elements with y >= 0.49; smaller ones are far from a rounding
+    boundary.
 
-    Per exponential: the polynomial, roundings of its evaluation and of the contract's (4 units), a common factor 2 ** s of all of them, |s| < 17, of
-    which only the rounding of s + t counts; and 2.5 units times the distance d of x from the largest: e ** -d >= 0.49 scale in an element that matters,
-    and the mean of d weighted with e ** -d is below log(columns). Per total: one rounding for each of its additions, here and in the contract; with `peak` the total cancels, and
-    three more roundings of the contract's remain."""
+    Per exponential: the polynomial, roundings of its evaluation and of the contract's (4 units), a common factor 2 ** s
+    of all of them, |s| < 17, of which only the rounding of s + t counts; and 2.5 units times the distance d of x from
+    the largest: e ** -d >= 0.49 scale in an element that matters, and the mean of d weighted with e ** -d is below
+    log(columns). Per total: one rounding for each of its additions, here and in the contract; with `peak` the total
+    cancels, and three more roundings of the contract's remain."""
     exponential = _POWER_ERROR + 30 * _UNIT
     distance = 2.5 * _UNIT * (max(0.0, log(2.1 / scale)) + log(columns + 1))
     total = 2 * (-(-columns // 16) + 4) * _UNIT
@@ -65,8 +73,9 @@ def scratch_elements(columns, rows) -> int:
 def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale, zero_point=0, peak=False):
     """`rows` rows, stage by stage, so that the reductions of one row hide behind the other rows.
 
-    value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out from at(r), quantised with `scale`
-    and `zero_point`, 0 or -128; it has room for whole vectors. peak: times 1 / its largest value."""
+    value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out
+    from at(r), quantised with `scale` and `zero_point`, 0 or -128; it has room for whole vectors. peak: times 1 / its
+    largest value."""
     stages = _Stages(
         columns,
         rows,
@@ -208,7 +217,8 @@ class _Stages:
             differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(
                 mask - (1 << 32), "int32"
             )
-            # results beyond the last code need no more: clipped as the contract clips, on this side of the next half step
+            # results beyond the last code need no more: clipped as the contract clips, on this side of the next half
+            # step
             last = 127 - self.zero_point
             ceiling = (
                 held(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32"))

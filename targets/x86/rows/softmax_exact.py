@@ -1,4 +1,5 @@
-"""Softmax of rows to the bit: e = exp(x - max), e / sum(e), each operation rounded as targets/float_math.py and sum16 say."""
+"""Softmax of rows to the bit: e = exp(x - max), e / sum(e), each operation rounded as targets/float_math.py and sum16
+say."""
 
 from math import inf
 
@@ -17,8 +18,9 @@ STEP = 4  # vectors that are packed to bytes at a time
 def emit_softmax(columns, rows, value, scratch, write, compact=False):
     """`rows` rows side by side, so that the latency of one row's reductions is hidden behind the others.
 
-    value(r, v): float32x16, vector v of row r. scratch: float32 buffer of `rows` rows of whole vectors. write(r, v, values, total, inverse): stores the
-    results of up to four vectors of row r, each `values[i]` / total; inverse = 1 / total. compact: little code, for a path that is seldom taken."""
+    value(r, v): float32x16, vector v of row r. scratch: float32 buffer of `rows` rows of whole vectors. write(r, v,
+    values, total, inverse): stores the results of up to four vectors of row r, each `values[i]` / total; inverse = 1 /
+    total. compact: little code, for a path that is seldom taken."""
     vectors, tail = -(-columns // 16), columns % 16 or 16
     width, step, last_step = vectors * 16, 1 if compact else max(1, STEP // rows), 1 if compact else STEP
     unroll = 0 if compact else UNROLL
@@ -66,7 +68,8 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
 
 
 def write_bytes(out, at, scale, zero_point, peak=False):
-    """A `write` of emit_softmax: quantised with `scale` and `zero_point`; peak: (value / total) * (1 / (1 / total)) is. Row r begins at at(r) and has room for whole vectors."""
+    """A `write` of emit_softmax: quantised with `scale` and `zero_point`; peak: (value / total) * (1 / (1 / total)) is.
+    Row r begins at at(r) and has room for whole vectors."""
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
 
     def write(r, first, values, total, reciprocal):

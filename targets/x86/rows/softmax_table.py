@@ -1,4 +1,5 @@
-"""octet.softmax: softmax of rows of bytes in whole numbers, with a table of exponentials and a fixed-point reciprocal."""
+"""octet.softmax: softmax of rows of bytes in whole numbers, with a table of exponentials and a fixed-point
+reciprocal."""
 
 from dataclasses import dataclass
 from math import prod

@@ -1,4 +1,5 @@
-"""Average pooling of packed tensors: int32 sums and one requantize (octet.avg_pool2d), or float32 sums and one division.
+"""Average pooling of packed tensors: int32 sums and one requantize (octet.avg_pool2d), or float32 sums and one
+division.
 
 Float elements are added one after the other in row-major order, as the referee does."""
 
@@ -17,7 +18,8 @@ from .pooling import PoolProblem, first_tap, inside, reaches_outside
 
 @dataclass(frozen=True)
 class AverageSchedule(LoopSchedule):
-    """chains: independent integer sums of a window, so that one does not wait for the latency of the other; 1 for float32, whose order is fixed."""
+    """chains: independent integer sums of a window, so that one does not wait for the latency of the other; 1 for
+    float32, whose order is fixed."""
 
     chains: int
 
@@ -28,7 +30,8 @@ def default_schedule(p: PoolProblem) -> AverageSchedule:
 
 @built_once
 def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):
-    """(x, y): nhwc buffers. A window over the whole image is a global average: then the tasks are blocks of channels."""
+    """(x, y): nhwc buffers. A window over the whole image is a global average: then the tasks are blocks of
+    channels."""
     s = schedule if schedule is not None else default_schedule(p)
 
     def body() -> None:
@@ -88,7 +91,8 @@ def _length(bounds):
 
 
 def _sum(p, chains, x, bounds, source):
-    """The sums over a window, from the vector at `source` of an image on: int32 planes of stored bytes, or float32 vectors."""
+    """The sums over a window, from the vector at `source` of an image on: int32 planes of stored bytes, or float32
+    vectors."""
     (top, height, down), (left, width, along) = bounds
     stride, vectors = p.source.channel_stride, _lanes(p) // LANES
     dtype = "int32" if p.dtype == "int8" else "float32"

@@ -1,4 +1,5 @@
-"""Maximum pooling of packed tensors. Taps in the padding are moved to the border, which lies in the same window: a maximum does not mind."""
+"""Maximum pooling of packed tensors. Taps in the padding are moved to the border, which lies in the same window: a
+maximum does not mind."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T

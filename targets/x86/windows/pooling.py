@@ -13,8 +13,8 @@ from ..vector import check_range
 class PoolProblem:
     """kind: "max" or "average". shape: logical NCHW. padding: top, left, bottom, right (ceil mode resolved into it).
 
-    An average of int8 is octet.avg_pool2d (passes/ops.py); of float32 the sum divided by the count. count_include_pad: whether padding, which
-    contributes nothing, is counted."""
+    An average of int8 is octet.avg_pool2d (passes/ops.py); of float32 the sum divided by the count. count_include_pad:
+    whether padding, which contributes nothing, is counted."""
 
     kind: str
     dtype: str

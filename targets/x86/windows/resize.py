@@ -1,4 +1,5 @@
-"""Linear resize of packed float32 tensors: y = u + (l - u) * t_row, u and l = a + (b - a) * t_column in the two rows; every operation rounded."""
+"""Linear resize of packed float32 tensors: y = u + (l - u) * t_row, u and l = a + (b - a) * t_column in the two rows;
+every operation rounded."""
 
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ class ResizeProblem:
 
 @built_once
 def resize_linear(p: ResizeProblem):
-    """(x, top, bottom, down, left, right, across, y): per row of the result the two source rows (int32) and the weight of the second (float32), and
-    the same per column."""
+    """(x, top, bottom, down, left, right, across, y): per row of the result the two source rows (int32) and the weight
+    of the second (float32), and the same per column."""
     (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
 
     def body() -> None:

@@ -1,4 +1,5 @@
-"""Cases as they are carried to a machine with a GPU: launches on storages, and what the results must be. NumPy alone."""
+"""Cases as they are carried to a machine with a GPU: launches on storages, and what the results must be. NumPy
+alone."""
 
 import io
 import json
@@ -57,7 +58,8 @@ class Expected:
 
 @dataclass(frozen=True)
 class Case:
-    """contents: of every storage, an array, or how many bytes: of zeros (as they must be left) where `zeros` names it, else of rubbish."""
+    """contents: of every storage, an array, or how many bytes: of zeros (as they must be left) where `zeros` names it,
+    else of rubbish."""
 
     name: str
     families: tuple[str, ...]

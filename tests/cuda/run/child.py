@@ -1,6 +1,8 @@
-"""python child.py STAGE {"folder", "out", "skip", "only", ...}: one stage in a process of its own, which a fault of the device may end.
+"""python child.py STAGE {"folder", "out", "skip", "only", ...}: one stage in a process of its own, which a fault of the
+device may end.
 
-Says on stdout, a JSON value per line: {"at": item} before each item, {"item": name, ...} with what was found. Items in `skip` are left out."""
+Says on stdout, a JSON value per line: {"at": item} before each item, {"item": name, ...} with what was found. Items in
+`skip` are left out."""
 
 import importlib
 import json
@@ -44,7 +46,8 @@ class Work:
         self._say({"item": item, **values})
 
     def each(self, items: dict, do) -> None:
-        """do(item's value) -> dict of findings, for every wanted item. What raises is an item's error; after a fault of the device the process ends."""
+        """do(item's value) -> dict of findings, for every wanted item. What raises is an item's error; after a fault of
+        the device the process ends."""
         for name, value in items.items():
             if not self.wanted(name):
                 continue

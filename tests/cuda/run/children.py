@@ -1,4 +1,5 @@
-"""Stages as child processes: their findings into one file as they come, a time limit each, and what a fault took down tried again without its cause."""
+"""Stages as child processes: their findings into one file as they come, a time limit each, and what a fault took down
+tried again without its cause."""
 
 import json
 import os
@@ -66,7 +67,8 @@ class Child:
         threading.Thread(target=self._read, daemon=True).start()
 
     def wait(self, until: float, quiet: float) -> str:
-        """ "" once it has ended by itself; else why it was ended. until: time.monotonic(). quiet: seconds that one item may take."""
+        """ "" once it has ended by itself; else why it was ended. until: time.monotonic(). quiet: seconds that one item
+        may take."""
         heard = time.monotonic()
         while True:
             gone = self._process.poll() is not None  # what it started may hold its output open for longer
@@ -135,7 +137,8 @@ def run_stage(
     quiet: float,
     prefix: tuple[str, ...] = (),
 ) -> list[str]:
-    """Runs a stage to its end or limit (seconds); a process that dies or hangs costs the item it was at. Returns the lines that were no findings."""
+    """Runs a stage to its end or limit (seconds); a process that dies or hangs costs the item it was at. Returns the
+    lines that were no findings."""
     until, skip, said = time.monotonic() + limit, list(given.get("skip", ())), []
     for _ in range(_MOST_STARTS):
         child = Child(results, name, stage, given | {"skip": skip}, prefix)

@@ -1,4 +1,5 @@
-"""A case on the device: every storage an allocation of its own, so that an access outside of it is seen, by memcheck at the latest."""
+"""A case on the device: every storage an allocation of its own, so that an access outside of it is seen, by memcheck at
+the latest."""
 
 import ctypes
 

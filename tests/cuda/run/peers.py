@@ -7,7 +7,8 @@ ROUNDS = 5
 
 
 def graph_of(run, launches: int):
-    """`run` as a CUDA graph of so many; what is returned gives the seconds of one on the device, the mean over `graphs` of them."""
+    """`run` as a CUDA graph of so many; what is returned gives the seconds of one on the device, the mean over `graphs`
+    of them."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):  # what is allocated or tuned at first, is before the capture

@@ -1,8 +1,10 @@
 """Writes the folder for on_device.py, on a machine with nvcc (or NVRTC), TVM and, for the networks, PyTorch; no GPU.
 
-usage: python tests/cuda/run/prepare.py FOLDER [--target cuda-sm90] [--parts lib,digits,cases,tiles,micro,products,networks,candidates]
+usage: python tests/cuda/run/prepare.py FOLDER [--target cuda-sm90] [--parts
+lib,digits,cases,tiles,micro,products,networks,candidates]
 
-What the device must answer is computed here: by the referee for kernels, by this CPU's variant for networks. Compiled code is kept in build/gpu-prepare, by its source."""
+What the device must answer is computed here: by the referee for kernels, by this CPU's variant for networks. Compiled
+code is kept in build/gpu-prepare, by its source."""
 
 import argparse
 import json
@@ -53,7 +55,8 @@ def prepare(folder: Path, target: str, parts, compiler: Compiler, small: bool = 
 
 
 def _library(folder, spec, compiler, found, small):
-    """Octet's runtime: what `octet.load` and `octet measure` need. And the command itself, so that the folder alone is enough."""
+    """Octet's runtime: what `octet.load` and `octet measure` need. And the command itself, so that the folder alone is
+    enough."""
     shutil.rmtree(folder / "run", ignore_errors=True)
     shutil.copytree(
         HERE, folder / "run", ignore=shutil.ignore_patterns("__pycache__", "prepare*.py", "building.py", "*.cu")

@@ -21,14 +21,18 @@ def table(rows: list[dict], seconds: dict[str, float]) -> str:
 def _machine(found):
     for row in found:
         if "device" in row:
-            yield f"{row['device']}, sm_{row['arch']}, {row['multiprocessors']} multiprocessors, driver {row['driver']}; {row['smi']}"
+            yield (
+                f"{row['device']}, sm_{row['arch']}, {row['multiprocessors']} multiprocessors, driver "
+                f"{row['driver']}; {row['smi']}"
+            )
         elif "samples" in row:
             yield f"digits: {row['samples']} answers are the CPU's bytes"
 
 
 def _ours(found):
     return [
-        f"{row['item']:24} {row['ms']:9.4f} ms, with transfers {row['ms_with_transfers']:9.4f}, {row['launches']} launches"
+        f"{row['item']:24} {row['ms']:9.4f} ms, with transfers {row['ms_with_transfers']:9.4f}, {row['launches']} "
+        "launches"
         for row in found
     ]
 
@@ -42,7 +46,8 @@ def _networks(found):
 
 def _products(found):
     return [
-        f"{row['item'][:44]:44} ours {row['octet_us']:8.1f} us ({row['octet_tops']:.0f} Top/s), _int_mm {row['int_mm_us']:8.1f}, Triton {row.get('triton_us', 0):8.1f}, "
+        f"{row['item'][:44]:44} ours {row['octet_us']:8.1f} us ({row['octet_tops']:.0f} Top/s), _int_mm "
+        f"{row['int_mm_us']:8.1f}, Triton {row.get('triton_us', 0):8.1f}, "
         f"fp16 {row['fp16_us']:8.1f}, {row['share']:.0%} of the best"
         for row in found
     ]

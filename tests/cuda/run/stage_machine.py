@@ -1,4 +1,5 @@
-"""What machine this is, and whether the bundled network gives the CPU's bytes on it: else nothing that follows means anything."""
+"""What machine this is, and whether the bundled network gives the CPU's bytes on it: else nothing that follows means
+anything."""
 
 import hashlib
 import json
@@ -9,7 +10,10 @@ from importlib import metadata
 
 import numpy as np
 
-_QUERY = "name,driver_version,memory.total,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.limit,temperature.gpu,compute_mode,mig.mode.current"
+_QUERY = (
+    "name,driver_version,memory.total,clocks.sm,clocks.mem,clocks.max.sm,"
+    "clocks.max.mem,power.limit,temperature.gpu,compute_mode,mig.mode.current"
+)
 _PACKAGES = ("numpy", "torch", "triton", "octet")
 _TOOLS = ("nvidia-smi", "nvcc", "ncu", "compute-sanitizer", "cuobjdump")
 

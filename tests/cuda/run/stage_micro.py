@@ -14,8 +14,10 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Probe:
-    """threads: of a block. per_step: units of one thread and count. unit: of the figure, per clock and multiprocessor; "" for clocks of a step.
-    blocks: of a multiprocessor; 0 for one alone on the device. bytes: of memory that all blocks go through once a count (per_step is ignored)."""
+    """threads: of a block. per_step: units of one thread and count. unit: of the figure, per clock and multiprocessor;
+    "" for clocks of a step.
+    blocks: of a multiprocessor; 0 for one alone on the device. bytes: of memory that all blocks go through once a count
+    (per_step is ignored)."""
 
     function: str
     threads: int

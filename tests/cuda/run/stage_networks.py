@@ -1,4 +1,5 @@
-"""Networks of ours against PyTorch's fp16 as CUDA graphs: eager, compiled, compiled at max-autotune. As stage "warm" it only compiles, for the caches of the next process."""
+"""Networks of ours against PyTorch's fp16 as CUDA graphs: eager, compiled, compiled at max-autotune. As stage "warm" it
+only compiles, for the caches of the next process."""
 
 import gc
 import json

@@ -1,4 +1,5 @@
-"""Int8 products of ours against cuBLASLt (torch._int_mm, which leaves int32) and Triton (which requantises as ours does), and fp16: same data, in turn, in one process."""
+"""Int8 products of ours against cuBLASLt (torch._int_mm, which leaves int32) and Triton (which requantises as ours
+does), and fp16: same data, in turn, in one process."""
 
 import json
 

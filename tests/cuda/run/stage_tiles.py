@@ -1,4 +1,5 @@
-"""Every tile on a layer of several waves, whole and split, with a residual or a table behind it, by mma.sync and by WMMA: bytes, and how long it takes."""
+"""Every tile on a layer of several waves, whole and split, with a residual or a table behind it, by mma.sync and by
+WMMA: bytes, and how long it takes."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""A round of tuning: candidates that were compiled elsewhere, measured as `octet measure` does. The measurements go back with the results."""
+"""A round of tuning: candidates that were compiled elsewhere, measured as `octet measure` does. The measurements go
+back with the results."""
 
 import shutil
 import tempfile

@@ -1,4 +1,5 @@
-"""The layer that every tile is tried on: several waves of blocks, 3x3 with a zero point, and a residual or a table behind it. Both machines make the same data from a seed."""
+"""The layer that every tile is tried on: several waves of blocks, 3x3 with a zero point, and a residual or a table
+behind it. Both machines make the same data from a seed."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -120,7 +121,8 @@ class Layer:
 
 
 def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
-    """{module: [(kind, tile)]}: every tile by mma.sync, and by wgmma where the target has it, with both kinds, by WMMA with one of them and a fragment of one shape; each whole and split as often as it may be."""
+    """{module: [(kind, tile)]}: every tile by mma.sync, and by wgmma where the target has it, with both kinds, by WMMA
+    with one of them and a fragment of one shape; each whole and split as often as it may be."""
     problem, found = Layer("residual", size).problem, {}
     for number, tile in enumerate(tile for unit in units(spec) for tile in candidates(spec, unit)):
         name = f"{tile.rows}x{tile.columns}x{tile.depth}{'-wgmma' if tile.by_wgmma else ''}"
@@ -142,7 +144,10 @@ def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
 
 
 def title(kind: str, tile: Tile) -> str:
-    return f"{tile.rows}x{tile.columns}x{tile.depth} splits {tile.splits}{' wgmma' if tile.wmma == WGMMA else f' wmma{tile.wmma}' if tile.wmma else ''} {kind}"
+    return (
+        f"{tile.rows}x{tile.columns}x{tile.depth} splits "
+        f"{tile.splits}{' wgmma' if tile.wmma == WGMMA else f' wmma{tile.wmma}' if tile.wmma else ''} {kind}"
+    )
 
 
 def _codes(rng, *shape):

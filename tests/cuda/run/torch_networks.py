@@ -1,6 +1,7 @@
 """ResNet-50 and BERT-base in plain PyTorch: published shapes, weights from a seed.
 
-Weights repeat after five outputs, so that packages of them pack to a few megabytes and travel easily; as much is computed."""
+Weights repeat after five outputs, so that packages of them pack to a few megabytes and travel easily; as much is
+computed."""
 
 import torch
 from torch import nn
