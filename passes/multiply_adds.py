@@ -2,10 +2,12 @@
 
 from math import prod
 
-from tvm import relax
+from tvm import IRModule, relax
 
 from .operators.registry import operators
 from .ops import is_op, shape_of
+from .rewriting.graph import DataflowGraph
+from .rewriting.loops import loops_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)
 _WEIGHTED = ("octet.conv2d", "octet.dense", "relax.nn.conv2d")  # a weight's first axis is of its results
@@ -17,3 +19,13 @@ def multiply_adds(call: relax.Call) -> int:
         return 0
     results = prod(shape_of(call))
     return results * (prod(shape_of(call.args[1])[1:]) if is_op(call, *_WEIGHTED) else shape_of(call.args[0])[-1])
+
+
+def multiply_adds_of(module: IRModule) -> int:
+    """Of one run of `main`, with what its loops repeat."""
+    loops = loops_of(module)
+    return sum(
+        loops.steps(var) * multiply_adds(value)
+        for var, value in DataflowGraph(module["main"]).bindings
+        if isinstance(value, relax.Call)
+    )

@@ -9,8 +9,8 @@ from ..passes.calibrate.store import holds_statistics
 from ..passes.frontend.read import bytes_with_data
 from ..passes.running import check_stopped
 from ..passes.sensitivity import derivation
-from ..passes.sensitivity.bench import FEW
 from ..passes.sensitivity.budget import parse_duration
+from ..passes.sensitivity.few import FEW
 from ..targets import detect
 from ..targets.batches import run_samples
 from ..targets.errors import OctetError

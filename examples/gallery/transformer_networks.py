@@ -220,6 +220,6 @@ NETWORKS = {
         _letters,
         "same text",
         (128, 200),
-        ("--shape", "image=1x3x32x128"),
+        options=("--shape", "image=1x3x32x128"),
     ),
 }

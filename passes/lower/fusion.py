@@ -1,11 +1,13 @@
 """Chains of operators that one kernel computes, around a row reduction or behind a layer:
 
-    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)      attention's first product with its
-    softmax; int8 result, z 0 or -128 R.quantize(R.nn.softmax(x), s, z) R.quantize(p * (1 / max(p)), s, z) with p =
-    R.nn.softmax(...)    of either: each row over its largest value [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)],
-    gamma, beta) [, s, z)]         R.nn.rms_norm(x, gamma) likewise octet.table(octet.conv2d | octet.dense (...),
-    values[256])        int8; where the processor permutes bytes R.quantize(R.astype(x), 1, -128)
-    of uint8 x: the codes of its values are stored as its bytes
+    R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)     attention's scores; z is 0 or -128
+    R.quantize(R.nn.softmax(x), s, z)
+    R.quantize(p * (1 / max(p)), s, z) with p = R.nn.softmax(...)             of either: each row over its largest value
+    [R.quantize(] R.nn.layer_norm([R.dequantize(] x [)], gamma, beta) [, s, z)]       R.nn.rms_norm(x, gamma) likewise
+    octet.table(octet.conv2d | octet.dense (...), values[256])                int8; where the processor permutes bytes
+    R.quantize(octet.unary(x), s, z)                                          coarse, remainder: that nobody else reads
+    R.quantize(R.astype(x), 1, -128)                                          of uint8 x: the codes of its values are
+                                                                              stored as its bytes
 
 Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips
 through memory."""
@@ -18,6 +20,7 @@ from tvm import relax
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.graph import DataflowGraph
+from ..unary import PARTS
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,16 @@ class TableBehind:
 
 
 @dataclass(frozen=True)
+class QuantizedFunction:
+    """A function of a float tensor of which only the int8 codes are read."""
+
+    call: relax.Call
+    scale: float
+    zero_point: int
+    root: relax.Var
+
+
+@dataclass(frozen=True)
 class Pixels:
     """uint8 integers as int8 codes of scale 1, which are stored with 128 added: no byte changes."""
 
@@ -88,7 +101,7 @@ class Pixels:
     root: relax.Var
 
 
-CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, Pixels})
+CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels})
 
 
 def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
@@ -103,6 +116,8 @@ def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
             chain, members = _layer_norm(graph, var, value)
         elif ops.is_op(value, "octet.table"):
             chain, members = _table_behind(graph, var, value)
+        elif ops.is_op(value, "octet.unary"):
+            chain, members = _quantized_function(graph, var, value)
         elif ops.is_op(value, "relax.astype") and str(value.args[0].ty.dtype) == "uint8":
             chain, members = _pixels(graph, var, value)
         else:
@@ -240,6 +255,14 @@ def _layer_norm(graph, var, call):
         members.append(var)
         root, target = quantized[0], quantized[1:]
     return LayerNorm(call, operand, source, target, root), members
+
+
+def _quantized_function(graph, var, call):
+    quantized = _quantized(graph, var)
+    if quantized is None or ops.attrs_of(call)["kind"] not in PARTS or _rank(var) not in (2, 3, 4):
+        return None, ()
+    root, scale, zero_point = quantized
+    return QuantizedFunction(call, scale, zero_point, root), [var]
 
 
 def _table_behind(graph, var, call):

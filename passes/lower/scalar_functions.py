@@ -17,15 +17,18 @@ _FIXED = {
 }
 
 
+def function_of(call) -> tuple[str, dict[str, float]]:
+    """(kind, parameters) of an octet.unary."""
+    attrs = ops.attrs_of(call)
+    return attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
+
+
 def rules_of(lowered: Callable) -> dict[str, Callable]:
     """Rules of a backend. lowered(call, ctx, kind, parameters): the value of the function, or None where the backend
     has no kernel for it."""
 
     def octet_unary(call, ctx):
-        attrs = ops.attrs_of(call)
-        return lowered(
-            call, ctx, attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
-        )
+        return lowered(call, ctx, *function_of(call))
 
     def leaky_relu(call, ctx):
         return lowered(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})

@@ -1,10 +1,15 @@
-"""What a function of one tensor makes, in two bytes: y = f(h) W becomes y = coarse(f(h)) W + rest(f(h)) W, for tensors
-that one byte has too few steps for (behind GELU, where a few values are a hundred times the others).
-
-Both parts are functions of h alone, so that each is a table of 256 entries where h is int8, and the layer is multiplied
-twice in int8: nothing is left in float for it.
+"""What linear layers read, in two bytes: y = x W becomes y = coarse(x) W + rest(x) W, for tensors that one byte has too
+few steps for (behind GELU, where a few values are a hundred times the others; behind the normalisations of a
+transformer with outlier channels).
 
     g: gelu(h); y = matmul(g, W) + b    ->    y = (matmul(coarse(gelu(h)), W) + b) + matmul(remainder(gelu(h)), W)
+
+Both parts are functions of h alone, so that each is a table of 256 entries where h is int8, and the layer is multiplied
+twice in int8: nothing is left in float for it. With `everything` also h has more than 8 bits: functions are computed in
+float, once, as normalisations are, and convolutions are multiplied twice, too:
+
+    g: gelu(h); y = conv2d(g, W) + b    ->    y = (conv2d(coarse(g), W) + b) + conv2d(remainder(g), W)
+    n: norm(t); y = matmul(n, W) + b    ->    y = (matmul(coarse(n), W) + b) + matmul(remainder(n), W)
 
 coarse rounds to whole steps and keeps to 256 of them, a fixed range, so that its codes are exact; remainder is what is
 missing to x, at most half a step. A step is a power of two. In fp32 only the order of a sum changes. Runs on the
@@ -12,17 +17,16 @@ canonical fp32 graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor, log2
+from math import ceil, floor, log2, sqrt
 
 import numpy as np
 from tvm import IRModule, relax
 
 from .. import ops
-from ..annotate.graph import Graph, is_constant
-from ..ops import attrs_of, is_op
+from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32
+from ..ops import attrs_of, is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from .smooth_inputs import smoothable
 
 _HEADROOM = 1.5  # of the range over the largest value that was seen: two bytes have steps enough
 _LEAST = {
@@ -32,81 +36,121 @@ _LEAST = {
     "mish": -0.31,
     "hard_swish": -0.375,
 }  # what functions never go below
+_NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
+_LAYERS = ("relax.matmul", "relax.nn.conv2d")
 
 
 @dataclass(frozen=True)
 class SplitInputs:
-    """largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration data; others stay."""
+    """largest: {tensor: float [channels]}, the largest magnitude of every channel of functions' results on calibration
+    data; others stay. everything: also what convolutions read, and results of normalisations that several layers read,
+    which have a bound of their own."""
 
     largest: Mapping[str, np.ndarray]
+    everything: bool = False
 
     def __call__(self, mod: IRModule) -> IRModule:
-        found = {
-            name: readers for name, readers in splittable(mod).items() if float(np.max(self.largest.get(name, 0.0))) > 0
-        }
-        return replace_main(mod, _Splitter(mod, found, self.largest).run()) if found else mod
+        graph, limits = Graph(mod), {}
+        for name, readers in splittable(mod, self.everything).items():
+            x = readers[0].inputs[0]
+            low, high = _limits_of(graph, graph.producer[x], self.largest.get(name))
+            if high > 0:
+                limits[x] = low, high
+        return replace_main(mod, _Splitter(mod, limits, self.everything).run()) if limits else mod
 
 
-def splittable(mod: IRModule) -> dict:
-    """{tensor: the linear layers that read it} of the functions whose results can be split."""
-    graph = Graph(mod)
-    return {
-        name: readers
-        for name, readers in smoothable(mod, tables=True).items()
-        if is_op(graph.producer[readers[0].inputs[0]].value, "octet.unary")
-    }
+def splittable(mod: IRModule, everything: bool = False) -> dict[str, list[Node]]:
+    """{tensor: the layers that read it} of the results of functions, and of normalisations, that can be split."""
+    graph, found = Graph(mod), {}
+    for node in graph.nodes:
+        if is_op(node.value, "octet.unary") or (everything and _norm_of(graph, node) is not None):
+            readers = [user for user in graph.users.get(node.var, ()) if _reads(user, node.var, everything)]
+            if len(readers) > (0 if is_op(node.value, "octet.unary") else 1):  # one wide layer costs more than it gains
+                found[node.var.name] = readers
+    return found
+
+
+def _reads(node, x, everything):
+    """Whether a layer multiplies x by a constant."""
+    if (
+        not is_op(node.value, *(_LAYERS if everything else _LAYERS[:1]))
+        or not node.inputs[0].same_as(x)
+        or not is_float32(x)
+    ):
+        return False
+    return (
+        is_constant(node.inputs[1])
+        and len(shape_of(node.inputs[1])) == (4 if is_op(node.value, "relax.nn.conv2d") else 2)
+        and len(shape_of(x)) > 1
+    )
+
+
+def _norm_of(graph, node):
+    """The normalisation whose result the node makes, itself or with a factor per channel; None of others."""
+    if is_op(node.value, "relax.multiply") and is_constant(node.inputs[1]) and node.inputs[0] in graph.producer:
+        node = graph.producer[node.inputs[0]]
+    return node if is_op(node.value, *_NORMS) and all(map(is_constant, node.inputs[1:])) else None
+
+
+def _limits_of(graph, node, largest):
+    """(low, high) that the node's values keep to; (0, 0) where nothing is known of them."""
+    if is_op(node.value, "octet.unary"):
+        high = 0.0 if largest is None else float(np.max(largest)) * _HEADROOM
+        return max(_LEAST.get(attrs_of(node.value)["kind"], -high), -high), high
+    norm = _norm_of(graph, node)
+    gamma, *beta = (array_of(x).astype(np.float64).reshape(-1) for x in norm.inputs[1:])
+    bound = sqrt(shape_of(norm.var)[-1]) * np.abs(gamma) + (
+        np.abs(beta[0]) if beta else 0.0
+    )  # one channel alone has all of the square
+    if norm is not node:
+        bound = bound * np.abs(array_of(node.inputs[1])).reshape(-1)
+    return -float(bound.max()), float(bound.max())
 
 
 class _Splitter(Forward):
-    def __init__(self, mod, found, largest):
+    def __init__(self, mod, limits, everything):
         super().__init__(mod["main"])
         graph = Graph(mod)
-        self._largest = {readers[0].inputs[0]: float(np.max(largest[name])) for name, readers in found.items()}
-        self._layers = {node.var for readers in found.values() for node in readers}
-        self._rests, self._parts = (
-            {},
-            {},
-        )  # the variable that the rest's product is added to; of a function's result its two parts
+        self._limits, self._everything = limits, everything
+        self._layers = {node.var for x in limits for node in graph.users[x] if _reads(node, x, everything)}
+        self._rests, self._parts = {}, {}  # the variable that the rest's product is added to; of a tensor its two parts
         for layer in self._layers:
             user = graph.sole_user(layer)
             biased = user is not None and is_op(user.value, "relax.add") and any(map(is_constant, user.inputs))
             self._rests[user.var if biased else layer] = layer
 
     def visit(self, var, value):
-        if var in self._largest:
-            self._parts[var] = self._split(var, value)
-            return None
+        if var in self._limits:
+            return self._split(var, value)
         if var in self._layers:
-            return self._added(
-                var,
-                self.emit(
-                    relax.Call(value.op, [self._parts[value.args[0]][0], value.args[1]], value.attrs, value.ty_args),
-                    var.name,
-                ),
-                value,
-            )
+            return self._added(var, self.emit(self._on(value, 0), var.name), value)
         if var in self._rests:
             return self._added(var, self.carry(var, value), self.graph.definition(self._rests[var]))
         return None
+
+    def _on(self, layer, part):
+        """The layer on a part of what it reads."""
+        return relax.Call(
+            layer.op, [self._parts[layer.args[0]][part], *map(self.new, layer.args[1:])], layer.attrs, layer.ty_args
+        )
 
     def _added(self, var, new, layer):
         """`new`, or with the rest's product where it belongs."""
         if var not in self._rests:
             return new
-        rest = self.derive(
-            relax.Call(layer.op, [self._parts[layer.args[0]][1], layer.args[1]], layer.attrs, layer.ty_args),
-            f"{self._rests[var].name}.rest",
-        )
+        rest = self.derive(self._on(layer, 1), f"{self._rests[var].name}.rest")
         return self.derive(relax.op.add(new, rest), f"{var.name}.whole")
 
     def _split(self, var, value):
-        """(coarse, remainder), each of a function of its own, so that each is one chain."""
-        kind, high = attrs_of(value)["kind"], self._largest[var] * _HEADROOM
-        low = max(_LEAST.get(kind, -high), -high)
+        """What stands for the tensor where others read it; its two parts are noted. Each is one chain with a function
+        of its own where tables are to be made of them."""
+        low, high = self._limits[var]
         step = 2.0 ** ceil(log2((high - low) / 254))
         parts = (("coarse", {"step": step, "low": step * floor(low / step)}), ("remainder", {"step": step}))
-        made = [self.derive(self.new(value), f"{var.name}.{part}.of") for part, _ in parts]
-        return [
+        whole = self.carry(var, value) if self._everything else None
+        made = [self.derive(self.new(value), f"{var.name}.{part}.of") if whole is None else whole for part, _ in parts]
+        self._parts[var] = [
             self.derive(ops.call("octet.unary", [of], kind=part, **attrs), f"{var.name}.{part}")
             for of, (part, attrs) in zip(made, parts, strict=True)
         ]
+        return whole

@@ -16,9 +16,9 @@ from ..repair.find_streams import streams_of
 from ..repair.migrate_scales import MigrateScales
 from ..repair.round_weights import RoundWeights
 from ..repair.smooth_inputs import SmoothInputs, behind_norms, smoothable
-from ..repair.split_inputs import SplitInputs
+from ..repair.split_inputs import SplitInputs, splittable
 from ..repair.weights import products
-from .design import SMOOTHINGS, Design
+from .design import FURTHEST, SMOOTHINGS, Design
 from .learn import Learnt
 
 
@@ -51,7 +51,8 @@ def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]
         smoothed = model.after(SmoothInputs(maxima(), tables=scaling == "smooth-tables")).after(
             MigrateScales(0.5, maxima())
         )
-        return smoothed.after(SplitInputs(maxima())) if scaling == "split" else smoothed
+        everything = scaling == FURTHEST
+        return smoothed.after(SplitInputs(maxima(), everything)) if scaling == "split" or everything else smoothed
     step = (
         EqualizeChannels()
         if scaling == "equalize"
@@ -67,19 +68,23 @@ def needs_maxima(scaling: str) -> bool:
 
 def with_maxima(module) -> list[str]:
     """The tensors whose channels' magnitudes scalings may ask for."""
-    return list(
-        dict.fromkeys(
-            [*(name for stream in streams_of(module) for name in stream.tensors), *smoothable(module, tables=True)]
-        )
-    )
+    smoothed = smoothable(module, tables=True)
+    split = splittable(module, everything=True) if _functions(module, smoothed) else {}
+    rescaled_ones = (name for stream in streams_of(module) for name in stream.tensors)
+    return list(dict.fromkeys([*rescaled_ones, *smoothed, *split]))
 
 
 def smoothings_of(module) -> tuple[str, ...]:
     """Those of SMOOTHINGS that would multiply something."""
     both = smoothable(module, tables=True)
-    norms = behind_norms(module, both)
-    functions = len(both) > len(norms)
-    return tuple(name for name, there in zip(SMOOTHINGS, (norms, functions, functions), strict=True) if there)
+    functions = _functions(module, both)
+    present = (behind_norms(module, both), functions, functions, functions)
+    return tuple(name for name, there in zip(SMOOTHINGS, present, strict=True) if there)
+
+
+def _functions(module, smoothed) -> bool:
+    """Whether functions are among what can be smoothed."""
+    return len(smoothed) > len(behind_norms(module, smoothed))
 
 
 def assembled(model, origin: Origin, statistics: Mapping[str, Statistics]) -> Quantized:

@@ -20,6 +20,7 @@ from ..repair.weights import dequantized, layers_of, quantized_layer
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
+from .few import FEW, few_of
 from .learn import Learnt, learn, learning
 from .learnt_files import LearntFiles
 from .libraries import Libraries
@@ -30,7 +31,6 @@ from .rescaling import rescalable
 from .simulator import RescaledNetwork, Simulator
 from .taps import channel_maxima
 
-FEW = 32
 _MAXIMA_SAMPLES = 32
 
 
@@ -58,7 +58,8 @@ class Bench:
         self.fit, self.held = split(samples, batch_of(model.inputs))
         self.held = first_half(self.held, batch_of(model.inputs)) if apart else self.held
         self._apart = apart
-        self.few: dict[str, Array] = {name: array[:FEW] for name, array in self.held.items()}
+        count = few_of(self.model)
+        self.few: dict[str, Array] = {name: array[:count] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
         self._maxima = cache(self._channel_maxima)
         self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))

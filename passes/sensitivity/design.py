@@ -8,7 +8,13 @@ from octet.targets.errors import OctetError
 from ..annotate import Recipe
 
 SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # free at run time
-SMOOTHINGS = ("smooth", "smooth-tables", "split")  # with multiplications in float; with a second product in int8
+FURTHEST = "split-all"
+SMOOTHINGS = (
+    "smooth",
+    "smooth-tables",
+    "split",
+    FURTHEST,
+)  # with multiplications in float; with second products in int8
 
 
 @dataclass(frozen=True)

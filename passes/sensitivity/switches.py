@@ -7,10 +7,11 @@ costs little estimated time."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import log2
 
 from .attempt import LEFT_OUT, Attempt
-from .design import Design
+from .design import FURTHEST, Design
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 _WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
@@ -18,11 +19,14 @@ _SLOWER = (
     1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
 )
 _SLOWEST = 1.3  # and so many times for any gain: who wants more accuracy than that says so
+FAR = 10**-2.4  # relative squared error (24 dB, a cosine of 0.998) from which on a network may take
+_FAR_SLOWER = 1.5  # so many times its time for every halving, and for any gain
 NAMES = {"residuals": "residual sums", "attention": "attention"}
 _SHOWN = {
-    "split": "outlier channels behind normalisations multiplied, inputs behind GELU in two bytes",
     "smooth": "outlier channels behind normalisations multiplied",
     "smooth-tables": "outlier channels behind normalisations and GELU multiplied, in float",
+    "split": "outlier channels behind normalisations multiplied, inputs behind GELU in two bytes",
+    "split-all": "outlier channels multiplied, functions in float, inputs behind them and normalisations in two bytes",
 }
 
 
@@ -39,9 +43,9 @@ def _named(design) -> str:
     )
 
 
-def _worth(before, found) -> float:
+def _worth(before, found, slower=_SLOWER, slowest=_SLOWEST) -> float:
     """The most that a network may take times its time for an error that falls so far."""
-    return min(_SLOWEST, _SLOWER ** log2(before / max(found, 1e-12)))
+    return min(slowest, slower ** log2(before / max(found, 1e-12)))
 
 
 def choose_switches(
@@ -100,18 +104,37 @@ def choose_smoothing(
     spent: Callable = lambda: False,
 ) -> Design:
     """The design with the first of the scalings `offered` (of SMOOTHINGS, what reaches furthest first) that is worth
-    its time, under the same conditions as a switch."""
-    before = error(design)
-    if design.scaling or before <= good:
+    its time, under the same conditions as a switch; and with FURTHEST where `split` leaves it far from fp32."""
+    if design.scaling or error(design) <= good:
         return design
-    for name in reversed(offered):
-        candidate = replace(design, scaling=name)
-        if spent():
-            log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
-            continue
-        found, ratio = error(candidate), seconds(candidate) / seconds(design)
-        kept = found <= before * _WORTH and ratio <= _worth(before, found)
-        log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
-        if kept:
-            return candidate
-    return design
+    chosen = next(
+        filter(
+            None,
+            (
+                _scaled(design, name, error, seconds, log, spent, _worth)
+                for name in reversed(offered)
+                if name != FURTHEST
+            ),
+        ),
+        design,
+    )
+    if FURTHEST in offered and chosen.scaling == "split" and error(chosen) > FAR:
+        chosen = (
+            _scaled(
+                chosen, FURTHEST, error, seconds, log, spent, partial(_worth, slower=_FAR_SLOWER, slowest=_FAR_SLOWER)
+            )
+            or chosen
+        )
+    return chosen
+
+
+def _scaled(design, name, error, seconds, log, spent, worth) -> Design | None:
+    """The design with the scaling, where that is worth its time."""
+    candidate = replace(design, scaling=name)
+    if spent():
+        log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
+        return None
+    before, found, ratio = error(design), error(candidate), seconds(candidate) / seconds(design)
+    kept = found <= before * _WORTH and ratio <= worth(before, found)
+    log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
+    return candidate if kept else None

@@ -6,17 +6,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tvm import relax
 
 from octet.passes.annotate import Recipe
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.repair.weights import layers_of, replace_constants
-from octet.passes.sensitivity.bench import FEW, Bench
+from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget
 from octet.passes.sensitivity.design import Design
+from octet.passes.sensitivity.few import FEW, few_of
 from octet.passes.sensitivity.libraries import Libraries
 from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
+from octet.targets.variant import TensorSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
 import attention
@@ -78,6 +81,23 @@ def test_outlier_channels_are_multiplied_where_that_is_worth_its_time():
     assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.0125}) == ("", [False, False])
     assert smoothed({"": 5e-4}) == ("", [])
     assert smoothed(errors, spent=lambda: True) == ("", [False, False])  # both named as left out
+
+
+def test_two_bytes_everywhere_where_two_bytes_behind_functions_leave_it_far_from_fp32():
+    def found(errors, ratio=1.1):
+        steps = []
+        seconds = lambda design: ratio if design.scaling == "split-all" else 1.0  # noqa: E731
+        design = choose_smoothing(
+            Design(Recipe()), ("smooth", "split", "split-all"), lambda d: errors[d.scaling], seconds, steps.append
+        )
+        return design.scaling, len(steps)
+
+    errors = {"": 0.02, "smooth": 0.015, "split": 0.006, "split-all": 0.003}
+    assert found(errors) == ("split-all", 2)
+    assert found(errors, ratio=1.45) == ("split-all", 2) and found(errors, ratio=1.55) == ("split", 2)
+    assert found(errors | {"split-all": 0.005}) == ("split", 2)  # it removes too little
+    assert found(errors | {"split": 0.003, "split-all": 0.001}) == ("split", 1)  # near enough
+    assert found(errors | {"split": 0.018}) == ("", 2)  # split was not worth it, nor smooth
 
 
 def test_what_the_user_fixed_is_not_tried():
@@ -143,6 +163,20 @@ def test_a_scout_judges_by_samples_that_it_does_not_calibrate_with(bench):
     rows = lambda samples: {row.tobytes() for row in samples["x"]}
     assert rows(scout.fit) < rows(bench.fit) and len(scout.fit["x"]) == FEW and rows(scout.held) == rows(bench.few)
     assert scout.libraries is bench.libraries and scout.learnt_files is not bench.learnt_files
+
+
+def test_a_scout_judges_a_large_network_by_fewer_samples(small_model):
+    def few_with(rows):
+        x = relax.Var("x", relax.TensorType([1, rows, 1000], "float32"))
+        builder = relax.BlockBuilder()
+        with builder.function("main", [x]):
+            with builder.dataflow():
+                result = builder.emit_output(relax.op.matmul(x, relax.const(np.zeros((1000, 1000), np.float32))))
+            builder.emit_func_output(result)
+        return few_of(SimpleNamespace(module=builder.get(), inputs=(TensorSpec("x", (1, rows, 1000), "float32"),)))
+
+    assert few_of(small_model) == few_with(1000) == FEW
+    assert few_with(6400) == 15 and few_with(10**6) == 8
 
 
 def test_the_executor_of_equal_networks_is_kept_and_not_that_of_other_weights(small_model):

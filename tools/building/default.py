@@ -9,9 +9,9 @@ from ...passes.pipeline import canonicalize
 from ...passes.running import check_stopped
 from ...passes.sensitivity.assembly import smoothings_of
 from ...passes.sensitivity.attempt import LEFT_OUT, Attempt
-from ...passes.sensitivity.bench import FEW
 from ...passes.sensitivity.budget import cpu_seconds
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.few import FEW
 from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.search import SearchOutcome
 from ...passes.sensitivity.switches import switches_of

@@ -1,10 +1,11 @@
 """The chains of ../fusion.py as one kernel each, or as none."""
 
 from ....targets.x86.layout import Layout
-from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, Scores, Softmax, TableBehind
+from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, QuantizedFunction, Scores, Softmax, TableBehind
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import product
 from .rules_rows import layer_norm_rows, softmax_rows
+from .rules_unary import quantized
 from .value import Value
 
 
@@ -28,6 +29,7 @@ FUSED = {
     ),
     LayerNorm: layer_norm_rows,
     TableBehind: _table_behind,
+    QuantizedFunction: lambda chain, ctx: quantized(chain.call, ctx, chain.scale, chain.zero_point),
     Pixels: _pixels,
 }
 

@@ -4,10 +4,11 @@ from ....targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem,
 from ....targets.x86.elementwise.integer import SHARED
 from ....targets.x86.elementwise.math import KINDS as KERNELS
 from ....targets.x86.layout import packed, sure
+from ....targets.x86.reformat.choose import ReformatProblem, reformat, vectors
 from ....targets.x86.reformat.constant import pack_constant
 from ... import ops
 from ...ops import shape_of
-from ..scalar_functions import rules_of
+from ..scalar_functions import function_of, rules_of
 from .operands import broadcast_operands, images_of
 
 
@@ -17,6 +18,23 @@ def _unary(call, ctx, kind, parameters):
     value = ctx.packed(call.args[0])
     problem = UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, tuple(sorted(parameters.items())))
     return ctx.emit(unary(problem), [value], value.layout, call.op.name)
+
+
+def quantized(call, ctx, scale, zero_point):
+    """octet.unary with its result quantised: one kernel where all are whole vectors, else two."""
+    value, (kind, parameters) = ctx.packed(call.args[0]), function_of(call)
+    layout, function = packed(value.layout.shape, "int8"), (kind, tuple(sorted(parameters.items())))
+    if not vectors(value.layout, layout):
+        value = ctx.emit(
+            unary(UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, function[1])),
+            [value],
+            value.layout,
+            call.op.name,
+        )
+        function = None
+    return ctx.emit(
+        reformat(ReformatProblem(value.layout, layout, scale, zero_point, function)), [value], layout, "relax.quantize"
+    )
 
 
 def _binary(kind):

@@ -12,15 +12,18 @@ from . import pack as reformat_pack, rows as reformat_rows, unpack as reformat_u
 @dataclass(frozen=True)
 class ReformatProblem:
     """source, target: layouts of one logical shape. dtypes: equal, or float32 -> int8 (quantize), or int8 -> float32
-    (dequantize) with scale and zero_point."""
+    (dequantize) with scale and zero_point. function: of elementwise/math.KINDS with its parameters, of the values
+    before they are quantised; `vectors` says between which layouts."""
 
     source: Layout
     target: Layout
     scale: float = 1.0
     zero_point: int = 0
+    function: tuple[str, tuple[tuple[str, float], ...]] | None = None
 
     def __post_init__(self) -> None:
         assert self.source.shape == self.target.shape, self
+        assert self.function is None or vectors(self.source, self.target), self
         assert {self.source.dtype, self.target.dtype} <= {"int8", "float32"}, self
 
     @property
@@ -28,9 +31,19 @@ class ReformatProblem:
         verb = {("float32", "int8"): "quantize", ("int8", "float32"): "dequantize"}.get(
             (self.source.dtype, self.target.dtype), "copy"
         )
-        return f"{verb}_{self.source.kind}_{self.target.kind}_{self.target.dtype}_" + "x".join(
+        function = f"{self.function[0]}_" if self.function is not None else ""
+        return f"{function}{verb}_{self.source.kind}_{self.target.kind}_{self.target.dtype}_" + "x".join(
             map(str, self.source.shape)
         )
+
+
+def vectors(source: Layout, target: Layout) -> bool:
+    """Whether all that is converted are whole vectors: between packed tensors of many channels."""
+    return (
+        source.kind == target.kind != "plain"
+        and source.kind != "view"
+        and min(source.channel_stride, target.channel_stride) >= 64
+    )
 
 
 def reformat(p: ReformatProblem):

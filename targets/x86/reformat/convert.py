@@ -2,7 +2,8 @@
 
 from tvm import tirx
 
-from ..intrinsics import fence, splat
+from ..elementwise.math import function
+from ..intrinsics import bind, fence, splat
 from ..vector import quotient, to_float
 
 
@@ -11,7 +12,10 @@ def quantizes(p):
 
 
 def scaled(p, value):
-    """float32x16 -> x / scale, ready to be rounded."""
+    """float32x16 -> x / scale, ready to be rounded; of the function of x where there is one."""
+    if p.function is not None:
+        kind, parameters = p.function
+        value = function(kind, bind(value), dict(parameters))
     return quotient(value, p.scale)
 
 

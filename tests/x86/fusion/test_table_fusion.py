@@ -14,7 +14,7 @@ from octet.passes.lower.fusion import TableBehind, find_fusions
 from octet.passes.referee.reference import run
 from octet.targets import registry
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from here import session_here
 from rule_harness import build, dequantize, network, quantize, samples
 
