@@ -3,7 +3,7 @@
     model.onnx -> [Import] -> CANONICALIZE -> [Annotate] -> (calibration) -> [InsertQDQ] -> ([ReleaseFloat], by policy)
                                            -> [CompleteWeights], for a network that comes quantised
                -> [QuantizeEmbeddings] -> [Realize] -> float_layers -> lowering (lower/cpu/stages.py), for each target
-               -> code
+                   -> code
 
 What depends on a recipe, on samples or on a target is a function that makes the list. All of it goes through `run` and
 `apply` (running.py), so that it can be looked at; networks that are built on the side, for calibration and the search

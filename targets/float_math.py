@@ -13,8 +13,8 @@ m.const(value)         a float32 constant              m.add m.sub m.mul m.div m
 m.sqrt m.rint m.abs    of one operand                  m.select(condition, a, b)
 m.less(a, b)           a condition                     m.int(x)        int32 of a float32 that is integral
 m.shift_right(i, n)    arithmetic, of an int32         m.isub(i, j)    int32
-m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]             m.split(x)  (f, e): x = f * 2**e, f in [0.5, 1),
-e as float32; x > 0 normal
+m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]
+m.split(x)             (f, e): x = f * 2**e, f in [0.5, 1), e as float32; x > 0 normal
 """
 
 import math

@@ -2,9 +2,10 @@
 pickle anywhere.
 
 NAME.octet (see `archive.py`):  manifest.json   variants/<target>/kernels.so   variants/<target>/weights.bin
-selftest.npz   shapes/<number>/selftest.npz variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from,
-and kernels.o.xz, the object file of its kernels, which no session unpacks (a CUDA target has kernels.fatbin and
-kernels.cu; its launches stand in the manifest)
+                                selftest.npz   shapes/<number>/selftest.npz
+
+variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, and kernels.o.xz, the object file of its
+kernels, which no session unpacks (a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
 import warnings

@@ -4,7 +4,8 @@ The 1,797 real digits (8x8, 16 grey levels) are enlarged to 32x32 by bilinear in
 of them train the network; the other 600 are never seen in training and validate it. Written beside this script:
 
     digits.onnx        the trained fp32 network: depthwise, residual and inverted residual blocks, BatchNormalization
-    nodes kept, batch size N digits-calib.npz   "image": 256 of the training images, float32 [256, 1, 32, 32]
+                       nodes kept, batch size N
+    digits-calib.npz   "image": 256 of the training images, float32 [256, 1, 32, 32]
     digits-val.npz     "image": the 600 validation images, "labels": int64 [600]
 
 usage: pip install 'octet[train]' && python train.py        (about three minutes on one core)

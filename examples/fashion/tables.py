@@ -4,8 +4,8 @@ Every cell is the loss of top-1 against fp32 in points with its 95 % interval, p
 Networks that are missing are trained first, studies that are there (NETWORK.json) are not made again: remove the folder
 to begin anew.
 
-usage: pip install 'octet[train]' && python tables.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]        (about
-ten minutes a network on one core)
+usage: pip install 'octet[train]' && python tables.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]
+        (about ten minutes a network on one core)
 """
 
 import argparse

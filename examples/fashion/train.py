@@ -9,8 +9,8 @@ training images train; 2,500 of its test images validate and are seen by nothing
     train.npz        2,048 other training images and their "labels", for octet finetune
     val.npz          the first 2,500 test images, "labels": int64 [2500]
 
-usage: pip install 'octet[train]' && python train.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]        (about
-a minute for each epoch and network on one core)
+usage: pip install 'octet[train]' && python train.py FOLDER [--data IDX_FOLDER] [--epochs N] [NETWORK...]
+        (about a minute for each epoch and network on one core)
 """
 
 import argparse

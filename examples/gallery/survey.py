@@ -3,7 +3,8 @@ packages in survey.txt, once per structure, is compiled by the default command o
 (survey_samples.py), a process each with limits of time and memory, and timed. The smallest come first.
 
     survey.py [PATTERN...]   tries the networks (those whose path matches) that were not tried yet, and writes the table
-    into gallery.md survey.py --no-times     the same without the peers and their times, which take most of it
+                             into gallery.md
+    survey.py --no-times     the same without the peers and their times, which take most of it
 
 What is found lies in build/gallery/survey, a .json per network; remove one to try it again."""
 

@@ -5,13 +5,17 @@ Attributes of `octet.observe(x)`:
 =======  ==========================================================================================================
 edge     int, the number of the tensor: ascending in program order, unique
 spec     "own" (from its own statistics), "shared" (the qparams of `group`), "fixed" (a range known beforehand),
-"weight" group    int, the edge whose qparams this one uses; itself unless shared scheme   "affine" (s8 [-128, 127], any
-zero point) or "symmetric" (s8 [-127, 127], zero point 0) source   1 if the tensor's statistics count for its group, 0
-if its values come from other members of the group made     1 if an int8 operator makes the tensor, 0 if it is quantised
-from float (an input, a float operator's result) low      fixed: the range high floor    own: that no reader tells
-smaller values from, as functions are flat below; left out where there is none axis     weight: the axis of the output
-channels, -1 for one scale for the whole tensor tensor   the tensor's name in the fp32 graph, for reports =======
-==========================================================================================================
+         "weight"
+group    int, the edge whose qparams this one uses; itself unless shared
+scheme   "affine" (s8 [-128, 127], any zero point) or "symmetric" (s8 [-127, 127], zero point 0)
+source   1 if the tensor's statistics count for its group, 0 if its values come from other members of the group
+made     1 if an int8 operator makes the tensor, 0 if it is quantised from float (an input, a float operator's result)
+low      fixed: the range
+high
+floor    own: that no reader tells smaller values from, as functions are flat below; left out where there is none
+axis     weight: the axis of the output channels, -1 for one scale for the whole tensor
+tensor   the tensor's name in the fp32 graph, for reports
+=======  ==========================================================================================================
 
 Biases are derived (scale = data scale * weight scale): they stay ordinary float constants in the hub, so that leaving a
 layer in float is no more than taking its observers away; realize and the ONNX export round them to int32.

@@ -1,10 +1,12 @@
 """The hub of a network that comes quantised: its own quantizers stay, and its layers get the integers of their weights
 back. Nothing is calibrated.
 
-    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))     where the constant lies on a
-    grid of 8 bits, the file's own if it can be conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(concat(q, q)),
-    R.dequantize([a, b]))   where its steps a + b need two: |a|, |b| <= 127 matmul(f(R.dequantize(q)), ..) ->
-    matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))  where f only moves data, of the same scale
+    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(q), R.dequantize(const int8))
+            where the constant lies on a grid of 8 bits, the file's own if it can be
+    conv2d(R.dequantize(q), const) -> conv2d(R.dequantize(concat(q, q)), R.dequantize([a, b]))
+            where its steps a + b need two: |a|, |b| <= 127
+    matmul(f(R.dequantize(q)), ..) -> matmul(R.dequantize(R.quantize(f(R.dequantize(q)))))
+            where f only moves data, of the same scale
 Must run on canonical modules. What the file computes in float stays in float.
 """
 

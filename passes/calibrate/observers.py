@@ -4,9 +4,8 @@ calibration run.
 max         keeps everything.
 percentile  keeps the given per cent of the values (of a signed tensor, half of the rest is cut on each side).
 entropy     the clipped range whose 8-bit version diverges least from the values' distribution (Kullback-Leibler;
-Migacz, 8-bit inference
-            with TensorRT, GTC 2017): 4,096 bins against 256 (signed symmetric: 2,048 magnitude bins against 128)
-            levels.
+            Migacz, 8-bit inference with TensorRT, GTC 2017): 4,096 bins against 256 (signed symmetric: 2,048 magnitude
+            bins against 128) levels.
 mse         the clipped range with the least mean squared error of rounding and clipping.
 """
 

@@ -1,9 +1,10 @@
 """A constant factor or term behind a layer moves into it.
 
-multiply(L(x; w) + b, s) = L(x; w * s) + b * s   and   add(add(y, b), c) = add(y, b + c),   multiply(multiply(y, s), t)
-= multiply(y, s * t) for a convolution or linear layer L, s per output channel. This is how BatchNormalization is
-folded: needs ConvertBatchNorm, ConvertConv1d, LiftRank3 and ConvertTransposedConv, and NormalizeArithmetic (constants
-second).
+multiply(L(x; w) + b, s) = L(x; w * s) + b * s
+add(add(y, b), c) = add(y, b + c);   multiply(multiply(y, s), t) = multiply(y, s * t)
+
+for a convolution or linear layer L, s per output channel. This is how BatchNormalization is folded: needs
+ConvertBatchNorm, ConvertConv1d, LiftRank3 and ConvertTransposedConv, and NormalizeArithmetic (constants second).
 """
 
 from collections.abc import Callable

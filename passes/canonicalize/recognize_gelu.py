@@ -1,7 +1,7 @@
 """GELU as exporters spell it out. Needs NormalizeArithmetic and RecognizeUnary.
 
-x * (1 + erf(x / sqrt(2))) * 1/2 = gelu(x);   x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) * 1/2 = gelu_tanh(x), in
-every order of the factors.
+x * (1 + erf(x / sqrt(2))) * 1/2 = gelu(x)
+x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) * 1/2 = gelu_tanh(x)        in every order of the factors
 """
 
 import math

@@ -1,11 +1,12 @@
 """Layer normalisation over the last axis as exporters before opset 17 spell it out, and over the channels of images.
 Needs NormalizeArithmetic and RecognizeUnary.
 
-d = x - mean(x);  d / sqrt(mean(d * d) + epsilon) = layer_norm(x; 1, 0);   layer_norm(x; 1, 0) * g = layer_norm(x; g,
-0); layer_norm(x; g, 0) + b = layer_norm(x; g, b). Over axis 1 of [N, C, ...] the channels go last and come back, which
-is nothing where they lie last in memory.
-As JAX, flax and TensorFlow write it, mean(x) = sum(x) * 1/n, mean(d * d) = max(mean(x * x) - mean(x)^2, 0), means are
-reshaped where they dropped their axis, and d * (1 / sqrt(..) * g).
+d = x - mean(x);  d / sqrt(mean(d * d) + epsilon) = layer_norm(x; 1, 0)
+layer_norm(x; 1, 0) * g = layer_norm(x; g, 0);  layer_norm(x; g, 0) + b = layer_norm(x; g, b)
+
+Over axis 1 of [N, C, ...] the channels go last and come back, which is
+nothing where they lie last in memory. As JAX, flax and TensorFlow write it, mean(x) = sum(x) * 1/n, mean(d * d) =
+max(mean(x * x) - mean(x)^2, 0), means are reshaped where they dropped their axis, and d * (1 / sqrt(..) * g).
 """
 
 from collections.abc import Callable

@@ -1,9 +1,10 @@
 """Transposes between channels-first and channels-last go behind what computes by element, where they meet the transpose
 back. Needs NormalizeArithmetic.
 
-f(transpose(x)) = transpose(f(x));   f(transpose(x), c) = transpose(f(x, transpose^-1(c)));   f(transpose(x),
-transpose(y)) = transpose(f(x, y)); concat and pad likewise, and mean over axes A = mean over the axes that A was taken
-from, with a transpose where they are kept.
+f(transpose(x)) = transpose(f(x));   f(transpose(x), c) = transpose(f(x, transpose^-1(c)));
+f(transpose(x), transpose(y)) = transpose(f(x, y));
+concat and pad likewise, and mean over axes A = mean over the axes that A was taken from, with a transpose where they
+are kept.
 
 Networks of channels-last frameworks have convolutions between transposes, and everything else on [N, H, W, C]. Once the
 transposes are gone a term or factor per channel has its axis 1 again, where the layers take it. `RemoveNoops` drops the

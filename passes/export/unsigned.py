@@ -1,8 +1,8 @@
 """Activations as uint8, which differ from int8 by 128 in codes and zero points alone: the values that they stand for
 are the same.
 
-    DequantizeLinear(QuantizeLinear(x, s, int8 z), s, int8 z) = DequantizeLinear(QuantizeLinear(x, s, uint8 z + 128), s,
-    uint8 z + 128)
+    DequantizeLinear(QuantizeLinear(x, s, int8 z), s, int8 z)
+        = DequantizeLinear(QuantizeLinear(x, s, uint8 z + 128), s, uint8 z + 128)
 
 Where something else than a dequantize reads the codes, it wants those integers, and they stay."""
 

@@ -1,7 +1,7 @@
 """If, Loop, Scan and sequences: bodies are written out in the graph around them, as often as they run.
 
 If    of a known condition is its branch; of one known at run time, both branches and a choice between their results,
-where the branches are small.
+      where the branches are small.
 Loop  of a known number of trips, and Scan, are their body once per trip.
 A sequence is a list of values; its length is known at every place.
 """

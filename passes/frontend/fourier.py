@@ -1,7 +1,7 @@
 """DFT and STFT: products with known matrices, which stay in float, as a spectrum needs more than 8 bits.
 
-X[k] = sum over n of x[n] * exp(-2 pi i n k / L)    ==>    [re, im] of all k = x @ [cos | -sin],  complex x as pairs
-beside each other"""
+X[k] = sum over n of x[n] * exp(-2 pi i n k / L)    ==>    [re, im] of all k = x @ [cos | -sin],
+        complex x as pairs beside each other"""
 
 import math
 

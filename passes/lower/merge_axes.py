@@ -2,8 +2,8 @@
 
     f(x [A, B, C, D, E])                            ->  reshape(f(reshape(x, [A*B*C*D, E])), [A, B, C, D, E])
     f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x
-    [A, B, C*D, E], y [1, B, 1, E] dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C,
-    K])), [A, B, C, N])
+                                                        [A, B, C*D, E], y [1, B, 1, E]
+    dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C, K])), [A, B, C, N])
 
 Elementwise operators of rank 0 (in float32), of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of
 rank 4 has its channels on axis 1); elementwise operators behind such a layer stay in its form. Runs last before

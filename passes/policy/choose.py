@@ -1,7 +1,7 @@
 """Which regions stay in float: the labelling of least total time, kernels and conversions together, as a minimum cut.
 
     sum over regions of (time in int8 | time in float)  +  sum over tensors of the conversions between neighbours that
-    differ
+                                                           differ
 
 A tensor is quantised once for all its int8 readers and dequantised once for all its float readers."""
 

@@ -1,8 +1,9 @@
 """ReleaseFloat: regions of the hub leave int8.
 
-    f(R.dequantize(R.quantize(x)), R.dequantize(w int8))   ->   f(x, w float32)        in a released region, where x is
-    computed in float the pair stays where x is computed in int8 for another region as well, and in front of every
-    region that stays in int8
+    f(R.dequantize(R.quantize(x)), R.dequantize(w int8))   ->   f(x, w float32)
+            in a released region, where x is computed in float
+    the pair stays where x is computed in int8 for another region as well, and in front of every region that stays in
+    int8
 
 Runs on a hub. Weights and biases are the fp32 network's own; clips that only kept a tensor within its scale go. The
 result is a hub."""

@@ -1,7 +1,7 @@
 """Matches a convolution or linear layer with its epilogue: clip(conv(x, w) + bias [+ residual]).
 
-    relax.nn.conv2d | relax.matmul(x, constant)  ->  R.add(., constant[O])*  ->  [R.add(., residual)]  ->  (R.nn.relu |
-    R.nn.relu6 | R.clip)*
+    relax.nn.conv2d | relax.matmul(x, constant)  ->  R.add(., constant[O])*  ->  [R.add(., residual)]  ->
+            (R.nn.relu | R.nn.relu6 | R.clip)*
 
 Inner results must be used once: what somebody else reads as well cannot disappear into a kernel.
 """

@@ -1,9 +1,10 @@
 """The checksum of an integer layer, as the referee defines it; every number modulo 2^32, `acc` and `centred` as in
 passes/ops.py:
 
-    left  = sum over o of r[o] * sum over pixels of (acc[o] + bias[o])                                        from the
-    sums of a run right = sum over pixels of conv(centred, sum over o of r[o] * weight[o]) + pixels * sum of r * bias
-    from its input, with weights summed at compile time
+    left  = sum over o of r[o] * sum over pixels of (acc[o] + bias[o])
+            from the sums of a run
+    right = sum over pixels of conv(centred, sum over o of r[o] * weight[o]) + pixels * sum of r * bias
+            from its input, with weights summed at compile time
 
 They are equal unless a bit of the weights, the input or a sum has changed in between. A byte of the input whose
 coefficients in `right` add up to nothing does not show there; kernels guard such an input by the sum of its bytes.

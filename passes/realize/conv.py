@@ -1,7 +1,7 @@
 """Convolutions (dense, grouped, depthwise):
 
-R.quantize(clip(R.nn.conv2d(dq(x), dq(w)) + bias [+ dq(r)]), s, z)  ->  octet.conv2d(x, w, bias s32, multiplier[, r])
-int8 clip(R.nn.conv2d(dq(x), dq(w)) + bias)                              ->  octet.conv2d(...) with out_dtype "float32"
+R.quantize(clip(R.nn.conv2d(dq(x), dq(w)) + bias [+ dq(r)]), s, z) -> octet.conv2d(x, w, bias s32, multiplier[, r]) int8
+clip(R.nn.conv2d(dq(x), dq(w)) + bias)                             -> octet.conv2d(...) with out_dtype "float32"
 """
 
 from tvm import relax

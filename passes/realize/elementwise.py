@@ -3,7 +3,7 @@
 R.quantize(clip(dq(a) +- dq(b)))   ->  octet.add(a, b)          a_multiplier = s_a / s_y, b_multiplier = +-s_b / s_y
 R.quantize(clip(dq(a) * dq(b)))    ->  octet.mul(a, b)          multiplier = s_a * s_b / s_y
 R.quantize(clip(dq(x)))            ->  octet.requantize(x), or x itself where scale and zero point agree and nothing is
-cut off
+                                       cut off
 """
 
 from .. import ops

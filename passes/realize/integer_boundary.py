@@ -1,8 +1,8 @@
 """IntegerBoundary: the caller quantises.
 
-    a parameter x, float32, that R.quantize(x, s, z) alone reads, with one s and z   ->   a parameter of int8, which
-    stands for R.quantize(x, s, z) R.dequantize(q, s, z) of int8 as a result                                        ->
-    q as the result
+    a parameter x, float32, that R.quantize(x, s, z) alone reads, with one s and z   ->
+            a parameter of int8, which stands for R.quantize(x, s, z)
+    R.dequantize(q, s, z) of int8 as a result                                        ->   q as the result
 
 Runs on a realised, float-fused network, where callers ask for it. A parameter that another operator reads, or with
 several scales, and a result that an operator computes in float stay float32: `boundary_of` says which are which."""

@@ -1,8 +1,8 @@
 """Linear layers and products of two computed tensors:
 
-R.quantize(clip(R.matmul(dq(x), dq(w[K, N])) + bias [+ dq(r)]), s, z)  ->  octet.dense(x, w[N, K], bias s32,
-multiplier[, r]) R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                         ->  octet.matmul(a, b), b with
-zero point 0
+R.quantize(clip(R.matmul(dq(x), dq(w)) + bias [+ dq(r)]), s, z) -> octet.dense(x, w', bias s32, multiplier[, r])
+                                                                   w [K, N], w' [N, K]
+R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                  -> octet.matmul(a, b), b with zero point 0
 """
 
 from .. import ops

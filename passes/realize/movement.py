@@ -1,7 +1,7 @@
 """Operators that only move data stay themselves, on int8 tensors of one scale and zero point:
 
     R.quantize(move(dq(a), dq(b), ...), s, z)  ->  move(a', b', ...)        a', b' = a, b requantised to (s, z) where
-    they differ
+                                                                            they differ
 
 Maximum pooling and elementwise maximum/minimum belong here: quantisation is monotone, so it commutes with them.
 A constant border (R.nn.pad, octet.interleave, octet.frame) is filled with the quantised fill, for 0 the zero point.

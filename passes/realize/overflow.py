@@ -2,7 +2,8 @@
 
 For output channel o, activation s8 q with zero point z, q - z in [-128 - z, 127 - z]:
     |sum_k (q_k - z) w_ok| <= max(sum_k max((127 - z) w_ok, (-128 - z) w_ok), -sum_k min(...)) =: A_o
-    A_o + |bias_o| < 2^31                                         the accumulator; A_o exactly, in int64
+            exactly, in int64
+    A_o + |bias_o| < 2^31                                         the accumulator
     (A_o + |bias_o|) * |M_o| + R < 2^31 - 2^10                    f32 -> s32 conversion; R = max|q_r - z_r| * |M_r|
 A tap that falls on the padding contributes 0, which lies inside the bound. 2^10 leaves room for the rounding of f32 and
 for the zero point.

@@ -2,8 +2,9 @@
 
 bytes   every operator on the way gives the referee's bytes, on every target
 close   a float operator on the way has an order of sums, or last bits of a function, of its own: within `TOLERANCE` of
-the largest magnitude codes   behind such an operator something was rounded to int8, so that single codes may differ by
-one: at least `LEAST_DB` of signal to noise"""
+        the largest magnitude
+codes   behind such an operator something was rounded to int8, so that single codes may differ by one: at least
+        `LEAST_DB` of signal to noise"""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,9 @@
 """Realize: the QDQ hub becomes the integer graph.
 
-    R.quantize(f(R.dequantize(x, s_x, z_x), ..), s_y, z_y)  ->  octet.f(x, ..; multiplier from the scales)     f: see
-    the rules R.quantize(R.dequantize(x, s, z), s, z)                 ->  x R.dequantize of an int8 tensor in front of a
-    float operator, and R.quantize behind one, stay
+    R.quantize(f(R.dequantize(x, s_x, z_x), ..), s_y, z_y)  ->  octet.f(x, ..; multiplier from the scales)
+            f: see the rules
+    R.quantize(R.dequantize(x, s, z), s, z)                 ->  x
+    R.dequantize of an int8 tensor in front of a float operator, and R.quantize behind one, stay
 
 Runs on the hub: float32 canonical operators, R.quantize / R.dequantize with constant scales and zero points, weights as
 dequantised int8 constants. What no rule takes stays in float, with the reason in `Realized.layers`. Every layer in int8

@@ -1,7 +1,7 @@
 """Linear interpolation of a quantised image, where its weights are whole multiples of one unit:
 
-R.quantize(clip(R.image.resize2d(dq(x), linear)))  ->  octet.resize2d(x, rows, columns)      multiplier = s_x / (s_y *
-row_units * column_units)
+R.quantize(clip(R.image.resize2d(dq(x), linear)))  ->  octet.resize2d(x, rows, columns)
+        multiplier = s_x / (s_y * row_units * column_units)
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Softmax of a quantised tensor, over the last axis, by a table of exponentials:
 
-R.quantize(R.nn.softmax([c *] dq(x)), s, z)  ->  octet.softmax(x, table)      1 / s: 127 with z = 0, or 255 with z =
--128
+R.quantize(R.nn.softmax([c *] dq(x)), s, z)  ->  octet.softmax(x, table)
+        1 / s: 127 with z = 0, or 255 with z = -128
 """
 
 import numpy as np

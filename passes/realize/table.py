@@ -3,8 +3,8 @@
     R.quantize(f(dq(x)), s, z)  ->  octet.table(x, t)        t[.., q + 128] = quantise(f(dequantise(q)))
 
 f is any expression of scalar operators whose only tensor is x; constants are scalars or run along axis 1 (then t is
-int8 [C, 256]).
-The values come from the referee's own float32 functions, so a table and the float operator agree to the bit.
+int8 [C, 256]). The values come from the referee's own float32 functions, so a table and the float operator agree to the
+bit.
 """
 
 import numpy as np

@@ -1,9 +1,11 @@
 """UseBfloat16: layers that are in float multiply in bfloat16 and add in float32.
 
     octet.conv2d(x, w, b[, r]) float32                    ->  octet.conv2d(octet.bfloat16(x), round(w), b[, r])
-    without groups octet.dense(x, w, b[, r]) float32                     ->  octet.dense(octet.bfloat16(x), round(w),
-    b[, r])           x of rank 2 or 3 octet.bfloat16(octet.conv2d(..) of bfloat16)          ->  octet.conv2d(..) with
-    out_dtype "bfloat16"                 its only use; likewise dense
+            without groups
+    octet.dense(x, w, b[, r]) float32                     ->  octet.dense(octet.bfloat16(x), round(w), b[, r])
+            x of rank 2 or 3
+    octet.bfloat16(octet.conv2d(..) of bfloat16)          ->  octet.conv2d(..) with out_dtype "bfloat16"
+            its only use; likewise dense
 
 Runs after FuseFloat, where the recipe says floats = "bf16". Integer layers, grouped convolutions (the order of their
 sums would depend on how a kernel shares its blocks among groups) and everything else stay as they are."""

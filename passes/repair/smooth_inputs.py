@@ -9,8 +9,8 @@ factor.
     x: layer_norm(t); a = matmul(x, W); r = x + s      ->     x: layer_norm(t); a = matmul(x * f, W / f); r = x + s
 
 The strength of f = w**(1 - strength) / a**strength (SmoothQuant, Xiao et al., arXiv 2211.10438, equation 4) is chosen
-for every tensor by the error expected of its readers' results.
-Factors are powers of two, so not one bit of the fp32 result changes. Runs on the canonical fp32 graph."""
+for every tensor by the error expected of its readers' results. Factors are powers of two, so not one bit of the fp32
+result changes. Runs on the canonical fp32 graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

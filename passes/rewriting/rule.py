@@ -3,8 +3,7 @@
     v: y = f(x)   ->   v: y' = g(x)      where the rule answers with g(x)
 
 A rule sees one binding whose operands are already rewritten, and answers with an expression in its place, or None ("not
-mine").
-What a rule leaves without users is removed at the end.
+mine"). What a rule leaves without users is removed at the end.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A loop -> its steps one behind the other.
 
-    octet.loop_stack(f(octet.loop_slice(x, t), octet.loop_state(start, t)))   ==>   concat(f(x[0], start), f(x[1],
-    f(x[0], start)), ..)
+    octet.loop_stack(f(octet.loop_slice(x, t), octet.loop_state(start, t)))   ==>
+            concat(f(x[0], start), f(x[1], f(x[0], start)), ..)
 
 For what knows no loops: GPUs, files for other runtimes, networks that are trained or that watch themselves."""
 

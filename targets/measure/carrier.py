@@ -2,7 +2,7 @@
 
 manifest.json           the job (job.py), with its SHA-256
 blobs/SHA256[.xz]       code and constants, named by the digest of their contents; xz in a folder, plain in an archive,
-which is compressed as a whole
+                        which is compressed as a whole
 """
 
 import io

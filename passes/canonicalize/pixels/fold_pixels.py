@@ -2,11 +2,11 @@
 
 L(x * s + t; w) = L(x; w * s) + L(t; w), and where a convolution pads with zeros behind the sum
 conv_p(x * s + t; w) = conv_0(frame_p(x; -t/s), w * s) + sum(w * t):   a frame of what becomes zero, one value per
-channel
+                                                                       channel
 
 for a Cast x of 8-bit integers and any row of sums and products, s and t per channel. Needs RaiseTransposes, FoldPad and
-NormalizeArithmetic.
-The integers are a tensor of scale 1, of which nothing is rounded; in the frame -t/s is, to the nearest integer."""
+NormalizeArithmetic. The integers are a tensor of scale 1, of which nothing is rounded; in the frame -t/s is, to the
+nearest integer."""
 
 from dataclasses import dataclass
 

@@ -1,10 +1,12 @@
 """Values of networks that come quantised, on the way to the hub: what tensors of integers stand for.
 
-    QuantizeLinear(x, s, z)          -> Codes(y = R.dequantize(R.quantize(x, s, z), s, z))       whoever dequantises the
-    codes reads y f(Codes(x)) that only moves data -> Codes(f(x)) of the same scale DynamicQuantizeLinear(x)         ->
-    Codes(x), its scale and zero point: ranges become static by calibration, so x itself stands for the codes
+    QuantizeLinear(x, s, z)          -> Codes(y = R.dequantize(R.quantize(x, s, z), s, z))
+            whoever dequantises the codes reads y
+    f(Codes(x)) that only moves data -> Codes(f(x)) of the same scale
+    DynamicQuantizeLinear(x)         -> Codes(x), its scale and zero point: ranges become static by calibration, so x
+                                     itself stands for the codes
     MatMulInteger(Codes(x), w)       -> Scaled(x @ w, -1): the product divided by the scale that is known at run time;
-    factors of that scale cancel
+                                     factors of that scale cancel
 uint8 codes are int8 codes plus 128, so that zero points are one lower by as much.
 """
 

@@ -1,12 +1,11 @@
 """How many samples go through which stretch of the network together.
 
     cost(stretch, m) = (chunks - 1) * weights that do not stay in L2 + activations that do not stay there + calls,
-    chunks = batch / m
+            chunks = batch / m
 
 Few samples keep activations of large images in the second-level cache between layers; many samples read the weights of
-late layers from beyond it less often.
-The cheapest sequence of stretches is found by dynamic programming over the places where the network may be cut. All
-constants are of a common server core."""
+late layers from beyond it less often. The cheapest sequence of stretches is found by dynamic programming over the
+places where the network may be cut. All constants are of a common server core."""
 
 from dataclasses import dataclass
 from math import inf, prod

@@ -1,7 +1,7 @@
 """Lower: logical operators -> calls of kernels on physical buffers.
 
-    y = octet.conv2d(x, w, ...)    ==>    y' = R.call_tir(kernel, (x', packed w, ...)),  x', y' flat buffers in the
-    target's layout
+    y = octet.conv2d(x, w, ...)    ==>    y' = R.call_tir(kernel, (x', packed w, ...)),
+            x', y' flat buffers in the target's layout
 
 Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files)
 emits kernels; an operator without a rule is kept as plain Relax and gets the fallback schedule. A tensor is reformatted

@@ -2,10 +2,11 @@
 computes them), or a table behind a layer.
 
 quantize(softmax(scores [* scale] [+ mask]), s, z)    ==>    launch softmax_rows(scores, mask, y')
-[quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')           rms_norm
-likewise octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, ..,
-y') octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')
-heads whose keys fit into shared memory"""
+[quantize(]layer_norm([dequantize(]x[)])[)]           ==>    launch norm_rows(x', gamma, beta, y')
+        rms_norm likewise
+octet.table(octet.dense(x, w, ..), values)            ==>    launch conv_mma(x', packed w, bias and values, .., y')
+octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch attention(q', k', v', mask, y')
+        heads whose keys fit into shared memory"""
 
 from dataclasses import dataclass
 from functools import partial

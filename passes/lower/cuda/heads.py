@@ -1,7 +1,7 @@
 """Linear layers of one input whose results attention splits into heads, as one product:
 
-    q, k, v = octet.dense(x, w_q, ..), octet.dense(x, w_k, ..), octet.dense(x, w_v, ..)    ==>    launch conv_mma(x',
-    packed [w_q, w_k, w_v], ..)
+    q, k, v = octet.dense(x, w_q, ..), octet.dense(x, w_k, ..), octet.dense(x, w_v, ..)    ==>
+            launch conv_mma(x', packed [w_q, w_k, w_v], ..)
 
 Results that are read as heads (reshape, permute_dims, octet.matmul) become views of its rows. Those of the values,
 whose bytes a sum wants together along the tokens, are stored that way by the epilogue where a granule holds tokens of

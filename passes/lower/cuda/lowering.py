@@ -1,7 +1,7 @@
 """Lower for CUDA: logical operators -> launches of kernels on buffers.
 
-    y = octet.conv2d(x, w, ...)    ==>    launch conv_mma(x', packed w, bias, multiplier, .., y'),  x', y' in the
-    layouts of targets/cuda/layout.py
+    y = octet.conv2d(x, w, ...)    ==>    launch conv_mma(x', packed w, bias, multiplier, .., y'),
+            x', y' in the layouts of targets/cuda/layout.py
 
 Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator (tables `RULES` of the rules_*.py files)
 emits launches; an operator without a rule becomes kernels generated from its TIR (fallback.py). What cannot be

@@ -1,11 +1,14 @@
 """Small operators around the work that would be launches of their own: indices that are wrapped before they are taken,
 chains of scalar arithmetic, sums of embeddings.
 
-take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')              the kernel counts
-negative indices from the end, too, take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')
-and goes no further than the last and the first multiply(add(multiply(astype(x), a), b), c)              ==>    launch
-map_from(x')              a, b, c: constants of one element add(add(take(x, i), a), b)                               ==>
-launch take_and_add(x', i', a', b')    a, b: of the last axes' shape"""
+take(x, where(less(i, 0), add(i, n), i))                 ==>    launch take(x', i')
+        the kernel counts negative indices from the end, too,
+take(x, maximum(minimum(where(..), n - 1), 0))           ==>    launch take(x', i')
+        and goes no further than the last and the first
+multiply(add(multiply(astype(x), a), b), c)              ==>    launch map_from(x')
+        a, b, c: constants of one element
+add(add(take(x, i), a), b)                               ==>    launch take_and_add(x', i', a', b')
+        a, b: of the last axes' shape"""
 
 from dataclasses import dataclass
 from math import prod

@@ -1,9 +1,10 @@
 """Loops over the steps of recurrent layers (passes/operators/loops.py): the kernels of one step, called again and
 again.
 
-    octet.loop_slice(x, t)            ==>   copy of the step's rows of x            octet.loop_stack(y, ..)   ==>   copy
-    to the step's rows octet.loop_state(start, t)        ==>   a buffer, start copied to it            next
-    ==>   copied to that buffer
+    octet.loop_slice(x, t)        ==>   copy of the step's rows of x
+    octet.loop_stack(y, ..)       ==>   copy to the step's rows
+    octet.loop_state(start, t)    ==>   a buffer, start copied to it
+    next                          ==>   copied to that buffer
 
 Each copy is a kernel of the lowered module whose note `octet.loop` says which of them it is; roll.py makes memcpy calls
 and loops of them. All forms that a step reads of what lies outside are made in front of the loop."""

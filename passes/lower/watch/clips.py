@@ -1,7 +1,7 @@
 """Which tensors are counted for values at the ends of their range, and where a network's input is looked at.
 
     y = clip(rne(..) + z, low, high)    ==>    words = how many of y are high, how many low where that stands for
-    another number than 0
+                                               another number than 0
 
 What a ReLU cuts off below is no value that was lost: its lowest code is zero itself."""
 

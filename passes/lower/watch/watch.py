@@ -7,13 +7,13 @@
                              z = pool(x); word = compare(byte_sum(x), before)        behind the last kernel that reads x
 
     y = kernel(x, constants)    ==>    y = kernel(x, constants); word = compare(byte_sum(constants), what it was at
-    compile time)      but weights that are in a layer's sums
+                                       compile time)        but weights that are in a layer's sums
 
 So a bit that flips between the steps is found whether a layer multiplies it or another kernel reads it.
 
     y = clip(..)    ==>    y = clip(..); words = count_ends(y)        where clipped values are counted, in the step of
-    the kernel that writes y q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words =
-    moments(q)"""
+                                                                      the kernel that writes y
+    q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words = moments(q)"""
 
 from dataclasses import dataclass, field
 

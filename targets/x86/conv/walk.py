@@ -1,15 +1,16 @@
 """How a convolution kernel walks over its input: which pixels form a line of constant stride, and which runs of memory
 each pixel reads.
 
-A kernel computes, for every image, row and pixel,   out[pixel] = sum over runs r, k < r.length: source[base + pixel *
-pixel_stride + r.offset + k] * w[..].
+A kernel computes, for every image, row and pixel,
+
+    out[pixel] = sum over runs r, k < r.length: source[base + pixel * pixel_stride + r.offset + k] * w[..]
+
 Three walks cover everything:
 * flat:   a 1 x 1 convolution without stride and padding is a matrix product over all pixels of the batch;
 * rows:   a line is one row of the output; needs a padded copy of the input only where there is padding;
 * phases: the input is copied (with padding) into stride_h * stride_w planes, in which every tap has stride 1; then a
-  line is a whole image,
-          a few computed pixels at each row's end fall off. Better than `rows` when a row is short for the tile of the
-          matrix unit.
+          line is a whole image, a few computed pixels at each row's end fall off. Better than `rows` when a row is
+          short for the tile of the matrix unit.
 """
 
 from dataclasses import dataclass, replace
