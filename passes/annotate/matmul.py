@@ -2,10 +2,16 @@
 two computed tensors (attention), whose second operand is symmetric: an affine one would cost row sums at run time. A
 product that says `out_dtype` stays in float."""
 
+from math import prod
+
+from tvm import relax
+
 from ..ops import attrs_of, is_op, shape_of
 from .conv import with_epilogue
 from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
+
+_FEW = 4096  # multiply-adds of a step that take no longer in float32 than its state takes to be quantised
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
@@ -20,7 +26,14 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
         return Refusal(f"its weight has {len(shape_of(weight))} dimensions, not 2")
     if is_constant(data) or not is_float32(data) or len(shape_of(data)) < 2:
         return Refusal("its data are not a float32 tensor of rank 2 or more")
+    if _of_a_state(graph, data) and prod(shape_of(data)) * shape_of(weight)[1] <= _FEW:
+        return Refusal("a step of the recurrent layer has so few products that quantising its state would take longer")
     return with_epilogue(graph, node, axis=1, excluded=excluded)
+
+
+def _of_a_state(graph: Graph, data: relax.Expr) -> bool:
+    made = graph.producer.get(data)
+    return made is not None and is_op(made.value, "octet.loop_state")
 
 
 def _product(node: Node) -> Group | Refusal:

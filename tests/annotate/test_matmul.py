@@ -1,5 +1,6 @@
 """Linear layers, and the products of attention."""
 
+import pytest
 from tvm import relax
 
 from octet.passes.ops import call
@@ -84,3 +85,16 @@ def test_the_states_of_a_recurrent_layer_have_one_scale(network, observed):
     assert [found[f"h{step}"]["group"] for step in range(2)] == [found["h0"]["edge"]] * 2 and found["h1"]["source"]
     assert [found[f"h{step}"]["group"] for step in (2, 3)] == [found["h2"]["edge"]] * 2
     assert "h4" not in found
+
+
+@pytest.mark.parametrize("width, dtype", [(20, "float"), (80, "int8")])
+def test_a_step_with_few_products_stays_in_float(network, decisions, width, dtype):
+    """Quantising the state of every step would take longer than they do."""
+
+    def body(net, x):
+        t = net(call("octet.loop_index", [], steps=12, reverse=0))
+        h = net(call("octet.loop_state", [x, t], index=0))
+        new = net.unary(net(relax.op.matmul(h, net.const(width, width)), "recurrent"), "tanh")
+        return net(call("octet.loop_stack", [new, t, new], steps=12))
+
+    assert decisions(network(body, (1, width)))["recurrent"].dtype == dtype

@@ -202,9 +202,9 @@ def test_operators_without_a_form_are_named(tmp_path):
 
 def test_bytes_of_a_loop(tmp_path):
     """A recurrent layer is one layer for all of its steps."""
-    weights = {"w": (1, 4, 3), "r": (1, 4, 4), "head": (4, 2)}
+    weights = {"w": (1, 72, 3), "r": (1, 72, 72), "head": (72, 2)}
     nodes = [
-        helper.make_node("RNN", ["x", "w", "r"], ["", "state"], hidden_size=4, name="cell"),
+        helper.make_node("RNN", ["x", "w", "r"], ["", "state"], hidden_size=72, name="cell"),
         helper.make_node("MatMul", ["state", "head"], ["y"]),
     ]
     arrays = [
