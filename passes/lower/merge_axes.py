@@ -3,10 +3,12 @@
     f(x [A, B, C, D, E])                            ->  reshape(f(reshape(x, [A*B*C*D, E])), [A, B, C, D, E])
     f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x
                                                         [A, B, C*D, E], y [1, B, 1, E]
+    f(x [A, 1, C, D])                               ->  reshape(f(reshape(x, [A*C, D])), [A, 1, C, D])
     dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C, K])), [A, B, C, N])
 
 Elementwise operators of rank 0 (in float32), of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of
-rank 4 has its channels on axis 1); elementwise operators behind such a layer stay in its form. Runs last before
+rank 4 has its channels on axis 1); elementwise operators behind such a layer stay in its form. So do those of images of
+one channel in float32 that nothing has packed: packed they would be sixteen times as large (spectra). Runs last before
 lowering, on float and integer operators; the values do not change by one bit. What still has no layout keeps its shape.
 """
 
@@ -18,12 +20,14 @@ from tvm import relax
 
 from .. import ops
 from ..constants import array
-from ..operators.registry import traits_of
+from ..operators.registry import operators, traits_of
 from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+from ..rewriting.graph import DataflowGraph
 
 _LAYOUT_RANKS = (2, 3, 4)
+_VIEWS = operators(lambda traits: traits.view)
 
 
 @dataclass(frozen=True)
@@ -37,20 +41,31 @@ class MergeAxes:
 class _Merger(Forward):
     def __init__(self, function):
         super().__init__(function)
+        self._graph = DataflowGraph(function)
         self._merged = {}  # new variable -> the same tensor with its axes merged
 
     def visit(self, var, value):
         new = self.new(value)
         shapes = (
-            self._shapes(new, shape_of(var))
+            self._shapes(new, shape_of(var), self._is_flat(value))
             if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType)
             else None
         )
         return None if shapes is None else self._reshaped(new, var, shapes)
 
-    def _shapes(self, call, result):
+    def _is_flat(self, value):
+        """Whether an elementwise operator reads images of one channel in float32 that no kernel packs."""
+        operands = value.args[: traits_of(value.op.name).elementwise]
+        made = [self._graph.definition(arg) for arg in operands if isinstance(arg, relax.Var)]
+        if not all(isinstance(each, relax.Var) or ops.is_op(each, *_VIEWS) for each in made):
+            return False
+        return all(
+            str(arg.ty.dtype) == "float32" and len(shape_of(arg)) == 4 and shape_of(arg)[1] == 1 for arg in operands
+        )
+
+    def _shapes(self, call, result, flat):
         """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a
-        layout as they are."""
+        layout as they are. flat: as `_is_flat` says."""
         if ops.is_op(call, "octet.dense"):
             return _dense_shapes(call) if len(result) not in (2, 3) else None
         traits = traits_of(call.op.name)
@@ -60,7 +75,7 @@ class _Merger(Forward):
         rank = max(len(shape_of(arg)) for arg in call.args[:count])
         if rank == 0:
             return dict.fromkeys(range(count), (1, 1)) if str(call.args[0].ty.dtype) == "float32" else None
-        if rank in _LAYOUT_RANKS and not any(arg in self._merged for arg in call.args[:count]):
+        if rank in _LAYOUT_RANKS and not flat and not any(arg in self._merged for arg in call.args[:count]):
             return None
         return _elementwise_shapes([shape_of(arg) for arg in call.args[:count]], rank)
 

@@ -8,6 +8,7 @@ import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.passes.lower.merge_axes import MergeAxes
+from octet.passes.ops import shape_of
 from octet.passes.referee import reference
 from octet.targets import detect
 from octet.targets.opening import open_session
@@ -65,7 +66,14 @@ def behind_a_layer(emit, x):
     return emit(dense(y, int(x.ty.shape.values[-1]), x))
 
 
+def power(emit, x):
+    """As a transform in front of a spectrum leaves it: squares and their sum on [1, 1, time, frequencies]."""
+    turned = emit(relax.op.permute_dims(emit(relax.op.reshape(x, (1, 1, 9, 6))), [0, 1, 3, 2]))
+    return emit(relax.op.add(emit(relax.op.multiply(turned, turned)), const(1, 1, 1, 9)))
+
+
 NETWORKS = {
+    "one channel": ((1, 9, 6), power),
     "rank 0": ((2, 3), lambda emit, x: emit(relax.op.multiply(emit(unary(emit(relax.op.max(x)), "tanh")), const()))),
     "rank 1": ((13,), lambda emit, x: emit(unary(emit(relax.op.add(x, const(13))), "sigmoid"))),
     "rank 5": (
@@ -76,6 +84,10 @@ NETWORKS = {
     "int8": ((1, 3, 2, 4, 5), quantised),
     "linear layers": ((2, 3, 4, 12), behind_a_layer),
 }
+
+
+def _values(module):
+    return [binding.value for block in module["main"].body.blocks for binding in block.bindings]
 
 
 @pytest.mark.parametrize("case", NETWORKS)
@@ -91,6 +103,9 @@ def test_the_merged_network_equals_the_referee(case):
     (wanted,) = reference.run(module, {"x": value})
     (merged,) = reference.run(MergeAxes()(module), {"x": value})
     assert merged.tobytes() == wanted.tobytes()
+    if case == "one channel":
+        sums = [value for value in _values(MergeAxes()(module)) if ops.is_op(value, "relax.multiply", "relax.add")]
+        assert [shape_of(each) for each in sums] == [(6, 9)] * 2
     variant = build_variant(
         module, detect.native(), (TensorSpec("x", shape, "float32"),), (TensorSpec("y", wanted.shape, "float32"),)
     )
