@@ -60,4 +60,4 @@ class Request:
         knows a target."""
         if self.policy != "fastest" or not any(spec.backend.estimates for spec in specs):
             return ()
-        return tuple(option for option in ("residuals", "attention") if getattr(self, option) is None)
+        return tuple(option for option in ("residuals", "attention", "calibrator") if getattr(self, option) is None)

@@ -1,11 +1,14 @@
 """The best calibrator of a design, by its error on held-out samples, and the percentiles around the best one."""
 
-from .attempt import Attempt
+from collections.abc import Callable
+
+from .attempt import LEFT_OUT, Attempt
 from .budget import Budget
 from .design import Design
 from .improvement import OTHERS, TENSORS, calibrations
 
 _REFINED_WORTH = 0.98
+_WORTH = 0.6  # another calibrator must leave at most this part of the squared error, where nobody asked for one
 
 
 def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
@@ -29,6 +32,29 @@ def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda 
     if refined != chosen:
         log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
     return refined
+
+
+def choose_calibrator(
+    design: Design, error: Callable, log: Callable, *, far: float, spent: Callable = lambda: False
+) -> Design:
+    """The design with the calibrator of least error where it is further than `far` from fp32 and that brings it much
+    nearer. error(design): relative, squared. log(Attempt): what was tried. spent(): whether there is no time for
+    another one."""
+    before = error(design)
+    if design.scaling or before <= far:
+        return design
+    tried: list[tuple[float, int, Design]] = []
+    for candidate in calibrations(design):
+        if candidate != design and spent():
+            name = f"calibrator {_calibrator(candidate.recipe)}: {LEFT_OUT}"
+            log(Attempt(name, None, None, False, candidate))
+        elif candidate != design:
+            tried.append((error(candidate), len(tried), candidate))
+    least, _, best = min(tried, default=(before, 0, design))
+    for found, _, candidate in tried:
+        kept = candidate == best and least <= before * _WORTH
+        log(Attempt(f"calibrator {_calibrator(candidate.recipe)}", found, None, kept, candidate))
+    return best if least <= before * _WORTH else design
 
 
 def refined_by_tensor(bench, design, best, error, tell, budget):

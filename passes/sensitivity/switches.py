@@ -20,7 +20,7 @@ _SLOWER = (
 )
 _SLOWEST = 1.3  # and so many times for any gain: who wants more accuracy than that says so
 FAR = 10**-2.4  # relative squared error (24 dB, a cosine of 0.998) from which on a network may take
-_FAR_SLOWER = 1.5  # so many times its time for every halving, and for any gain
+_FAR_SLOWER = _FAR_SLOWEST = 1.5  # so many times its time for every halving, and for any gain
 NAMES = {"residuals": "residual sums", "attention": "attention"}
 _SHOWN = {
     "smooth": "outlier channels behind normalisations multiplied",
@@ -43,8 +43,9 @@ def _named(design) -> str:
     )
 
 
-def _worth(before, found, slower=_SLOWER, slowest=_SLOWEST) -> float:
+def _worth(before, found) -> float:
     """The most that a network may take times its time for an error that falls so far."""
+    slower, slowest = (_FAR_SLOWER, _FAR_SLOWEST) if before > FAR else (_SLOWER, _SLOWEST)
     return min(slowest, slower ** log2(before / max(found, 1e-12)))
 
 
@@ -107,34 +108,21 @@ def choose_smoothing(
     its time, under the same conditions as a switch; and with FURTHEST where `split` leaves it far from fp32."""
     if design.scaling or error(design) <= good:
         return design
-    chosen = next(
-        filter(
-            None,
-            (
-                _scaled(design, name, error, seconds, log, spent, _worth)
-                for name in reversed(offered)
-                if name != FURTHEST
-            ),
-        ),
-        design,
-    )
+    tried = partial(_scaled, error=error, seconds=seconds, log=log, spent=spent)
+    offers = (tried(design, name) for name in reversed(offered) if name != FURTHEST)
+    chosen = next((found for found in offers if found is not None), design)
     if FURTHEST in offered and chosen.scaling == "split" and error(chosen) > FAR:
-        chosen = (
-            _scaled(
-                chosen, FURTHEST, error, seconds, log, spent, partial(_worth, slower=_FAR_SLOWER, slowest=_FAR_SLOWER)
-            )
-            or chosen
-        )
+        chosen = tried(chosen, FURTHEST) or chosen
     return chosen
 
 
-def _scaled(design, name, error, seconds, log, spent, worth) -> Design | None:
+def _scaled(design, name, error, seconds, log, spent) -> Design | None:
     """The design with the scaling, where that is worth its time."""
     candidate = replace(design, scaling=name)
     if spent():
         log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
         return None
     before, found, ratio = error(design), error(candidate), seconds(candidate) / seconds(design)
-    kept = found <= before * _WORTH and ratio <= worth(before, found)
+    kept = found <= before * _WORTH and ratio <= _worth(before, found)
     log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
     return candidate if kept else None

@@ -14,11 +14,12 @@ from octet.passes.pipeline import canonicalize
 from octet.passes.repair.weights import layers_of, replace_constants
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget
+from octet.passes.sensitivity.choose_calibration import choose_calibrator
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.few import FEW, few_of
 from octet.passes.sensitivity.libraries import Libraries
 from octet.passes.sensitivity.observe import statistics_of
-from octet.passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
+from octet.passes.sensitivity.switches import FAR, choose_smoothing, choose_switches, switches_of
 from octet.targets.variant import TensorSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
@@ -55,11 +56,15 @@ def test_nothing_is_tried_where_int8_is_good():
 
 
 def test_what_costs_time_stays_in_int8():
-    def seconds(design):
-        return 1.0 + 0.31 * (design.recipe.residuals == "float")
+    def costing(more):
+        return lambda design: 1.0 + more * (design.recipe.residuals == "float")
 
-    found, steps = chosen(BAD, seconds)
+    near = {key: error / 100 for key, error in BAD.items()}
+    found, steps = chosen(near, costing(0.31))
     assert found[0] == "int8" and "+31.0% of the estimated time" in steps[0].name
+    assert chosen(near, costing(0.29))[0][0] == "float"
+    # far from fp32 accuracy is worth more time
+    assert chosen(BAD, costing(0.49))[0][0] == "float" and chosen(BAD, costing(0.51))[0][0] == "int8"
 
 
 def smoothed(errors, seconds=lambda design: 1.0, **more):
@@ -75,7 +80,7 @@ def test_outlier_channels_are_multiplied_where_that_is_worth_its_time():
     errors = {"": 0.02, "smooth": 0.009, "smooth-tables": 0.006}
     assert smoothed(errors) == ("smooth-tables", [True])
     assert smoothed(
-        errors | {"smooth-tables": 0.0001}, lambda design: 1.31 if design.scaling == "smooth-tables" else 1.0
+        errors | {"smooth-tables": 0.0001}, lambda design: 1.51 if design.scaling == "smooth-tables" else 1.0
     ) == ("smooth", [False, True])
     assert smoothed(errors | {"smooth-tables": 0.0115}) == ("smooth-tables", [True])
     assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.0125}) == ("", [False, False])
@@ -98,6 +103,29 @@ def test_two_bytes_everywhere_where_two_bytes_behind_functions_leave_it_far_from
     assert found(errors | {"split-all": 0.005}) == ("split", 2)  # it removes too little
     assert found(errors | {"split": 0.003, "split-all": 0.001}) == ("split", 1)  # near enough
     assert found(errors | {"split": 0.018}) == ("", 2)  # split was not worth it, nor smooth
+
+
+def calibrated(errors, **more):
+    """errors: by calibrator and percentile; 0.05 of those that are missing."""
+    steps = []
+
+    def error(design):
+        return errors.get((design.recipe.calibrator, design.recipe.percentile), 0.05)
+
+    design = choose_calibrator(Design(Recipe()), error, steps.append, far=FAR, **more)
+    return (design.recipe.calibrator, design.recipe.percentile), [step.name for step in steps if step.kept], len(steps)
+
+
+def test_far_from_fp32_another_calibrator_is_taken_where_it_brings_the_network_much_nearer():
+    mse = ("mse", 99.99)
+    assert calibrated({mse: 0.02, ("percentile", 99.9): 0.01}) == (
+        ("percentile", 99.9),
+        ["calibrator percentile 99.9"],
+        6,
+    )
+    assert calibrated({mse: 0.02, ("percentile", 99.9): 0.013}) == (mse, [], 6)
+    assert calibrated({mse: 0.003, ("percentile", 99.9): 0.0001}) == (mse, [], 0)  # near enough
+    assert calibrated({mse: 0.02}, spent=lambda: True) == (mse, [], 6)  # all named as left out
 
 
 def test_what_the_user_fixed_is_not_tried():

@@ -16,13 +16,13 @@ from ...passes.running import unwatched
 from ...passes.sensitivity.attempt import Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
-from ...passes.sensitivity.choose_calibration import choose_calibration
+from ...passes.sensitivity.choose_calibration import choose_calibration, choose_calibrator
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Search, SearchOutcome
-from ...passes.sensitivity.switches import choose_smoothing, choose_switches, switches_of
+from ...passes.sensitivity.switches import FAR, choose_smoothing, choose_switches, switches_of
 from ...targets.batches import run_samples
 from ...targets.package import Package
 from ...targets.samples import digest_of
@@ -43,8 +43,8 @@ CHOICES = 60.0
 class Workflow:
     """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the
     journal, None keeps none.
-    free: options of the recipe that the user left open ("residuals", "attention"). canonical: the network in canonical
-    form, if somebody has it."""
+    free: options of the recipe that the user left open ("residuals", "attention", "calibrator"). canonical: the network
+    in canonical form, if somebody has it."""
 
     model: Model
     samples: Mapping[str, Array]
@@ -97,9 +97,9 @@ class Workflow:
         rescaled channels."""
         options = switches_of(self.bench.plan(design), self.free)
         smoothings, rescale = self._smoothings(), self.repair and self.bench.rescalable
-        if not options and not smoothings and not rescale:
+        if not options and not smoothings and not rescale and "calibrator" not in self.free:
             return design
-        self._tell("int8 or float" if options or smoothings else "rescaled channels")
+        self._tell("int8 or float" if options or smoothings else "rescaled channels" if rescale else "calibrators")
         scout, errors, took = self.bench.scout(), {}, 0.0
         clock = Budget() if self.choices is not None else Budget(clock=cpu_seconds)
         recipes = [
@@ -123,9 +123,9 @@ class Workflow:
             return errors[candidate]
 
         self.steps.append(Attempt("as calibrated", error(design), None, True, design))
-        beyond = max(
-            0.0, clock.clock() - begun - limit
-        )  # a network whose first error takes longer than the limit has less for the rest
+        if self.choices is None and errors[design] > FAR:
+            limit *= 2
+        beyond = max(0.0, clock.clock() - begun - limit)  # a first error that takes longer leaves less for the rest
         clock = Budget(max(0.0, limit - beyond), clock.clock)
 
         def spent():
@@ -142,6 +142,8 @@ class Workflow:
             else design
         )
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
+        if "calibrator" in self.free:
+            design = choose_calibrator(design, error, self.steps.append, far=FAR, spent=spent)
         self._tell("calibrate")
         if not design.scaling:
             self.bench.expect(recipes)  # as the scout did, so the machine code for that is there

@@ -62,7 +62,7 @@ def by_default(
     if (
         not request.repair
         or not _poor(yardstick, quantized, package, request.threads)
-        or not (rescalable(canonical.module) or smoothings_of(canonical.module))
+        or not (rescalable(canonical.module) or smoothings_of(canonical.module) or "calibrator" in free)
     ):
         return quantized, package, {}
     design = Design(recipe)
