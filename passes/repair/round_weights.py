@@ -21,6 +21,7 @@ from .moments import Moments
 from .weights import Operand, products, replace_constants
 
 _SWEEPS = 4
+_FEW = 0.03  # of the weights: a sweep that moves fewer is the last one
 _BLOCK, _WINDOW = 32, 256  # taps
 _STEPS = 16  # bits: 2^16 * _WINDOW = 2^24, where float32 is exact
 _RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
@@ -82,15 +83,15 @@ def _moves(way, steps, gradient):
     k]."""
     began = way.copy()
     for _ in range(_SWEEPS):
-        if not _sweep(way, steps, gradient):
+        if _sweep(way, steps, gradient) < _FEW * way.size:
             break
     return np.where(way == began, 0, began)
 
 
 def _sweep(way, steps, gradient):
-    """One pass over the taps of all channels; whether anything moved. What a window of taps does to those outside of it
+    """One pass over the taps of all channels; how many weights moved. What a window of taps does to those outside of it
     is one product at its end, what a block does to the window's rest another."""
-    moved, taps = False, way.shape[1]
+    moved, taps = 0, way.shape[1]
     for window in range(0, taps, _WINDOW):
         inside = slice(window, min(window + _WINDOW, taps))
         here, changes = gradient[:, inside].copy(), np.zeros_like(way[:, inside])
@@ -110,7 +111,7 @@ def _sweep(way, steps, gradient):
                 here[:, last:] += (
                     steps[:, window + last : inside.stop, window + block : window + last] @ changes[:, block:last]
                 )
-        if changes.any():
-            moved = True
+        if count := np.count_nonzero(changes):
+            moved += count
             gradient += steps[:, :, inside] @ changes
     return moved

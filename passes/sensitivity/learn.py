@@ -20,7 +20,7 @@ from .simulator import Simulator
 from .taps import batches
 
 SAMPLES = 256  # that rows come from
-ROWS = 8192  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
+ROWS = 4096  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
 _FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
 _FEW_RUNS, _MOST_LAYERS = 64, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
 _CHUNK_BYTES = 1 << 29
