@@ -121,7 +121,7 @@ resize) stays the ordinary Relax operator, on s8 tensors that share one (scale, 
 R.quantize and R.dequantize.
 """
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import tvm
 from tvm import relax
@@ -162,7 +162,7 @@ def _infer(call, _):
     return relax.TensorType(result.shape, result.dtype)
 
 
-def _tensor(expr) -> OperandType | None:
+def _tensor(expr: relax.Expr) -> OperandType | None:
     """The type of an operand; None where it is not inferred yet."""
     ty = expr.ty
     if not isinstance(ty, relax.TensorType):
@@ -170,7 +170,7 @@ def _tensor(expr) -> OperandType | None:
     return OperandType([int(extent) for extent in ty.shape.values], str(ty.dtype))
 
 
-def is_op(expr, *names: str) -> TypeGuard[relax.Call]:
+def is_op(expr: relax.Expr, *names: str) -> TypeGuard[relax.Call]:
     """Whether `expr` is a call of one of the named operators (Relax's own or ours)."""
     return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
 
@@ -180,7 +180,7 @@ def shape_of(expr) -> tuple[int, ...]:
     return tuple(int(extent) for extent in expr.ty.shape.values)
 
 
-def attrs_of(expr):
+def attrs_of(expr: relax.Expr) -> dict[str, Any]:
     """The attributes of a call (Octet's or Relax's own) as plain Python values: int, float, str, None and lists of
     them."""
     if expr.attrs is None:

@@ -8,10 +8,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from ..targets.errors import OctetError
 from .listing import listing
 from .verify import verify
+
+if TYPE_CHECKING:
+    import tvm
 
 _ACTIVE: ContextVar["Instruments | None"] = ContextVar("instruments", default=None)
 
@@ -124,7 +128,7 @@ def apply(step: Callable, module):
     return result
 
 
-def run(steps: Iterable[Callable], module):
+def run(steps: Iterable[Callable], module: "tvm.IRModule") -> "tvm.IRModule":
     """The module after all of them."""
     for step in steps:
         module = apply(step, module)

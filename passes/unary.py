@@ -32,6 +32,7 @@ remainder           step                         x - step * round(x / step)
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -57,25 +58,25 @@ PARTS = frozenset({"coarse", "remainder"})  # of a float tensor in two bytes
 WIDE = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
 
 
-def _sigmoid(x):
+def _sigmoid(x: np.ndarray) -> np.ndarray:
     # exp of a non-positive number only: no overflow on either side.
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
-def _softplus(x):
+def _softplus(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def _erf(x):
+def _erf(x: np.ndarray) -> np.ndarray:
     return np.fromiter(map(math.erf, x.ravel()), "float64", x.size).reshape(x.shape)
 
 
-def _hard_sigmoid(x, alpha, beta):
+def _hard_sigmoid(x: np.ndarray, alpha: float, beta: float) -> np.ndarray:
     return np.clip(alpha * x + beta, 0.0, 1.0)
 
 
-def _elu(x, alpha):
+def _elu(x: np.ndarray, alpha: float) -> np.ndarray:
     return np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
 
 
@@ -115,7 +116,7 @@ _FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
 KINDS = frozenset(_FUNCTIONS)
 
 
-def range_of(attrs) -> tuple[float, float] | None:
+def range_of(attrs: dict[str, Any]) -> tuple[float, float] | None:
     """The range of an `octet.unary` with these attributes, where it is known beforehand."""
     if attrs["kind"] == "coarse":
         return float(attrs["low"]), float(attrs["low"]) + STEPS * float(attrs["step"])

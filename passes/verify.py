@@ -19,7 +19,7 @@ def verify(module: tvm.IRModule, made_by: str) -> None:
             _verify_function(function, f"{made_by}: {var.name_hint}")
 
 
-def _verify_function(function, where):
+def _verify_function(function: relax.Function, where: str) -> None:
     blocks = function.body.blocks
     if len(blocks) != 1 or not isinstance(blocks[0], relax.DataflowBlock):
         raise InvalidModule(f"{where} is not one dataflow block, but {len(blocks)}")
@@ -29,7 +29,7 @@ def _verify_function(function, where):
                 raise InvalidModule(f"{where}: {var.name} is {ty}: its type or its shape is not known")
 
 
-def _static(ty) -> bool:
+def _static(ty: relax.TensorType) -> bool:
     if isinstance(ty, relax.TupleType):
         return all(map(_static, ty.fields))
     if not isinstance(ty, relax.TensorType):

@@ -9,6 +9,7 @@ import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from .errors import OctetError, PackageError
 from .manifest.checks import manifest_of
@@ -47,7 +48,7 @@ def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> byt
     return json_text({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
 
 
-def write(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
+def write(path: Path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
     """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
     listed = json_text(
         {"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1
@@ -65,7 +66,7 @@ def write(path, text: bytes, members: dict[str, bytes], signatures: tuple[Signat
     return buffer.getbuffer().nbytes
 
 
-def read(path, trust: Trust | None = None) -> Contents:
+def read(path: Path, trust: Trust | None = None) -> Contents:
     """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every
     member's size and digest. Nothing is decompressed before its size is known to be meant. Raises PackageError in one
     line for whatever is wrong with the file."""
@@ -134,7 +135,7 @@ def _signatures(path, file):
         raise PackageError(f"{path}: {SIGNATURES} holds no signatures ({error}); sign the package again") from error
 
 
-def _manifest(path, text):
+def _manifest(path: Path, text: bytes) -> Manifest:
     try:
         values = parsed(text)
         number = values.get("format") if isinstance(values, dict) else None

@@ -1,17 +1,21 @@
 """Samples as the batches that a session runs, and the rows of its outputs as results of samples again."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from .variant import TensorSpec
 
-def batch_of(inputs) -> int:
+
+def batch_of(inputs: "tuple[TensorSpec, ...] | list[TensorSpec]") -> int:
     """Samples per run: the extent of the inputs (TensorSpecs) along their batch axes; 1 where they differ."""
     extents = {spec.shape[spec.batch_axis] if spec.shape and spec.batch_axis is not None else 1 for spec in inputs}
     return int(extents.pop()) if len(extents) == 1 else 1
 
 
-def takes_whole(spec, batch: int) -> bool:
+def takes_whole(spec: "TensorSpec", batch: int) -> bool:
     """Whether a sample is a whole array of this input, with all its axes."""
     return not spec.shape or spec.batch_axis is None or spec.shape[spec.batch_axis] != batch
 
@@ -46,7 +50,7 @@ class Feeds(Sequence):
         return feed_of(self._inputs, self._arrays, np.minimum(np.arange(start, start + self._batch), self._count - 1))
 
 
-def _joined(spec, samples):
+def _joined(spec: "TensorSpec", samples: np.ndarray) -> np.ndarray:
     """The array that a run takes, of samples on the first axis."""
     if samples.ndim > len(spec.shape):
         return np.asarray(samples[0])  # each sample is a whole array, and a run takes one
@@ -61,7 +65,7 @@ def samples_of(spec, value: np.ndarray, batch: int, count: int) -> np.ndarray:
     return value[None] if batch == 1 or not value.ndim else value
 
 
-def meant(outputs, results: dict) -> dict:
+def meant(outputs: "tuple[TensorSpec, ...]", results: dict) -> dict:
     """A run's results without what lies behind the elements that count (TensorSpec.counted)."""
     for spec in outputs:
         if spec.counted is not None:
@@ -72,7 +76,7 @@ def meant(outputs, results: dict) -> dict:
     return results
 
 
-def together(spec, parts: list[np.ndarray]) -> np.ndarray:
+def together(spec: "TensorSpec", parts: list[np.ndarray]) -> np.ndarray:
     """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones
     get -1 (NaN, or 0 of a type without) behind them."""
     if spec.counted is not None:
@@ -86,7 +90,7 @@ def together(spec, parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def takes_samples(spec, batch: int, shape: tuple[int, ...]) -> bool:
+def takes_samples(spec: "TensorSpec", batch: int, shape: tuple[int, ...]) -> bool:
     """Whether an array of that shape, samples on the first axis, holds samples of an input; a batch of 1 may be written
     out."""
     return bool(shape) and (shape[1:] == tuple(sample_shape(spec, batch)) or batch == 1 and shape[1:] == spec.shape)

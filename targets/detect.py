@@ -54,7 +54,7 @@ def cpu_features() -> frozenset[str]:
     return _lesser(level, own_features()) if level else own_features()
 
 
-def _lesser(level, flags):
+def _lesser(level: str, flags: frozenset[str]) -> frozenset[str]:
     levels = [spec for spec in TARGETS.values() if spec.machine == platform.machine()]
     known = {spec.name: spec.features for spec in levels}
     here = ", ".join(spec.name for spec in levels if not spec.features - flags) or "none here"

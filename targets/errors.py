@@ -11,7 +11,7 @@ class OctetError(Exception):
     It repeats names that stand in files, so line breaks and what controls a terminal are escaped, and the middle of one
     that never ends is left out."""
 
-    def __init__(self, message: str = ""):
+    def __init__(self, message: str = "") -> None:
         text = printable(" ".join(str(message).splitlines()))
         super().__init__(text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}")
 

@@ -243,11 +243,11 @@ class NumpyOps:
         return np.right_shift(i, n)
 
     @staticmethod
-    def power_of_two(i):
+    def power_of_two(i: np.ndarray) -> np.ndarray:
         return ((np.asarray(i, np.int32) + 127) << 23).astype(np.int32).view(np.float32)
 
     @staticmethod
-    def split(x):
+    def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bits = np.asarray(x, np.float32).view(np.int32)
         fraction = ((bits & 0x007FFFFF) | 0x3F000000).astype(np.int32).view(np.float32)
         return fraction, ((bits >> 23) - 126).astype(np.float32)

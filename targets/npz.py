@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -58,7 +59,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
     return buffer.getvalue()
 
 
-def names_of(source) -> list[str]:
+def names_of(source: Path) -> list[str]:
     """The arrays that an .npz (a path or a binary file) holds. Raises OSError, or ValueError where it is none."""
     with _opened(source) as file:
         return [name.removesuffix(".npy") for name in file.namelist()]
@@ -81,7 +82,7 @@ def read_npz(
             }
 
 
-def rows_of(source, name: str, dtype, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+def rows_of(source: Path, name: str, dtype: type, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """The rows (entries of the first axis) of one array of an .npz, one at a time and in an array of their own; it must
     be of this dtype and shape. Raises as `read_npz` does, of damage where it is met: nothing is sure before the last
     row was taken."""
@@ -110,7 +111,7 @@ _BROKEN = (
 
 
 @contextmanager
-def _broken():
+def _broken() -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:

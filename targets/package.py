@@ -152,7 +152,7 @@ class Package:
         session.why = "as asked" if target not in (None, "native") else self._reason(variant)
         return session
 
-    def _reason(self, chosen):
+    def _reason(self, chosen: Variant) -> str:
         """Why the better variants are not taken."""
         better = [v for v in self.variants if v.rank > chosen.rank]
         if not better:
@@ -161,7 +161,7 @@ class Package:
         return "; ".join(f"{v.target} does not run here: {lack}" for v, lack in zip(better, lacks, strict=True))
 
 
-def read_package(path, trust: Trust | None = None) -> Package:
+def read_package(path: Path, trust: Trust | None = None) -> Package:
     """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size
     and SHA-256 of every member. Raises PackageError."""
     contents = archive.read(path, trust or trust_of(None))
@@ -234,7 +234,7 @@ def versions() -> dict:
     return found
 
 
-def size_of(path) -> int:
+def size_of(path: str) -> int:
     return Path(path).stat().st_size
 
 

@@ -18,7 +18,7 @@ class Packed:
 
     data: bytes
 
-    def __bytes__(self):
+    def __bytes__(self) -> bytes:
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
         try:
             found = stream.decompress(self.data, _LARGEST)
@@ -35,7 +35,7 @@ class Packed:
 class PackedText(Packed):
     """The same of UTF-8. str() gives the text."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         try:
             return bytes(self).decode()
         except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ runtime (native/)."""
 import os
 import time
 import weakref
+from collections.abc import Callable
 from typing import Literal, overload
 
 import numpy as np
@@ -20,7 +21,7 @@ from .variant import Step, TensorSpec, Variant
 from .watch.health import Health
 
 
-def _check_memory(variant, threads, streams):
+def _check_memory(variant: Variant, threads: int, streams: int) -> None:
     """Raises PackageError for a session that this machine cannot hold: the system would end the process while its
     buffers are touched."""
     sizes = [spec.nbytes for spec in (*variant.inputs, *variant.outputs)]
@@ -35,7 +36,7 @@ def _check_memory(variant, threads, streams):
         )
 
 
-def _end(library, handles):
+def _end(library: Library, handles: list) -> None:
     for handle in handles:
         library.close(handle)
 
@@ -67,7 +68,7 @@ class Session:
         streams: int | None = None,
         pin: bool = False,
         beside: "Session | None" = None,
-    ):
+    ) -> None:
         absent = detect.missing(variant.features)
         if absent:
             raise PackageError(
@@ -126,7 +127,7 @@ class Session:
         self._streams = Streams(make, most)
         self._streams.give(self._streams.take())  # its pages are touched here, not in the first run
 
-    def _describe(self, variant):
+    def _describe(self, variant: Variant) -> None:
         self.target: str = variant.target
         self.inputs: tuple[TensorSpec, ...] = tuple(variant.inputs)
         self.outputs: tuple[TensorSpec, ...] = tuple(variant.outputs)
@@ -144,10 +145,10 @@ class Session:
         """How many runs there may be at one time."""
         return self._streams.most
 
-    def __enter__(self):
+    def __enter__(self) -> "Session":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -226,7 +227,7 @@ class Session:
             raise failures[0]
         return runs.results()
 
-    def _on_a_stream(self, work):
+    def _on_a_stream(self, work: Callable) -> None:
         with self._streams.take() as stream:
             work(stream)
 
@@ -275,7 +276,7 @@ class Session:
                     row[index] += time.perf_counter() - start
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
 
-    def _infer(self, stream, recompute):
+    def _infer(self, stream: Stream, recompute: bool) -> None:
         self._library.run(stream.handle, stream.tensors)
         if self._words is not None and self._words.checks:
             values = self._words.view(stream.arena)
@@ -283,18 +284,17 @@ class Session:
                 self._library.run(stream.handle, stream.tensors)
             self._words.verify(values)
 
-    def _order(self):
+    def _order(self) -> list[tuple[int, int]]:
         """(step, chunk) in the order of execution; chunk is 0 outside loops."""
         order, at = [], 0
         for first, last, chunks in (*self._loops, (len(self.steps), len(self.steps), 0)):
-            order += [(index, 0) for index in range(at, first)] + [
-                (index, chunk) for chunk in range(chunks) for index in range(first, last)
-            ]
+            order += [(index, 0) for index in range(at, first)]
+            order += [(index, chunk) for chunk in range(chunks) for index in range(first, last)]
             at = last
         return order
 
 
-def _others(number, threads):
+def _others(number: int, threads: int) -> list[int]:
     """Of the process's processors, those of the threads beside the caller's, for the stream of that number."""
     allowed = sorted(os.sched_getaffinity(0))
     return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]

@@ -80,7 +80,7 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def _shortened(message):
+def _shortened(message: str) -> str:
     said, _, place = message.rpartition(" - at ")
     said = printable(said.replace(_PRINTABLE, "of printable characters"))
     return f"{printable(place.strip('`'))[:_LONGEST]}: {said[:_LONGEST]}" if said else printable(message)[:_LONGEST]

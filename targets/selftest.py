@@ -1,15 +1,19 @@
 """The self-test vectors of a package, read back."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .npz import read_npz
 
+if TYPE_CHECKING:
+    from .manifest.fields import Tensor
+
 _HEADER = 1 << 12  # bytes in front of an array, at most
 
 
-def read_selftest(data: bytes, inputs, outputs) -> dict[str, np.ndarray]:
+def read_selftest(data: bytes, inputs: "tuple[Tensor, ...]", outputs: "tuple[Tensor, ...]") -> dict[str, np.ndarray]:
     """Arrays "input/NAME" and "output/NAME" of a member of a package. inputs, outputs: the signature, tensors with
     name, shape, dtype, nbytes and counted. Raises ValueError where the arrays are not of it: nothing larger than that
     is read."""
@@ -33,7 +37,7 @@ def read_selftest(data: bytes, inputs, outputs) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fits(shape, tensor):
+def _fits(shape: tuple[int, ...], tensor: "Tensor") -> bool:
     """Whether a result has the shape of the signature, or fewer elements along the axis on which they are counted."""
     counted = tensor.counted[0] if tensor.counted is not None else None
     return len(shape) == len(tensor.shape) and all(

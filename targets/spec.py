@@ -1,9 +1,13 @@
 """What a target is: data and capabilities, never a name that a pass compares."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .kinds.backend import Backend
 from .kinds.table import BACKENDS, PROCESSORS
+
+if TYPE_CHECKING:
+    import tvm
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,6 @@ class TargetSpec:
         """Of LLVM and of cross compilers."""
         return f"{self.machine}-linux-gnu"
 
-    def tvm_target(self):
+    def tvm_target(self) -> "tvm.target.Target":
         """The tvm.target.Target of this spec (imports TVM's compiler)."""
         return self.backend.tvm_target(self)

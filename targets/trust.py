@@ -7,7 +7,7 @@ it."""
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +46,7 @@ class Trust:
     keys: dict[str, str]
     signers: int = 1
 
-    def proved(self, path, manifest: bytes, signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    def proved(self, path: Path, manifest: bytes, signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
         """The signatures of these bytes by the keys. Raises PackageError where they are too few."""
         proved = tuple(one for one in signatures if one.key in self.keys and is_of(one, manifest))
         if len(proved) >= self.signers:
@@ -154,7 +154,7 @@ def short(key: str) -> str:
     return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:16]
 
 
-def _public_keys(source):
+def _public_keys(source: Path | bytes | str) -> Iterator[tuple[str, str]]:
     """(key, where from) of every public key in a PEM file, or in bytes."""
     forms, ed25519 = _library("serialization"), _library("asymmetric.ed25519")
     where = "a key given as bytes" if isinstance(source, bytes) else os.fspath(source)
@@ -182,14 +182,14 @@ def _raw(key):
     return key.public_bytes_raw().hex()
 
 
-def _number_of(signers, keys):
+def _number_of(signers: int | None, keys: int) -> int:
     text = os.environ.get(SIGNERS, "1") if signers is None else str(signers)
     if not text.isdecimal() or not 1 <= int(text) <= keys:
         raise OctetError(f"{text!a} signers are asked for, of {keys} trusted keys; ask for 1 to {keys}")
     return int(text)
 
 
-def _read(path):
+def _read(path: Path | str) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)

@@ -9,6 +9,7 @@ import re
 import stat
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def home() -> Path:
         return Path("/")
 
 
-def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError
     (no folder, no space, no permission)."""
     with _one_line(path):
@@ -43,7 +44,7 @@ def write_atomically(path, data: bytes, mode: int = 0o666) -> None:
         _replace(place, data, mode)
 
 
-def replace_atomically(path, data: bytes) -> None:
+def replace_atomically(path: Path, data: bytes) -> None:
     """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is
     not followed, a pipe not waited for."""
     with _one_line(path):
@@ -51,7 +52,7 @@ def replace_atomically(path, data: bytes) -> None:
 
 
 @contextmanager
-def _one_line(path):
+def _one_line(path: Path) -> Iterator[None]:
     """What a system call says becomes an OctetError that names the file."""
     try:
         yield
@@ -62,7 +63,7 @@ def _one_line(path):
         ) from error
 
 
-def check_writable(path) -> None:
+def check_writable(path: Path | str) -> None:
     """Raises OctetError now if `path` cannot be written later: minutes of work should not end in a missing folder."""
     if _descriptor(path) is not None:
         return
@@ -80,7 +81,7 @@ def check_writable(path) -> None:
         raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file") from error
 
 
-def _place(path) -> Path:
+def _place(path: Path | str) -> Path:
     """What is written where `path` may be a link. Raises OSError for links that lead back to themselves."""
     place = Path(os.path.realpath(path))
     if place.is_symlink():
@@ -88,7 +89,7 @@ def _place(path) -> Path:
     return place
 
 
-def _descriptor(path) -> int | None:
+def _descriptor(path: Path | str) -> int | None:
     """The number of this process's descriptor that a path like /dev/stdout stands for: opened by name, a file behind it
     would be written from its beginning."""
     path = os.fspath(path)
@@ -103,16 +104,16 @@ def _descriptor(path) -> int | None:
     return None
 
 
-def _is_stream(place):
+def _is_stream(place: Path) -> bool:
     return place.exists() and not stat.S_ISREG(place.stat().st_mode)
 
 
-def _write(descriptor, data):
+def _write(descriptor: int, data: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
 
 
-def _replace(place, data, mode):
+def _replace(place: Path, data: bytes, mode: int) -> None:
     _remove_left_overs(place)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     try:
@@ -127,7 +128,7 @@ def _replace(place, data, mode):
         raise
 
 
-def _remove_left_overs(place):
+def _remove_left_overs(place: Path) -> None:
     """What runs that were killed in the middle of writing this file left beside it."""
     ours = re.compile(rf"\.{re.escape(place.name)}\.[a-z0-9_]{{8}}")
     with os.scandir(place.parent) as entries:

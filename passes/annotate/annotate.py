@@ -144,7 +144,7 @@ def _value_of(graph: Graph, node: Node | None) -> Node | None:
 class _Annotator(Forward):
     """values: what a float operator reads; observed: what an int8 operator reads instead."""
 
-    def __init__(self, function: relax.Function, decided: Plan, recipe: Recipe):
+    def __init__(self, function: relax.Function, decided: Plan, recipe: Recipe) -> None:
         super().__init__(function)
         self.plan, self.recipe = decided, recipe
         self.specs = specs(decided, recipe)

@@ -83,7 +83,7 @@ def operands(value: relax.Expr) -> tuple[relax.Expr, ...]:
 class Graph:
     """`main` of a module with one dataflow block, as `canonicalize` leaves it."""
 
-    def __init__(self, mod: tvm.IRModule):
+    def __init__(self, mod: tvm.IRModule) -> None:
         function = mod["main"]
         blocks = function.body.blocks
         assert len(blocks) == 1, "main must be one dataflow block"

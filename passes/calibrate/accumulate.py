@@ -30,7 +30,7 @@ class NonFinite(Exception):
     """tensor: position in the accumulator. run: the first one in which it was NaN or infinite, counted from the first
     `add`."""
 
-    def __init__(self, tensor: int, run: int):
+    def __init__(self, tensor: int, run: int) -> None:
         super().__init__(f"tensor {tensor} is not finite in run {run}")
         self.tensor, self.run = tensor, run
 
@@ -54,7 +54,9 @@ class Accumulator:
     starts, width: where the summaries begin in an executor's row, and its length, for `add_from`; without them they lie
     behind each other."""
 
-    def __init__(self, elements: list[int], samples: list[int], starts: list[int] | None = None, width: int = 0):
+    def __init__(
+        self, elements: list[int], samples: list[int], starts: list[int] | None = None, width: int = 0
+    ) -> None:
         self.statistics = [Statistics() for _ in elements]
         self._elements = elements
         sizes = np.array(samples, np.int64)
@@ -129,7 +131,7 @@ class Accumulator:
                 self._fold(tensor)
             self._unfolded = 0
 
-    def _extend(self, low, high):
+    def _extend(self, low: np.ndarray, high: np.ndarray) -> None:
         """Takes in the ranges of all tensors; only where a window moves is there anything to do for a single one."""
         np.minimum(self._low, low, out=self._low)
         np.maximum(self._high, high, out=self._high)
@@ -141,12 +143,12 @@ class Accumulator:
             statistics.extend(0, 0, 0, self._low[tensor], self._high[tensor])
             self._tops[tensor], self._bases[tensor] = statistics.top, statistics.base
 
-    def _add_extremes(self, extremes):
+    def _add_extremes(self, extremes: np.ndarray) -> None:
         """[runs, tensors, 2]; where every value is counted they are as well."""
         for tensor in np.flatnonzero(self._chosen):
             self.statistics[tensor].add(extremes[:, tensor])
 
-    def _fold(self, tensor):
+    def _fold(self, tensor: int | np.int64) -> None:
         """Moves the counts of a tensor into its statistics."""
         counts = self._counted[tensor]
         statistics, weight = self.statistics[tensor], self._weights[tensor]

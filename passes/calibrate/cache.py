@@ -26,7 +26,7 @@ class StatisticsCache:
 
     notes: what every question led to, in words for the user; `line` sums them up."""
 
-    def __init__(self, folder, limit: int = LIMIT):
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
         self.folder, self.limit = Path(folder), limit
         self.notes: list[tuple[str, str]] = []
 
@@ -128,20 +128,20 @@ class StatisticsCache:
         )
         return f"calibration: {first}{more}"
 
-    def _damage(self, identity):
+    def _damage(self, identity: Identity) -> str:
         """Said of an entry that is there and did not serve."""
         return "the entry is damaged, or of something else" if os.path.lexists(self._path(identity)) else ""
 
-    def _path(self, identity):
+    def _path(self, identity: Identity) -> Path:
         return self.folder / f"{identity.key}.npz"
 
-    def _made(self, identity):
+    def _made(self, identity: Identity) -> str:
         try:
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(self._path(identity).stat().st_mtime))
         except OSError:
             return "earlier"  # another process removed it
 
-    def _entries(self):
+    def _entries(self) -> list[Path]:
         """Files of the cache, used last first."""
         found = []
         for path in self.folder.glob("*.npz") if self.folder.is_dir() else ():
@@ -151,7 +151,7 @@ class StatisticsCache:
                 continue  # another process removed it
         return [path for _, path in sorted(found, reverse=True)]
 
-    def _shrink(self, kept):
+    def _shrink(self, kept: Path) -> None:
         size = 0
         self._remove_left_overs()
         for path in self._entries():

@@ -4,7 +4,7 @@ memory."""
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf, prod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from tvm import IRModule, relax
@@ -19,6 +19,9 @@ from ..rewriting.loops import loops_of
 from .accumulate import Accumulator, NonFinite
 from .replace import replace_observers
 from .statistics import Statistics
+
+if TYPE_CHECKING:
+    from .replace import Replacer
 
 SAMPLES = 1024  # values per tensor and sample that go into its histogram; its range is always of all values
 
@@ -77,13 +80,13 @@ def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
     What only led to the old results is dropped."""
     found, loops = [], loops_of(mod)
 
-    def keep(walk, observe, x):
+    def keep(walk: "Replacer", observe: relax.Expr, x: relax.Expr) -> relax.Expr:
         edge = edge_of(observe)
         if edge.measured:
             found.append((edge, walk, observe.args[0], x))
         return x
 
-    def measured(edge, walk, old, x):
+    def measured(edge: Edge, walk: "Replacer", old: relax.Expr, x: relax.Expr) -> relax.Var:
         steps = loops.stacked(old, walk.new)
         x = x if steps is None else walk.derive(steps, f"{edge.tensor}.steps")
         return (
@@ -97,7 +100,7 @@ def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
     ]
 
 
-def _elements(x):
+def _elements(x: relax.Expr) -> int:
     return prod(shape_of(x))
 
 
@@ -174,7 +177,7 @@ class _Summaries(Accumulator):
 class _Arrays:
     """The same interface for executors that hand out the tensors."""
 
-    def __init__(self, edges):
+    def __init__(self, edges: list[Edge]) -> None:
         self.statistics = [Statistics() for _ in edges]
         self._runs = 0
 
@@ -185,7 +188,7 @@ class _Arrays:
                 raise NonFinite(tensor, self._runs)
         self._runs += 1
 
-    def finish(self):
+    def finish(self) -> list[Statistics]:
         return self.statistics
 
 

@@ -11,6 +11,7 @@ Must run on canonical modules. What the file computes in float stays in float.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule, relax
@@ -27,6 +28,11 @@ from ..running import apply, unwatched
 from .grid import grid_scales
 from .quantize import Quantized
 
+if TYPE_CHECKING:
+    from ..annotate.graph import Graph, Node
+    from ..frontend.model import Model
+    from ..rewriting.graph import DataflowGraph
+
 _ONCE, _TWICE = 127, 254  # steps of one int8 weight, of two
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
 _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {
@@ -34,7 +40,7 @@ _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrink
 }  # of one operand, with no values of their own
 
 
-def given_hub(model) -> Quantized:
+def given_hub(model: "Model") -> Quantized:
     """The hub of a canonical Model that comes quantised; its fp32 Model keeps the ranges of the quantizers, as files
     leave activations to them."""
     from ..pipeline import canonicalize
@@ -55,7 +61,7 @@ class RemoveQuantizers:
 
 
 class _Removal(Forward):
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         pair = _pair(self.graph, value)
         if pair is None:
             return None
@@ -74,13 +80,13 @@ class CompleteWeights:
 
 
 class _Completion(Forward):
-    def __init__(self, mod):
+    def __init__(self, mod: IRModule) -> None:
         super().__init__(mod["main"])
         nodes = Nodes(mod)
         self._grids = grids_of(mod)
         self._bias = {node.var: _bias_of(nodes, node) for node in nodes.nodes if is_op(node.value, *_LAYERS)}
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         if not is_op(value, *_LAYERS):
             return None
         args = [self._coded(arg) for arg in value.args]
@@ -88,7 +94,7 @@ class _Completion(Forward):
             args[:2] = self._weighted(var, value, args[0])
         return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
 
-    def _coded(self, arg):
+    def _coded(self, arg: relax.Expr) -> relax.Expr:
         """The operand, quantised again where it is a moved quantised tensor."""
         new, definition, moved = self.new(arg), self.graph.definition(arg), False
         while is_op(definition, *_MOVES):
@@ -99,10 +105,10 @@ class _Completion(Forward):
         codes = self.derive(relax.op.quantize(new, scale, zero, axis=-1, out_dtype="int8"), f"{arg.name}.quantize")
         return self.derive(relax.op.dequantize(codes, scale, zero, axis=-1), f"{arg.name}.dequantize")
 
-    def _is_coded(self, new):
+    def _is_coded(self, new: relax.Expr) -> bool:
         return is_op(self.definition(new), "relax.dequantize")
 
-    def _weighted(self, var, value, data):
+    def _weighted(self, var: relax.Var, value: relax.Expr, data: relax.Expr) -> tuple[relax.Var, relax.Expr]:
         """(data, weight). Unsigned weights that reach beyond int8 are the sum of two, which the data, put twice, add up
         in one accumulator: exact, and twice the multiply-adds are still fewer cycles than float32's."""
         weight, axis = array_of(value.args[1]), 0 if is_op(value, "relax.nn.conv2d") else 1
@@ -120,12 +126,14 @@ class _Completion(Forward):
             var, both * _per_channel(scales, axis, weight.ndim), scales, axis, data
         )
 
-    def _scales(self, weight, axis, most):
+    def _scales(self, weight: np.ndarray, axis: int, most: int) -> np.ndarray | None:
         """The file's own, or of the grid that the values lie on; None where there is none."""
         scales = file_scales(weight, axis, self._grids, most)
         return grid_scales(weight, axis, most) if scales is None else scales
 
-    def _coded_weight(self, var, weight, scales, axis, data):
+    def _coded_weight(
+        self, var: relax.Var, weight: np.ndarray, scales: np.ndarray, axis: int, data: relax.Expr
+    ) -> relax.Var:
         scales = _with_zeros(scales, float(array_of(self.definition(data).args[1])), self._bias[var])
         steps = _steps(weight, scales, axis).astype(np.int8)
         call = relax.op.dequantize(
@@ -133,7 +141,7 @@ class _Completion(Forward):
         )
         return self.derive(call, f"{var.name}.weight")
 
-    def _twice(self, var, data, axis):
+    def _twice(self, var: relax.Var, data: relax.Expr, axis: int) -> relax.Var:
         """Dequantised data beside itself, quantised again with its own scale."""
         scale, zero = self.definition(data).args[1:3]
         both = self.derive(relax.op.concat([data, data], axis=axis), f"{var.name}.twice")
@@ -143,27 +151,27 @@ class _Completion(Forward):
         return self.derive(relax.op.dequantize(codes, scale, zero, axis=-1), f"{var.name}.twice.dequantize")
 
 
-def _steps(weight, scales, axis):
+def _steps(weight: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
     return np.rint(weight / _per_channel(np.where(scales > 0, scales, np.float32(1)), axis, weight.ndim))
 
 
-def _per_channel(scales, axis, rank):
+def _per_channel(scales: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return scales.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def _with_zeros(scales, data_scale, bias):
+def _with_zeros(scales: np.ndarray, data_scale: float, bias: np.ndarray | None) -> np.ndarray:
     """A channel of zeros takes a scale that resolves its bias."""
     needed = np.zeros(len(scales)) if bias is None else np.abs(bias.astype(np.float64)) / (data_scale * 2.0**20)
     return np.where(scales > 0, scales, np.where(needed > 0, needed, 1.0)).astype(np.float32)
 
 
-def _bias_of(nodes, node):
+def _bias_of(nodes: "Graph", node: "Node") -> np.ndarray | None:
     members = bare_members(nodes, node)
     found = [array_of(x) for member in members[1:] for x in member.inputs if is_constant(x)]
     return found[0].reshape(-1) if found else None
 
 
-def _pair(graph, value):
+def _pair(graph: "DataflowGraph", value: relax.Expr) -> tuple[relax.Var, float, int] | None:
     """(x, scale, zero point) of a dequantised quantization, else None."""
     codes = graph.definition(value.args[0]) if is_op(value, "relax.dequantize") else None
     if not is_op(codes, "relax.quantize"):

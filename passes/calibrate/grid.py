@@ -31,7 +31,7 @@ def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | 
     return scales
 
 
-def _scale(values, most):
+def _scale(values: np.ndarray, most: int) -> np.float32 | None:
     """The scale of a channel's different values, ascending."""
     sizes = np.unique(np.abs(values[values != 0])).astype(np.float64)
     largest = sizes[-1]
@@ -54,14 +54,14 @@ def _scale(values, most):
     return _exact(values, steps, step) / np.float32(max(most // count, 1))
 
 
-def _common(a, b, smallest):
+def _common(a: np.float64, b: np.float64, smallest: np.float64) -> np.float64:
     """The greatest common divisor of two sizes; what is left below `smallest` is rounding."""
     while b > smallest:
         a, b = b, abs(a - np.rint(a / b) * b)
     return a
 
 
-def _exact(values, steps, step):
+def _exact(values: np.ndarray, steps: np.ndarray, step: np.float64) -> np.float32:
     """The float32 next to `step` whose multiples are the values themselves, if there is one: the file's own scale."""
     near = np.float32(step)
     candidates = [near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf))]

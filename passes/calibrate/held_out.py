@@ -5,11 +5,15 @@ nothing is clipped. Whole runs are held out, as what follows each other in a run
 sequence)."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from octet.targets.batches import batch_of
 from octet.targets.stored_array import Array, select
+
+if TYPE_CHECKING:
+    from ..frontend.model import Model
 
 MOST = 128  # runs that are held out
 _FEWEST, _FEWEST_OF_SEVERAL = 8, 4  # runs (of one sample; of several) below which none is
@@ -51,7 +55,7 @@ def spread(samples: Mapping[str, Array], count: int, batch: int = 1) -> dict[str
     return {name: select(array, np.isin(np.arange(len(array)) // batch, wanted)) for name, array in samples.items()}
 
 
-def for_ranges(samples: Mapping[str, Array], model) -> dict[str, Array]:
+def for_ranges(samples: Mapping[str, Array], model: "Model") -> dict[str, Array]:
     """Those that ranges come from. model: whatever has `inputs`."""
     return split(samples, batch_of(model.inputs))[0]
 

@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"[\w./:#-]+")
 _DIGITS = 16  # of a digest within an identity
 
 
-def _version():
+def _version() -> str:
     try:
         return f"{version('octet')}, statistics {_FORMAT}"
     except PackageNotFoundError:

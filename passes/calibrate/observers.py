@@ -9,6 +9,8 @@ entropy     the clipped range whose 8-bit version diverges least from the values
 mse         the clipped range with the least mean squared error of rounding and clipping.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from octet.passes.annotate.recipe import Recipe
@@ -36,7 +38,7 @@ def find_range(statistics: Statistics, recipe: Recipe, scheme: str) -> tuple[flo
     return (_entropy if recipe.calibrator == "entropy" else _mse)(statistics, scheme)
 
 
-def _percentile(statistics, fraction, scheme):
+def _percentile(statistics: Statistics, fraction: float, scheme: str) -> tuple[float, float]:
     if scheme == "symmetric":
         limit = statistics.quantile(fraction, of_magnitude=True)
         return -limit, limit
@@ -53,7 +55,7 @@ def _clipped(low, high, limit):
     return max(low, -limit), min(high, limit)
 
 
-def _entropy(statistics, scheme):
+def _entropy(statistics: Statistics, scheme: str) -> tuple[float | np.float64, float | np.float64]:
     low, high = min(statistics.range[0], 0.0), max(statistics.range[1], 0.0)
     largest = max(-low, high)
     if scheme == "symmetric":
@@ -73,12 +75,14 @@ def _entropy(statistics, scheme):
     return (-limit, limit) if scheme == "symmetric" else _clipped(low, high, limit)
 
 
-def _span(clipped_low, clipped_high, low, high, bins):
+def _span(
+    clipped_low: float | np.float64, clipped_high: float | np.float64, low: float, high: float, bins: int
+) -> tuple[int, int]:
     width = (high - low) / bins
     return int(np.rint((clipped_low - low) / width)), int(np.rint((clipped_high - low) / width))
 
 
-def _without_zeros(counts, zeros, low, high):
+def _without_zeros(counts: np.ndarray, zeros: np.float64, low: float, high: float) -> np.ndarray:
     """Zero is always represented exactly: a ReLU's mass there says nothing about the range, yet would drown the
     rest."""
     at = min(int((0.0 - low) / (high - low) * counts.size), counts.size - 1)
@@ -87,7 +91,7 @@ def _without_zeros(counts, zeros, low, high):
     return counts
 
 
-def _divergence(counts, start, stop, levels):
+def _divergence(counts: np.ndarray, start: int, stop: int, levels: int) -> float:
     """KL(P || Q) in nats: P the distribution with what is clipped piled up at the ends, Q its version in `levels`
     steps."""
     inside = counts[start:stop]
@@ -122,7 +126,7 @@ def _mse(statistics, scheme):
     return low * a, high * b
 
 
-def _best(error):
+def _best(error: Callable) -> float:
     """The factor of _SHRINKS with the smallest error: every seventh is tried, then the ones around the best of them."""
     tried = {int(i): error(_SHRINKS[i]) for i in range(0, len(_SHRINKS), _STRIDE)}
     centre = min(tried, key=tried.__getitem__)

@@ -10,6 +10,7 @@ exceeds its calibrated range may become -128.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule, relax
@@ -21,6 +22,10 @@ from .collect import edge_of
 from .qparams import QParams
 from .replace import replace_observers
 from .weights import quantize_weight, weight_scales
+
+if TYPE_CHECKING:
+    from .collect import Edge
+    from .replace import Replacer
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ class InsertQDQ:
 
         return replace_observers(mod, replace)
 
-    def _weight(self, walk, edge, weight, data_group, bias):
+    def _weight(
+        self, walk: "Replacer", edge: "Edge", weight: np.ndarray, data_group: int, bias: np.ndarray | None
+    ) -> relax.Var:
         scales = weight_scales(weight, edge.axis, self.qparams[data_group].scale, bias)
         q = relax.const(quantize_weight(weight, scales, edge.axis))
         if edge.axis < 0:
@@ -58,11 +65,11 @@ class InsertQDQ:
         return walk.derive(call, f"{edge.tensor}.dequantize")
 
 
-def _never_negative(value):
+def _never_negative(value: relax.Expr) -> bool:
     return is_op(value, "relax.nn.relu") or (is_op(value, "relax.clip") and float(value.args[1].value) >= 0)
 
 
-def _layers(mod):
+def _layers(mod: IRModule) -> dict[int, tuple[int, np.ndarray | None]]:
     """edge of a weight -> (group of its layer's data, the layer's bias or None)."""
     graph = Graph(mod)
     layers = {}

@@ -84,7 +84,7 @@ def quantize(
     return _hub(model, annotated, recipe, decisions, statistics)
 
 
-def hub_of(model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quantized:
+def hub_of(model: Model, recipe: Recipe, statistics: Mapping[str, Statistics]) -> Quantized:
     """The hub from statistics by the tensor's name, which must hold every tensor that the recipe observes; hubs of the
     model's other shapes beside it."""
     annotate = Annotate(recipe)

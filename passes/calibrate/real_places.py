@@ -37,7 +37,7 @@ def real_places(mod: IRModule, inputs: tuple[TensorSpec, ...]) -> Callable[[Feed
     return filled
 
 
-def _taken(row):
+def _taken(row: np.ndarray) -> np.ndarray:
     """Where each place takes its value from: a real one from itself, a padded one from the real ones in turn; all from
     themselves where none is real."""
     taken, real = np.arange(len(row)), np.flatnonzero(row)

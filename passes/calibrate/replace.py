@@ -12,11 +12,11 @@ from ..rewriting.function import replace_main
 def replace_observers(mod: IRModule, replace: Callable, outputs: Callable | None = None) -> IRModule:
     """replace(walk, call, x): the expression that takes the place of `octet.observe(x)`; `call` is the old one, `x` its
     rewritten operand. outputs(): a list of expressions to return instead of the results."""
-    return replace_main(mod, _Replacer(mod["main"], replace, outputs).run())
+    return replace_main(mod, Replacer(mod["main"], replace, outputs).run())
 
 
-class _Replacer(Forward):
-    def __init__(self, function: relax.Function, replace: Callable, outputs: Callable | None):
+class Replacer(Forward):
+    def __init__(self, function: relax.Function, replace: Callable, outputs: Callable | None) -> None:
         super().__init__(function)
         self._replace, self._outputs = replace, outputs
 

@@ -134,13 +134,13 @@ class Statistics:
         folded.histogram[0] = self.histogram.sum(0)
         return folded
 
-    def _raise_to(self, top):
+    def _raise_to(self, top: int) -> None:
         if top > self.top:
             self.histogram = _shift(self.histogram, top - self.top)
             self.top = top
 
 
-def _shift(histogram, octaves):
+def _shift(histogram: np.ndarray, octaves: int) -> np.ndarray:
     """The histogram with its window moved up by `octaves`."""
     out = min(octaves * PER_OCTAVE, BINS)
     shifted = np.zeros_like(histogram)

@@ -78,14 +78,14 @@ def holds_statistics(path) -> bool:
         return False
 
 
-def load(path) -> tuple[Identity, dict[str, Statistics]]:
+def load(path: Path) -> tuple[Identity, dict[str, Statistics]]:
     """Raises DataError for anything that `save` did not write."""
     with _said(path):
         header = _header(path)
         return _identity(path, header), dict(_statistics(path, header))
 
 
-def contents(path) -> tuple[Identity, list[str]]:
+def contents(path: Path) -> tuple[Identity, list[str]]:
     """(identity, names of the tensors) of the statistics in a file, which are not read. Raises DataError for anything
     that `save` did not write."""
     try:
@@ -95,7 +95,7 @@ def contents(path) -> tuple[Identity, list[str]]:
         raise DataError(f"{path}: holds no calibration statistics ({error}); make it with `octet calibrate`") from None
 
 
-def identity_in(path) -> Identity:
+def identity_in(path: Path) -> Identity:
     """As `contents`."""
     return contents(path)[0]
 
@@ -125,7 +125,7 @@ def merge(paths: Sequence) -> tuple[Identity, dict[str, Statistics]]:
 
 
 @contextmanager
-def _said(path):
+def _said(path: Path) -> Iterator[None]:
     """What is wrong with a file becomes a DataError that names it."""
     if not holds_statistics(path):
         raise DataError(f"{path}: holds no calibration statistics; make it with `octet calibrate`")
@@ -135,19 +135,19 @@ def _said(path):
         raise DataError(f"{path}: is damaged ({error}); run octet calibrate again") from None
 
 
-def _header(path):
+def _header(path: Path) -> _Header:
     text = str(read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY])
     if "graph" not in read_json(text, _Version).identity:
         raise DataError(f"{path}: holds statistics of another version of Octet; run octet calibrate again")
     return read_json(text, _Header)
 
 
-def _identity(path, header):
+def _identity(path: Path, header: _Header) -> Identity:
     found = header.identity
     return Identity(found.graph, found.weights, found.inputs, tuple(found.data), found.samples, found.version)
 
 
-def _statistics(path, header) -> Iterator[tuple[str, Statistics]]:
+def _statistics(path: Path, header: _Header) -> Iterator[tuple[str, Statistics]]:
     """(tensor, Statistics), read one at a time. Raises ValueError for numbers that no calibration gives: what is chosen
     from them would be nonsense."""
     count = len(header.tensors)

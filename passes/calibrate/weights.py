@@ -29,7 +29,7 @@ def weight_scales(weight: np.ndarray, axis: int, data_scale: float, bias: np.nda
     return np.maximum(scales, SMALLEST_SCALE).astype(np.float32)
 
 
-def _reduce(bias, channels):
+def _reduce(bias: np.ndarray, channels: int) -> np.ndarray:
     return bias if channels == bias.size else np.full(channels, bias.max())
 
 

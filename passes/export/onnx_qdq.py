@@ -55,11 +55,11 @@ class Emitter:
         self._taken.add(name)
         return name
 
-    def reserve(self, names) -> None:
+    def reserve(self, names: list[str] | dict[str, np.ndarray]) -> None:
         """Keeps the names of the inputs and outputs from inner tensors."""
         self._taken.update(names)
 
-    def dtype(self, name) -> int:
+    def dtype(self, name: str) -> int:
         return helper.np_dtype_to_tensor_dtype(np.dtype(name))
 
 
@@ -164,11 +164,11 @@ def _scale(graph, expr):
     return array_of(node.arg(1)) if node is not None and is_op(node.value, "relax.dequantize") else None
 
 
-def _value_info(name, ty, out):
+def _value_info(name: str, ty: relax.TensorType, out: Emitter) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, out.dtype(str(ty.dtype)), [int(d) for d in ty.shape.values])
 
 
-def _name_results(graph, names, out, outputs):
+def _name_results(graph: Graph, names: dict, out: Emitter, outputs: tuple[str, ...]) -> list[onnx.ValueInfoProto]:
     """Identity nodes that give the results their names (a value may be returned twice, or be an input)."""
     result = graph.result
     value = names[result] if isinstance(result, relax.Var) else tuple(_operand(x, names, out) for x in result.fields)

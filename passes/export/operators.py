@@ -6,6 +6,7 @@ An exporter is `function(call, operands, out) -> result`: operands are the ONNX 
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,13 @@ from .borders import frame, interleave
 from .functions import unary
 from .sampling import grid_sample, resize, roi_align
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def _conv2d(call, operands, out):
+    from .onnx_qdq import Emitter
+
+
+def _conv2d(call: "relax.Call", operands: list, out: "Emitter") -> str:
     attrs = attrs_of(call)
     if (attrs["data_layout"], attrs["kernel_layout"]) != ("NCHW", "OIHW"):
         raise UnsupportedModelError(

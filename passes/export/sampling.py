@@ -1,11 +1,18 @@
 """What reads an image between its pixels, as ONNX nodes: Resize, GridSample, RoiAlign."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..ops import attrs_of, shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def resize(call, operands, out):
+    from .onnx_qdq import Emitter
+
+
+def resize(call: "relax.Call", operands: list[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
     nearest = {

@@ -1,10 +1,15 @@
 """Scalar functions: each becomes one `octet.unary` or `R.clip`, where TVM's importer spells it out in several
 operators."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from .. import ops
+
+if TYPE_CHECKING:
+    from .node import OnnxNode
 
 # ONNX operator -> (kind, {parameter: (ONNX attribute, ONNX default)})
 _UNARY = {
@@ -35,7 +40,7 @@ _UNARY = {
 }
 
 
-def unary(node):
+def unary(node: "OnnxNode") -> relax.Call | None:
     """One `octet.unary`; integer inputs are left to TVM."""
     if node.dtype(0) != "float32":
         return None
@@ -53,7 +58,7 @@ def _unary(node, x, kind, **parameters):
     return relax.op.reshape(node.emit(y), []) if scalar else y
 
 
-def gelu(node):
+def gelu(node: "OnnxNode") -> relax.Call:
     """Gelu (opset 20, or contributed), FastGelu and BiasGelu: with the bias added first where there is one."""
     exact = node.op == "BiasGelu" or (node.op == "Gelu" and node.text("approximate", "none") == "none")
     x = node.inputs[0]
@@ -62,7 +67,7 @@ def gelu(node):
     return _unary(node, x, "gelu" if exact else "gelu_tanh")
 
 
-def swish(node):
+def swish(node: "OnnxNode") -> relax.Call:
     """Swish (opset 24): x * sigmoid(alpha * x)."""
     alpha, x = float(node.attrs.get("alpha", 1.0)), node.inputs[0]
     if alpha == 1.0:
@@ -71,7 +76,7 @@ def swish(node):
     return relax.op.multiply(x, node.emit(_unary(node, scaled, "sigmoid"), "sigmoid"))
 
 
-def clip(node):
+def clip(node: "OnnxNode") -> relax.Expr | None:
     """R.clip with the bounds as Python floats; a bound that is left out or NaN is no bound. Of integers, and of bounds
     known at run time only, a maximum and a minimum."""
     if "int" in node.dtype(0) or any(node.has(i) and node.arrays[i] is None for i in (1, 2)):
@@ -86,7 +91,7 @@ def clip(node):
     return node.inputs[0] if (low, high) == (-np.inf, np.inf) else relax.op.clip(node.inputs[0], low, high)
 
 
-def shrink(node):
+def shrink(node: "OnnxNode") -> relax.Call:
     """x + bias below -lambd, x - bias above lambd, 0 between."""
     x, dtype = node.inputs[0], node.dtype(0)
     lambd = node.attrs.get("lambd", 0.5)

@@ -1,15 +1,20 @@
 """Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them
 first), and softmax."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 
+if TYPE_CHECKING:
+    from .node import OnnxNode
+
 _OPERATORS = {"Sum": relax.op.add, "Mean": relax.op.add, "Max": relax.op.maximum, "Min": relax.op.minimum}
 
 
-def chain(node):
+def chain(node: "OnnxNode") -> relax.Expr:
     """((x0 op x1) op x2) ...; the mean is the sum times 1/n."""
     result, *rest = node.inputs
     for i, operand in enumerate(rest):
@@ -20,7 +25,7 @@ def chain(node):
     return result
 
 
-def softmax(node):
+def softmax(node: "OnnxNode") -> relax.Call | None:
     """R.nn.softmax / log_softmax over one axis. Before opset 13 ONNX flattens from the axis on: that is the same for
     the last axis only."""
     rank = len(node.shape(0))
@@ -30,7 +35,7 @@ def softmax(node):
     return (relax.op.nn.softmax if node.op == "Softmax" else relax.op.nn.log_softmax)(node.inputs[0], axis)
 
 
-def is_inf(node):
+def is_inf(node: "OnnxNode") -> relax.Expr:
     """Of both signs, or of one: a comparison."""
     signs = [
         sign for sign, name in ((np.inf, "detect_positive"), (-np.inf, "detect_negative")) if node.attrs.get(name, 1)
@@ -56,7 +61,7 @@ def reduce_truth(node):
     return relax.op.astype(node.emit(found, "number"), "bool")
 
 
-def prelu(node):
+def prelu(node: "OnnxNode") -> None:
     """Left to TVM where the slopes are one for each element along some axes; ONNX widens them, never the data."""
     slopes, shape = node.shape(1), node.shape(0)
     if len(slopes) > len(shape) or any(own not in (1, extent) for own, extent in zip(slopes[::-1], shape[::-1])):

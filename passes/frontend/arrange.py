@@ -1,12 +1,17 @@
 """Moving data: operators that TVM's importer would make opaque (Pad, Tile) or gets wrong (uneven Split, empty
 parts)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import onnx
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 from .. import ops
+
+if TYPE_CHECKING:
+    from .node import OnnxNode
 
 _WHOLE = {"bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
@@ -53,7 +58,7 @@ def tile(node):
     return relax.op.tile(node.inputs[0], [int(r) for r in node.array(1, "repeats")])
 
 
-def split(node):
+def split(node: "OnnxNode") -> relax.Tuple:
     """R.split at explicit places; parts of unequal size when `num_outputs` (opset 18) does not divide the extent."""
     shape = node.shape(0)
     axis = node.axis(0)
@@ -72,7 +77,7 @@ def split(node):
     return relax.Tuple([next(whole) if size else empty for size in sizes])
 
 
-def concat(node):
+def concat(node: "OnnxNode") -> relax.Call:
     """R.concat of the operands that hold something; a single one is the result."""
     axis = node.axis_at(node.attrs["axis"])
     parts = [part for i, part in enumerate(node.inputs) if node.shape(i)[axis]]
@@ -86,7 +91,7 @@ def unsqueeze(node):
     return relax.op.expand_dims(node.inputs[0], sorted(int(axis) % rank for axis in axes))
 
 
-def space_to_depth(node):
+def space_to_depth(node: "OnnxNode") -> relax.Expr:
     """The block's pixels outermost among the channels (DCR), or innermost (CRD)."""
     (n, c, h, w), b = node.shape(0), int(node.attrs["blocksize"])
     apart = node.emit(relax.op.reshape(node.inputs[0], [n, c, h // b, b, w // b, b]), "blocks")
@@ -94,13 +99,13 @@ def space_to_depth(node):
     return relax.op.reshape(node.emit(relax.op.permute_dims(apart, order), "turned"), [n, c * b * b, h // b, w // b])
 
 
-def cast(node):
+def cast(node: "OnnxNode") -> relax.Expr:
     """R.astype, where the type changes."""
     dtype = node.dtype(1) if node.op == "CastLike" else str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"]))
     return node.inputs[0] if dtype == node.dtype(0) else relax.op.astype(node.inputs[0], dtype)
 
 
-def bit_cast(node):
+def bit_cast(node: "OnnxNode") -> relax.Expr:
     """The same bits in another type of as many: octet.bits between float32 and int32; integers of one width wrap."""
     source, target = node.dtype(0), str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"]))
     if {source, target} <= _WHOLE and np.dtype(source).itemsize == np.dtype(target).itemsize:
@@ -119,7 +124,7 @@ def bit_cast(node):
     )
 
 
-def einsum(node):
+def einsum(node: "OnnxNode") -> relax.Expr:
     """R.einsum."""
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 

@@ -1,5 +1,7 @@
 """What cannot be imported, said before the import: one line with the file, the node or tensor, and the remedy."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -18,7 +20,7 @@ _DOMAINS = {"", "ai.onnx"}
 _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 
 
-def opset_of(proto: onnx.ModelProto, path) -> int:
+def opset_of(proto: onnx.ModelProto, path: Path) -> int:
     """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent or newer than the
     installed onnx."""
     versions = [entry.version for entry in proto.opset_import if entry.domain in _DOMAINS]
@@ -36,7 +38,7 @@ def opset_of(proto: onnx.ModelProto, path) -> int:
     return version
 
 
-def check_proto(proto: onnx.ModelProto, path) -> None:
+def check_proto(proto: onnx.ModelProto, path: Path) -> None:
     """Raises UnsupportedModelError for a broken graph, foreign or already quantised operators, and sparse weights."""
     if not proto.graph.node:
         raise UnsupportedModelError(f"{path}: the graph has no nodes; give a trained network")
@@ -61,7 +63,7 @@ def check_proto(proto: onnx.ModelProto, path) -> None:
         pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
 
 
-def check_shapes(proto: onnx.ModelProto, path) -> None:
+def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
     """The rest of onnx.checker's full check: every operator's inputs and attributes make a result. Types and shapes
     that the file itself declares for results are left out, as exporters leave them empty or wrong. Raises
     UnsupportedModelError."""
@@ -85,7 +87,7 @@ def check_shapes(proto: onnx.ModelProto, path) -> None:
         pass  # larger than one protobuf message may be
 
 
-def _write_defaults(proto):
+def _write_defaults(proto: onnx.ModelProto) -> None:
     """onnx infers the results of a node that stands for others from those, in which the attributes that the node leaves
     out have no value."""
     opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=None)
@@ -101,7 +103,7 @@ def _write_defaults(proto):
             )
 
 
-def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+def convert_opset(proto: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """(the network in an opset that is imported, notes): old ones go through onnx's version converter. Raises
     UnsupportedModelError where it fails."""
     version = opset_of(proto, path)
@@ -118,7 +120,7 @@ def convert_opset(proto: onnx.ModelProto, path) -> tuple[onnx.ModelProto, tuple[
     return converted, (f"opset {version} was converted to {OLDEST_OPSET}",)
 
 
-def _without_external(proto):
+def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with what lies in other files as inputs: the checker would look for the files elsewhere."""
     if not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
         return proto
@@ -144,7 +146,7 @@ def multiplied_weights(graph: onnx.GraphProto) -> frozenset[str]:
     )
 
 
-def check_finite(name: str, array, path, multiplied: bool = False) -> None:
+def check_finite(name: str, array: np.ndarray, path: Path, multiplied: bool = False) -> None:
     """Weights must be numbers; -inf is one where nothing is multiplied with it (attention masks), and a lone infinity
     is a bound of something."""
     if not np.issubdtype(array.dtype, np.floating) or (array.size <= 1 and not multiplied):
@@ -164,12 +166,12 @@ def check_result(ty: relax.Type) -> None:
         raise UnsupportedModelError(f"computes in {ty.dtype}; export the network in float32")
 
 
-def describe(node) -> str:
+def describe(node: onnx.NodeProto) -> str:
     """A node as messages name it: operator and name, or its first output where the exporter left the name out."""
     return f"{node.op_type} node {node.name or (node.output[0] if node.output else '?')!r}"
 
 
-def _check_node(node, path):
+def _check_node(node: onnx.NodeProto, path: Path) -> None:
     contributed = node.domain == "com.microsoft"
     if contributed and node.op_type in CODED:
         return

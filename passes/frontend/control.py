@@ -6,12 +6,17 @@ Loop  of a known number of trips, and Scan, are their body once per trip.
 A sequence is a list of values; its length is known at every place.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import onnx
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 from ..ops import shape_of
+
+if TYPE_CHECKING:
+    from .importer import OnnxImporter
 
 _MOST_TRIPS, _MOST_NODES = 1000, 20_000  # that a loop may become
 _SMALL_BRANCH = 64  # nodes of a branch that is computed although it may not be taken
@@ -21,7 +26,7 @@ class Sequence(list):
     """The elements of an ONNX sequence: known values and expressions."""
 
 
-def if_(graph, node, attrs):
+def if_(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
     """The values of the branch that is taken, or a choice between those of both."""
     condition = graph.known(node.input[0])
     if condition is not None:
@@ -37,7 +42,9 @@ def if_(graph, node, attrs):
     return [_choice(graph, node, condition, *pair) for pair in zip(taken, other)]
 
 
-def _choice(graph, node, condition, a, b):
+def _choice(
+    graph: "OnnxImporter", node: onnx.NodeProto, condition: relax.Expr, a: relax.Expr, b: relax.Expr
+) -> relax.Var:
     if shape_of(a) != shape_of(b) or a.ty.dtype != b.ty.dtype:
         raise UnsupportedModelError(
             "branches on a value known only at run time, to results of different shapes; --fix the input that it "
@@ -46,7 +53,7 @@ def _choice(graph, node, condition, a, b):
     return graph.emit(relax.op.where(condition, a, b), node)
 
 
-def _branch(graph, body):
+def _branch(graph: "OnnxImporter", body: onnx.GraphProto) -> list[relax.Var]:
     return graph.run_body(body, [])
 
 
@@ -69,7 +76,7 @@ def loop(graph, node, attrs):
     return [*carried, *(_stacked(graph, node, values, 0) for values in kept)]
 
 
-def _trips(graph, trips, body):
+def _trips(graph: "OnnxImporter", trips: np.ndarray | relax.Var | None, body: onnx.GraphProto) -> int:
     if trips is None:
         return _MOST_TRIPS + 1
     if not isinstance(trips, np.ndarray):
@@ -77,7 +84,7 @@ def _trips(graph, trips, body):
     return int(trips.reshape(-1)[0])
 
 
-def _flag(value):
+def _flag(value: np.ndarray) -> bool:
     if not isinstance(value, np.ndarray):
         raise UnsupportedModelError("ends on a value known only at run time; export it with a fixed number of runs")
     return bool(value.reshape(-1)[0])
@@ -111,7 +118,7 @@ def scan(graph, node, attrs):
     return [*states, *(_stacked(graph, node, values, axis) for values, axis in zip(kept, out_axes))]
 
 
-def _slice(graph, node, value, axis, index):
+def _slice(graph: "OnnxImporter", node: onnx.NodeProto, value: relax.Expr, axis: int, index: int) -> relax.Var:
     if isinstance(value, np.ndarray):
         return np.take(value, index, axis)
     one = graph.emit(relax.op.strided_slice(value, [axis], [index], [index + 1]), node, "slice")
@@ -128,7 +135,7 @@ def _stacked(graph, node, values, axis):
     return parts[0] if len(parts) == 1 else graph.emit(relax.op.concat(parts, axis), node)
 
 
-def _nodes_in(body) -> int:
+def _nodes_in(body: onnx.GraphProto) -> int:
     """Nodes of a body and of the bodies in it."""
     inner = [
         attribute.g for node in body.node for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH
@@ -136,28 +143,28 @@ def _nodes_in(body) -> int:
     return len(body.node) + sum(map(_nodes_in, inner))
 
 
-def _sequence(graph, node, attrs):
+def _sequence(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
     return [Sequence(graph.value(name) for name in node.input)]
 
 
-def _insert(graph, node, attrs):
+def _insert(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
     found = Sequence(graph.value(node.input[0]))
     found.insert(_position(graph, node, 2, len(found), len(found) + 1), graph.value(node.input[1]))
     return [found]
 
 
-def _erase(graph, node, attrs):
+def _erase(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
     found = Sequence(graph.value(node.input[0]))
     del found[_position(graph, node, 1, len(found) - 1, len(found))]
     return [found]
 
 
-def _at(graph, node, attrs):
+def _at(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
     found = graph.value(node.input[0])
     return [found[_position(graph, node, 1, 0, len(found))]]
 
 
-def _position(graph, node, index, default, end):
+def _position(graph: "OnnxImporter", node: onnx.NodeProto, index: int, default: int, end: int) -> int:
     """default: where the position is left out. end: it must lie in front of, counted from the start."""
     if len(node.input) <= index or not node.input[index]:
         return default
@@ -176,7 +183,7 @@ def _length(graph, node, attrs):
     return [np.array(len(graph.value(node.input[0])), "int64")]
 
 
-def _concat(graph, node, attrs):
+def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
     values = graph.value(node.input[0])
     if not values:
         raise UnsupportedModelError("joins an empty sequence; export it with at least one tensor")

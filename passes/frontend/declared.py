@@ -6,12 +6,16 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnx import TensorProto
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.reading.limits import limit, more
 from .narrow import PACKED, bytes_of
+
+if TYPE_CHECKING:
+    import onnx
 
 FIELDS = {  # where a type's values stand, if they are not raw
     **dict.fromkeys(
@@ -45,7 +49,7 @@ class External:
     size: int
 
 
-def check_tensor(tensor, path) -> External | None:
+def check_tensor(tensor: "onnx.TensorProto", path: Path) -> External | None:
     where = f"{path}: weight {tensor.name[:200]!r}"
     if tensor.data_type not in FIELDS and tensor.data_type not in PACKED:
         raise UnsupportedModelError(
@@ -80,7 +84,7 @@ def check_tensor(tensor, path) -> External | None:
     return None
 
 
-def _external(tensor, size, path, where) -> External:
+def _external(tensor: "onnx.TensorProto", size: int, path: Path, where: str) -> External:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     folder = path.resolve().parent

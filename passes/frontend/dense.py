@@ -1,14 +1,19 @@
 """Gemm, whose alpha, beta and transpositions go into known weights and biases right away, and determinants."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 
+if TYPE_CHECKING:
+    from .node import OnnxNode
+
 _MOST_ROWS = 4  # of a determinant, whose terms are written out
 
 
-def gemm(node):
+def gemm(node: "OnnxNode") -> relax.Var:
     """R.matmul(a, b) and, with a third input, R.add(.., c): alpha * op(a) @ op(b) + beta * c."""
     a, b = node.inputs[:2]
     alpha, beta = (np.float32(node.attrs.get(name, 1.0)) for name in ("alpha", "beta"))

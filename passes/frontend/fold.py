@@ -3,6 +3,8 @@
 With the batch fixed this turns every chain of Shape, Gather, Concat, Cast, ... that computes a shape into a constant.
 """
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -49,6 +51,6 @@ def fold(node: onnx.NodeProto, inputs, opsets) -> list[np.ndarray]:
     return [np.asarray(result) for result in results]
 
 
-def shape_slice(shape, attrs) -> np.ndarray:
+def shape_slice(shape: list[int], attrs: dict[str, Any]) -> np.ndarray:
     """ONNX Shape of a static shape; `start` and `end` (opset 15) may count from the end."""
     return np.array(shape[slice(attrs.get("start", 0), attrs.get("end", len(shape)))], "int64")

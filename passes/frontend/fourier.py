@@ -4,16 +4,20 @@ X[k] = sum over n of x[n] * exp(-2 pi i n k / L)    ==>    [re, im] of all k = x
         complex x as pairs beside each other"""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 
+if TYPE_CHECKING:
+    from .node import OnnxNode
+
 _LARGEST = 1 << 24  # elements of a matrix
 
 
-def dft(node):
+def dft(node: "OnnxNode") -> relax.Expr:
     """Along one axis of [.., 1] (real) or [.., 2] (complex), to [.., 2]."""
     shape, rank = node.shape(0), len(node.shape(0))
     length, along = node.array(1, "length"), node.array(2, "axis") if node.opset >= 20 else None
@@ -92,7 +96,7 @@ def _signal_of_half(bins, points):
     return np.stack([wave.real, -wave.imag], 1).reshape(bins * 2, points)
 
 
-def _product(node, rows, matrix):
+def _product(node: "OnnxNode", rows: relax.Expr, matrix: np.ndarray) -> relax.Var:
     """rows @ matrix; `out_dtype` says that it stays in float."""
     return node.emit(relax.op.matmul(rows, relax.const(matrix.astype("float32")), out_dtype="float32"), "spectrum")
 

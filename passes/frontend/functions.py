@@ -10,7 +10,9 @@ WRITTEN_OUT = frozenset({"AffineGrid", "Attention", "MeanVarianceNormalization"}
 _DRAWN = frozenset({"RandomNormalLike", "RandomUniformLike"})
 
 
-def definition(node: onnx.NodeProto, opset: int, types) -> tuple[onnx.GraphProto, int] | None:
+def definition(
+    node: onnx.NodeProto, opset: int, types: list[onnx.TypeProto | None]
+) -> tuple[onnx.GraphProto, int] | None:
     """(the nodes that stand for this one, inputs and outputs as far as the node names them; their opset), or None for
     an operator that is none's composition.
 

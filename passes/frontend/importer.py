@@ -9,6 +9,7 @@
 import contextlib
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -34,15 +35,20 @@ from .scopes import Scopes
 from .signature import misfit
 from .weights import array_of, in_float32
 
+if TYPE_CHECKING:
+    from ...targets.variant import TensorSpec
+
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 
 
-def import_graph(proto: onnx.ModelProto, inputs, opset: int, path) -> tuple[IRModule, tuple[str, ...], list]:
+def import_graph(
+    proto: onnx.ModelProto, inputs: "tuple[TensorSpec, ...]", opset: int, path: Path
+) -> tuple[IRModule, tuple[str, ...], list]:
     """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs and of the counts of
     some; notes; per output of the graph (axis, number of its count) where only so many elements of that axis are meant,
     or None). Floats of other widths are computed in float32.
     Raises UnsupportedModelError naming the node."""
-    importer = _Importer(proto, inputs, opset, path)
+    importer = OnnxImporter(proto, inputs, opset, path)
     module = importer.run()
     return module, tuple(sorted(importer.notes)), importer.places
 
@@ -51,7 +57,7 @@ class _Refusal(UnsupportedModelError):
     """One that names its node already."""
 
 
-class _Importer(onnx_frontend.ONNXGraphImporter):
+class OnnxImporter(onnx_frontend.ONNXGraphImporter):
     def __init__(self, proto, inputs, opset, path):
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
         self.opset, self._opsets, self._proto, self._path = opset, proto.opset_import, proto, Path(path)
@@ -67,7 +73,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         self._counted, self.places = CountedAxes(self.bb.lookup_binding, self._refuse), []
         self.grids = []  # of the constants that the file holds as integers
 
-    def run(self):
+    def run(self) -> IRModule | None:
         graph = self._proto.graph
         for tensor in graph.initializer:
             self._values[tensor.name] = array_of(tensor, self._path.parent)
@@ -88,7 +94,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             self.bb.emit_func_output(result)
         return with_grids(restore_names(self.bb.get(), self._names), self.grids)
 
-    def _convert(self, node):
+    def _convert(self, node: onnx.NodeProto) -> None:
         arrays = [self.known(name) if name else None for name in node.input]
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
         attrs = self._parse_attr(attributes_of(node))
@@ -111,7 +117,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         else:
             self._emit(node, arrays, attrs)
 
-    def _shape_of(self, value, operator, attrs):
+    def _shape_of(self, value: relax.Expr, operator: str, attrs: dict[str, Any]) -> np.ndarray:
         shape = self.extents(value)
         read = shape_slice(list(range(len(shape))), attrs) if operator == "Shape" else range(len(shape))
         self._counted.require_known(value, read)
@@ -124,7 +130,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         types = [self._type(name) for name in node.input]
         return self._guard(node, functions.definition, node, self.opset, types)
 
-    def _write_out(self, node, body, opset):
+    def _write_out(self, node: onnx.NodeProto, body: onnx.GraphProto, opset: int) -> None:
         outside = self.opset, self._opsets
         self.opset, self._opsets = opset, [onnx.helper.make_opsetid("", opset)]
         try:
@@ -134,14 +140,14 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         for name, value in zip(filter(None, node.output), results, strict=True):
             self._values[name] = value
 
-    def _type(self, name):
+    def _type(self, name: str) -> onnx.TypeProto | None:
         if not name:
             return None
         value = self._values[name]
         dtype = in_float32(value).dtype if isinstance(value, np.ndarray) else np.dtype(str(value.ty.dtype))
         return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), self.extents(value))
 
-    def run_body(self, body, arguments) -> list:
+    def run_body(self, body: onnx.GraphProto, arguments: list[np.ndarray | relax.Var]) -> list:
         """The results of a body's nodes, written out here; arguments: values of its inputs."""
         with self._values.body():
             for tensor in body.initializer:
@@ -182,7 +188,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             result = self._guard(node, self._convert_operator, node.op_type, inputs, attrs, self.opset)
         self._bind(node, result)
 
-    def _bind(self, node, result):
+    def _bind(self, node: onnx.NodeProto, result: relax.Expr) -> None:
         hint = name_of(node)
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
@@ -209,7 +215,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
                 self._constants.known(value) if isinstance(value, GenericConst) else unless_empty(value)
             )
 
-    def _bind_as(self, expr, name):
+    def _bind_as(self, expr: relax.Expr, name: str) -> relax.Var:
         var = self.bb.emit(expr)
         self._names[var] = name
         return var
@@ -246,7 +252,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         """Binds an expression to a variable named after the node."""
         return self._bind_as(expr, f"{name_of(node)}.{suffix}" if suffix else name_of(node))
 
-    def operand(self, name):
+    def operand(self, name: str) -> relax.Expr:
         """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""
         value = self._values[name]
         if isinstance(value, Codes) and value.scale is not None:
@@ -255,11 +261,11 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
             check_finite(name, value, self._path, name in self._multiplied)
         return self.expression(value)
 
-    def expression(self, value):
+    def expression(self, value: np.ndarray | relax.Var) -> relax.Expr:
         """A known value becomes a constant."""
         return self._constants.expression(value) if isinstance(value, np.ndarray) else value
 
-    def _result(self, name):
+    def _result(self, name: str) -> relax.Expr:
         if isinstance(self._values[name], control.Sequence):
             raise UnsupportedModelError(
                 f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as "
@@ -287,8 +293,8 @@ class _Importer(onnx_frontend.ONNXGraphImporter):
         except Exception as error:  # whatever a converter meets, the user needs the node
             self._fail(node, f"cannot be imported: {first_line(error)}; {misfit(self._proto.graph, self._specs)}")
 
-    def _refuse(self, var, reason):
+    def _refuse(self, var: relax.Var, reason: str) -> None:
         raise _Refusal(f"{self._path}: node {self._names.get(var, var.name)!r} {reason}")
 
-    def _fail(self, node, reason):
+    def _fail(self, node: onnx.NodeProto, reason: str) -> None:
         raise _Refusal(f"{self._path}: {describe(node)} {reason}") from None

@@ -4,30 +4,35 @@ every target gives the same.
 x / 0 = 0,  x mod 0 = 0,  lowest / -1 = lowest,  x mod -1 = 0       (integers; ONNX leaves these open)
 x << n, x >> n for n outside of [0, bits): 0, or -1 for x < 0 shifted to the right, as ONNX says"""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
+
+if TYPE_CHECKING:
+    from .node import OnnxNode
 
 R = relax.op
 
 
-def _const(value, dtype):
+def _const(value: int, dtype: str) -> relax.Expr:
     return relax.const(np.asarray(value, dtype), dtype)
 
 
-def _is_integer(node):
+def _is_integer(node: "OnnxNode") -> bool:
     return node.dtype(0).removeprefix("u").startswith("int")
 
 
-def _either(node, first, second, name):
+def _either(node: "OnnxNode", first: relax.Expr, second: relax.Expr, name: str) -> relax.Var:
     return node.emit(R.logical_or(first, second), name)
 
 
-def divide(node):
+def divide(node: "OnnxNode") -> relax.Call | None:
     """Truncating division of integers; floats are left to TVM. The divisors 0 and -1 are taken out, x / -1 is 0 - x."""
     return _divided(node, node.inputs[0], node.inputs[1]) if _is_integer(node) else None
 
 
-def _divided(node, x, y):
+def _divided(node: "OnnxNode", x: relax.Expr, y: relax.Expr) -> relax.Call:
     dtype = node.dtype(0)
     zero = node.emit(R.equal(y, _const(0, dtype)), "by_zero")
     special, minus = zero, None
@@ -41,7 +46,7 @@ def _divided(node, x, y):
     return R.where(zero, _const(0, dtype), quotient)
 
 
-def modulo(node):
+def modulo(node: "OnnxNode") -> relax.Expr:
     """The sign of the divisor (fmod = 0) or of the dividend (fmod = 1). Of floats the C library's fmod, and for fmod =
     0 one sum more."""
     (x, y), dtype = node.inputs, node.dtype(0)

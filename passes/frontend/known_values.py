@@ -15,9 +15,7 @@ class KnownValues:
 
     def __init__(self, notes: set[str]) -> None:
         self._notes = notes
-        self._constants: dict[
-            int, tuple[np.ndarray, relax.Constant]
-        ] = {}  # id of a value -> (the value, what it became)
+        self._constants: dict[int, tuple[np.ndarray, relax.Expr]] = {}  # id of a value -> (the value, what it became)
         self._shared: dict[
             tuple, np.ndarray
         ] = {}  # digest of a value in a body -> the value: every trip of a loop has the same weights
@@ -36,7 +34,7 @@ class KnownValues:
         key = (str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).data).digest())
         return self._shared.setdefault(key, value)
 
-    def expression(self, value: np.ndarray):
+    def expression(self, value: np.ndarray) -> relax.Expr:
         """A value as a constant, floats of other widths as float32."""
         if id(value) not in self._constants:
             if str(value.dtype) in WIDE_FLOATS and value.size > 1:
@@ -48,5 +46,5 @@ class KnownValues:
             )  # without a dtype TVM narrows int64 to int32
         return self._constants[id(value)][1]
 
-    def note_width(self, dtype) -> None:
+    def note_width(self, dtype: np.dtype) -> None:
         self._notes.add(f"computed in float32 where the file says {dtype}")

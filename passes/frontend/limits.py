@@ -5,6 +5,7 @@ printed, extents that a machine can hold, attributes that mean something."""
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 from onnx import TensorProto
@@ -12,6 +13,9 @@ from onnx import TensorProto
 from ...targets.errors import UnsupportedModelError
 from ...targets.reading.limits import limit, more
 from .declared import FIELDS, External, check_tensor, type_name
+
+if TYPE_CHECKING:
+    import tvm
 
 LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
 _LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
@@ -70,7 +74,7 @@ def check_functions(proto: onnx.ModelProto, path) -> None:
         ]
         return sum(called((node.domain, node.op_type)) for node in graph.node) + sum(map(size, inner))
 
-    def called(name):
+    def called(name: tuple[str, str]) -> int:
         if name not in functions:
             return 1
         if name not in known:
@@ -89,7 +93,7 @@ def check_functions(proto: onnx.ModelProto, path) -> None:
         )
 
 
-def check_extents(module, path, remedy: str) -> None:
+def check_extents(module: "tvm.IRModule", path: Path, remedy: str) -> None:
     """The same for what the network computes: an intermediate result of 2^62 elements comes from small weights. remedy:
     what to do about shapes that do not fit."""
     for block in module["main"].body.blocks:
@@ -103,7 +107,7 @@ def check_extents(module, path, remedy: str) -> None:
                 )
 
 
-def graphs_of(proto, path) -> Iterator:
+def graphs_of(proto: onnx.ModelProto, path: Path) -> Iterator:
     """All graphs and functions, those within nodes too. Raises UnsupportedModelError where they lie too deep in each
     other."""
     waiting = [(proto.graph, 0), *((function, 0) for function in proto.functions)]
@@ -122,7 +126,7 @@ def graphs_of(proto, path) -> Iterator:
         ]
 
 
-def _tensors(proto, path) -> Iterator[TensorProto]:
+def _tensors(proto: onnx.ModelProto, path: Path) -> Iterator[TensorProto]:
     for graph in graphs_of(proto, path):
         yield from getattr(graph, "initializer", ())
         for node in graph.node:
@@ -132,7 +136,7 @@ def _tensors(proto, path) -> Iterator[TensorProto]:
                 yield from attribute.tensors
 
 
-def _check_texts(graph, path):
+def _check_texts(graph: onnx.GraphProto, path: Path) -> None:
     """Protobuf hands out bytes where a text is no UTF-8: names that nothing would be found by."""
     texts = [
         text
@@ -153,7 +157,7 @@ def _check_texts(graph, path):
             )
 
 
-def _check_values(graph, path):
+def _check_values(graph: onnx.GraphProto, path: Path) -> None:
     """Inputs and outputs of a graph (a function has names only)."""
     for side in ("input", "output"):
         values = getattr(graph, side)
@@ -199,7 +203,7 @@ def _check_type(tensor, where, optional):
         )
 
 
-def _check_attributes(node, weight, path):
+def _check_attributes(node: onnx.NodeProto, weight: list[int] | None, path: Path) -> None:
     """weight: extents of the second operand where it is an initializer."""
     for attribute in node.attribute if node.op_type not in _ANY_FLOAT else ():
         if not all(map(math.isfinite, (attribute.f, *attribute.floats))):

@@ -14,7 +14,7 @@ from ..rewriting.rule import suffix_of
 _LONGEST = 512  # characters; files that hold names bound them, with what passes put behind
 
 
-def restore_names(module: IRModule, names) -> IRModule:
+def restore_names(module: IRModule, names: dict[relax.Var, str]) -> IRModule:
     """The module with the variables of `main` renamed. names: {variable: name}; a variable without one is named after
     the next that has one. Where several want a name, a parameter has it before a named variable, and an earlier
     variable before a later one; the others get a number behind it."""
@@ -39,9 +39,9 @@ def _text(name):
 
 
 class _Renamer(Forward):
-    def __init__(self, function, names):
+    def __init__(self, function: relax.Function, names: dict[relax.Var, str]) -> None:
         super().__init__(function)
         self._names = names
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         return None if isinstance(value, relax.Tuple) else self.emit(self.new(value), self._names[var])

@@ -4,11 +4,18 @@
     com.microsoft MatMulNBits(A, B, s, z)                                          -> A @ dequantised(B).T
 They are read as float32 and stay so or become int8 per channel with all others: no kernel computes in 4 bits."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import onnx
 from onnx import helper
 
 from ...targets.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .importer import OnnxImporter
 
 PACKED = frozenset(
     {onnx.TensorProto.INT4, onnx.TensorProto.UINT4}
@@ -27,14 +34,14 @@ def halves(packed: np.ndarray, count: int) -> np.ndarray:
     return both.reshape(*packed.shape[:-1], -1)[..., :count]
 
 
-def unpacked(packed: np.ndarray, shape, data_type: int) -> np.ndarray:
+def unpacked(packed: np.ndarray, shape: tuple[int, int], data_type: int) -> np.ndarray:
     """uint8 [n] of a file -> int4 or uint4 (ml_dtypes) of the shape."""
     values = halves(packed, int(np.prod(shape))).astype(np.int8)
     signed = np.where(values > 7, values - 16, values) if data_type == onnx.TensorProto.INT4 else values
     return signed.astype(helper.tensor_dtype_to_np_dtype(data_type)).reshape(shape)
 
 
-def blocked_product(graph, node, attrs):
+def blocked_product(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> "list[relax.Var]":
     """MatMulNBits (A, B, scales, zero points, group index, bias): B uint8 [N, blocks, bytes of a block], scales [N *
     blocks], zero points packed as B or of the scales' type."""
     columns, depth, bits, block = attrs["N"], attrs["K"], attrs.get("bits", 4), attrs["block_size"]

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 
 from ...targets.errors import UnsupportedModelError
 from ..ops import shape_of
+
+if TYPE_CHECKING:
+    from tvm import relax
 
 
 def name_of(node: onnx.NodeProto) -> str:
@@ -16,7 +20,7 @@ def name_of(node: onnx.NodeProto) -> str:
     return node.name or next(filter(None, node.output), node.op_type)
 
 
-def unless_empty(var):
+def unless_empty(var: "relax.Var") -> "relax.Var":
     """A tensor without elements is known."""
     shape = list(shape_of(var))
     return var if all(shape) else np.zeros(shape, str(var.ty.dtype))
@@ -57,7 +61,7 @@ class OnnxNode:
     def dtype(self, index: int) -> str:
         return str(self.inputs[index].ty.dtype)
 
-    def with_input(self, index: int, expr) -> "OnnxNode":
+    def with_input(self, index: int, expr: "relax.Expr") -> "OnnxNode":
         """This node with another input, known at run time only."""
         return replace(self, inputs=(*self.inputs[:index], expr, *self.inputs[index + 1 :]))
 
@@ -83,7 +87,7 @@ class OnnxNode:
         that it has not."""
         return self.axis_at(self.attrs.get("axis", default))
 
-    def axis_at(self, axis) -> int:
+    def axis_at(self, axis: int | np.int64) -> int:
         """The same of an axis that stands elsewhere."""
         rank = len(self.shape(0))
         if not -rank <= int(axis) < rank:

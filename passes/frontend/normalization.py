@@ -2,14 +2,18 @@
 axis of a reshaped tensor."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 
+if TYPE_CHECKING:
+    from .node import OnnxNode
 
-def batch_norm(node):
+
+def batch_norm(node: "OnnxNode") -> relax.TupleGetItem:
     """The first field of R.nn.batch_norm; training mode and its further outputs are refused."""
     if node.attrs.get("training_mode", 0) or node.outputs > 1:
         raise UnsupportedModelError("is in training mode; export the network for inference")
@@ -17,18 +21,18 @@ def batch_norm(node):
     return relax.TupleGetItem(node.emit(out, "statistics"), 0)
 
 
-def instance_norm(node):
+def instance_norm(node: "OnnxNode") -> relax.Var:
     """Each channel of each sample on its own, then a factor and a term per channel."""
     n, c, *_ = node.shape(0)
     return _grouped(node, [n, c, -1])
 
 
-def group_norm(node):
+def group_norm(node: "OnnxNode") -> relax.Var:
     """Groups of channels; scale and bias are per group before opset 21, per channel since."""
     return _grouped(node, [node.shape(0)[0], int(node.attrs["num_groups"]), -1])
 
 
-def _grouped(node, rows):
+def _grouped(node: "OnnxNode", rows: list[int]) -> relax.Var:
     """layer_norm over the last axis of x reshaped to `rows`, back in x's shape, times scale plus bias, both [C]."""
     shape = node.shape(0)
     rows = [*rows[:-1], math.prod(shape) // math.prod(rows[:-1])]
@@ -39,7 +43,7 @@ def _grouped(node, rows):
     return node.emit(relax.op.add(scaled, _per_channel(node, 2, "bias_of_channel")), "bias")
 
 
-def _per_channel(node, index, name):
+def _per_channel(node: "OnnxNode", index: int, name: str) -> relax.Expr:
     """An input with a value per channel, or per group of channels, so that it broadcasts along the image."""
     _, c, *image = node.shape(0)
     times = c // node.shape(index)[0]
@@ -70,7 +74,7 @@ def layer_norm(node):
     return relax.Tuple([y, *statistics][: node.outputs])
 
 
-def _over(node, index, shape, default, known):
+def _over(node: "OnnxNode", index: int, shape: list[int], default: float, known: bool) -> relax.Expr:
     """A known scale or bias for each element of `shape`, flat; otherwise the default."""
     value = node.arrays[index] if known and node.has(index) else np.float32(default)
     return relax.const(np.broadcast_to(value, shape).reshape(-1).astype("float32"))
@@ -103,7 +107,7 @@ def rms_norm(node):
     return y if known else relax.op.multiply(y, node.inputs[1])
 
 
-def lp_norm(node):
+def lp_norm(node: "OnnxNode") -> relax.Call:
     """x / (sum of |x|^p)^(1/p) along an axis; zeros where the norm is 0."""
     x, axis, p = node.inputs[0], node.axis(-1), int(node.attrs.get("p", 2))
     size = node.emit(relax.op.multiply(x, x) if p == 2 else relax.op.abs(x), "size")
@@ -113,7 +117,7 @@ def lp_norm(node):
     return relax.op.divide(x, node.emit(relax.op.maximum(norm, least), "above_zero"))
 
 
-def _unit_norm(x, width, node):
+def _unit_norm(x: relax.Expr, width: int, node: "OnnxNode") -> relax.Call:
     ones, zeros = relax.const(np.ones(width, "float32")), relax.const(np.zeros(width, "float32"))
     return relax.op.nn.layer_norm(x, ones, zeros, [-1], float(node.attrs.get("epsilon", 1e-5)))
 

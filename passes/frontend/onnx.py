@@ -1,6 +1,7 @@
 """ONNX file -> Model: read, check, fix the batch, import."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnx import inliner
 
@@ -18,6 +19,10 @@ from .read import first_line, read_proto
 from .shapes.dimensions import Said
 from .shapes.several import one_model, said_of_each
 from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
+
+if TYPE_CHECKING:
+    import onnx
+    import tvm
 
 
 @exclusive
@@ -45,7 +50,7 @@ def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, valu
     )
 
 
-def _shapes(data):
+def _shapes(data: dict[str, tuple[int, ...]] | None) -> dict[str, tuple[int, ...]]:
     return {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
 
 
@@ -90,11 +95,11 @@ def _imported(path, said, values):
     )
 
 
-def _has_quantizers(module):
+def _has_quantizers(module: "tvm.IRModule") -> bool:
     return any(is_op(binding.value, "relax.quantize") for binding in module["main"].body.blocks[0].bindings)
 
 
-def _inline_functions(proto, path):
+def _inline_functions(proto: "onnx.ModelProto", path: Path) -> "onnx.ModelProto":
     """Functions defined in the file itself become plain nodes."""
     if not proto.functions:
         return proto

@@ -1,5 +1,7 @@
 """Nodes in an order in which every value is made before it is read, and without results that nobody reads."""
 
+from pathlib import Path
+
 import onnx
 
 from ...targets.errors import UnsupportedModelError
@@ -10,7 +12,7 @@ _OPTIONAL, _VARIADIC = (
 )
 
 
-def sort_nodes(graph: onnx.GraphProto, path) -> None:
+def sort_nodes(graph: onnx.GraphProto, path: Path) -> None:
     """Sorts the nodes of a graph and of the bodies in it, stably. Raises UnsupportedModelError where they read each
     other in a circle."""
     for node in graph.node:
@@ -68,7 +70,7 @@ def drop_unread_results(graph: onnx.GraphProto) -> None:
             del node.output[-1]
 
 
-def _is_optional(results, index):
+def _is_optional(results: list, index: int) -> bool:
     return (
         index >= len(results)
         and results[-1].option != _VARIADIC
@@ -77,7 +79,7 @@ def _is_optional(results, index):
     )
 
 
-def _reads(node):
+def _reads(node: onnx.NodeProto) -> set[str]:
     """The values that a node reads, those around a body of it among them."""
     found = set(node.input)
     for body in _bodies(node):
@@ -89,11 +91,11 @@ def _reads(node):
     return found
 
 
-def _bodies(node):
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
 
 
-def _copy(node):
+def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
     found = onnx.NodeProto()
     found.CopyFrom(node)
     return found

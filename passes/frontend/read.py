@@ -11,7 +11,7 @@ from ...targets.errors import UnsupportedModelError
 from .limits import LARGEST_FILE, check_limits, graphs_of
 
 
-def read_proto(path) -> tuple[onnx.ModelProto, str]:
+def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
     """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external
     files in the order of their names, each as far as tensors lie in it.
 
@@ -41,7 +41,7 @@ def read_proto(path) -> tuple[onnx.ModelProto, str]:
     return proto, digest.hexdigest()
 
 
-def bytes_with_data(path) -> int:
+def bytes_with_data(path: Path) -> int:
     """Of a file and of the external data that its tensors lie in; of one that is no network its own alone."""
     path, proto = Path(path), onnx.ModelProto()
     try:
@@ -52,7 +52,7 @@ def bytes_with_data(path) -> int:
     return path.stat().st_size + beside
 
 
-def _ends(proto, path) -> dict[Path, int]:
+def _ends(proto: onnx.ModelProto, path: Path) -> dict[Path, int]:
     """{external file: bytes of it up to where its last tensor ends}."""
     ends: dict[Path, int] = {}
     for external in check_limits(proto, path):
@@ -67,7 +67,7 @@ _ZEROS = {
 }
 
 
-def _write_zeros(proto, path):
+def _write_zeros(proto: onnx.ModelProto, path: Path) -> None:
     """Writers of protobuf 3 leave out what is zero: an attribute has a type then, and no value."""
     for graph in graphs_of(proto, path):
         for node in graph.node:
@@ -94,7 +94,7 @@ def first_line(error) -> str:
     return (lines[0] if lines else type(error).__name__).rstrip(".:")
 
 
-def _bytes(path):
+def _bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise UnsupportedModelError(f"{path}: is a folder; give the ONNX file itself")

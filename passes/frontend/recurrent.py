@@ -5,6 +5,7 @@ shared by all steps) and one or two elementwise operators on the gates (targets/
 products can be int8, the gates and the cell state stay float."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -12,6 +13,9 @@ from tvm import relax
 from ...targets.errors import UnsupportedModelError
 from .. import ops
 from ..ops import shape_of
+
+if TYPE_CHECKING:
+    from .node import OnnxNode
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _DEFAULT = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
@@ -26,7 +30,7 @@ class _Direction:
     reverse: bool
 
 
-def recurrent(node):
+def recurrent(node: "OnnxNode") -> relax.Tuple:
     """(Y, Y_h[, Y_c]) as in ONNX."""
     batch_first = bool(node.attrs.get("layout", 0))
     x = node.emit(relax.op.permute_dims(node.inputs[0], [1, 0, 2]), "time_first") if batch_first else node.inputs[0]
@@ -48,7 +52,7 @@ def recurrent(node):
     return relax.Tuple([y, *states][: node.outputs])
 
 
-def _join(node, states, name):
+def _join(node: "OnnxNode", states: tuple[relax.Var, ...], name: str) -> relax.Var:
     return states[0] if len(states) == 1 else node.emit(relax.op.concat(list(states), axis=0), name)
 
 
@@ -84,7 +88,7 @@ def _check(node, steps, ways):
 class _Layer:
     """One direction over time."""
 
-    def __init__(self, node, x, steps, batch, direction):
+    def __init__(self, node: "OnnxNode", x: relax.Expr, steps: int, batch: int, direction: _Direction) -> None:
         self.node, self.x, self.steps, self.batch, self.direction = node, x, steps, batch, direction
         w, r = (node.arrays[i][direction.index] for i in (1, 2))
         self.width, self.hidden = w.shape[0], r.shape[1]
@@ -104,7 +108,7 @@ class _Layer:
     def emit(self, expr, name):
         return self.node.emit(expr, f"{name}{'b' if self.direction.reverse else ''}")
 
-    def run(self):
+    def run(self) -> tuple[relax.Var, ...]:
         """([T, 1, B, H], [1, B, H], [1, B, H] or None)."""
         projected = self.project()
         h, c = self.initial(5, "h"), self.initial(6, "c") if self.node.op == "LSTM" else None
@@ -146,7 +150,7 @@ class _Layer:
             outputs[t] = self.emit(relax.op.reshape(h, [1, 1, self.batch, self.hidden]), f"y{t}")
         return outputs[0] if self.steps == 1 else self.emit(relax.op.concat(outputs, axis=0), "sequence"), h, c
 
-    def project(self):
+    def project(self) -> relax.Var:
         """The input's part of all gates at all steps: [T, B, gates]."""
         rows = self.emit(relax.op.reshape(self.x, [self.steps * self.batch, self.w.shape[0]]), "rows")
         product = self.emit(relax.op.matmul(rows, relax.const(self.w)), "input")
@@ -165,10 +169,12 @@ class _Layer:
         )
         return self.emit(relax.op.reshape(own, [self.batch, self.hidden]), f"{name}_start")
 
-    def zeros(self):
+    def zeros(self) -> relax.Expr:
         return relax.const(np.zeros((self.batch, self.hidden), "float32"))
 
-    def step(self, t, x, h, c, weight):
+    def step(
+        self, t: int, x: relax.Expr, h: relax.Expr | None, c: relax.Expr | None, weight: relax.Expr
+    ) -> tuple[relax.Var, relax.Var]:
         """(h, c) of the next step."""
         if self.node.op == "GRU" and not self.linear_before_reset:
             return self.gru(t, x, self.zeros() if h is None else h), None

@@ -6,11 +6,16 @@ extent is not whole (1.5 * 5 = 7.5, cut to 7). Then, and for antialias, regions,
 becomes R.take, linear and cubic products with constant weights.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 from .resize_weights import nearest, positions, weights
+
+if TYPE_CHECKING:
+    from .node import OnnxNode
 
 _METHODS = {"nearest": "nearest_neighbor", "linear": "linear", "cubic": "cubic"}
 _REGION = "tf_crop_and_resize"
@@ -21,7 +26,7 @@ _COORDINATES = {
 _COORDINATES["half_pixel_symmetric"] = "half_pixel"
 
 
-def resize(node):
+def resize(node: "OnnxNode") -> relax.Expr:
     """[N, C, W] (at height 1) and [N, C, H, W] at once where height and width alone change."""
     shape, mode = node.shape(0), node.text("mode", "nearest")
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
@@ -60,7 +65,7 @@ def resize(node):
     return out if len(shape) == 4 else node.emit(relax.op.reshape(node.emit(out), extents), "down")
 
 
-def _axes(node, rank):
+def _axes(node: "OnnxNode", rank: int) -> list[int]:
     """Of `axes` (opset 18): those that the other inputs speak of."""
     return [int(axis) % rank for axis in node.attrs.get("axes", range(rank))]
 
@@ -83,7 +88,7 @@ def _target(node, shape):
     return extents, factors
 
 
-def _explicit(node, mode, coordinates, extents, scales):
+def _explicit(node: "OnnxNode", mode: str, coordinates: str, extents: list[int], scales: list[float]) -> relax.Var:
     x, shape, cropped = node.inputs[0], node.shape(0), coordinates == _REGION
     regions, outside = _regions(node, len(shape)) if cropped else {}, np.zeros(extents, bool)
     for axis in range(len(shape)):
@@ -105,7 +110,7 @@ def _explicit(node, mode, coordinates, extents, scales):
     return relax.op.where(relax.const(outside), beyond, x)
 
 
-def _weights(node, mode, position, extent, scale):
+def _weights(node: "OnnxNode", mode: str, position: np.ndarray, extent: int, scale: float) -> np.ndarray:
     alpha = float(node.attrs.get("cubic_coeff_a", -0.75))
     return weights(
         position,
@@ -129,7 +134,7 @@ def _regions(node, rank):
     return {axis: (float(roi[i]), float(roi[i + len(axes)])) for i, axis in enumerate(axes)}
 
 
-def _product(node, x, axis, matrix):
+def _product(node: "OnnxNode", x: relax.Expr, axis: int, matrix: np.ndarray) -> relax.Var:
     """x times [extent, new extent] along an axis."""
     rank = len(x.ty.shape.values)
     order = [i for i in range(rank) if i != axis] + [axis]

@@ -4,7 +4,9 @@ with. Equations: ONNX, Resize."""
 import numpy as np
 
 
-def positions(coordinates: str, count: int, scale: np.float32, extent: int, region=(0.0, 1.0)) -> np.ndarray:
+def positions(
+    coordinates: str, count: int, scale: np.float32, extent: int, region: tuple[float, float] = (0.0, 1.0)
+) -> np.ndarray:
     """Where each of `count` elements of the result lies among `extent`; in float32 as other runtimes compute it, which
     decides ties of nearest.
     region: the part of the extent that tf_crop_and_resize takes, its ends between 0 and 1."""

@@ -1,6 +1,7 @@
 """The network's inputs with static shapes, and where the batch lies in inputs and outputs."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -38,7 +39,7 @@ def fix_inputs(graph: onnx.GraphProto, values, path) -> None:
 
 
 def input_specs(
-    graph: onnx.GraphProto, said: Said, path
+    graph: onnx.GraphProto, said: Said, path: Path
 ) -> tuple[tuple[TensorSpec, ...], dict[str, str], tuple[str, ...]]:
     """(the inputs that are not initializers, in order; {input: symbol of its batch axis}; notes).
 
@@ -73,7 +74,7 @@ def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:
     return f"give other extents than {chosen}, or {export}" if chosen else export
 
 
-def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols) -> list[int]:
+def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols: dict[str, str]) -> list[int]:
     """The axis along which the samples lie, per output: the one that has the inputs' batch symbol, as declared or as
     onnx.shape_inference finds it; else 0.
     Where the file fixes the first extent, nothing says that it is a batch, and outputs stay as they are."""
@@ -84,7 +85,7 @@ def output_axes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], symbols)
     return [next((axis for axis, name in enumerate(_names(value)) if name in known), 0) for value in graph.output]
 
 
-def with_counts(outputs: tuple[TensorSpec, ...], counted) -> tuple[TensorSpec, ...]:
+def with_counts(outputs: tuple[TensorSpec, ...], counted: list[tuple[int, int] | None]) -> tuple[TensorSpec, ...]:
     """The outputs, and behind them one for every count. counted: per output (axis, number of its count) or None."""
     taken = {spec.name for spec in outputs}
     names: dict[int, str] = {}
@@ -98,7 +99,7 @@ def with_counts(outputs: tuple[TensorSpec, ...], counted) -> tuple[TensorSpec, .
     return (*marked, *(TensorSpec(names[i], (1,), "int64", None) for i in sorted(names)))
 
 
-def _free(name, taken):
+def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
     taken.add(name)
@@ -108,7 +109,7 @@ def _free(name, taken):
 _SYMBOL = "octet_batch"
 
 
-def _inferred(proto, inputs, batch):
+def _inferred(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], batch: int) -> onnx.GraphProto:
     """The graph with shapes as inferred from one symbol along every input's batch axis and static extents elsewhere."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
@@ -132,7 +133,7 @@ def _inferred(proto, inputs, batch):
         return copy.graph
 
 
-def _names(value):
+def _names(value: onnx.ValueInfoProto) -> list[str]:
     return [dim.dim_param for dim in value.type.tensor_type.shape.dim]
 
 
@@ -150,7 +151,7 @@ def _symbol(dim):
     return "" if dim.dim_param in ("?", "-1", "None", "none") else dim.dim_param
 
 
-def _dtype(value, path):
+def _dtype(value: onnx.ValueInfoProto, path: Path) -> str:
     if not value.type.HasField("tensor_type"):
         raise UnsupportedModelError(f"{path}: input {value.name!r} is not a tensor; export with tensors as inputs")
     kind = value.type.tensor_type.elem_type

@@ -1,5 +1,7 @@
 """Build: the integer (or float) graph -> Variant, by the backend of the target."""
 
+from collections.abc import Callable
+
 import tvm
 
 from ...targets.errors import TargetError
@@ -19,7 +21,7 @@ def build_variant(
     outputs: tuple[TensorSpec, ...],
     name: str = "",
     tuned: Records | None = None,
-    choose=plan,
+    choose: Callable = plan,
     self_check: bool = False,
     count_clips: bool = False,
     here: bool = False,
@@ -41,7 +43,7 @@ def build_shapes(
     spec: TargetSpec,
     name: str = "",
     tuned: Records | None = None,
-    choose=plan,
+    choose: Callable = plan,
     self_check: bool = False,
     count_clips: bool = False,
     integer: tuple[IntegerNetwork, ...] = (),

@@ -69,16 +69,16 @@ def _pipeline():
     return by_kind, finalize_host, finalize_device
 
 
-def _no_entry(func):
+def _no_entry(func: tirx.PrimFunc) -> tirx.PrimFunc:
     """TVM marks the only function of a module as its entry; alone among the fallbacks a private kernel is none."""
     return func if _attribute(func, "global_symbol") is not None else func.without_attr("tirx.is_entry_func")
 
 
-def _attribute(func, key):
+def _attribute(func: tirx.PrimFunc, key: str) -> str | None:
     return str(func.attrs[key]) if func.attrs is not None and key in func.attrs else None
 
 
-def _bind_device(mod):
+def _bind_device(mod: tvm.IRModule) -> tvm.IRModule:
     """Private functions learn on which device they run, which MakePackedAPI tells only public ones: LowerTVMBuiltin
     asks when it places temporary buffers."""
     for var, func in list(mod.functions_items()):
@@ -90,7 +90,7 @@ def _bind_device(mod):
     return mod
 
 
-def _entries(mod):
+def _entries(mod: tvm.IRModule) -> tvm.IRModule:
     """What C calls gets its name last: MakePackedAPI would have made it a function for TVM's runtime."""
     for var, func in list(mod.functions_items()):
         if (name := _attribute(func, ENTRY)) is not None:

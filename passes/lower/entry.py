@@ -1,6 +1,7 @@
 """The functions of a compiled network that sessions call: every kernel in order, chunks of a batch in loops."""
 
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import tvm
 from tvm import tirx
@@ -10,6 +11,12 @@ from tvm.tirx.script import builder as T
 from ...targets.variant import suffix
 from ...targets.x86.tiles import tile_release
 from .program import Program
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from ...targets.variant import TensorSpec
+    from .program import KernelCall, Loop
 
 ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there
 
@@ -61,7 +68,7 @@ def emit_shapes(
     return tvm.IRModule(body)
 
 
-def called_from_c(func, name):
+def called_from_c(func: tirx.PrimFunc, name: str) -> tirx.PrimFunc:
     """A function of pointers and integers -> `int32_t name(...)`, which gives 0, in the library of a network."""
     return _giving_zero(func.params, func.body).with_attr(ENTRY, name)
 
@@ -70,7 +77,7 @@ def _giving_zero(params, body):
     return tirx.PrimFunc(params, tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))]), tvm.ir.PrimType("int32"))
 
 
-def _private(func):
+def _private(func: tirx.PrimFunc) -> tirx.PrimFunc:
     """PrimFunc over buffers -> the same over raw pointers, callable from another function of the module without
     argument checks."""
     pointers = [T.ptr(str(param.dtype)) for param in func.params]
@@ -85,7 +92,7 @@ def _private(func):
     return _giving_zero(pointers, body).with_attrs({**attrs, "tirx.noalias": True})
 
 
-def _serial(func):
+def _serial(func: tirx.PrimFunc) -> tirx.PrimFunc | None:
     """The kernel with all loops over threads made plain ones; None where it has none."""
     old = func.body
     body = _without_threads(old)
@@ -129,7 +136,18 @@ class _Entry:
     the threads, each of which runs whole chunks on its lane without waiting for the others; where there are too few
     chunks for that, they run one after the other and every kernel's own loop is shared out."""
 
-    def __init__(self, name, indexed, program, functions, alone, inputs, outputs, tiles, packed):
+    def __init__(
+        self,
+        name: str,
+        indexed: bool,
+        program: Program,
+        functions: dict,
+        alone: dict[str, tvm.ir.GlobalVar],
+        inputs: "tuple[TensorSpec, ...]",
+        outputs: "tuple[TensorSpec, ...]",
+        tiles: bool,
+        packed: bool,
+    ) -> None:
         self._name, self._indexed, self._program, self._functions, self._alone = (
             name,
             indexed,
@@ -140,7 +158,7 @@ class _Entry:
         self._inputs, self._outputs, self._tiles, self._packed = inputs, outputs, tiles, packed
         self._loop_of = {i: loop for loop in program.loops for i in range(loop.first, loop.last)}
 
-    def build(self):
+    def build(self) -> tirx.PrimFunc:
         with IRBuilder() as builder:
             with T.prim_func(is_private=not self._packed):
                 T.func_name(self._name)
@@ -181,7 +199,7 @@ class _Entry:
         buffers, rest = dict(zip(("weights", "arena", "lane"), made)), made[len(forms) :]
         return buffers | {"input": rest[: len(self._inputs)], "output": rest[len(self._inputs) :]}
 
-    def _steps(self, index, chunk):
+    def _steps(self, index: "relax.Expr", chunk: "relax.Expr") -> None:
         calls = self._program.calls
         for number, i in enumerate(i for i, call in enumerate(calls) if not call.joined):
             with T.If(index == number):
@@ -200,7 +218,7 @@ class _Entry:
                 self._chunks(loop, calls[i : loop.last])
             i = i + 1 if loop is None else loop.last
 
-    def _chunks(self, loop, calls):
+    def _chunks(self, loop: "Loop", calls: "tuple[KernelCall, ...]") -> None:
         if loop.in_order:
             return self._in_order(loop, calls)
         threads, chunks = self._threads, loop.chunks
@@ -218,7 +236,7 @@ class _Entry:
             with T.Else():
                 self._in_order(loop, calls)
 
-    def _in_order(self, loop, calls):
+    def _in_order(self, loop: "Loop", calls: "tuple[KernelCall, ...]") -> None:
         with T.serial(0, loop.chunks) as chunk:
             for call in calls:
                 self._call(call, self._functions, loop, chunk, 0)

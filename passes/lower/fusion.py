@@ -128,11 +128,11 @@ def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
     return found, inner
 
 
-def _rank(expr):
+def _rank(expr: relax.Expr) -> int:
     return len(expr.ty.shape.values)
 
 
-def _quantized(graph, var):
+def _quantized(graph: DataflowGraph, var: relax.Var) -> tuple[relax.Var, float, int] | None:
     """(the int8 variable, scale, zero point) if the only reader of `var` quantises it per tensor."""
     users = graph.users(var)
     if len(users) != 1 or users[0] is None:
@@ -141,7 +141,7 @@ def _quantized(graph, var):
     return None if found is None else (users[0], *found[1:])
 
 
-def _border(graph, var, operator, dtype):
+def _border(graph: DataflowGraph, var: relax.Var, operator: str, dtype: str) -> tuple[relax.Var, float, int] | None:
     """(operand, scale, zero point) of a per-tensor R.quantize / R.dequantize with this result."""
     call = graph.definition(var)
     if not ops.is_op(call, operator) or str(call.ty.dtype) != dtype:
@@ -213,7 +213,7 @@ def _softmax(graph, var, call):
     return (Softmax if over_peak is None else PeakSoftmax)(call.args[0], scale, zero_point, root), [result, *before]
 
 
-def _unclipped(call):
+def _unclipped(call: relax.Call) -> bool:
     attrs = ops.attrs_of(call)
     return attrs["clip_min"] == -np.inf and attrs["clip_max"] == np.inf
 

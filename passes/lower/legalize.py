@@ -4,6 +4,7 @@ R.max, R.min      NaN where the row holds one, -inf of a row of -inf (TVM begins
 R.argmax, R.argmin   the first place of that element
 octet.bits        the bits of an element as they are"""
 
+from collections.abc import Callable
 from math import inf
 
 import tvm
@@ -12,7 +13,7 @@ from tvm import relax, te, tirx
 from .. import ops
 
 
-def legalize(module: tvm.IRModule, skip=()) -> tvm.IRModule:
+def legalize(module: tvm.IRModule, skip: tuple[str, ...] = ()) -> tvm.IRModule:
     """skip: names of operators that stay."""
     return relax.transform.LegalizeOps(_OURS, skip_ops=list(skip))(module)
 
@@ -45,8 +46,8 @@ def _reduced(x, axes, keepdims, results):
     return te.compute(shape, body, name="extreme")
 
 
-def _extreme(largest):
-    def legal(builder, call):
+def _extreme(largest: bool) -> Callable:
+    def legal(builder: relax.BlockBuilder, call: relax.Call) -> relax.Call:
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
         reducer = te.comm_reducer(
             lambda a, b: tirx.Select(_before(a, b, largest, dtype), a, b), lambda _: _last(dtype, largest), "extreme"
@@ -60,7 +61,7 @@ def _extreme(largest):
     return legal
 
 
-def _place(largest):
+def _place(largest: bool) -> Callable:
     def legal(builder, call):
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
 

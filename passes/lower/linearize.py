@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import tvm
@@ -73,7 +74,7 @@ def place_calls(
     lives = {storage: _through(loops, storage in collected, *life) for storage, life in lives.items()}
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
 
-    def locate(storage):
+    def locate(storage: tuple[str, int] | relax.Expr) -> Place:
         if not isinstance(storage, tuple):
             return weights.place(storage if isinstance(storage, np.ndarray) else array(storage))
         if storage[0] == "input":
@@ -105,7 +106,7 @@ def place_calls(
     return tuple(program), arena, tuple(Loop(loop.first, loop.last, loop.steps, in_order=True) for loop in loops)
 
 
-def _through(loops, collected, first, last):
+def _through(loops: list, collected: bool, first: int, last: int) -> tuple[int, int]:
     """The life of a buffer: one that the steps of a loop find there, or that collects what they make, lives as long as
     the loop."""
     for loop in loops:
@@ -151,7 +152,7 @@ def _storage(expr, tensors):
     return expr if isinstance(expr, tvm.ir.GenericConst) else tensors[expr]
 
 
-def _fields(result, tensors):
+def _fields(result: relax.Expr, tensors: dict[relax.Var, Any]) -> list[relax.Var]:
     return list(result.fields) if isinstance(result, relax.Tuple) else [result]
 
 

@@ -44,7 +44,7 @@ class _Merger(Forward):
         self._graph = DataflowGraph(function)
         self._merged = {}  # new variable -> the same tensor with its axes merged
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         new = self.new(value)
         shapes = (
             self._shapes(new, shape_of(var), self._is_flat(value))
@@ -87,7 +87,7 @@ class _Merger(Forward):
         self._merged[result] = made
         return result
 
-    def _as(self, operand, shape, var):
+    def _as(self, operand: relax.Expr, shape: tuple[int, ...], var: relax.Var) -> relax.Expr:
         if isinstance(operand, tvm.ir.GenericConst):
             return relax.const(array(operand).reshape(shape), str(operand.ty.dtype))
         if operand in self._merged and shape_of(self._merged[operand]) == shape:
@@ -95,7 +95,7 @@ class _Merger(Forward):
         return self.emit(relax.op.reshape(operand, shape), var.name)
 
 
-def _dense_shapes(call):
+def _dense_shapes(call: relax.Call) -> dict[int, tuple[int, int]]:
     tensors = {0: call.args[0]}
     first = 3 if str(call.args[1].ty.dtype) == "float32" else 4  # the residual follows bias and, for int8, multiplier
     if len(call.args) > first:
@@ -119,12 +119,12 @@ def _elementwise_shapes(shapes, rank):
     return {i: tuple(group[i] for group in groups) for i in range(2)} if len(groups) in _LAYOUT_RANKS else None
 
 
-def _broadcast(sizes):
+def _broadcast(sizes: tuple[int, int]) -> int:
     """Which of the two operands is repeated along an axis: neither, the first or the second."""
     return 0 if sizes[0] == sizes[1] else 1 if sizes[0] == 1 else 2
 
 
-def _per_tensor(call):
+def _per_tensor(call: relax.Call) -> bool:
     """Whether the operator's parameters do not depend on an axis."""
     if ops.is_op(call, "octet.table"):
         return len(call.args[1].ty.shape.values) == 1

@@ -2,10 +2,18 @@
 named by."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .. import ops
 from ..operators.relax_operators import KINDS
 from ..unary import PARAMETERS
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .cpu.context import CpuContext
+    from .cpu.value import Value
+    from .cuda.context import CudaContext, CudaTensor
 
 _FIXED = {
     **{name: (kind, {}) for name, kind in KINDS.items()},
@@ -17,7 +25,7 @@ _FIXED = {
 }
 
 
-def function_of(call) -> tuple[str, dict[str, float]]:
+def function_of(call: "relax.Call") -> tuple[str, dict[str, float]]:
     """(kind, parameters) of an octet.unary."""
     attrs = ops.attrs_of(call)
     return attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
@@ -27,17 +35,17 @@ def rules_of(lowered: Callable) -> dict[str, Callable]:
     """Rules of a backend. lowered(call, ctx, kind, parameters): the value of the function, or None where the backend
     has no kernel for it."""
 
-    def octet_unary(call, ctx):
+    def octet_unary(call: "relax.Call", ctx: "CpuContext | CudaContext") -> "CudaTensor | Value":
         return lowered(call, ctx, *function_of(call))
 
     def leaky_relu(call, ctx):
         return lowered(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})
 
-    def clip(call, ctx):
+    def clip(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor":
         low, high = (float(getattr(arg.value, "value", arg.value)) for arg in call.args[1:3])
         return lowered(call, ctx, "clip", {"low": low, "high": high})
 
-    def fixed(kind, parameters):
+    def fixed(kind: str, parameters: dict[str, float]) -> Callable:
         return lambda call, ctx: lowered(call, ctx, kind, parameters)
 
     return {

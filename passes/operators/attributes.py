@@ -58,7 +58,7 @@ def real(finite: bool = True, low: int | None = None, optional: bool = False) ->
     return Attribute(accepts, f"a {'finite ' if finite else ''}number{_range(low, None)}", optional)
 
 
-def choice(*values, optional: bool = False) -> Attribute:
+def choice(*values: int | str, optional: bool = False) -> Attribute:
     return Attribute(lambda value: any(value == each for each in values), " or ".join(map(repr, values)), optional)
 
 

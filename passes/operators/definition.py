@@ -129,7 +129,7 @@ class Operator:
         )
         return found
 
-    def _named(self, function, arguments):
+    def _named(self, function: Callable, arguments: Arguments) -> OperandType:
         try:
             return function(arguments)
         except InvalidOperator as error:

@@ -32,7 +32,7 @@ def _softmax(a):
     return a.tensors[0]
 
 
-def _check_unary(a):
+def _check_unary(a: Arguments) -> None:
     kind, given = a.attrs["kind"], sorted(set(a.attrs) - {"kind"})
     a.require(
         given == sorted(PARAMETERS.get(kind, ())),

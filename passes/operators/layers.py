@@ -1,9 +1,14 @@
 """Layers with weights, products of two computed tensors, and look-ups of rows. Equations: passes/ops.py."""
 
+from typing import TYPE_CHECKING
+
 from .attributes import CLIP_FLOAT, CLIP_INT8, ZERO_POINT, choice, integer, integers, real
 from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import broadcast, windows
 from .traits import Traits
+
+if TYPE_CHECKING:
+    from .attributes import Attribute
 
 _GEOMETRY = {
     "strides": integers(2, 1),
@@ -23,7 +28,7 @@ _INTEGERS = (
 )
 
 
-def _floats(data):
+def _floats(data: str) -> tuple[Operand, ...]:
     return (
         Operand("data", (data,)),
         Operand("weight", ("float32",)),
@@ -32,7 +37,7 @@ def _floats(data):
     )
 
 
-def _forms(more, more_bfloat16):
+def _forms(more: "dict[str, Attribute]", more_bfloat16: "dict[str, Attribute]") -> tuple[Form, ...]:
     """The four forms of a layer; more: the attributes that only this layer has."""
     integer_attrs = more | _RESIDUAL | {"data_zero_point": ZERO_POINT}
     return (

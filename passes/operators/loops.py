@@ -9,9 +9,15 @@
 Every result of a loop names all states that go on, so that what is left of a network holds whole loops.
 passes/rewriting/loops.py reads them."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from .attributes import FLAG, integer
 from .definition import Arguments, Form, Operand, OperandType, Operator
 from .traits import Traits
+
+if TYPE_CHECKING:
+    from .attributes import Attribute
 
 _WHY = "it is a mark of a loop"
 _F32, _I64 = ("float32",), ("int64",)
@@ -19,7 +25,9 @@ _T = Operand("t", _I64)
 _NEXT = tuple(Operand(f"next{i}", _F32, optional=True) for i in range(2))
 
 
-def _operator(name, summary, operands, attributes, result):
+def _operator(
+    name: str, summary: str, operands: tuple[Operand, ...], attributes: "dict[str, Attribute]", result: Callable
+) -> Operator:
     return Operator(f"octet.loop_{name}", summary, (Form(operands, attributes),), result, Traits(stays_float=_WHY))
 
 
@@ -33,7 +41,7 @@ def _state(a):
     return a.tensors[0]
 
 
-def _stack(a):
+def _stack(a: Arguments) -> OperandType:
     a.require(len(a.shape(0)) == 2, f"a value {a.shape(0)}; expected [rows, columns]")
     return OperandType([a.attrs["steps"], *a.shape(0)], "float32")
 

@@ -10,7 +10,7 @@ _ONLY = {"fixed": ("low", "high"), "weight": ("axis",)}  # attributes of observe
 _X = Operand("x", ("float32",))
 
 
-def _statistics(a):
+def _statistics(a: Arguments) -> OperandType:
     return OperandType([SUMMARY_HEADER + a.attrs["samples"]], "float32")
 
 

@@ -3,22 +3,26 @@ them and -1 behind
 those that were kept. Equations: passes/ops.py."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 from .attributes import FLAG, integer, real
 from .definition import Form, Operand, OperandType, Operator
 from .traits import Traits
 
+if TYPE_CHECKING:
+    from .definition import Arguments
+
 _FLOAT = "whom it keeps is decided on the float values"
 
 
-def _non_max_suppression(a):
+def _non_max_suppression(a: "Arguments") -> OperandType:
     boxes, scores = a.shape(0), a.shape(1)
     fits = len(boxes) == len(scores) == 3 and boxes[0] == scores[0] and boxes[1:] == [scores[2], 4]
     a.require(fits, f"boxes {boxes} and scores {scores}; expected [batch, n, 4] and [batch, classes, n]")
     return OperandType([scores[0] * scores[1] * min(a.attrs["most"], scores[2]), 3], "int64")
 
 
-def _nonzero(a):
+def _nonzero(a: "Arguments") -> OperandType:
     return OperandType([len(a.shape(0)), prod(a.shape(0))], "int64")
 
 

@@ -21,7 +21,7 @@ def same(a) -> OperandType:
     return a.tensors[0]
 
 
-def image(a) -> list[int]:
+def image(a: Arguments) -> list[int]:
     """The shape of the first operand, which is NCHW."""
     a.require(len(a.shape(0)) == 4, f"{a.tensors[0]} is no NCHW image")
     return a.shape(0)

@@ -76,5 +76,5 @@ def choose_float(
     return frozenset(n for n in cut.solve() if n < count and times.int8[n] is not None)
 
 
-def _cost(seconds):
+def _cost(seconds: float) -> int:
     return max(0, round(seconds * _NANO))

@@ -1,5 +1,6 @@
 """The time of every operator of a graph by the cost model of a target: from shapes alone."""
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -20,7 +21,7 @@ _BLOCK = 16  # channels of a vector
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
 
 
-def estimate(mod: tvm.IRModule, dot: str, cost) -> list[tuple[str, str, float]]:
+def estimate(mod: tvm.IRModule, dot: str, cost: Callable) -> list[tuple[str, str, float]]:
     """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused
     module. cost: as targets/x86/cost.seconds."""
     bindings, loops = DataflowGraph(mod["main"]).bindings, loops_of(mod)
@@ -28,7 +29,7 @@ def estimate(mod: tvm.IRModule, dot: str, cost) -> list[tuple[str, str, float]]:
     return [(var.name, value.op.name, loops.steps(var) * _seconds(value, dot, cost)) for var, value in calls]
 
 
-def most_to_gain(mod: tvm.IRModule, dot: str, cost) -> tuple[float, float]:
+def most_to_gain(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> tuple[float, float]:
     """(seconds in all, a bound of what float could save) for an integer graph, without making the float one: every
     conversion would go, and every operator would move no more bytes than it does in int8."""
     total, saved, loops = 0.0, 0.0, loops_of(mod)
@@ -44,7 +45,7 @@ def most_to_gain(mod: tvm.IRModule, dot: str, cost) -> tuple[float, float]:
     return total, saved
 
 
-def _seconds(call, dot, cost, real=False):
+def _seconds(call: relax.Call, dot: str, cost: Callable, real: bool = False) -> float:
     """real: as if its tensors were float."""
     if _is_part(call):
         return 0.0
@@ -68,12 +69,12 @@ def _seconds(call, dot, cost, real=False):
     )
 
 
-def _is_part(call):
+def _is_part(call: relax.Expr) -> bool:
     """Whether it rounds and no more (passes/lower/fusion.py computes it where its result is quantised)."""
     return ops.is_op(call, "octet.unary") and ops.attrs_of(call)["kind"] in PARTS
 
 
-def _bytes(expr):
+def _bytes(expr: relax.Expr) -> int:
     if expr.ty.shape is None:
         return 0
     return prod(shape_of(expr)) * np.dtype(str(expr.ty.dtype)).itemsize

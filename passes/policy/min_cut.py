@@ -9,7 +9,7 @@ class MinCut:
     """Nodes 0 .. count-1. Costs are integers. `cost`: of a node on either side; `differ`: of two nodes on different
     sides."""
 
-    def __init__(self, count: int):
+    def __init__(self, count: int) -> None:
         self._source, self._sink = count, count + 1
         self._edges: list[list[list[int]]] = [
             [] for _ in range(count + 2)
@@ -38,13 +38,13 @@ class MinCut:
             self._block(levels)
         return self._reaching() - {self._source, self._sink}
 
-    def _edge(self, start, end, capacity):
+    def _edge(self, start: int, end: int, capacity: int) -> None:
         if capacity <= 0:
             return
         self._edges[start].append([end, capacity, len(self._edges[end])])
         self._edges[end].append([start, 0, len(self._edges[start]) - 1])
 
-    def _levels(self):
+    def _levels(self) -> list[int]:
         levels = [-1] * len(self._edges)
         levels[self._source] = 0
         queue = deque([self._source])
@@ -56,7 +56,7 @@ class MinCut:
                     queue.append(to)
         return levels
 
-    def _block(self, levels):
+    def _block(self, levels: list[int]) -> None:
         """Sends flow along shortest paths until none is left."""
         at = [0] * len(self._edges)
         path: list[tuple[int, int, int]] = []
@@ -83,7 +83,7 @@ class MinCut:
                 _, start, _ = path.pop()
                 at[start] += 1
 
-    def _reaching(self):
+    def _reaching(self) -> set[int]:
         """Nodes from which the sink can still be reached: the smallest second side."""
         found, queue = {self._sink}, deque([self._sink])
         while queue:

@@ -21,7 +21,7 @@ from ..operators.registry import operators
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.graph import DataflowGraph, variables
-from ..rewriting.grids import file_scales, grids_of
+from ..rewriting.grids import Grid, file_scales, grids_of
 
 _SHARE = 0.5  # of the error's energy
 _LEAST = 1 << 16  # elements: below, a table is less than a layer's weights
@@ -62,7 +62,9 @@ def quantize_embeddings(mod: IRModule, given: bool = False) -> Embedded:
     return Embedded(module, {name: reason for name, reason in decided.items() if isinstance(reason, str)})
 
 
-def _decided(graph, grids, given, var, call):
+def _decided(
+    graph: DataflowGraph, grids: list[Grid], given: bool, var: relax.Var, call: relax.Call
+) -> tuple[np.ndarray, np.ndarray] | str:
     """(table int8, scales) of a look-up, or the reason against."""
     reason = _shape_reason(graph, call)
     if reason:
@@ -81,7 +83,7 @@ def _decided(graph, grids, given, var, call):
 
 
 class _Rewriter(Forward):
-    def __init__(self, function: relax.Function, found: dict):
+    def __init__(self, function: relax.Function, found: dict) -> None:
         super().__init__(function)
         self._found = found
 
@@ -97,7 +99,7 @@ class _Rewriter(Forward):
 class _Ways:
     """From one look-up on. errors: of the table's elements, float32 [N, K]."""
 
-    def __init__(self, graph: DataflowGraph, var: relax.Var, table: np.ndarray, errors: np.ndarray):
+    def __init__(self, graph: DataflowGraph, var: relax.Var, table: np.ndarray, errors: np.ndarray) -> None:
         self._graph, self._var = graph, var
         energy = np.square(errors, dtype=np.float64).mean(1)
         self._error = float(energy.mean())
@@ -125,7 +127,9 @@ class _Ways:
                     waiting.append((user, *found))
         return "" if self._judged else "no layer behind it is in int8"
 
-    def _through(self, var, user, energy, normalised):
+    def _through(
+        self, var: relax.Var, user: relax.Expr, energy: float | np.float64, normalised: bool
+    ) -> tuple[float | np.float64, bool] | str | None:
         """(energy, whether it is behind a normalisation) in what `user` computes; None where the way ends; or the
         reason against."""
         call = self._graph.definition(user)
@@ -185,7 +189,7 @@ def _shape_reason(graph: DataflowGraph, call: relax.Call) -> str:
     return "" if np.isfinite(table).all() else "its table holds infinite values"
 
 
-def _codes(table, scales):
+def _codes(table: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return np.rint(table / scales[:, None]).astype(np.int8)
 
 

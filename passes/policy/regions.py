@@ -4,6 +4,7 @@ A region is what becomes one integer operator, with whatever float operators han
 once every R.quantize / R.dequantize pair is cut. A region computes in int8 or in float; where two neighbours differ
 their tensor is converted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,7 +52,7 @@ def regions_of(mod: tvm.IRModule) -> Regions:
     graph = DataflowGraph(mod["main"])
     parent: dict[relax.Var, relax.Var] = {}
 
-    def root(var):
+    def root(var: relax.Var) -> relax.Var:
         while parent[var] is not var:
             parent[var] = parent[parent[var]]
             var = parent[var]
@@ -77,7 +78,7 @@ def regions_of(mod: tvm.IRModule) -> Regions:
     return Regions(graph, tuple(map(tuple, members)), tuple(_tensors(graph, number_of)))
 
 
-def _tensors(graph, number_of):
+def _tensors(graph: DataflowGraph, number_of: dict[relax.Var, int]) -> Iterator[RegionTensor]:
     for var, value in graph.bindings:
         if not ops.is_op(value, "relax.quantize") or graph.constant(value.args[0]) is not None:
             continue
@@ -88,5 +89,5 @@ def _tensors(graph, number_of):
         yield RegionTensor(value.args[0], var, real, number_of.get(value.args[0], OUTSIDE), readers, shape)
 
 
-def _is_pair(graph, value):
+def _is_pair(graph: DataflowGraph, value: relax.Expr) -> bool:
     return ops.is_op(value, "relax.quantize", "relax.dequantize")

@@ -9,6 +9,7 @@ Runs on a hub. Weights and biases are the fp32 network's own; clips that only ke
 result is a hub."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tvm
 from tvm import relax
@@ -20,6 +21,9 @@ from ..rewriting.function import replace_main
 from ..rewriting.graph import rebuild
 from .regions import OUTSIDE, Regions
 
+if TYPE_CHECKING:
+    from .regions import RegionTensor
+
 
 @dataclass(frozen=True)
 class ReleaseFloat:
@@ -30,7 +34,7 @@ class ReleaseFloat:
     floats: frozenset[int]
     original: tvm.IRModule
 
-    def __call__(self, mod):
+    def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         return replace_main(mod, _Releaser(self).run())
 
 
@@ -41,17 +45,17 @@ def originals(original: tvm.IRModule) -> dict[str, relax.Call]:
 
 
 class _Releaser(Forward):
-    def __init__(self, wanted):
+    def __init__(self, wanted: ReleaseFloat) -> None:
         super().__init__(wanted.regions.graph.function)
         self.graph = wanted.regions.graph  # its variables are those that the regions name
         self._wanted, self._originals = wanted, originals(wanted.original)
         self._tensor_of = {real: tensor for tensor in wanted.regions.tensors for real in tensor.real}
         self._number = {var: number for number, members in enumerate(wanted.regions.members) for var in members}
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         return self._released(var, value) if self._number.get(var, OUTSIDE) in self._wanted.floats else None
 
-    def _released(self, var, value):
+    def _released(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         """The operator on float operands and the fp32 network's constants."""
         before = self._originals.get(var.name)
         if isinstance(value, relax.Tuple):
@@ -64,14 +68,14 @@ class _Releaser(Forward):
         ]
         return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
 
-    def _float(self, expr):
+    def _float(self, expr: relax.Expr) -> relax.Var:
         """An operand as a released region reads it: not rounded, where nothing has to round it."""
         tensor = self._tensor_of.get(expr) if isinstance(expr, relax.Var) else None
         if tensor is None or not self._exact(tensor):
             return self.new(expr)
         return self.new(self._without_clip(tensor.value))
 
-    def _exact(self, tensor):
+    def _exact(self, tensor: "RegionTensor") -> bool:
         """Whether the float tensor exists: an input, the result of a region in float, or of a layer that can hand out
         float32 and that no region reads in int8."""
         floats = self._wanted.floats
@@ -82,7 +86,7 @@ class _Releaser(Forward):
         chain = match_chain(self.graph, self._without_clip(tensor.value))
         return chain is not None and chain.residual is None
 
-    def _without_clip(self, value):
+    def _without_clip(self, value: relax.Expr) -> relax.Var:
         """What stands before a clip that the fp32 network does not have."""
         call = self.graph.definition(value)
         inserted = isinstance(value, relax.Var) and ops.is_op(call, "relax.clip") and value.name not in self._originals

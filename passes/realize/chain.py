@@ -8,12 +8,16 @@ Inner results must be used once: what somebody else reads as well cannot disappe
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
 
 from .. import ops
 from ..ops import shape_of
+
+if TYPE_CHECKING:
+    from ..rewriting.graph import DataflowGraph
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def clip_bounds(graph, call):
     return None
 
 
-def peel_clips(graph, expr):
+def peel_clips(graph: "DataflowGraph", expr: relax.Expr) -> tuple[relax.Var, float, float]:
     """(inner, low, high): `expr` = min(max(inner, low), high). Stops at an inner value that others use too, unless it
     is dequantised."""
     low, high = -inf, inf
@@ -72,7 +76,7 @@ def peel_clips(graph, expr):
         expr = inner
 
 
-def match_chain(graph, expr):
+def match_chain(graph: "DataflowGraph", expr: relax.Expr) -> Chain | None:
     """The Chain that ends in `expr`, or None."""
     core, low, high = peel_clips(graph, expr)
     direct = _biased(graph, core)
@@ -114,7 +118,7 @@ def _biased(graph, expr):
     return None
 
 
-def _channel_axis(graph, call):
+def _channel_axis(graph: "DataflowGraph", call: relax.Call) -> int | None:
     """The output's channel axis if `call` is a convolution or a matmul with a constant matrix."""
     if ops.is_op(call, "relax.nn.conv2d") and graph.constant(call.args[1]) is not None:
         attrs = ops.attrs_of(call)

@@ -87,7 +87,7 @@ def _fields(graph: DataflowGraph) -> list[relax.Expr]:
 
 
 class _Walk(Forward):
-    def __init__(self, function: relax.Function):
+    def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
         boundary = boundary_of(tvm.IRModule({"main": function}))
         self._outputs = boundary.outputs

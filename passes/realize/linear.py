@@ -1,6 +1,7 @@
 """What convolutions and linear layers share: integer weights, bias and multipliers, with the overflow proof."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -9,6 +10,9 @@ from .. import ops
 from ..ops import QMAX, QMIN
 from . import overflow
 from .requantize import multiplier
+
+if TYPE_CHECKING:
+    from ..rewriting.graph import DataflowGraph
 
 BIAS_LIMIT = 2.0**30  # leaves as much room again for the products
 
@@ -28,7 +32,7 @@ class Weight:
     scale: np.ndarray
 
 
-def weight_of(graph, expr, channel_axis):
+def weight_of(graph: "DataflowGraph", expr: relax.Expr, channel_axis: int) -> Refused | Weight:
     """The Weight of a dequantised constant whose output channel is `channel_axis` (which becomes axis 0), or
     Refused."""
     call = graph.definition(expr)
@@ -54,7 +58,7 @@ def weight_of(graph, expr, channel_axis):
     return Weight(values, scale)
 
 
-def widen_for_bias(weight, bias, data_scale):
+def widen_for_bias(weight: Weight, bias: np.ndarray, data_scale: float) -> Weight:
     """`weight` with the scale of a channel enlarged where its bias would not fit int32 (a channel that is almost zero).
 
     The weights of such a channel are requantised: what they lose is below 2^-24 of the bias per tap."""

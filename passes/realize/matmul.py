@@ -5,6 +5,8 @@ R.quantize(clip(R.matmul(dq(x), dq(w)) + bias [+ dq(r)]), s, z) -> octet.dense(x
 R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                  -> octet.matmul(a, b), b with zero point 0
 """
 
+from typing import TYPE_CHECKING
+
 from .. import ops
 from ..ops import shape_of
 from . import overflow
@@ -12,8 +14,15 @@ from .linear import Refused, realize_linear, weight_of
 from .overflow import Bound
 from .requantize import multiplier
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def realize_dense(context, chain, out):
+    from .chain import Chain
+    from .realize import Realizer
+    from .requantize import TensorQParams
+
+
+def realize_dense(context: "Realizer", chain: "Chain", out: "TensorQParams | None") -> "Refused | relax.Var | None":
     """The new variable or Refused; None if the chain is not a linear layer."""
     if not ops.is_op(chain.call, "relax.matmul"):
         return None
@@ -21,7 +30,9 @@ def realize_dense(context, chain, out):
     return realize_linear(context, chain, "octet.dense", weight, {}, out)
 
 
-def realize_matmul(context, var, low, high, out):
+def realize_matmul(
+    context: "Realizer", var: "relax.Var", low: float, high: float, out: "TensorQParams | None"
+) -> "Refused | relax.Var | None":
     """`var` as octet.matmul; Refused, or None if `var` is not a matmul of two computed tensors. out None: float32
     result."""
     call = context.graph.definition(var)

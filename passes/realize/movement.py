@@ -7,12 +7,19 @@ Maximum pooling and elementwise maximum/minimum belong here: quantisation is mon
 A constant border (R.nn.pad, octet.interleave, octet.frame) is filled with the quantised fill, for 0 the zero point.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from tvm import relax
 
 from .. import ops
 from ..operators.registry import operators
 from ..rewriting.graph import rebuild
 from .linear import Refused
+
+if TYPE_CHECKING:
+    from .realize import Realizer
+    from .requantize import TensorQParams
 
 MOVING = operators(lambda traits: traits.moves) - {"relax.split"}  # _realize_part takes its pieces
 SHRINKING = operators(lambda traits: traits.shrinks)  # cheaper to requantise after them
@@ -25,7 +32,7 @@ def is_movement(call: relax.Call) -> bool:
     return ops.is_op(call, *MOVING)
 
 
-def realize_movement(context, var, out):
+def realize_movement(context: "Realizer", var: relax.Var, out: "TensorQParams") -> Refused | relax.Var | None:
     """`var` on the scale and zero point `out`; Refused, or None if `var` computes."""
     definition = context.graph.definition(var)
     if isinstance(definition, relax.TupleGetItem):
@@ -53,7 +60,7 @@ def realize_movement(context, var, out):
     return context.convert(context.emit(moved, var.name), params, out, var.name)
 
 
-def rebuild_int8(call, int8, params):
+def rebuild_int8(call: relax.Call, int8: Callable, params: "TensorQParams") -> relax.Call:
     """The call on int8 operands, with what depends on the type (fill values, result types) translated."""
     if ops.is_op(call, "relax.nn.pad"):
         attrs = ops.attrs_of(call)
@@ -76,7 +83,9 @@ def rebuild_int8(call, int8, params):
     return rebuild(call, int8)
 
 
-def _realize_part(context, var, definition, out):
+def _realize_part(
+    context: "Realizer", var: relax.Var, definition: relax.Expr, out: "TensorQParams"
+) -> relax.Var | None:
     """One result of a split."""
     split = context.graph.definition(definition.tuple_value)
     if not ops.is_op(split, "relax.split"):
@@ -92,7 +101,7 @@ def _realize_part(context, var, definition, out):
     return context.convert(part, params, out, var.name)
 
 
-def _split(context, var, split, params):
+def _split(context: "Realizer", var: relax.Var, split: relax.Expr, params: "TensorQParams") -> relax.Var:
     value = context.int8(split.args[0], params)
     if isinstance(value, Refused):
         return value

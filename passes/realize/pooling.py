@@ -4,6 +4,8 @@ R.quantize(clip(R.nn.avg_pool2d(dq(x))))                  ->  octet.avg_pool2d(x
 R.quantize(clip(R.mean(dq(x), [2, 3], keepdims=True)))    ->  octet.avg_pool2d(x) over the whole image
 """
 
+from typing import TYPE_CHECKING
+
 from tvm import relax
 
 from .. import ops
@@ -11,6 +13,10 @@ from ..ops import shape_of
 from . import overflow
 from .linear import Refused
 from .requantize import multiplier
+
+if TYPE_CHECKING:
+    from .realize import Realizer
+    from .requantize import TensorQParams
 
 
 def resolved_padding(call: relax.Call) -> list[int]:
@@ -24,7 +30,9 @@ def resolved_padding(call: relax.Call) -> list[int]:
     return padding
 
 
-def realize_avg_pool(context, var, low, high, out):
+def realize_avg_pool(
+    context: "Realizer", var: relax.Var, low: float, high: float, out: "TensorQParams"
+) -> Refused | relax.Var | None:
     """`var` as octet.avg_pool2d; Refused, or None if it is no average over an image."""
     call = context.graph.definition(var)
     window = _window(call)

@@ -66,14 +66,14 @@ class Realize:
         return realize(mod).module
 
 
-def realize(mod):
+def realize(mod: tvm.IRModule) -> Realized:
     """IRModule (hub) -> Realized."""
-    realizer = _Realizer(mod["main"])
+    realizer = Realizer(mod["main"])
     function, layers = realizer.realized()
     return Realized(replace_main(mod, function), layers)
 
 
-class _Realizer(Forward):
+class Realizer(Forward):
     """The walk. Rules ask it for operands (`source`, `int8`, `float`) and emit through it."""
 
     def __init__(self, function):
@@ -85,7 +85,7 @@ class _Realizer(Forward):
         self._origin = {}  # new variable -> old variable
         self._quantised = set()  # new float variables that become codes
 
-    def realized(self):
+    def realized(self) -> tuple[relax.Function, tuple[RealizedLayer, ...]]:
         """(the new function, its layers)."""
         for var, value in self.graph.bindings:
             if ops.is_op(value, "relax.quantize"):
@@ -178,7 +178,7 @@ class _Realizer(Forward):
         self._origin[new] = var
         return new
 
-    def _compute_int8(self, expr, out):
+    def _compute_int8(self, expr: relax.Expr, out: TensorQParams) -> Refused | relax.Var:
         constant = self.graph.constant(expr)
         if constant is not None:
             return relax.const(out.quantize(constant), "int8")
@@ -248,7 +248,7 @@ class _Realizer(Forward):
             self._reasons.setdefault(var, value.reason)
         return value
 
-    def _layer(self, var, expr):
+    def _layer(self, var: relax.Var, expr: relax.Expr) -> RealizedLayer | None:
         """The report line of a live binding; None for what computes nothing."""
         if not isinstance(expr, relax.Call) or ops.is_op(expr, *_QUIET):
             return None

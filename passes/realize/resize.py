@@ -4,6 +4,8 @@ R.quantize(clip(R.image.resize2d(dq(x), linear)))  ->  octet.resize2d(x, rows, c
         multiplier = s_x / (s_y * row_units * column_units)
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
@@ -14,8 +16,14 @@ from ..referee.resize import whole_taps
 from . import overflow
 from .linear import Refused
 
+if TYPE_CHECKING:
+    from .realize import Realizer
+    from .requantize import TensorQParams
 
-def realize_resize(context, var, low, high, out):
+
+def realize_resize(
+    context: "Realizer", var: relax.Var, low: float, high: float, out: "TensorQParams"
+) -> Refused | relax.Var | None:
     """`var` as octet.resize2d; Refused, or None if it is no linear interpolation."""
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.image.resize2d") or ops.attrs_of(call)["method"] != "linear":

@@ -4,6 +4,8 @@ R.quantize(R.nn.softmax([c *] dq(x)), s, z)  ->  octet.softmax(x, table)
         1 / s: 127 with z = 0, or 255 with z = -128
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
@@ -12,10 +14,16 @@ from .. import ops
 from ..ops import shape_of
 from .linear import Refused
 
+if TYPE_CHECKING:
+    from .realize import Realizer
+    from .requantize import TensorQParams
+
 _MOST_COLUMNS = 2**16 - 1
 
 
-def realize_softmax(context, var, low, high, out):
+def realize_softmax(
+    context: "Realizer", var: relax.Var, low: float, high: float, out: "TensorQParams"
+) -> Refused | relax.Var | None:
     """`var` as octet.softmax; Refused, or None if it is no softmax of a quantised tensor (then it stays in float)."""
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.nn.softmax"):

@@ -7,6 +7,8 @@ int8 [C, 256]). The values come from the referee's own float32 functions, so a t
 bit.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
@@ -17,10 +19,15 @@ from ..referee.reference import evaluate, value_of
 from .chain import is_tensor
 from .linear import Refused
 
+if TYPE_CHECKING:
+    from ..rewriting.graph import DataflowGraph
+    from .realize import Int8Source, Realizer
+    from .requantize import TensorQParams
+
 _SCALAR = operators(lambda traits: traits.real_function)
 
 
-def realize_table(context, var, out):
+def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> relax.Var | None:
     """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no
     single source."""
     graph = context.graph
@@ -44,7 +51,7 @@ def realize_table(context, var, out):
     return context.emit(ops.call("octet.table", [value, relax.const(np.ascontiguousarray(table), "int8")]), var.name)
 
 
-def _collect(context, expr, leaves, order):
+def _collect(context: "Realizer", expr: relax.Expr, leaves: "list[Int8Source]", order: list) -> bool:
     """Gathers the sources of `expr` and the scalar operators above them, operands first. False if something else
     computes it."""
     graph = context.graph
@@ -64,7 +71,7 @@ def _collect(context, expr, leaves, order):
     return True
 
 
-def _channels(graph, order, shape):
+def _channels(graph: "DataflowGraph", order: list[relax.Expr], shape: tuple[int, ...]) -> int | None:
     """1 if every constant is a scalar, C if some run along axis 1 of a [N, C] or [N, C, H, W] tensor, else None."""
     channels = 1
     for var in order:
@@ -85,7 +92,9 @@ def _channels(graph, order, shape):
     return channels
 
 
-def _evaluate(context, var, order, params, channels, rank):
+def _evaluate(
+    context: "Realizer", var: relax.Var, order: list[relax.Expr], params: "TensorQParams", channels: int, rank: int
+) -> np.ndarray:
     """float32 [256, C, 1, ..]: the value of `var` for every q, in the order of q."""
     codes = np.arange(QMIN, QMAX + 1).astype(np.int8)
     shape = (256,) + (channels,) * (rank > 1) + (1,) * (rank - 2)

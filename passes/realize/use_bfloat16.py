@@ -73,7 +73,7 @@ class _Rounder(Forward):
 class _Merger(Forward):
     """The third."""
 
-    def visit(self, var, call):
+    def visit(self, var: relax.Var, call: relax.Expr) -> relax.Var | None:
         if ops.is_op(call, "octet.bfloat16"):
             layer = self.graph.definition(call.args[0])
             return self.new(call.args[0]) if self._rounds(call.args[0], layer) else None

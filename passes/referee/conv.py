@@ -1,5 +1,7 @@
 """Convolution and pooling windows in NumPy, for floating arrays that hold either real numbers or exact integers."""
 
+from typing import Any
+
 import numpy as np
 
 from .ordered_product import product
@@ -7,7 +9,14 @@ from .ordered_product import product
 _COLUMNS = 1 << 24  # elements of the columns that are multiplied together: memory does not grow with the image
 
 
-def windows(data, kernel, strides, padding, dilation, fill):
+def windows(
+    data: np.ndarray,
+    kernel: tuple[int, int] | list[int],
+    strides: list[int],
+    padding: list[int],
+    dilation: tuple[int, int] | list[int],
+    fill: float,
+) -> np.ndarray:
     """A view [N, C, OH, OW, kh, kw] of the padded data. padding: [top, left, bottom, right]."""
     top, left, bottom, right = padding
     if any(padding):
@@ -55,7 +64,7 @@ def window_counts(shape, kernel, strides, padding, dilation=(1, 1)):
     return windows(ones, kernel, strides, padding, dilation, 0).sum(axis=(4, 5))[0, 0]
 
 
-def ceil_padding(sizes, padding, attrs):
+def ceil_padding(sizes: tuple[int, int], padding: list[int], attrs: dict[str, Any]) -> list[int]:
     """padding [4] with what ceil mode needs at the bottom and on the right."""
     padding = list(padding)
     for axis, size in enumerate(sizes):

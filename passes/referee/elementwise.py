@@ -1,6 +1,9 @@
 """Operators of the referee that NumPy has as they are: comparisons, logic, integers, and functions whose last bits are
 not promised (promise.py)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 
@@ -12,7 +15,7 @@ def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where((floored < 0) & (floored * y != x), floored + np.ones((), x.dtype), floored)
 
 
-def _axes(x, attrs):
+def _axes(x: np.ndarray, attrs: dict[str, Any]) -> tuple[int, ...]:
     return (
         tuple(range(x.ndim))
         if attrs["axis"] is None
@@ -23,7 +26,7 @@ def _axes(x, attrs):
 
 
 def _reduced(function):
-    def run(args, attrs):
+    def run(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
         x = args[0]
         wide = x.astype(np.float64) if x.dtype.kind == "f" else x
         return np.asarray(function(wide, axis=_axes(x, attrs), keepdims=bool(attrs["keepdims"]))).astype(x.dtype)
@@ -31,7 +34,7 @@ def _reduced(function):
     return run
 
 
-def _function(function):
+def _function(function: Callable) -> Callable:
     """In float64, rounded once."""
     return lambda args, attrs: function(args[0].astype(np.float64)).astype(args[0].dtype)
 

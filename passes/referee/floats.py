@@ -8,6 +8,9 @@ same.
   tolerance; what the referee says does not depend on the machine.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ...targets import float_math, recurrent_math
@@ -47,7 +50,7 @@ def dense_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return clamp(value + residual[0] if residual else value, attrs)
 
 
-def _sum(x, attrs):
+def _sum(x: np.ndarray, attrs: dict[str, Any]) -> tuple[np.ndarray, np.float32]:
     """Sum over the axes of `attrs`, and how many elements went into each."""
     axes = attrs["axis"]
     axes = list(range(x.ndim)) if axes is None else sorted(axis % x.ndim for axis in axes)
@@ -64,13 +67,13 @@ def _sum(x, attrs):
     return total, F32(count)
 
 
-def _mean(args, attrs):
+def _mean(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     total, count = _sum(args[0], attrs)
     return total / count if args[0].dtype.kind == "f" else (total // int(count)).astype(args[0].dtype)
 
 
 def _extreme(reduce):
-    def run(args, attrs):
+    def run(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
         axes = attrs["axis"]
         return reduce(args[0], axis=None if axes is None else tuple(axes), keepdims=bool(attrs["keepdims"]))
 
@@ -78,13 +81,13 @@ def _extreme(reduce):
 
 
 def _arg(reduce):
-    def run(args, attrs):
+    def run(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
         return np.asarray(reduce(args[0], axis=attrs["axis"], keepdims=bool(attrs["keepdims"])), np.int64)
 
     return run
 
 
-def _avg_pool2d(args, attrs):
+def _avg_pool2d(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     (data,), padding = args, list(attrs["padding"])
     assert attrs["layout"] == "NCHW", attrs
     if attrs["ceil_mode"]:
@@ -96,7 +99,7 @@ def _avg_pool2d(args, attrs):
     return total / window_counts(data.shape[2:], kernel, attrs["strides"], padding, dilation)
 
 
-def _softmax_parts(x, axis):
+def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
     moved = np.moveaxis(x, axis, -1)
     shifted = moved - moved.max(axis=-1, keepdims=True)
     powers = float_math.exp(float_math.NumpyOps, shifted)
@@ -121,7 +124,7 @@ def _prelu(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return np.where(x < 0, x * slope.reshape(shape), x)
 
 
-def _conv2d(args, attrs):
+def _conv2d(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     assert (attrs["data_layout"], attrs["kernel_layout"]) == ("NCHW", "OIHW"), attrs
     return convolve(*args, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
 
@@ -129,7 +132,7 @@ def _conv2d(args, attrs):
 _OF_INTEGERS = {"abs": np.abs, "sign": np.sign} | dict.fromkeys(("floor", "ceil", "round"), lambda x: x)
 
 
-def _unary(kind):
+def _unary(kind: str) -> Callable:
     return lambda args, attrs: (
         function(kind, args[0], attrs) if args[0].dtype.kind == "f" else _OF_INTEGERS[kind](args[0])
     )
@@ -167,7 +170,7 @@ _BINARY = {
 }
 
 
-def _recurrent(name):
+def _recurrent(name: str) -> Callable:
     """A step of an LSTM or GRU; the gates of a row lie behind each other."""
     step, gates = recurrent_math.STEPS[name]
     return lambda args, attrs: step(

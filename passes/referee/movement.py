@@ -1,6 +1,6 @@
 """Operators of the referee that only move data: any dtype, any scale."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def _pad(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return np.pad(args[0], widths, mode=_MODES[attrs["pad_mode"]])
 
 
-def _max_pool2d(args, attrs):
+def _max_pool2d(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     (data,) = args
     assert attrs["layout"] == "NCHW", attrs["layout"]
     lowest = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
@@ -33,7 +33,7 @@ def _max_pool2d(args, attrs):
     return windows(data, attrs["pool_size"], attrs["strides"], padding, attrs["dilation"], lowest).max(axis=(4, 5))
 
 
-def _interleave(args, attrs):
+def _interleave(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     (data,), (sh, sw) = args, attrs["strides"]
     n, c, h, w = data.shape
     result = np.full((n, c, (h - 1) * sh + 1, (w - 1) * sw + 1), attrs["fill"], data.dtype)
@@ -65,7 +65,7 @@ def _strided_slice(args, attrs):
     return data[tuple(index)]
 
 
-def _split(args, attrs):
+def _split(args: list[np.ndarray], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
     sections, axis = attrs["indices_or_sections"], attrs["axis"]
     if isinstance(sections, int):  # equal parts of ceil(size / sections), the last one smaller
         size = args[0].shape[axis]
@@ -87,7 +87,7 @@ def _permute_dims(args: list[np.ndarray], attrs: dict[str, list[int]]) -> np.nda
     return np.transpose(args[0], attrs["axes"])
 
 
-def _take(args, attrs):
+def _take(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     data, indices = args
     axis = attrs["axis"]
     size = data.size if axis is None else data.shape[axis]

@@ -1,11 +1,13 @@
 """Normalizations of the referee, each a documented sequence of operations."""
 
+from typing import Any
+
 import numpy as np
 
 from .sums import F32, sum16
 
 
-def normalize(rows, epsilon):
+def normalize(rows: np.ndarray, epsilon: float) -> np.ndarray:
     """(x - mean) * (1 / sqrt(variance + epsilon)) over the last axis; variance = mean of squared differences."""
     count = F32(rows.shape[-1])
     centred = rows - sum16(rows) / count
@@ -23,7 +25,7 @@ def layer_norm(args, attrs):
     return value + affine[1] if attrs["center"] else value
 
 
-def batch_norm(args, attrs):
+def batch_norm(args: list[np.ndarray], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
     x, gamma, beta, mean, variance = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1

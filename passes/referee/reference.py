@@ -4,6 +4,8 @@ It runs the integer graph bit for bit by the contract of `passes/ops.py`; every 
 also runs the fp32 module and the QDQ hub (fake quantisation), with the float operators as defined in `floats.py`.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tvm
 from tvm import relax
@@ -25,7 +27,7 @@ from .selection import SELECTION
 _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 
 
-def run(module, inputs, other=None):
+def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Callable | None = None) -> list[np.ndarray]:
     """The outputs of `main` as a list of arrays. inputs: {parameter name: array}, cast to nothing, checked against the
     declared types.
     other: evaluates a call that is `handed_on`, as `evaluate` does (passes/export/evaluate.py)."""
@@ -64,7 +66,7 @@ def handed_on(call: relax.Call) -> bool:
     return name not in _OPERATORS or (name == "relax.image.resize2d" and ops.attrs_of(call)["method"] not in METHODS)
 
 
-def operators_handed_on(module) -> list[str]:
+def operators_handed_on(module: tvm.IRModule) -> list[str]:
     """The operators of `main` that are handed on, each once."""
     values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
     return sorted(

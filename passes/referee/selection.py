@@ -1,16 +1,18 @@
 """octet.non_max_suppression and octet.nonzero of the referee (equations: passes/ops.py)."""
 
+from typing import Any
+
 import numpy as np
 
 
-def _nonzero(args, attrs):
+def _nonzero(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     places = np.full((args[0].ndim, args[0].size), -1, np.int64)
     found = np.argwhere(args[0])
     places[:, : len(found)] = found.T
     return places
 
 
-def _non_max_suppression(args, attrs):
+def _non_max_suppression(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
     boxes, scores = args
     most = min(attrs["most"], scores.shape[2])
     kept = [
@@ -24,7 +26,7 @@ def _non_max_suppression(args, attrs):
     return rows
 
 
-def _bounds(boxes, centers):
+def _bounds(boxes: np.ndarray, centers: int) -> tuple[np.ndarray, np.ndarray]:
     """(lows, highs), each [n, 2]: one column per axis."""
     first, second = boxes[:, :2], boxes[:, 2:]
     if centers:
@@ -33,7 +35,9 @@ def _bounds(boxes, centers):
     return np.minimum(first, second), np.maximum(first, second)
 
 
-def _kept(bounds, scores, attrs, most):
+def _kept(
+    bounds: tuple[np.ndarray, np.ndarray], scores: np.ndarray, attrs: dict[str, Any], most: int
+) -> list[np.int64]:
     candidates = scores > np.float32(attrs["threshold"]) if "threshold" in attrs else ~np.isnan(scores)
     kept: list = []
     for box in np.argsort(-scores, kind="stable"):
@@ -44,7 +48,7 @@ def _kept(bounds, scores, attrs, most):
     return kept
 
 
-def _overlaps(bounds, box, kept, limit):
+def _overlaps(bounds: tuple[np.ndarray, np.ndarray], box: np.int64, kept: list[np.int64], limit: np.float32) -> bool:
     """Whether a box overlaps with one of those."""
     (low, high), (lows, highs) = (each[box] for each in bounds), (each[kept] for each in bounds)
     sides = np.minimum(high, highs) - np.maximum(low, lows)

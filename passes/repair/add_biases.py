@@ -4,6 +4,7 @@ fused.
 Runs on the canonical fp32 graph."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule, relax
@@ -12,13 +13,16 @@ from ..ops import shape_of
 from ..rewriting.rule import rewrite
 from .weights import layers_of
 
+if TYPE_CHECKING:
+    from ..rewriting.rule import RewriteGraph
+
 
 @dataclass(frozen=True)
 class AddBiases:
     def __call__(self, mod: IRModule) -> IRModule:
         bare = {layer.name for layer in layers_of(mod).values() if layer.bias is None}
 
-        def add_bias(graph, value, var):
+        def add_bias(graph: "RewriteGraph", value: relax.Expr, var: relax.Var) -> relax.Call | None:
             if var.name not in bare:
                 return None
             out = shape_of(var)

@@ -43,6 +43,6 @@ def bias_delta(weight: np.ndarray, quantized: np.ndarray, moments: Moments) -> n
     return (exact - found).reshape(-1).astype(np.float32)
 
 
-def _results(mean, weight):
+def _results(mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """float64 [G, O], the mean result: summed along an axis that is not the last one, which NumPy does in order."""
     return (mean[:, :, None] * weight).sum(1)

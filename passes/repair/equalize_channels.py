@@ -5,12 +5,16 @@ Afterwards the weights that make a channel and those that read it have the same 
 all. Needs no data."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule
 
 from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
+
+if TYPE_CHECKING:
+    from .streams import Stream
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class EqualizeChannels:
         return mod
 
 
-def _factor(mod, stream):
+def _factor(mod: IRModule, stream: "Stream") -> np.ndarray:
     made, read = (magnitudes(mod, sites, stream.channels) for sites in (stream.makers, stream.readers))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt(read / made)

@@ -10,14 +10,14 @@ import numpy as np
 _EXACT = 53  # bits of the integers that float64 holds
 
 
-def product(a, b):
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """[.., M, K] @ [.., K, N] -> float64 [.., M, N]. Finite numbers."""
     bits = (_EXACT - int(a.shape[-1]).bit_length()) // 2
     (a, a_step), (b, b_step) = _on_grid(a, bits), _on_grid(b, bits)
     return np.ldexp(a @ b, a_step + b_step)
 
 
-def _on_grid(x, bits):
+def _on_grid(x: np.ndarray, bits: int) -> tuple[np.ndarray, int]:
     """(integers of that many bits, as float64, the exponent of their unit)."""
     largest = float(np.abs(x).max(initial=0))
     unit = int(np.frexp(largest)[1]) - bits

@@ -7,7 +7,7 @@ import numpy as np
 class Exponents:
     """factor(i) = factor(root) ** sign, sign 1 or -1. A blocked set of channels has factor 1."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._parent: list[int] = []
         self._sign: list[int] = []
         self._blocked: set[int] = set()

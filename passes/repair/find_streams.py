@@ -1,5 +1,7 @@
 """The streams of a graph: a walk over it says which elements are one channel, and which constants make or read it."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
@@ -9,6 +11,11 @@ from ..ops import attrs_of, is_op, shape_of
 from . import labels
 from .exponents import Exponents
 from .streams import Site, Stream, Tap
+
+if TYPE_CHECKING:
+    import tvm
+
+    from ..annotate.graph import Node
 
 _SCALARS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1) | {"octet.observe"}
 _WINDOWS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d", "relax.image.resize2d")
@@ -24,7 +31,7 @@ _KINDS = {
 }
 
 
-def streams_of(mod) -> list[Stream]:
+def streams_of(mod: "tvm.IRModule") -> list[Stream]:
     """All streams with a maker and a reader, in program order of their first maker."""
     return _Finder(Graph(mod)).find()
 
@@ -35,7 +42,7 @@ class _Finder:
         self.labels = {}  # variable -> label array, a list of them for a tuple; nothing where no factor can pass
         self.notes = []  # (kind, what tells its place, the channels along it)
 
-    def find(self):
+    def find(self) -> list[Stream]:
         for node in self.graph.nodes:
             found = self._through(node)
             if found is None:
@@ -96,7 +103,7 @@ class _Finder:
         mine = self.labels.get(x)
         return None if mine is None else self._moved(node, mine)
 
-    def _moved(self, node, mine):
+    def _moved(self, node: "Node", mine: np.ndarray) -> np.ndarray | list[np.ndarray] | None:
         value = node.value
         if is_op(value, *_SCALARS):
             return mine
@@ -114,7 +121,7 @@ class _Finder:
             return labels.sliced(mine, node)
         return labels.pieces(mine, node) if is_op(value, "relax.split") else None
 
-    def _conv(self, node):
+    def _conv(self, node: "Node") -> np.ndarray:
         groups, weight = attrs_of(node.value)["groups"], shape_of(node.inputs[1])
         if groups == 1:
             self._read(node.inputs[0], 1, node, 1)
@@ -124,13 +131,13 @@ class _Finder:
             self._block(node.inputs[0])
         return self._made(node, 1, 1, 0)
 
-    def _linear(self, node):
+    def _linear(self, node: "Node") -> np.ndarray | None:
         if len(shape_of(node.inputs[1])) != 2 or not is_float32(node.inputs[0]):
             return None
         self._read(node.inputs[0], -1, node, 0)
         return self._made(node, -1, 1, 1)
 
-    def _product(self, node):
+    def _product(self, node: "Node") -> np.ndarray | None:
         """Of two computed tensors: factors of the summed axis must cancel, those of the others pass."""
         a, b = (self.labels.get(x) for x in node.inputs)
         rank = len(shape_of(node.var))
@@ -154,7 +161,7 @@ class _Finder:
             return None
         return b
 
-    def _layer_norm(self, node):
+    def _layer_norm(self, node: "Node") -> np.ndarray | None:
         axes, rank = attrs_of(node.value)["axes"], len(shape_of(node.var))
         if [a % rank for a in axes] != [rank - 1] or not (is_constant(node.inputs[1]) and is_constant(node.inputs[2])):
             return None
@@ -163,7 +170,7 @@ class _Finder:
         self._note("offset", node, 2, 0, mine)
         return mine
 
-    def _add(self, node):
+    def _add(self, node: "Node") -> np.ndarray | None:
         constants = [x for x in node.inputs if is_constant(x)]
         if not constants:
             return self._sum(node)
@@ -178,14 +185,14 @@ class _Finder:
         self._note("offset", node, position, axis, mine)
         return mine
 
-    def _sum(self, node):
+    def _sum(self, node: "Node") -> np.ndarray | None:
         a, b = (self.labels.get(x) for x in node.inputs)
         if a is None or b is None or any(shape_of(x) != shape_of(node.var) for x in node.inputs) or a.shape != b.shape:
             return None
         self.exponents.tie(a, b, 1)
         return a
 
-    def _multiply(self, node):
+    def _multiply(self, node: "Node") -> np.ndarray | None:
         """With a constant: a scalar lets factors pass, a vector absorbs them. Of two tensors: those of the first
         pass."""
         x, other = node.inputs if len(node.inputs) == 2 else (node.inputs[0], None)
@@ -207,7 +214,7 @@ class _Finder:
         self._read(x, channel, node, axis)
         return self._made(node, channel, 1, axis)
 
-    def _concat(self, node):
+    def _concat(self, node: "Node") -> np.ndarray | None:
         if any(is_constant(x) or self.labels.get(x) is None for x in node.inputs):
             return None
         axis = attrs_of(node.value)["axis"] % len(shape_of(node.var))
@@ -215,14 +222,14 @@ class _Finder:
 
     # Notes
 
-    def _made(self, node, axis, position, constant_axis):
+    def _made(self, node: "Node", axis: int, position: int, constant_axis: int) -> np.ndarray:
         """A constant that gives every channel of the result a factor of its own."""
         shape = shape_of(node.var)
         mine = labels.along(self.exponents.fresh(shape[axis]), len(shape), axis)
         self._note("maker", node, position, constant_axis, mine)
         return mine
 
-    def _read(self, x, axis, node, constant_axis):
+    def _read(self, x: relax.Expr, axis: int, node: "Node", constant_axis: int) -> None:
         """A constant of one value per channel that reads x."""
         mine = self.labels.get(x)
         if mine is None:
@@ -235,7 +242,7 @@ class _Finder:
     def _note(self, kind, node, position, axis, mine):
         self.notes.append((kind, lambda places: Site(node.index, position, axis, places), mine.reshape(-1)))
 
-    def _tap(self, var):
+    def _tap(self, var: relax.Var) -> None:
         """A tensor with its channels along its channel axis that somebody reads otherwise than by passing them on
         so."""
         if not self._plain(var) or all(
@@ -245,7 +252,7 @@ class _Finder:
             return
         self.notes.append(("tap", lambda places: Tap(var.name, places), self.labels[var].reshape(-1)))
 
-    def _plain(self, var):
+    def _plain(self, var: relax.Var) -> bool:
         mine = self.labels.get(var)
         if not isinstance(mine, np.ndarray):
             return False
@@ -253,13 +260,13 @@ class _Finder:
         axis = 1 if len(shape) == 4 else len(shape) - 1
         return labels.only_axis(mine, axis) and mine.size == shape[axis]
 
-    def _one(self):
+    def _one(self) -> int:
         """A channel with factor 1."""
         number = self.exponents.fresh(1)
         self.exponents.block(number)
         return int(number[0])
 
-    def _block(self, expr):
+    def _block(self, expr: relax.Expr) -> None:
         mine = self.labels.get(expr) if isinstance(expr, relax.Var) else None
         for part in mine if isinstance(mine, list) else [] if mine is None else [mine]:
             self.exponents.block(part)

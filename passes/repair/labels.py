@@ -6,9 +6,16 @@ the channel elsewhere:
 [1, C, 1, 1] behind a convolution, [1, 1, D] behind a linear layer, [1, heads, 1, D / heads] once its result is split
 into heads."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..ops import attrs_of, shape_of
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from ..annotate.graph import Node
 
 
 def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
@@ -32,11 +39,11 @@ def compressed(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def reshaped(labels: np.ndarray, old, new) -> np.ndarray:
+def reshaped(labels: np.ndarray, old: tuple[int, ...], new: tuple[int, ...]) -> np.ndarray:
     return compressed(np.broadcast_to(labels, old).reshape(new))
 
 
-def permuted(labels: np.ndarray, node) -> np.ndarray:
+def permuted(labels: np.ndarray, node: "Node") -> np.ndarray:
     axes = attrs_of(node.value)["axes"]
     return labels.transpose(axes if axes is not None else None)
 
@@ -46,7 +53,7 @@ def pooled(labels: np.ndarray) -> np.ndarray | None:
     return labels if labels.ndim == 4 and labels.shape[2:] == (1, 1) else None
 
 
-def reduced(labels: np.ndarray, node) -> np.ndarray | None:
+def reduced(labels: np.ndarray, node: "Node") -> np.ndarray | None:
     """A mean or sum over axes along which the channel does not change."""
     attrs = attrs_of(node.value)
     axes = (
@@ -57,7 +64,7 @@ def reduced(labels: np.ndarray, node) -> np.ndarray | None:
     return labels if attrs["keepdims"] else labels.squeeze(axes)
 
 
-def padded(labels: np.ndarray, node) -> np.ndarray | None:
+def padded(labels: np.ndarray, node: "Node") -> np.ndarray | None:
     """Zeros have any factor; only axes without channels may grow."""
     attrs = attrs_of(node.value)
     grows = [before or after for before, after in zip(attrs["pad_width"][0::2], attrs["pad_width"][1::2])]
@@ -65,7 +72,7 @@ def padded(labels: np.ndarray, node) -> np.ndarray | None:
     return labels if zeros and not any(grow and extent > 1 for grow, extent in zip(grows, labels.shape)) else None
 
 
-def sliced(labels: np.ndarray, node) -> np.ndarray:
+def sliced(labels: np.ndarray, node: "Node") -> np.ndarray:
     """relax.strided_slice."""
     axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in node.value.args[1:])
     for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
@@ -76,7 +83,7 @@ def sliced(labels: np.ndarray, node) -> np.ndarray:
     return compressed(labels)
 
 
-def pieces(labels: np.ndarray, node) -> list[np.ndarray]:
+def pieces(labels: np.ndarray, node: "Node") -> list[np.ndarray]:
     """relax.split."""
     axis, start, found = attrs_of(node.value)["axis"] % labels.ndim, 0, []
     for part in node.var.ty.fields:
@@ -87,7 +94,7 @@ def pieces(labels: np.ndarray, node) -> list[np.ndarray]:
     return found
 
 
-def joined(parts: list[np.ndarray], shapes, axis: int) -> np.ndarray:
+def joined(parts: list[np.ndarray], shapes: list[tuple[int, ...]], axis: int) -> np.ndarray:
     """relax.concat."""
     rank = parts[0].ndim
     widest = [max(part.shape[i] for part in parts) for i in range(rank)]
@@ -98,7 +105,7 @@ def joined(parts: list[np.ndarray], shapes, axis: int) -> np.ndarray:
     return compressed(np.concatenate(full, axis))
 
 
-def constant_along(constant, shape, channel) -> int | None:
+def constant_along(constant: "relax.Expr", shape: tuple[int, ...], channel: int) -> int | None:
     """The constant's axis that has one value per element of axis `channel` of a tensor of `shape`, if it varies along
     no other."""
     own = shape_of(constant)
@@ -108,7 +115,7 @@ def constant_along(constant, shape, channel) -> int | None:
     return axis
 
 
-def constant_per_channel(constant, mine, shape) -> int | None:
+def constant_per_channel(constant: "relax.Expr", mine: np.ndarray, shape: tuple[int, ...]) -> int | None:
     """The same for the axis along which the labels `mine` run."""
     axes = [i for i, extent in enumerate(mine.shape) if extent > 1] or [1 if len(shape) == 4 else len(shape) - 1]
     return constant_along(constant, shape, axes[0]) if len(axes) == 1 and mine.size == shape[axes[0]] else None

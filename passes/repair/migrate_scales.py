@@ -8,6 +8,7 @@ uneven, whatever the strength."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule
@@ -16,6 +17,9 @@ from octet.targets.errors import OctetError
 
 from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
+
+if TYPE_CHECKING:
+    from .streams import Stream
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class MigrateScales:
     strength: float
     largest: Mapping[str, np.ndarray]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise OctetError(f"migration: strength {self.strength} is not between 0 and 1")
 
@@ -38,7 +42,7 @@ class MigrateScales:
         factors = centred([group for group in groups if group])
         return scale_channels(mod, factors) if factors else mod
 
-    def _factor(self, mod, stream):
+    def _factor(self, mod: IRModule, stream: "Stream") -> np.ndarray | None:
         """float64 [channels], NaN where a channel has none; None where nothing is known of the stream."""
         activation, against = (
             _largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps)

@@ -15,7 +15,7 @@ class Moments:
     asked for.
     scale, zero_point: s and z."""
 
-    def __init__(self, groups: int, taps: int, scale: float, zero_point: int, squares: bool = True):
+    def __init__(self, groups: int, taps: int, scale: float, zero_point: int, squares: bool = True) -> None:
         """Of no row. groups, taps: G and K."""
         self.scale, self.zero_point, self.count = scale, int(zero_point), 0
         self.exact, self.codes = np.zeros((groups, taps)), np.zeros((groups, taps), np.int64)
@@ -48,7 +48,7 @@ class Moments:
         squares *= self.scale**2
         return squares
 
-    def _multiply(self):
+    def _multiply(self) -> None:
         if not self._squares.size:
             self._squares = np.zeros((*self.exact.shape, self.exact.shape[1]))
         if self._waiting:

@@ -69,7 +69,7 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
     return q.astype(np.int8)
 
 
-def _on_grid(gram):
+def _on_grid(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(the matrices in whole steps of a unit by row, float32; the units). So few steps that a product of _WINDOW of
     them with -1, 0 and 1 is exact in float32."""
     largest = np.abs(gram).max(axis=2, keepdims=True)
@@ -77,7 +77,7 @@ def _on_grid(gram):
     return np.rint(gram / unit).astype(np.float32), unit
 
 
-def _moves(way, steps, gradient):
+def _moves(way: np.ndarray, steps: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """What coordinate descent adds to the weights: -1, 0 or 1. way, gradient: [G, K, O], both change in place. In units
     of a weight's step and a row's unit a weight that goes its way v changes the error by 2 v gradient + v v steps[k,
     k]."""
@@ -88,7 +88,7 @@ def _moves(way, steps, gradient):
     return np.where(way == began, 0, began)
 
 
-def _sweep(way, steps, gradient):
+def _sweep(way: np.ndarray, steps: np.ndarray, gradient: np.ndarray) -> int:
     """One pass over the taps of all channels; how many weights moved. What a window of taps does to those outside of it
     is one product at its end, what a block does to the window's rest another."""
     moved, taps = 0, way.shape[1]
@@ -111,7 +111,7 @@ def _sweep(way, steps, gradient):
                 here[:, last:] += (
                     steps[:, window + last : inside.stop, window + block : window + last] @ changes[:, block:last]
                 )
-        if count := np.count_nonzero(changes):
+        if count := int(np.count_nonzero(changes)):
             moved += count
             gradient += steps[:, :, inside] @ changes
     return moved

@@ -11,7 +11,7 @@ def as_matrix(weight: np.ndarray, groups: int) -> np.ndarray:
     return np.ascontiguousarray(weight.reshape(groups, weight.shape[0] // groups, -1).transpose(0, 2, 1))
 
 
-def from_matrix(matrix: np.ndarray, shape) -> np.ndarray:
+def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `as_matrix`."""
     if len(shape) == 2:
         return matrix.reshape(shape)
@@ -35,7 +35,9 @@ def places(shape, count: int, attrs: dict | None, kernel, rng, kept: np.ndarray 
     return np.stack([chosen // (height * width), chosen // width % height, chosen % width], 1)
 
 
-def rows_at(value: np.ndarray, where: np.ndarray, attrs: dict | None, kernel, groups: int) -> np.ndarray:
+def rows_at(
+    value: np.ndarray, where: np.ndarray, attrs: dict | None, kernel: tuple[int, ...], groups: int
+) -> np.ndarray:
     """float32 [R, G, K]."""
     if attrs is None:
         return value.reshape(-1, 1, value.shape[-1])[where[:, 0]].astype(np.float32)

@@ -1,12 +1,18 @@
 """t -> t * f on a stream: makers and offsets * f, readers and counter offsets / f. All factors are powers of two, so
 not one bit of the fp32 result changes (short of overflow). Runs on the canonical fp32 graph."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import IRModule
 
 from ..annotate.graph import Graph, array_of
 from .streams import Stream
 from .weights import Operand, replace_constants
+
+if TYPE_CHECKING:
+    from ..annotate.graph import Node
+    from .streams import Site
 
 LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
 
@@ -58,7 +64,9 @@ def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> I
     return replace_constants(mod, constants)
 
 
-def _multiply(constants: dict[Operand, np.ndarray], nodes, site, factor):
+def _multiply(
+    constants: dict[Operand, np.ndarray], nodes: "tuple[Node, ...]", site: "Site", factor: np.ndarray
+) -> None:
     key = (site.index, site.position)
     value = constants[key] if key in constants else array_of(nodes[site.index].value.args[site.position])
     whole = np.ones(value.shape[site.axis], np.float32)
@@ -68,7 +76,7 @@ def _multiply(constants: dict[Operand, np.ndarray], nodes, site, factor):
     constants[key] = value * whole.reshape(shape)
 
 
-def magnitudes(mod: IRModule, sites, channels: int) -> np.ndarray:
+def magnitudes(mod: IRModule, sites: "list[Site]", channels: int) -> np.ndarray:
     """Largest magnitude per channel over some constants, float64 [channels]."""
     nodes, largest = Graph(mod).nodes, np.zeros(channels)
     for site in sites:

@@ -76,7 +76,7 @@ def behind_norms(mod: IRModule, found: Mapping[str, list[Node]]) -> dict[str, li
     }
 
 
-def _is_linear(node, x):
+def _is_linear(node: Node, x: relax.Expr) -> bool:
     return (
         is_op(node.value, "relax.matmul")
         and node.inputs[0].same_as(x)
@@ -86,7 +86,7 @@ def _is_linear(node, x):
     )
 
 
-def _factors(largest, weights):
+def _factors(largest: np.ndarray, weights: list[np.ndarray]) -> np.ndarray | None:
     """float32 [channels], or None where they are not worth a multiplication. weights: [channels, results] of every
     reader."""
     weight = np.concatenate(weights, axis=1)
@@ -103,7 +103,7 @@ def _factors(largest, weights):
     return best if least <= _WORTH * _expected(largest, weight) else None
 
 
-def _expected(largest, weight):
+def _expected(largest: np.ndarray, weight: np.ndarray) -> np.float64:
     """Squared error of the layers' results, summed: of x's steps, one for all channels, and of the weights', one for
     each result."""
     step, steps = 2 * largest.max() / 255, np.abs(weight).max(axis=0) / 127
@@ -116,7 +116,7 @@ class _Smoother(Forward):
         self._factors, self._smoothed = factors, {}
         self._readers = {node.var for x in factors for node in graph.users[x] if _is_linear(node, x)}
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         if var in self._readers:
             x, weight = value.args
             factor = self._factors[x]

@@ -119,7 +119,7 @@ class _Splitter(Forward):
             biased = user is not None and is_op(user.value, "relax.add") and any(map(is_constant, user.inputs))
             self._rests[user.var if biased else layer] = layer
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         if var in self._limits:
             return self._split(var, value)
         if var in self._layers:
@@ -134,7 +134,7 @@ class _Splitter(Forward):
             layer.op, [self._parts[layer.args[0]][part], *map(self.new, layer.args[1:])], layer.attrs, layer.ty_args
         )
 
-    def _added(self, var, new, layer):
+    def _added(self, var: relax.Var, new: relax.Expr, layer: relax.Expr) -> relax.Var:
         """`new`, or with the rest's product where it belongs."""
         if var not in self._rests:
             return new

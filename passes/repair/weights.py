@@ -93,7 +93,7 @@ def dequantized(q: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
     return q.astype(np.float32) * scales.reshape(shape).astype(np.float32)
 
 
-def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dtype=np.float32) -> IRModule:
+def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dtype: type = np.float32) -> IRModule:
     """The network with other values for constant operands: {(index of the binding, position among its arguments): array
     of as many elements}.
     Position None stands for the only constant of a binding."""
@@ -112,7 +112,7 @@ def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dt
     return rewrite(mod, replace)
 
 
-def _replaced(arg, new, dtype):
+def _replaced(arg: relax.Expr, new: np.ndarray | None, dtype: type) -> relax.Expr:
     if new is None or not is_constant(arg) or not isinstance(arg.ty, relax.TensorType):
         return arg
     return relax.const(np.ascontiguousarray(new, dtype).reshape(array_of(arg).shape))

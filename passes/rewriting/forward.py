@@ -64,11 +64,13 @@ class Forward:
         """A variable bound to `expr`, with an identity that nobody has, called after `name`."""
         return self.emit(expr, self._identities.unique(name))
 
-    def definition(self, expr):
+    def definition(self, expr: relax.Expr) -> relax.Expr:
         """What a new variable is bound to; the expression itself for a parameter, a constant or a call."""
         return self._definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
 
-    def finish(self, result, params=None):
+    def finish(
+        self, result: relax.Expr, params: list[relax.Expr] | None = None
+    ) -> tuple[relax.Function, list[tuple[relax.Var, relax.Expr]]]:
         """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
         kept = live(self._bindings, result)
         return function_of(self.graph.function, kept, result, params), kept

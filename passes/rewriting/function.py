@@ -15,7 +15,12 @@ def live(bindings: list[tuple[relax.Expr, relax.Expr]], result: relax.Expr) -> l
     return found[::-1]
 
 
-def function_of(old, bindings, result, params=None) -> relax.Function:
+def function_of(
+    old: relax.Function,
+    bindings: list[tuple[relax.Var, relax.Expr]],
+    result: relax.Expr,
+    params: list[relax.Expr] | None = None,
+) -> relax.Function:
     """`old` with other bindings and another result, which has the name of the old one. params: the parameters where
     they are not those of `old`."""
     normalizer = relax.BlockBuilder()

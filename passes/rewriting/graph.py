@@ -1,5 +1,7 @@
 """A dataflow function as a graph: who defines a variable, who uses it, which operands are constants."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tvm
 from tvm import relax
@@ -13,7 +15,7 @@ class DataflowGraph:
     """Definitions and uses of the one dataflow block of `function`. bindings: (variable, value) in order; result: what
     it returns."""
 
-    def __init__(self, function: relax.Function):
+    def __init__(self, function: relax.Function) -> None:
         self.function = function
         (block,) = function.body.blocks
         self.bindings, self.result = _without_aliases(block.bindings, function.body.body)
@@ -68,7 +70,7 @@ def dequantize(values, scale, zero_point, axis=-1):
     return difference.astype(np.float32, copy=False) * scale.astype(np.float32)
 
 
-def variables(expr):
+def variables(expr: relax.Expr) -> list[relax.Var]:
     """The variables that occur in an expression, once per occurrence."""
     if isinstance(expr, relax.Var):
         return [expr]
@@ -81,7 +83,7 @@ def variables(expr):
     return []
 
 
-def rebuild(expr, substitute):
+def rebuild(expr: relax.Expr, substitute: Callable) -> relax.Expr:
     """`expr` with every operand replaced by substitute(operand), itself where none changes; shapes and literals stay. A
     call's type is inferred again only where the type of an operand changed."""
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):

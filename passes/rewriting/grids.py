@@ -29,7 +29,7 @@ class Grid:
         return Grid(np.ascontiguousarray(scales, np.float32), steps.size, int(np.abs(steps.astype(np.int64)).sum()))
 
 
-def with_grids(module: IRModule, grids) -> IRModule:
+def with_grids(module: IRModule, grids: list[Grid]) -> IRModule:
     """The module with these grids instead of its own."""
     return (
         module.with_attr(_ATTRIBUTE, [[tvm.runtime.tensor(grid.scales), grid.size, grid.total] for grid in grids])

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 class Identities:
     """Gives names that nobody has. taken: those that somebody has already."""
 
-    def __init__(self, taken: Iterable[str] = ()):
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
         self._count: dict[str, int] = {}
 

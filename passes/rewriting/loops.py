@@ -4,7 +4,7 @@ A loop runs where its first result stands: by then all that its steps read is th
 that and depends on its index.
 Behind it, a variable of the body is that of the last step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import tvm
@@ -32,7 +32,7 @@ class RecurrentLoop:
     read: frozenset
 
     @property
-    def numbers(self):
+    def numbers(self) -> range:
         """The steps in the order in which they run."""
         return range(self.steps - 1, -1, -1) if self.reverse else range(self.steps)
 
@@ -46,7 +46,7 @@ class RecurrentLoop:
 class Loops:
     """bindings: (variable, value) of `main`, in order."""
 
-    def __init__(self, bindings: Iterator):
+    def __init__(self, bindings: Iterator) -> None:
         self._bindings = list(bindings)
         self._of: dict = {}
         self._indices: dict = {}
@@ -72,7 +72,7 @@ class Loops:
         """How often a binding runs."""
         return 1 if var not in self._of else ops.attrs_of(self._indices[self._of[var]])["steps"]
 
-    def stacked(self, var, new) -> relax.Call | None:
+    def stacked(self, var: relax.Var, new: Callable) -> relax.Call | None:
         """The values of a body's variable in all steps, as an expression of another function: new(expression) is its
         operand there. None outside of loops."""
         if var not in self._of or var in self._indices:
@@ -102,7 +102,9 @@ class Loops:
             self._loop(each, bodies[each], results[each]) if isinstance(each, relax.Var) else each for each in order
         ]
 
-    def _loop(self, index, body, results):
+    def _loop(
+        self, index: relax.Expr, body: list[tuple[relax.Var, relax.Call]], results: list[tuple[relax.Var, relax.Call]]
+    ) -> RecurrentLoop:
         attrs = ops.attrs_of(self._indices[index])
         read = frozenset(var for var, _ in body if var in self._read)
         return RecurrentLoop(

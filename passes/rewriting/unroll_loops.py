@@ -32,7 +32,7 @@ class UnrollLoops:
 
 
 class _Unroller(Forward):
-    def __init__(self, function: relax.Function, user: str):
+    def __init__(self, function: relax.Function, user: str) -> None:
         super().__init__(function)
         self.loops, self._user = Loops(self.graph.bindings), user
 

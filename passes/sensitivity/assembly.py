@@ -3,6 +3,7 @@ what it learnt."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,11 @@ from ..repair.weights import products
 from .design import FURTHEST, SMOOTHINGS, Design
 from .learn import Learnt
 
+if TYPE_CHECKING:
+    import tvm
+
+    from ..frontend.model import Model
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -37,12 +43,12 @@ class Origin:
         return {key: value for key, value in self.design.as_dict().items() if key != "recipe"}
 
 
-def with_biases(model):
+def with_biases(model: "Model") -> "Model":
     """A canonical `Model` whose layers all have one, so that biases can be corrected: what designs are of."""
     return model.after(AddBiases())
 
 
-def rescaled(model, scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]):
+def rescaled(model: "Model", scaling: str, maxima: Callable[[], Mapping[str, np.ndarray]]) -> "Model":
     """The model with its channels rescaled. maxima: gives the largest magnitude of every channel of tensors, asked for
     where a scaling needs it."""
     if not scaling:
@@ -66,7 +72,7 @@ def needs_maxima(scaling: str) -> bool:
     return scaling.startswith("migrate") or scaling in SMOOTHINGS
 
 
-def with_maxima(module) -> list[str]:
+def with_maxima(module: "tvm.IRModule") -> list[str]:
     """The tensors whose channels' magnitudes scalings may ask for."""
     smoothed = smoothable(module, tables=True)
     split = splittable(module, everything=True) if _functions(module, smoothed) else {}
@@ -87,13 +93,13 @@ def _functions(module, smoothed) -> bool:
     return len(smoothed) > len(behind_norms(module, smoothed))
 
 
-def assembled(model, origin: Origin, statistics: Mapping[str, Statistics]) -> Quantized:
+def assembled(model: "Model", origin: Origin, statistics: Mapping[str, Statistics]) -> Quantized:
     """The hub. model: with biases and rescaled as the design says."""
     design, learnt = origin.design, origin.learnt
     quantized = hub_of(model, design.recipe, statistics)
     numbers = {node.index: number for number, node in enumerate(products(Graph(model.module)))}
 
-    def repaired(hub):
+    def repaired(hub: Quantized) -> Quantized:
         module = hub.module
         if design.rounding:
             module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)

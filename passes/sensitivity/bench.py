@@ -65,7 +65,7 @@ class Bench:
         self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))
         self._forget()
 
-    def _forget(self):
+    def _forget(self) -> None:
         self._networks: dict[str, RescaledNetwork] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
@@ -233,7 +233,7 @@ class Bench:
 
     # How they are made
 
-    def _network(self, scaling) -> RescaledNetwork:
+    def _network(self, scaling: str) -> RescaledNetwork:
         if scaling not in self._networks:
             self._networks[scaling] = RescaledNetwork(self._rescaled(scaling))
         return self._networks[scaling]
@@ -244,13 +244,13 @@ class Bench:
             self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries
         )
 
-    def _sites(self, network, recipe) -> Sites:
+    def _sites(self, network: RescaledNetwork, recipe: Recipe) -> Sites:
         recipe = replace(recipe, calibrator="max", per_tensor=())  # ranges do not decide where observers are
         if recipe not in network.sites:
             network.sites[recipe] = sites_of(network.model.module, recipe)
         return network.sites[recipe]
 
-    def _collect(self, network, *sites):
+    def _collect(self, network: RescaledNetwork, *sites: Sites) -> None:
         missing = measured_tensors(sites) - network.statistics.keys()
         if missing:
             factory = self.libraries.executor_factory(self.threads)
@@ -271,7 +271,7 @@ class Bench:
             values[index] = (dequantized(q, scales, axis), layer.bias + found.bias_delta if corrected else None)
         return values
 
-    def _learn(self, design) -> dict[int, Learnt]:
+    def _learn(self, design: Design) -> dict[int, Learnt]:
         if not (design.rounding or design.biases):
             return {}
         key = design.learning

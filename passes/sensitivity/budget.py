@@ -31,7 +31,7 @@ def cpu_seconds() -> float:
 class Budget:
     """seconds: from now on; None never ends. clock: what they are counted by, time on the wall unless said."""
 
-    def __init__(self, seconds: float | None = None, clock: Callable[[], float] | None = None):
+    def __init__(self, seconds: float | None = None, clock: Callable[[], float] | None = None) -> None:
         self.clock = clock if clock is not None else lambda: time.monotonic()
         self._end = None if seconds is None else self.clock() + seconds
 

@@ -89,6 +89,6 @@ def result_fields(graph: Graph) -> tuple:
     return tuple(result.fields) if isinstance(result, relax.Tuple) else (result,)
 
 
-def _edge(graph, operand):
+def _edge(graph: Graph, operand: relax.Expr) -> Edge | None:
     node = graph.producer.get(operand) if isinstance(operand, relax.Var) else None
     return edge_of(node.value) if node is not None and is_op(node.value, "octet.observe") else None

@@ -27,7 +27,7 @@ class Design:
     rounding: bool = False
     biases: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.scaling not in (*SCALINGS, *SMOOTHINGS):
             raise OctetError(
                 f"scaling {self.scaling!r} is unknown: use one of {', '.join(filter(None, (*SCALINGS, *SMOOTHINGS)))}"

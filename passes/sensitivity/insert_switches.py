@@ -3,7 +3,9 @@
 Runs on the canonical fp32 graph, and leaves its function as it is until somebody writes parameters into the built
 network's constants."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule, relax
@@ -14,6 +16,9 @@ from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.loops import loops_of
 from .configuration import RESULT, Operand, result_fields
+
+if TYPE_CHECKING:
+    from ..annotate.graph import Node
 
 PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fake_quantize.py
 
@@ -31,45 +36,45 @@ class InsertSwitches:
 
 
 class _Switcher(Forward):
-    def __init__(self, mod, wanted, taps):
+    def __init__(self, mod: IRModule, wanted: set[tuple[int, int]], taps: tuple[str, ...]) -> None:
         super().__init__(mod["main"])
         self._nodes, self._wanted, self._taps, self._loops = Graph(mod), wanted, taps, loops_of(mod)
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         if isinstance(value, relax.Tuple):
             return None
         node = self._nodes.producer[var]
         return self.emit(_rebuilt(node, lambda position, x: self._switched(node.index, position, x)), var.name)
 
-    def result(self):
+    def result(self) -> relax.Tuple:
         results = [self._switched(RESULT, i, field) for i, field in enumerate(result_fields(self._nodes))]
         tapped = {var.name: var for var in (*self._nodes.params, *self._nodes.producer)}
         return relax.Tuple([*results, *(self._tap(tapped[name]) for name in self._taps)])
 
-    def _tap(self, var):
+    def _tap(self, var: relax.Var) -> relax.Var:
         """A tensor of its own, as `var` also exists elsewhere; of a tensor in a loop those of all steps."""
         steps = self._loops.stacked(var, self.new)
         return self._switch(self.new(var), "tap") if steps is None else self.derive(steps, "tap")
 
-    def _switched(self, reader, position, operand):
+    def _switched(self, reader: int, position: int, operand: relax.Expr) -> relax.Expr:
         operand = self.new(operand)
         return self._switch(operand, "switch") if (reader, position) in self._wanted else operand
 
-    def _switch(self, operand, name):
+    def _switch(self, operand: relax.Expr, name: str) -> relax.Var:
         """Switched off."""
         return self.derive(call("octet.fake_quantize", [operand, relax.const(np.zeros(PARAMETERS, np.float32))]), name)
 
 
-def sorted_operands(operands) -> tuple[Operand, ...]:
+def sorted_operands(operands: tuple | set[tuple[int, int]]) -> tuple[Operand, ...]:
     """Program order, the network's results last."""
     return tuple(sorted(operands, key=lambda operand: (operand[0] == RESULT, operand)))
 
 
-def _rebuilt(node, operand):
+def _rebuilt(node: "Node", operand: Callable) -> relax.Call:
     """The binding's value with its tensor operands replaced, counted as `Graph` counts them."""
     position = iter(range(len(node.inputs)))
 
-    def replaced(expr):
+    def replaced(expr: relax.Expr) -> relax.Expr:
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([replaced(field) for field in expr.fields])
         if any(expr.same_as(x) for x in node.inputs):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from ..repair.weights import Layer, dequantized, layers_of, quantized_layer
 from .configuration import Configuration, Sites
 from .simulator import Simulator
 from .taps import batches
+
+if TYPE_CHECKING:
+    import tvm
 
 SAMPLES = 256  # that rows come from
 ROWS = 4096  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
@@ -129,14 +133,16 @@ class _Reading:
         return self.groups * self.taps * (16 + min(most_waiting(self.taps), 2 * ROWS) * squares)
 
 
-def learning(sites: Sites, module) -> dict[int, Layer]:
+def learning(sites: Sites, module: "tvm.IRModule") -> dict[int, Layer]:
     """The layers that learn: those with int8 weights and an int8 input, but for sums. sites: of a recipe that leaves no
     operator in float by name."""
     layers = layers_of(module)
     return {index: layers[index] for index in sites.weights if (index, 0) in sites.operands and not layers[index].sums}
 
 
-def _learn_layers(layers, configuration, moments, rounding, biases) -> dict:
+def _learn_layers(
+    layers: dict[int, Layer], configuration: Configuration, moments: Moments, rounding: bool, biases: bool
+) -> dict:
     """Of layers that read the same, as if they were one."""
     scaled = {
         index: quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale)
@@ -168,7 +174,9 @@ def _learn_layers(layers, configuration, moments, rounding, biases) -> dict:
     return answer
 
 
-def _moments(simulator, feeds, readings, squares, mask) -> dict:
+def _moments(
+    simulator: Simulator, feeds: list[dict[str, np.ndarray]], readings: dict[int, _Reading], squares: bool, mask: str
+) -> dict:
     """{key of a reading: Moments}. mask: name of the input that is 0 for padding, "" for none."""
     unique = {one.key: one for one in readings.values()}
     sums = {

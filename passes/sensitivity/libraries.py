@@ -1,8 +1,10 @@
 """Float networks built for this machine, with one piece of machine code for all that differ only in constants."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm_ffi import structural_hash
@@ -24,6 +26,10 @@ from ..lower.program import Program, Weights, kernels_of, pack_outputs
 from ..lower.reused_code import compile_here
 from ..realize.fuse_float import FuseFloat
 
+if TYPE_CHECKING:
+    import tvm
+    from tvm import relax
+
 
 @dataclass(frozen=True)
 class PackedExecutor:
@@ -38,7 +44,7 @@ class PackedExecutor:
         whole = self.session.run(feed)["results"]
         return [whole[start : start + prod(shape)].reshape(shape) for start, shape in zip(self.starts, self.shapes)]
 
-    def into(self, feed, row) -> None:
+    def into(self, feed: dict[str, np.ndarray], row: int) -> None:
         """One run, the results into `row` (the address of such an array, see `runtime.addresses`)."""
         self.session.run_into(feed, (row,))
 
@@ -59,7 +65,9 @@ class Libraries:
     def __init__(self):
         self._of, self._executors, self._spec = {}, {}, detect.native()
 
-    def build(self, fused, inputs, outputs) -> tuple[object, BuiltNetwork, dict]:
+    def build(
+        self, fused: "tvm.IRModule", inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+    ) -> tuple[object, BuiltNetwork, dict]:
         """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module
         after FuseFloat."""
         merged = MergeAxes()(fused)
@@ -80,7 +88,7 @@ class Libraries:
         )
         return open_session(variant, threads, reuse_outputs)
 
-    def executor(self, module, threads=None):
+    def executor(self, module: "tvm.IRModule", threads: int | None = None) -> PackedExecutor:
         """An ExecutorFactory of calibration (passes/calibrate/collect.py); the first one and the last one are kept, as
         more samples often follow of the network as it came, or of what was made of it last."""
         key = structural_hash(module), threads
@@ -107,7 +115,7 @@ class Libraries:
         )
         return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 
-    def executor_factory(self, threads=None):
+    def executor_factory(self, threads: int | None = None) -> Callable:
         return partial(self.executor, threads=threads)
 
     def _compiled(self, kernels, program, weights, inputs, outputs):
@@ -118,17 +126,21 @@ class Libraries:
             self._of[key] = compile_here(emitted, self._spec, [interface])
         return BuiltNetwork(program, weights, self._of[key])
 
-    def _lowered(self, fused, packing=None):
+    def _lowered(
+        self, fused: "tvm.IRModule", packing: dict | None = None
+    ) -> "tuple[tvm.IRModule, Program, np.ndarray]":
         weights = Weights(share=False)
         kernels, program = self._linearized(fused, packing, weights)
         del fused  # nothing but `weights` holds its constants any more
         return kernels, program, weights.blob()
 
-    def _linearized(self, fused, packing, weights):
+    def _linearized(
+        self, fused: "tvm.IRModule", packing: dict | None, weights: Weights
+    ) -> "tuple[tvm.IRModule, Program]":
         lowered, _ = lower(fused, self._spec, RULES, packing=packing)
         legal = schedule(legalize(lowered, (*ALIASES, PART)))
         return kernels_of(legal), linearize(legal, weights)
 
 
-def _spec(name, ty):
+def _spec(name: str, ty: "relax.TensorType") -> TensorSpec:
     return TensorSpec(name, tuple(int(extent) for extent in ty.shape.values), str(ty.dtype))

@@ -26,19 +26,19 @@ class ObserveTensors:
 
 
 class _Observer(Forward):
-    def __init__(self, function, tensors):
+    def __init__(self, function: relax.Function, tensors: frozenset) -> None:
         super().__init__(function)
         self._tensors, self._edges = tensors, 0
 
-    def run(self):
+    def run(self) -> relax.Function:
         for param in self.graph.function.params:
             self.values[param] = self._observed(param, param)
         return super().run()
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         return None if isinstance(value, relax.Tuple) else self._observed(var, self.carry(var, value))
 
-    def _observed(self, old, new):
+    def _observed(self, old: relax.Expr, new: relax.Expr) -> relax.Var:
         if old.name not in self._tensors or not is_float32(old):
             return new
         edge, self._edges = self._edges, self._edges + 1

@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite, log10
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ...targets.variant import TensorSpec
 
 
 @dataclass
@@ -75,7 +79,7 @@ def relative_error(
     return errors.worst
 
 
-def judged(outputs, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+def judged(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Names of the outputs (TensorSpecs) that are judged: floats of which there are as many in every run, and only
     those of `names` unless it is ()."""
     floats = [

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..lower.batch.masked import kept_places, padding_mask
+
+if TYPE_CHECKING:
+    from ..frontend.model import Model
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Padding:
         }
 
 
-def padding_of(model) -> Padding:
+def padding_of(model: "Model") -> Padding:
     """Of a canonical fp32 Model. Only outputs and masks whose samples lie first are looked at."""
     found = padding_mask(model.module)
     first = {spec.name for spec in (*model.inputs, *model.outputs) if spec.batch_axis == 0}

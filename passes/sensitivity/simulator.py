@@ -7,6 +7,7 @@ function; the integer network differs from it only where a float32 sum rounds ac
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,11 @@ from .configuration import FLOAT, Configuration, Sites
 from .insert_switches import PARAMETERS, InsertSwitches, sorted_operands
 from .libraries import Libraries
 
+if TYPE_CHECKING:
+    import tvm
+
+    from ..lower.program import Program
+
 _LAYERS = ("octet.conv2d", "octet.dense")
 
 
@@ -39,14 +45,14 @@ class Simulator:
 
     def __init__(
         self,
-        model,
-        operands,
+        model: Model,
+        operands: tuple | set[tuple[int, int]],
         quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]],
         *,
         taps: tuple[str, ...] = (),
         threads: int | None = None,
         libraries: Libraries | None = None,
-    ):
+    ) -> None:
         self.model, self.taps, self.operands = model, taps, sorted_operands(operands)
         self._insert = InsertSwitches(self.operands, taps)
         self._libraries = libraries if libraries is not None else Libraries()
@@ -64,7 +70,7 @@ class Simulator:
         self._quantized = self._weights_of(quantized) if quantized else self._float
         self.configure(FLOAT)
 
-    def _weights_of(self, quantized):
+    def _weights_of(self, quantized: dict[int, tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
         whole = self._float.copy()
         for layer, (weight, bias) in quantized.items():
             for (start, stop), made in zip(self._layers[layer].places, self._layers[layer].constants(weight, bias)):
@@ -105,7 +111,9 @@ class Simulator:
         names = [spec.name for spec in self._session.outputs][-len(self.taps) :]
         return {tap: found[name] for tap, name in zip(self.taps, names)}
 
-    def _locate(self, fused, program, packing):
+    def _locate(
+        self, fused: "tvm.IRModule", program: "Program", packing: dict[str, Callable]
+    ) -> "tuple[dict[int, _Built], dict[tuple[int, int], int]]":
         """({layer: _Built}, {operand: offset of its switch})."""
         starts = sorted(
             {p.offset for c in program.calls for p in c.operands if p.kind == "weights"} | {program.weight_bytes}
@@ -143,7 +151,7 @@ class _Built:
         return self.pack(weight if self.layer.is_conv else transposed(weight), added.astype(np.float32))
 
 
-def _tap_specs(mod, taps):
+def _tap_specs(mod: "tvm.IRModule", taps: tuple[str, ...]) -> list[TensorSpec]:
     main = mod["main"]
     variables = {p.name: p for p in main.params} | {b.var.name: b.var for b in main.body.blocks[0].bindings}
     loops = loops_of(mod)

@@ -1,6 +1,7 @@
 """What flows through a network: the largest magnitude of every channel, and rows of the layers' inputs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from ..calibrate.real_places import real_places
 from .configuration import FLOAT
 from .libraries import Libraries
 from .simulator import Simulator
+
+if TYPE_CHECKING:
+    from ..frontend.model import Model
 
 
 def channel_maxima(
@@ -31,7 +35,7 @@ def channel_maxima(
     return largest
 
 
-def batches(model, arrays: Mapping[str, np.ndarray]):
+def batches(model: "Model", arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
     """One run's inputs after the other, without padding (calibrate/real_places.py); an incomplete last batch is left
     out unless it is the only one."""
     size, count, prepared = (

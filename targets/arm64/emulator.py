@@ -47,7 +47,7 @@ def _runner() -> bytes:
 class EmulatedArm64Session:
     """Runs one variant for arm64. As `Session`, with a process per run."""
 
-    def __init__(self, variant: Variant, threads: int = 1):
+    def __init__(self, variant: Variant, threads: int = 1) -> None:
         """Raises OctetError where this machine cannot."""
         if lacks := missing():
             raise OctetError(f"{variant.target}: cannot be emulated here: {lacks}")

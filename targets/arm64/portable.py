@@ -8,14 +8,16 @@ from ..x86.emulation.instruction import Instruction, indices
 _NEON, _DOTPROD, _I8MM = (frozenset({"asimd"}),), (frozenset({"asimddp"}),), (frozenset({"i8mm"}),)
 
 
-def _instruction(name, features, result, arguments, body, uses=()):
+def _instruction(
+    name: str, features: tuple[frozenset[str], ...], result: str, arguments: str, body: str, uses: tuple[str, ...] = ()
+) -> Instruction:
     name = f"aarch64.neon.{name}"
     return Instruction(
         name, features, f"\ndefine internal {result} @octet.{name}({arguments}) noinline nounwind {{\n{body}\n}}", uses
     )
 
 
-def _sum(start, wide, lanes, step):
+def _sum(start: str, wide: int, lanes: int, step: int) -> str:
     """Lines that add to %`start` the products %product, of which result i has those from `step` * i on."""
     lines, total = [], start
     for k in range(step):
@@ -31,7 +33,7 @@ def _sum(start, wide, lanes, step):
 _BYTES = "<4 x i32> %acc, <16 x i8> %a, <16 x i8> %b"
 
 
-def _dot(name, features, extend_a, extend_b):
+def _dot(name: str, features: tuple[frozenset[str], ...], extend_a: str, extend_b: str) -> Instruction:
     body = f"""  %x = {extend_a} <16 x i8> %a to <16 x i32>
   %y = {extend_b} <16 x i8> %b to <16 x i32>
   %product = mul <16 x i32> %x, %y
@@ -39,7 +41,7 @@ def _dot(name, features, extend_a, extend_b):
     return _instruction(f"{name}.v4i32.v16i8", features, "<4 x i32>", _BYTES, body)
 
 
-def _matrix_product():
+def _matrix_product() -> Instruction:
     """Of two pairs of eight bytes: the first of `a` with both of `b`, then the second."""
     first, second = range(8), range(8, 16)
     lefts, rights = indices([*first, *first, *second, *second]), indices([*first, *second] * 2)
@@ -75,7 +77,7 @@ _ROUND = """  %whole = call <4 x float> @llvm.roundeven.v4f32(<4 x float> %a)
   ret <4 x i32> %words"""
 
 
-def _narrow(name, lanes, wide, narrow, low, high):
+def _narrow(name: str, lanes: int, wide: str, narrow: str, low: int, high: int) -> Instruction:
     vector = f"<{lanes} x {wide}>"
     body = f"""  %above = call {vector} @llvm.smax.v{lanes}{wide}({vector} %a, {vector} splat ({wide} {low}))
   %within = call {vector} @llvm.smin.v{lanes}{wide}({vector} %above, {vector} splat ({wide} {high}))

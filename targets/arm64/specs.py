@@ -10,7 +10,7 @@ _NEON = frozenset({"asimd"})
 _DOTPROD = _NEON | {"asimddp"}
 
 
-def _spec(name, features, dot, rank, mattr):
+def _spec(name: str, features: frozenset[str], dot: str, rank: int, mattr: tuple[str, ...]) -> TargetSpec:
     return TargetSpec(f"arm64-{name}", "generic", features, dot, UNITS[dot].bits, rank, machine="aarch64", mattr=mattr)
 
 

@@ -2,9 +2,16 @@
 own."""
 
 import platform
+from typing import TYPE_CHECKING
 
 from ..kinds.backend import Backend, Emulation
 from ..standalone.features import machine_of
+
+if TYPE_CHECKING:
+    import tvm
+
+    from ..packed import PackedText
+    from ..spec import TargetSpec
 
 
 class CpuBackend(Backend):
@@ -15,7 +22,7 @@ class CpuBackend(Backend):
     exports, portable, host, shapes, watches, codes, bfloat16, estimates = (True,) * 8
     repeats, quiet_seconds = 8, 120
 
-    def tvm_target(self, spec):
+    def tvm_target(self, spec: "TargetSpec") -> "tvm.target.Target":
         import tvm
 
         # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional
@@ -29,10 +36,10 @@ class CpuBackend(Backend):
             {"kind": "llvm", "mcpu": spec.mcpu} | triple | ({"mattr": list(spec.mattr)} if spec.mattr else {})
         )
 
-    def check_compiler(self, spec):
+    def check_compiler(self, spec: "TargetSpec") -> None:
         """LLVM comes with TVM; a linker for another machine is looked for where it is called."""
 
-    def features(self, asked):
+    def features(self, asked: frozenset[str]) -> frozenset[str]:
         from .. import detect
 
         return asked & detect.cpu_features()
@@ -48,7 +55,7 @@ class CpuBackend(Backend):
     def stands_in(self, features):
         return f"it lacks {', '.join(_missing(features))}"
 
-    def stored(self, source):
+    def stored(self, source: "PackedText | str") -> bytes:
         from ..packed import packed
 
         return packed(source)

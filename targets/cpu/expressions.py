@@ -58,7 +58,7 @@ def joined(vectors):
     return tirx.Shuffle(vectors, list(range(len(vectors) * lanes_of(vectors[0]))))
 
 
-def split(vector, parts):
+def split(vector: tirx.Expr, parts: int) -> list:
     """The vector in so many parts."""
     size = lanes_of(vector) // parts
     return (

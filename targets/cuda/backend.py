@@ -1,6 +1,11 @@
 """The backend of NVIDIA GPUs, whose kernels are CUDA C++ and launched through the driver."""
 
+from typing import TYPE_CHECKING
+
 from ..kinds.backend import Backend, Emulation
+
+if TYPE_CHECKING:
+    from ..shaped.session import ShapedSession
 
 _FEATURE = "cuda_"  # how the features of its targets begin
 
@@ -23,7 +28,7 @@ class CudaBackend(Backend):
 
         find_compiler(spec.extra["code"])
 
-    def features(self, asked):
+    def features(self, asked: frozenset[str]) -> frozenset:
         """The driver is asked only where a feature is a GPU's."""
         from .running import driver
 
@@ -38,7 +43,7 @@ class CudaBackend(Backend):
         found = _device()
         return f"its {found.name} is sm_{found.arch}" if found is not None else "there is no CUDA device or no driver"
 
-    def stored(self, source):
+    def stored(self, source: str) -> bytes:
         return source.encode()
 
     def restored(self, member):
@@ -64,7 +69,7 @@ class CudaBackend(Backend):
             raise OctetError(f"streams is {streams}: {variant.target} runs one inference at a time; leave it out")
         return CudaSession(variant, threads, reuse_outputs)
 
-    def session_device(self, session):
+    def session_device(self, session: "ShapedSession") -> dict[str, str]:
         return {"device": _device().name}
 
     def peak(self, spec, session):

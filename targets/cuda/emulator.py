@@ -38,7 +38,7 @@ class Emulator:
     """text: CUDA C++ of kernels (`source.source`). operands: number of each kernel's arguments. device: folder of the
     .cuh files."""
 
-    def __init__(self, text: str, operands: dict[str, int], device: Path = DEVICE):
+    def __init__(self, text: str, operands: dict[str, int], device: Path = DEVICE) -> None:
         self._operands = operands
         self._library = compile_host(emulated_source(text, operands), device)
         self._library.octet_buffer_end.restype = ctypes.c_void_p
@@ -89,7 +89,7 @@ class Emulator:
 class EmulatedCudaSession:
     """Runs one variant. As `Session`, and with every run threads take another order."""
 
-    def __init__(self, variant: Variant):
+    def __init__(self, variant: Variant) -> None:
         self._variant, self._emulator, self._order = variant, Emulator.of_variant(variant), -1
 
     def run(self, inputs: dict) -> dict:

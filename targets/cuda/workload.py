@@ -65,7 +65,7 @@ def workload_of(p: Conv, e: Epilogue) -> CudaWorkload:
     return CudaWorkload(_centred(p), Epilogue(False, -7, low, high, 0.0, 0.0, e.residual, *residual))
 
 
-def _centred(p):
+def _centred(p: Conv) -> Conv:
     return p if p.batched else replace(p, zero_point=3)
 
 

@@ -4,7 +4,7 @@ what it does, and nobody compares its name."""
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,5 @@ class Backend(ABC):
         """Whether what a measurement says about its device is true of this machine's."""
 
     @abstractmethod
-    def measuring_device(self, threads: int):
+    def measuring_device(self, threads: int) -> Any:
         """What times candidates here (`measure/rounds.py`). threads: most cores of a kernel."""

@@ -3,6 +3,8 @@ names, and sizes against each other.
 
 A manifest whose digests match may still have been written by hand."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from ..kinds.table import BACKENDS
@@ -10,6 +12,9 @@ from ..schema import Text, checked
 from ..variant import can_pad
 from ..watch.described import check_words
 from .fields import Info, Manifest
+
+if TYPE_CHECKING:
+    from .fields import Entry
 
 
 def manifest_of(values) -> Manifest:
@@ -85,7 +90,7 @@ def _check_shape(shape, manifest, of):
         _check_steps(entry.target, own)
 
 
-def _check_steps(target, entry):
+def _check_steps(target: str, entry: "Entry") -> None:
     behind = 0
     for first, last, _ in entry.loops:
         if not behind <= first < last <= len(entry.steps):
@@ -94,7 +99,7 @@ def _check_steps(target, entry):
     check_words(target, entry)
 
 
-def _check_counts(signature):
+def _check_counts(signature: Manifest) -> None:
     counts = {tensor.name for tensor in signature.outputs if tensor.shape == (1,) and tensor.dtype == "int64"}
     for tensor in (*signature.inputs, *signature.outputs):
         if tensor.counted is not None and (
@@ -127,7 +132,7 @@ def _check_variant(entry, manifest):
                 )
 
 
-def _unique(what, names):
+def _unique(what: str, names: list[str]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what}: {twice} is there twice")

@@ -1,6 +1,7 @@
 """A variant as its entry in the manifest and the package's members, and back."""
 
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,10 +10,13 @@ from ..packed import Packed
 from ..schema import one_line
 from ..variant import TensorSpec, Variant
 
+if TYPE_CHECKING:
+    from .fields import Shape
+
 OBJECT = "kernels.o.xz"  # what is linked into libraries for other programs
 
 
-def library_member(variant):
+def library_member(variant: Variant) -> str:
     return f"variants/{variant.target}/{variant.backend.library_member}"
 
 
@@ -23,7 +27,7 @@ def tensor_entry(spec: TensorSpec):
     return plain if spec.counted is None else plain | {"counted": list(spec.counted)}
 
 
-def entry_of(variant: Variant):
+def entry_of(variant: Variant) -> dict[str, Any]:
     return (
         {
             "target": variant.target,
@@ -36,7 +40,7 @@ def entry_of(variant: Variant):
     )
 
 
-def _of_shape(variant):
+def _of_shape(variant: Variant) -> dict[str, Any]:
     """What is not the same for all shapes of a target."""
     steps = {"arena_bytes": int(variant.arena_bytes), "steps": [clean(asdict(step)) for step in variant.steps]}
     words = {"words": clean(asdict(variant.words))} if variant.words is not None else {}
@@ -83,7 +87,7 @@ def signature_of(side):
     return tuple(tensor.spec for tensor in side.inputs), tuple(tensor.spec for tensor in side.outputs)
 
 
-def variants_beside(number, shape, variants) -> tuple[Variant, ...]:
+def variants_beside(number: int, shape: "Shape", variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
     """The variants of another shape, beside those of the first one."""
     signature = dict(zip(("inputs", "outputs"), signature_of(shape)))
     return tuple(
@@ -92,7 +96,7 @@ def variants_beside(number, shape, variants) -> tuple[Variant, ...]:
     )
 
 
-def with_integer(variants, number, described) -> tuple[Variant, ...]:
+def with_integer(variants: tuple[Variant, ...], number: int, described: tuple) -> tuple[Variant, ...]:
     """The variants with those for callers that quantise, where there are some."""
     return (
         tuple(

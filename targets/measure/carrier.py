@@ -12,6 +12,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Carrier:
     measure` appends to.
     Raises DataError in one line for whatever is wrong with the files."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._members = _unpacked(self.path) if is_archive(path) else None
         self.measurements = self.path.with_name(self.path.name + "." + LOG) if is_archive(path) else self.path / LOG
@@ -66,7 +67,7 @@ class Carrier:
             raise DataError(f"{self.path}: {BLOBS}/{name[:16]}... does not match its SHA-256; {_AGAIN}")
         return data
 
-    def _read(self, name):
+    def _read(self, name: str) -> bytes:
         if self._members is not None:
             if name not in self._members:
                 raise DataError(f"{self.path}: {name} is missing; {_AGAIN}")
@@ -82,7 +83,7 @@ class Carrier:
             ) from error
 
 
-def _decompressed(data):
+def _decompressed(data: bytes) -> bytes:
     """Raises LZMAError or EOFError for what is no xz, cut, or larger than can be meant."""
     decompressor = lzma.LZMADecompressor()
     found = decompressor.decompress(data, _LARGEST)
@@ -91,11 +92,11 @@ def _decompressed(data):
     return found
 
 
-def is_archive(path) -> bool:
+def is_archive(path: Path) -> bool:
     return str(path).endswith(ARCHIVE)
 
 
-def check_free(path) -> None:
+def check_free(path: Path) -> None:
     """Raises OctetError now if `write` could not make the folder or the archive after minutes of work."""
     if is_archive(path):
         return check_writable(path)
@@ -106,7 +107,7 @@ def check_free(path) -> None:
         raise OctetError(f"{path}: {path.parent} is no folder that can be written to; name another place")
 
 
-def write(path, job: Job, blobs: dict[str, bytes]) -> int:
+def write(path: Path, job: Job, blobs: dict[str, bytes]) -> int:
     """Writes a folder, or an archive where the name ends with .tar.xz, whole or not at all; the bytes written."""
     text = to_json(job)
     manifest = json.dumps(
@@ -120,7 +121,7 @@ def write(path, job: Job, blobs: dict[str, bytes]) -> int:
     )
 
 
-def _write_archive(path, manifest, blobs):
+def _write_archive(path: Path, manifest: bytes, blobs: dict[str, bytes]) -> int:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=6) as file:
         members = sorted(blobs.items(), key=lambda entry: (entry[1][:4], len(entry[1])))  # like beside like
@@ -132,7 +133,7 @@ def _write_archive(path, manifest, blobs):
     return buffer.getbuffer().nbytes
 
 
-def _write_folder(path, manifest, blobs):
+def _write_folder(path: Path, manifest: bytes, blobs: dict[str, bytes]) -> int:
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
@@ -158,7 +159,7 @@ class _Unpacked(lzma.LZMAFile):
     most = _HEADER
 
     @contextmanager
-    def allowing(self, size):
+    def allowing(self, size: int) -> Iterator[None]:
         self.most = max(size, _HEADER)
         try:
             yield
@@ -171,7 +172,7 @@ class _Unpacked(lzma.LZMAFile):
         return super().read(size)
 
 
-def _unpacked(path):
+def _unpacked(path: Path) -> dict[str, bytes]:
     """{name: contents}; nothing is written anywhere."""
     try:
         with _Unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r:") as file:

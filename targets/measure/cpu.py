@@ -15,7 +15,7 @@ _SLACK = 64  # elements that a kernel may read behind a buffer
 class CpuDevice:
     """threads: most cores that kernels are measured with. about: the processor's name."""
 
-    def __init__(self, threads: int):
+    def __init__(self, threads: int) -> None:
         detect.request_amx()
         self.about = {"name": detect.cpu_name()}
         use_threads(threads)

@@ -48,7 +48,7 @@ class Input:
         return made
 
 
-def _made(seed, size, dtype):
+def _made(seed: int, size: int, dtype: str) -> np.ndarray:
     if dtype == "float32":  # arbitrary bytes would be NaNs, infinities and denormal numbers
         return random_bytes(seed, size // 4).view(np.int8).astype("<f4") / np.float32(16)
     return random_bytes(seed, size).view(dtype)

@@ -8,7 +8,7 @@ from ..errors import DataError
 from ..variant import TensorSpec
 
 
-def _refuse(spec: TensorSpec, array) -> None:
+def _refuse(spec: TensorSpec, array: np.ndarray) -> None:
     if array.shape != tuple(spec.shape):
         raise DataError(
             f"run: input {spec.name} has shape {list(array.shape)}, the model takes {list(spec.shape)}; reshape it, "
@@ -17,7 +17,7 @@ def _refuse(spec: TensorSpec, array) -> None:
     raise wrong_dtype(spec, array)
 
 
-def wrong_dtype(spec: TensorSpec, array) -> DataError:
+def wrong_dtype(spec: TensorSpec, array: np.ndarray) -> DataError:
     """What is said of an input of another dtype than the model's."""
     return DataError(
         f"run: input {spec.name} has dtype {array.dtype}, the model takes {spec.dtype}; convert it with "

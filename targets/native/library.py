@@ -2,7 +2,9 @@
 
 import ctypes
 import weakref
+from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_void_p
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ class Library:
     """signatures: of every network in it, what the code takes for given of what it is called with (`interface.py`). The
     code is unmapped when nobody holds this object any more."""
 
-    def __init__(self, image: bytes, target: str):
+    def __init__(self, image: bytes, target: str) -> None:
         """target: for messages. Raises PackageError for a library that this version cannot call."""
         if EARLIER.encode() in image:
             raise earlier(target)
@@ -53,7 +55,7 @@ class Library:
         self._arena.restype, self._close.restype = c_void_p, None
         self._close.argtypes = [c_void_p]
 
-    def open(self, network: int, weights: int, threads: int, cpus=None) -> c_void_p:
+    def open(self, network: int, weights: int, threads: int, cpus: Sequence[int] | None = None) -> c_void_p:
         """A stream of the network of that number. weights: an address. cpus: processors for its threads beside the
         caller's. Raises OctetError where memory is short."""
         stream = c_void_p()
@@ -68,7 +70,7 @@ class Library:
             else np.empty(0, np.uint8)
         )
 
-    def run(self, stream: c_void_p, tensors) -> None:
+    def run(self, stream: c_void_p, tensors: Any) -> None:
         """tensors: a ctypes array of addresses, inputs first."""
         code = self._run(stream, tensors)
         if code:

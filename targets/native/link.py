@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def link(
 
 
 @contextmanager
-def room_to_build():
+def room_to_build() -> Iterator[str]:
     """Yields a temporary folder. Raises OctetError where its disk is nearly full: LLVM would end the process."""
     with tempfile.TemporaryDirectory(prefix="octet-") as folder:
         if (room := shutil.disk_usage(folder).free) < _ROOM:
@@ -140,7 +140,7 @@ def run_compiler(folder, *arguments, machine: str = platform.machine()) -> None:
         )
 
 
-def _compilers(machine):
+def _compilers(machine: str) -> tuple[str, tuple[str, ...], str]:
     """(the variable that names the compiler for a machine, known names of it, what to install)."""
     if machine == platform.machine():
         return "CC", ("gcc", "clang", "cc"), "gcc or clang"

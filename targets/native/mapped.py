@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from .elf.check import check_library
 
 
 @contextmanager
-def mapped(image: bytes):
+def mapped(image: bytes) -> Iterator[str]:
     """Yields a path under which the library can be loaded, once. Raises PackageError for what is no library, and where
     loading fails with an OSError or a RuntimeError."""
     try:
@@ -36,7 +37,7 @@ def mapped(image: bytes):
         ) from error
 
 
-def _folder_for_a_link():
+def _folder_for_a_link() -> str:
     """Nothing is stored in it. Where no folder for temporary files can be written, there is often one in memory."""
     try:
         return tempfile.gettempdir()
@@ -44,6 +45,6 @@ def _folder_for_a_link():
         return "/dev/shm"
 
 
-def first_line(error) -> str:
+def first_line(error: object) -> str:
     """What a library said, as one line."""
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

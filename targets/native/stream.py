@@ -1,13 +1,18 @@
 """The memory of one inference at a time."""
 
 import ctypes
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..variant import WEIGHT_ALIGNMENT
 
+if TYPE_CHECKING:
+    from ..variant import TensorSpec
 
-def aligned(shape, dtype) -> np.ndarray:
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype | str | type) -> np.ndarray:
     """An uninitialised array on a 64-byte boundary, as the kernels' vector loads want it."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     raw = np.empty(size + WEIGHT_ALIGNMENT, np.uint8)
@@ -15,7 +20,7 @@ def aligned(shape, dtype) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def addresses(arrays) -> tuple[int, ...]:
+def addresses(arrays: tuple[np.ndarray, ...] | list[np.ndarray] | np.ndarray) -> tuple[int, ...]:
     """Of arrays on 64-byte boundaries, as `run_into` takes them; the arrays must outlive their use."""
     return tuple(array.ctypes.data for array in arrays)
 
@@ -31,12 +36,18 @@ class Stream:
     """Memory of one inference at a time. arena: its intermediates, uint8. staging, results: arrays for inputs and
     outputs. tensors: where the next run finds them."""
 
-    def __init__(self, handle, arena, inputs, outputs):
+    def __init__(
+        self,
+        handle: ctypes.c_void_p,
+        arena: np.ndarray,
+        inputs: "Sequence[TensorSpec]",
+        outputs: "Sequence[TensorSpec]",
+    ) -> None:
         self.handle, self.arena = handle, arena
         self.staging = [aligned(spec.shape, spec.dtype) for spec in inputs]
         self.results = {spec.name: aligned(spec.shape, spec.dtype) for spec in outputs}
         self.places = addresses((*self.staging, *self.results.values()))
-        self.tensors = (ctypes.c_void_p * len(self.places))(*self.places)
+        self.tensors: Any = (ctypes.c_void_p * len(self.places))(*self.places)
         numbered = list(enumerate(self.staging))
         self._small = [
             (i, staging, staging.reshape(-1).view(np.uint8).data)

@@ -5,21 +5,25 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..errors import OctetError
+
+if TYPE_CHECKING:
+    from .stream import Stream
 
 
 class Lease:
     """A stream that is in use, or idle; `with` gives it, and gives it back. One that its user lost (the exception of a
     signal's handler may come between any two steps) goes back when nothing refers to its lease."""
 
-    def __init__(self, stream, streams: "Streams"):
+    def __init__(self, stream: "Stream", streams: "Streams") -> None:
         self.stream, self._streams, self._turn = stream, weakref.ref(streams), streams.turn
 
-    def __enter__(self):
+    def __enter__(self) -> "Stream":
         return self.stream
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         streams = self._streams()
         assert streams is not None, "whoever runs holds the session, and that its streams"
         streams.give(self)
@@ -40,7 +44,7 @@ class Streams:
     """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited
     for PATIENCE goes before all that come later."""
 
-    def __init__(self, make: Callable[[int], object], most: int):
+    def __init__(self, make: Callable[[int], object], most: int) -> None:
         self._make: Callable[[int], object] | None = make
         self.most = most
         self._all: list = []
@@ -83,7 +87,7 @@ class Streams:
             self._make = None
             self._changed.notify_all()
 
-    def _wait(self):
+    def _wait(self) -> Lease:
         with self._changed:
             me, since = object(), time.monotonic()
             self._waiting += 1

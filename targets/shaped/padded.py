@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +12,15 @@ from ..runtime import Session, aligned
 from ..variant import Step
 from .dimensions import Dimension
 
+if TYPE_CHECKING:
+    from ..variant import TensorSpec
+
 
 class PaddedSession:
     """A session for arrays smaller than those of `session`: they are padded, and the results cut back. extents: what
     the arrays have."""
 
-    def __init__(self, session: Session, extents: Mapping[Dimension, int], pads: Mapping[str, float]):
+    def __init__(self, session: Session, extents: Mapping[Dimension, int], pads: Mapping[str, float]) -> None:
         self._session, self._pads = session, pads
         self.inputs = tuple(_cut(spec, extents, "inputs") for spec in session.inputs)
         self.outputs = tuple(_cut(spec, extents, "outputs") for spec in session.outputs)
@@ -55,7 +59,7 @@ class PaddedSession:
         """As `Session.profile`: of the padded run."""
         return self._session.profile(self._whole(inputs), repeat)
 
-    def _whole(self, inputs):
+    def _whole(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         found = dict(inputs)
         for spec, whole in zip(self.inputs, self._session.inputs):
             if spec.shape != whole.shape and spec.name in inputs:
@@ -71,7 +75,7 @@ class PaddedSession:
     def _cut(self, results):
         return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, results.values())}
 
-    def _cut_back(self, spec, value):
+    def _cut_back(self, spec: "TensorSpec", value: np.ndarray) -> np.ndarray:
         return value if value.shape == spec.shape else np.ascontiguousarray(value[self._parts[spec.name]])
 
 

@@ -1,6 +1,6 @@
 """What a manifest says of the words that a watched variant writes."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -8,6 +8,9 @@ from ..schema import Size, Text
 from .health import Clip
 from .inputs import Usual, WatchedInput
 from .words import Check, Words
+
+if TYPE_CHECKING:
+    from ..manifest.fields import Entry
 
 _ALIGNMENT, _MOST = 64, 1 << 18
 _PARTS = 8  # of an input's channels, at most
@@ -79,7 +82,7 @@ class WordsEntry(Struct):
         )
 
 
-def check_words(target: str, one) -> None:
+def check_words(target: str, one: "Entry") -> None:
     """Raises ValueError for words that do not lie in the arena. one: an Entry of the manifest, or what it has for
     another shape."""
     if one.words is not None and (

@@ -6,6 +6,7 @@ when more values are clipped there than in any answer on calibration samples, by
 more of them are beyond than an answer on a calibration sample had against all the others, or when its inputs lie
 elsewhere (inputs.py)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ def health_of(
     )
 
 
-def together(healths) -> Health:
+def together(healths: Iterable[Health]) -> Health:
     """What answers of one package say together. Of 16 or more a drift shows, and colours that are exchanged, that no
     single answer shows. They have to be drawn as calibration's samples were:
     a hundred pictures of one kind are a drift, too. flagged: one answer in twenty is, or the inputs lie elsewhere on

@@ -101,7 +101,7 @@ def usual_of(answers: list[tuple[InputMoments, ...]]) -> tuple[WatchedInput, ...
     )
 
 
-def _usual(features):
+def _usual(features: np.ndarray) -> Usual | None:
     answers, count = features.shape
     if answers < _ANSWERS_A_FEATURE * count:
         return None
@@ -111,29 +111,29 @@ def _usual(features):
     return Usual(answers, _rounded(mean), tuple(map(_rounded, precision)), *_rounded(np.array([bound])))
 
 
-def _apart(features, i):
+def _apart(features: np.ndarray, i: int) -> float:
     """The distance of an answer from all the others."""
     others = np.delete(features, i, axis=0)
     mean, precision = _fitted(others)
     return _distance(features[i] - mean, precision, 1, len(others))
 
 
-def _fitted(features):
+def _fitted(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     covariance = np.atleast_2d(np.cov(features.T)) + _ROUNDING * np.eye(features.shape[1])
     return features.mean(axis=0), np.linalg.inv(covariance)
 
 
-def _distance(difference, precision, count, answers):
+def _distance(difference: np.ndarray, precision: np.ndarray, count: int, answers: int) -> float:
     return float(difference @ precision @ difference) * count * answers / (count + answers)
 
 
-def _tail(features, answers):
+def _tail(features: int, answers: int) -> float:
     """What a distance of normally distributed features hardly ever reaches (Wilson and Hilferty's approximation of
     chi-square), when their covariance is known from so many answers."""
     spread = 2 / (9 * features)
     return features * (1 - spread + _DEVIATIONS * spread**0.5) ** 3 * answers / (answers - features)
 
 
-def _rounded(values):
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
     """Six digits: more would be those of this machine's linear algebra."""
     return tuple(float(f"{value:.6g}") for value in values)

@@ -33,7 +33,7 @@ def dot_bf16(acc, data, weights):
     )
 
 
-def tile_dot_bf16(acc, data, weights):
+def tile_dot_bf16(acc: int, data: int, weights: int) -> None:
     """Tile `acc` (float32) += tile `data` (bfloat16 rows) x tile `weights` (two input channels interleaved), in the
     order of passes/ops.py (TDPBF16PS)."""
     effect("llvm.x86.tdpbf16ps", *(const(tile, "int8") for tile in (acc, data, weights)))

@@ -60,7 +60,7 @@ def dot4_multiplied(acc, data, signed_bytes):
     return neon.dot4_signed(current(), acc, data, signed_bytes) if current().signed else dot4(acc, data, signed_bytes)
 
 
-def split_pairs(unsigned_bytes):
+def split_pairs(unsigned_bytes: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
     """int32 lanes of four u8 -> (bytes 0 and 2 of every dword, bytes 1 and 3), as pairs of uint16."""
     data, lanes = bind(_halfwords("uint16", unsigned_bytes)), bits_of(unsigned_bytes) // 16
     return bind(data & splat(255, "uint16", lanes)), bind(data >> splat(8, "uint16", lanes))
@@ -207,7 +207,7 @@ def shuffle_bytes(table, index):
 _UNPACKED = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]
 
 
-def interleave_bytes(rows):
+def interleave_bytes(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     """Up to four uint8x64 (or x32) -> four int32x16 (x8): the bytes of all rows (zero for missing ones) of one channel
     side by side, ready for `dot4`.
 

@@ -5,6 +5,7 @@ Kernels are written for vectors of 16 lanes (512 bits); LLVM splits their arithm
 LLVM cannot split are instructions that are called by name: `intrinsics.py` asks `current()` how to spell those.
 Schedules ask it how many sums fit into registers."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def current() -> Isa:
 
 
 @contextmanager
-def building_for(dot: str):
+def building_for(dot: str) -> Iterator[Isa]:
     """Kernels built inside are for the vector unit that `TargetSpec.dot` names."""
     token = _current.set(UNITS[dot])
     try:

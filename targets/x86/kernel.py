@@ -1,5 +1,6 @@
 """The frame of a kernel: a PrimFunc over flat buffers."""
 
+from collections.abc import Callable
 from functools import lru_cache, wraps
 
 import numpy as np
@@ -13,7 +14,7 @@ from .isa import current
 _KEPT = 2048
 
 
-def emit_kernel(name: str, body):
+def emit_kernel(name: str, body: Callable) -> tirx.PrimFunc:
     """A PrimFunc called `name`; `body()` declares its arguments with `argument` and emits its statements."""
     with IRBuilder() as builder:
         with T.prim_func():
@@ -23,7 +24,7 @@ def emit_kernel(name: str, body):
     return builder.get()
 
 
-def built_once(build):
+def built_once(build: Callable) -> Callable:
     """For a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same vector
     unit is the same object, built once.
     Building takes milliseconds, and networks repeat their layers."""
@@ -39,7 +40,7 @@ def built_once(build):
     return found
 
 
-def argument(name: str, elements: int, dtype: str):
+def argument(name: str, elements: int, dtype: str) -> tirx.Expr:
     """The next argument: a flat buffer."""
     return T.arg(name, T.Buffer((elements,), dtype))
 
@@ -55,7 +56,7 @@ def task_loop(extent: int, microseconds: float):
 LINE = 64  # bytes of a cache line
 
 
-def on_stack(elements: int, dtype: str):
+def on_stack(elements: int, dtype: str) -> tirx.Expr:
     """A flat buffer on the stack that starts with a cache line. TVM asks LLVM for 16 bytes at most, and then every
     64-byte vector lies in two lines."""
     size = np.dtype(dtype).itemsize

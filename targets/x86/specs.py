@@ -19,7 +19,15 @@ _SAPPHIRE_RAPIDS = _VNNI | {
 }
 
 
-def _spec(name, mcpu, features, dot, rank, mattr=(), native=True):
+def _spec(
+    name: str,
+    mcpu: str,
+    features: frozenset[str],
+    dot: str,
+    rank: int,
+    mattr: tuple[str, ...] = (),
+    native: bool = True,
+) -> TargetSpec:
     unit = UNITS[dot]
     return TargetSpec(
         name,

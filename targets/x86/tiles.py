@@ -16,7 +16,7 @@ TILE_ROWS, TILE_BYTES = 16, 64
 TILE_ROWS_AT = 48  # byte of the tile configuration that holds the rows of tile 0
 
 
-def tile_config(rows):
+def tile_config(rows: int) -> np.ndarray:
     """The 64-byte configuration for LDTILECFG: tiles 0-5 `rows` x 64 bytes (accumulators, data), tiles 6-7 16 x 64
     bytes (weights)."""
     config = np.zeros(64, "uint8")
@@ -26,7 +26,7 @@ def tile_config(rows):
     return config
 
 
-def tile_configure(config):
+def tile_configure(config: tirx.Expr) -> None:
     """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one
     20: it is loaded only if it differs.
     Nothing releases the tiles between kernels; `octet_run` does so at its end."""
@@ -42,7 +42,7 @@ def tile_release() -> None:
     effect("llvm.x86.tilerelease")
 
 
-def tile_zero(tile):
+def tile_zero(tile: int) -> None:
     effect("llvm.x86.tilezero", const(tile, "int8"))
 
 
@@ -50,11 +50,11 @@ def tile_load(tile, buffer, index, stride_bytes):
     effect("llvm.x86.tileloadd64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
 
 
-def tile_store(tile, buffer, index, stride_bytes):
+def tile_store(tile: int, buffer: tirx.Expr, index: int, stride_bytes: int) -> None:
     effect("llvm.x86.tilestored64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
 
 
-def tile_dot(acc, data, weights):
+def tile_dot(acc: int, data: int, weights: int) -> None:
     """Tile `acc` (int32) += tile `data` (u8 rows) x tile `weights` (s8, four input channels interleaved), exact in
     int32."""
     effect("llvm.x86.tdpbusd", *(const(tile, "int8") for tile in (acc, data, weights)))

@@ -21,7 +21,7 @@ LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
 _PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for k in range(4)]
 
 
-def check_range(largest):
+def check_range(largest: float) -> None:
     """largest: a bound of what is rounded to int32, as overflow proofs give it (passes/realize/overflow.py)."""
     assert abs(float(largest)) < 2.0**31, f"a requantised value could reach {largest:.3g}, beyond int32"
 
@@ -37,7 +37,7 @@ def to_float(words):
     return tirx.Cast("float32x16", words)
 
 
-def split_bytes(stored, zero_point):
+def split_bytes(stored: tirx.Expr, zero_point: int) -> list[tirx.Expr]:
     """uint8x64 -> four planes int32x16 of (s8 - zero_point)."""
     start = splat(-(zero_point + STORED_OFFSET), "int32")
     return [add_bytes(start, stored, k) for k in range(4)]

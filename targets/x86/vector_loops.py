@@ -1,5 +1,6 @@
 """Loops of the vector kernels: parallel when there is enough work, and tails without a scalar loop."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,7 +54,7 @@ def each(extent, how: LoopSchedule | int):
     return T.parallel(0, extent) if extent > 1 and parallel else T.serial(0, extent)
 
 
-def sweep(elements, step, how: LoopSchedule | int, body):
+def sweep(elements: int, step: int, how: LoopSchedule | int, body: Callable) -> None:
     """body(at, count) over [0, elements) in pieces of `step`. Only a sweep shorter than one step sees count < step: the
     last piece of a longer one is moved back to end at the last element, so that its vector is written whole (twice the
     same values where it overlaps)."""
@@ -85,7 +86,7 @@ class Accumulators:
     """`count` vectors of 16 lanes that a loop updates; a local buffer, which LLVM keeps in registers. Indices must be
     constants."""
 
-    def __init__(self, count, dtype, lanes=16):
+    def __init__(self, count: int, dtype: str, lanes: int = 16) -> None:
         self.buffer, self.lanes = T.alloc_buffer((count * lanes,), dtype), lanes
 
     def __getitem__(self, i):

@@ -54,7 +54,7 @@ def view_of(layout: Layout | View) -> View:
     )
 
 
-def contiguous(shape) -> tuple[int, ...]:
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Row-major strides."""
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
@@ -75,7 +75,7 @@ def sliced(view: View, starts, shape) -> View:
     )
 
 
-def reshaped(view: View, shape) -> View | None:
+def reshaped(view: View, shape: tuple[int, ...]) -> View | None:
     """The view with another shape; None where that would need a copy."""
     kept = [(extent, stride) for extent, stride in zip(view.shape, view.strides) if extent != 1]
     wanted, strides, at = list(shape), [0] * len(shape), 0
@@ -118,5 +118,5 @@ def as_layout(view: View) -> Layout | None:
     return layout if same else None
 
 
-def _with(view, shape, strides, offset):
+def _with(view: View, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> View:
     return View(shape, strides, offset, view.dtype, view.physical_shape, view.padded)

@@ -12,6 +12,7 @@ from ...targets import detect
 from ...targets.errors import OctetWarning
 from ...targets.package import Package
 from ...targets.shaped.dimensions import Dimension, dimensions
+from ...targets.shaped.session import ShapedSession
 from ..inputs import random_inputs
 from ..metrics import METRICS
 
@@ -60,6 +61,7 @@ def _changed(package: Package, found: list[Dimension]) -> str | None:
     against the smallest one that is larger in all its extents. Whole numbers are 1: a word, and a mask that keeps
     it."""
     with package.session(1) as session:
+        assert isinstance(session, ShapedSession), "whoever asks has several shapes"
         for number, small in enumerate(session.shapes):
             larger = [
                 i

@@ -31,7 +31,7 @@ class Counted:
 
 
 class _PerElement(BatchOperands):
-    def align(self, position, wanted):
+    def align(self, position: int, wanted: BatchAxis) -> None:
         if self.axes[position] is None and shape_of(self.tensors[position])[wanted.axis : wanted.axis + 1] == (
             wanted.extent(self.batch),
         ):
@@ -43,7 +43,7 @@ class CountedAxes:
     """value_of(variable): what it is bound to, None for a parameter. refuse(variable, reason)
     raises UnsupportedModelError with the node that makes it."""
 
-    def __init__(self, value_of: Callable, refuse: Callable):
+    def __init__(self, value_of: Callable, refuse: Callable) -> None:
         self._value_of, self._refuse = value_of, refuse
         self._found: dict[relax.Var, Counted | None] = {}
 
@@ -123,7 +123,7 @@ class CountedAxes:
         return [_count(source, self._value_of(source), emit) for source in sources], places
 
 
-def _operands(value):
+def _operands(value: relax.Expr | None) -> list[relax.Expr | None]:
     """What `_through` asks about."""
     if isinstance(value, relax.TupleGetItem):
         return [value.tuple_value]

@@ -3,11 +3,15 @@ known index is refused, and one that is known at run time only is taken to the n
 
 from dataclasses import replace
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from ..node import OnnxNode
 
 
 def known_in_range(indices: np.ndarray, extent: int) -> np.ndarray:
@@ -20,7 +24,7 @@ def known_in_range(indices: np.ndarray, extent: int) -> np.ndarray:
     return np.where(indices < 0, indices + extent, indices)
 
 
-def in_range(node, position: int, extent: int):
+def in_range(node: "OnnxNode", position: int, extent: int) -> relax.Expr:
     """Input `position` of a node as indices in [0, extent)."""
     if node.arrays[position] is not None:
         known = known_in_range(node.arrays[position], extent)
@@ -32,7 +36,7 @@ def in_range(node, position: int, extent: int):
     return node.emit(relax.op.maximum(node.emit(relax.op.minimum(wrapped, last), "below"), zero), "indices")
 
 
-def gather(node):
+def gather(node: "OnnxNode") -> relax.Expr:
     """One known index is a slice; otherwise R.take."""
     data, known = node.inputs[0], node.arrays[1]
     shape = node.shape(0)
@@ -44,13 +48,13 @@ def gather(node):
     return picked if known.ndim else relax.op.reshape(picked, shape[:axis] + shape[axis + 1 :])
 
 
-def gather_elements(node):
+def gather_elements(node: "OnnxNode") -> relax.Call:
     """R.gather_elements."""
     axis = node.axis(0)
     return relax.op.gather_elements(node.inputs[0], in_range(node, 1, node.shape(0)[axis]), axis)
 
 
-def gather_nd(node):
+def gather_nd(node: "OnnxNode") -> relax.Call:
     """R.take of rows: data [B.., D1, .., Dk, rest], indices [B.., .., k] -> [B.., .., rest] with the row number b * D1
     * .. * Dk + i1 * D2 * .. * Dk + ... + ik."""
     shape, places, batch = node.shape(0), node.shape(1), int(node.attrs.get("batch_dims", 0))
@@ -67,7 +71,7 @@ def gather_nd(node):
     return relax.op.take(data, rows, 0, mode="clip")
 
 
-def row_numbers(node, extents):
+def row_numbers(node: "OnnxNode", extents: list[int]) -> relax.Var:
     """Input 1 [.., k], components of indices into a tensor of these k extents, as numbers of its elements [..]."""
     rows = None
     for k, extent in enumerate(extents):
@@ -76,7 +80,7 @@ def row_numbers(node, extents):
     return rows
 
 
-def _component(node, k, extent, stride):
+def _component(node: "OnnxNode", k: int, extent: int, stride: int) -> relax.Var:
     """Component k of the indices of a GatherND or ScatterND, times how many rows it steps over."""
     shape, dtype = node.shape(1), node.dtype(1)
     if node.arrays[1] is not None:

@@ -1,16 +1,21 @@
 """Running sums and the largest or smallest k of an axis: TVM's importer turns reversed sums into opaque TIR and refuses
 unsorted TopK. Choices whose number is known at run time only have room for all (operators/selection.py)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
 from ... import ops
 
+if TYPE_CHECKING:
+    from ..node import OnnxNode
+
 _MOST_ROWS = 1 << 20
 
 
-def cumsum(node):
+def cumsum(node: "OnnxNode") -> relax.Call:
     """R.cumsum, between two flips if reversed."""
     return _running(node, lambda x, axis, exclusive: relax.op.cumsum(x, axis, exclusive=exclusive))
 
@@ -77,7 +82,7 @@ def hardmax(node):
     return found if extents == shape else relax.op.reshape(node.emit(found, "rows"), shape)
 
 
-def reverse_sequence(node):
+def reverse_sequence(node: "OnnxNode") -> relax.Call:
     """The first elements of every sequence backwards, as many as it is long: R.gather_elements at the places that they
     come from."""
     shape, time, batch = node.shape(0), node.attrs.get("time_axis", 0), node.attrs.get("batch_axis", 1)
@@ -124,7 +129,7 @@ def non_max_suppression(node):
     )
 
 
-def nonzero(node):
+def nonzero(node: "OnnxNode") -> relax.Call:
     """octet.nonzero of what is not 0."""
     x, dtype = node.inputs[0], node.dtype(0)
     if not node.shape(0):
@@ -137,7 +142,7 @@ def nonzero(node):
     )
 
 
-def compress(node):
+def compress(node: "OnnxNode") -> relax.Call:
     """The elements along an axis (of all, in a row) whose condition holds: octet.nonzero, then R.take."""
     condition, shape = node.inputs[1], node.shape(0)
     axis = node.attrs.get("axis")

@@ -8,6 +8,7 @@ element of the result looks up what becomes of it, so no index can write outside
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -16,6 +17,9 @@ from ....targets.errors import UnsupportedModelError
 from ...ops import shape_of
 from .indices import in_range, known_in_range, row_numbers
 
+if TYPE_CHECKING:
+    from ..node import OnnxNode
+
 R = relax.op
 _MOST_PAIRS = 1 << 26  # elements that are compared with indices known at run time only
 _MOST_ROUNDS = 64
@@ -23,7 +27,7 @@ _COMBINE = {"add": R.add, "mul": R.multiply, "max": R.maximum, "min": R.minimum}
 _REDUCE = {"add": R.sum, "mul": R.prod, "max": R.max, "min": R.min}
 
 
-def scatter_nd(node):
+def scatter_nd(node: "OnnxNode") -> relax.Call:
     """data [D1, .., Dk, rest], indices [.., k], updates [.., rest]: rows of D1 * .. * Dk."""
     shape, depth = node.shape(0), node.shape(1)[-1]
     rest, kind = shape[depth:], _reduction(node)
@@ -43,7 +47,7 @@ def scatter_nd(node):
     return R.reshape(found, shape)
 
 
-def scatter_elements(node):
+def scatter_elements(node: "OnnxNode") -> relax.Expr:
     """Along one axis; indices and updates may be shorter on every axis."""
     shape, places, kind = node.shape(0), node.shape(1), _reduction(node)
     axis = node.axis(0)
@@ -74,7 +78,7 @@ def scatter_elements(node):
     return _inside(node, found, places, shape, inside)
 
 
-def tensor_scatter(node):
+def tensor_scatter(node: "OnnxNode") -> relax.Expr:
     """Rows of a cache [batch, .., places, ..] from a place per sample on (0 where none is given) are those of an
     update; circular: beyond the last place begins the first."""
     shape, update = node.shape(0), node.shape(1)
@@ -102,7 +106,7 @@ def tensor_scatter(node):
     return R.where(from_update, rows, node.inputs[0])
 
 
-def _inside(node, found, places, shape, axes):
+def _inside(node: "OnnxNode", found: relax.Expr, places: list[int], shape: list[int], axes: list[int]) -> relax.Var:
     """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the
     other."""
     extents = [places[i] if i in axes else extent for i, extent in enumerate(shape)]
@@ -125,7 +129,7 @@ def put(node, data, updates, position):
     return _at_run_time(node, data, updates, numbers, "none", 0, 1)
 
 
-def _known(node, data, updates, numbers, kind):
+def _known(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: np.ndarray, kind: str) -> relax.Var:
     """data [rows, ...], updates [count, ...], numbers [count]: the rows that the updates go to, known."""
     rows, rounds = int(data.ty.shape.values[0]), _rounds(numbers)
     if kind == "none":
@@ -149,7 +153,7 @@ def _known(node, data, updates, numbers, kind):
     return data
 
 
-def _rounds(numbers) -> list[np.ndarray]:
+def _rounds(numbers: np.ndarray) -> list[np.ndarray]:
     """Positions of updates: the first of every row, the second ones, ..."""
     seen: dict[int, int] = {}
     rounds: list[list[int]] = []
@@ -161,7 +165,9 @@ def _rounds(numbers) -> list[np.ndarray]:
     return [np.array(each) for each in rounds]
 
 
-def _at_run_time(node, data, updates, numbers, kind, axis, width):
+def _at_run_time(
+    node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: relax.Expr, kind: str, axis: int, width: int
+) -> relax.Var:
     """Of the extents [rows, ..] and [count, ..] behind `axis` lanes; numbers [lanes or 1, count]. width: elements per
     row."""
     rows, count, dtype = int(data.ty.shape.values[axis]), int(updates.ty.shape.values[axis]), str(numbers.ty.dtype)
@@ -191,7 +197,7 @@ def _at_run_time(node, data, updates, numbers, kind, axis, width):
     return node.emit(_COMBINE[kind](data, node.emit(_REDUCE[kind](masked, [len(lane) + 1]), "update")))
 
 
-def _neutral(node, kind):
+def _neutral(node: "OnnxNode", kind: str) -> np.ndarray:
     dtype = np.dtype(node.dtype(0))
     if kind in ("add", "mul"):
         return np.asarray(kind == "mul", dtype)
@@ -199,7 +205,7 @@ def _neutral(node, kind):
     return np.asarray(low if kind == "max" else high, dtype)
 
 
-def _reduction(node):
+def _reduction(node: "OnnxNode") -> str:
     kind = node.text("reduction", "none")
     if kind != "none" and node.dtype(0) == "bool":
         raise UnsupportedModelError("combines truth values; export it without reduction")

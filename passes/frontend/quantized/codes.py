@@ -11,11 +11,17 @@ uint8 codes are int8 codes plus 128, so that zero points are one lower by as muc
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ..importer import OnnxImporter
 
 _OFFSETS = {"int8": 0, "uint8": 128}
 MOVES = frozenset(
@@ -46,7 +52,7 @@ class Scale:
     zero_point: int
     dtype: str
 
-    def pair(self, graph, node, x, name=""):
+    def pair(self, graph: "OnnxImporter", node: "onnx.NodeProto", x: relax.Expr, name: str = "") -> relax.Var:
         """R.dequantize(R.quantize(x))."""
         scale, zero = self.constants()
         codes = graph.emit(relax.op.quantize(x, scale, zero, axis=-1, out_dtype="int8"), node, f"{name}quantize")
@@ -87,7 +93,9 @@ class ZeroPoint:
     source: relax.Expr
 
 
-def scale_of(graph, node, scale_name, zero_name, dtype="uint8") -> Scale:
+def scale_of(
+    graph: "OnnxImporter", node: "onnx.NodeProto", scale_name: str, zero_name: str, dtype: str = "uint8"
+) -> Scale:
     """The Scale of a quantizer's operands; dtype: of a zero point that is left out. Raises UnsupportedModelError for
     what is no 8-bit scale of a whole tensor."""
     scale = graph.known(scale_name)

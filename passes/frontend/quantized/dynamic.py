@@ -1,11 +1,18 @@
 """Quantization whose scales are computed at run time: its ranges become static, or its factor goes with the product
 until it is gone."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ....targets.errors import UnsupportedModelError
 from .codes import Codes, Scaled, ZeroPoint, per_axis
 from .linear import name_of_operand, real_operand
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ..importer import OnnxImporter
 
 DYNAMIC = "ranges that the file computes at run time (dynamic quantization) become static: calibrate it"
 _WHOLE = frozenset({"Cast", "Floor", "Ceil", "Round", "Identity"})
@@ -13,7 +20,9 @@ _POWERS = {"Mul": lambda a, b: a + b, "Div": lambda a, b: a - b, "Add": lambda a
 _ARRANGED = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"})
 
 
-def dynamic_quantize(graph, node, attrs):
+def dynamic_quantize(
+    graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]
+) -> list[Codes | Scaled | ZeroPoint]:
     x = graph.operand(node.input[0])
     graph.notes.add(DYNAMIC)
     return [Codes(x, None), Scaled(np.float32(1), x, 1), ZeroPoint(x)]

@@ -1,5 +1,7 @@
 """QuantizeLinear and DequantizeLinear, and what quantised operands and results stand for."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from onnx import helper
 from tvm import relax
@@ -9,12 +11,19 @@ from ...rewriting.grids import Grid
 from ..narrow import NOTE
 from .codes import Codes, per_axis, scale_of
 
+if TYPE_CHECKING:
+    import onnx
 
-def name_of_operand(node, index):
+    from ..importer import OnnxImporter
+
+
+def name_of_operand(node: "onnx.NodeProto", index: int) -> str:
     return node.input[index] if index < len(node.input) else ""
 
 
-def real_operand(graph, node, index, scale_index, zero_index, axis=0):
+def real_operand(
+    graph: "OnnxImporter", node: "onnx.NodeProto", index: int, scale_index: int, zero_index: int, axis: int = 0
+) -> np.ndarray | relax.Var:
     """What a quantised operand with the named scale and zero point stands for: an expression, or an array where it is
     constant."""
     value = graph.value(node.input[index])
@@ -34,7 +43,7 @@ def real_operand(graph, node, index, scale_index, zero_index, axis=0):
     )
 
 
-def _real(graph, constant, scale, zero):
+def _real(graph: "OnnxImporter", constant: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """A quantised constant as float32; the module remembers its grid. scale, zero: ready to be broadcast."""
     steps = constant.astype("int32") - zero.astype("int32")
     if str(constant.dtype) in ("int4", "uint4"):
@@ -53,18 +62,25 @@ def _dequantized(graph, node, value, scale):
     )
 
 
-def _dtype(attrs):
+def _dtype(attrs: dict[str, Any]) -> str:
     """Of a quantizer without a zero point: uint8, or what opset 21 says."""
     return str(helper.tensor_dtype_to_np_dtype(attrs["output_dtype"])) if attrs.get("output_dtype") else "uint8"
 
 
-def coded(graph, node, x, scale_index, zero_index, dtype="uint8"):
+def coded(
+    graph: "OnnxImporter",
+    node: "onnx.NodeProto",
+    x: relax.Expr,
+    scale_index: int,
+    zero_index: int,
+    dtype: str = "uint8",
+) -> Codes:
     """The float result `x` as Codes."""
     scale = scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index), dtype)
     return Codes(scale.pair(graph, node, graph.expression(x)), scale)
 
 
-def quantize_linear(graph, node, attrs):
+def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes | np.ndarray]:
     x = graph.known(node.input[0])
     if x is not None:
         scale, zero = _grid(graph, node, attrs, x)
@@ -77,7 +93,9 @@ def quantize_linear(graph, node, attrs):
     return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
 
 
-def dequantize_linear(graph, node, attrs):
+def dequantize_linear(
+    graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]
+) -> list[np.ndarray | relax.Var]:
     value = graph.value(node.input[0])
     if isinstance(value, Codes):
         if value.scale is not None and graph.known(node.input[1]) is not None:

@@ -4,9 +4,16 @@ values.
 The hub and `realize` know those: see codes.py. Weights become float32 constants that lie on the grid of their scale,
 from which the hub takes the integers again (passes/calibrate/weights.py)."""
 
+from typing import TYPE_CHECKING, Any
+
 from ....targets.errors import UnsupportedModelError
 from .codes import Codes
 from .linear import coded, name_of_operand, real_operand
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ..importer import OnnxImporter
 
 FLOAT_OF = {
     "QLinearAdd": "Add",
@@ -51,7 +58,7 @@ def qgemm(graph, node, attrs):
     return [coded(graph, node, product, 7, 8) if name_of_operand(node, 7) else product]
 
 
-def qlinear_elementwise(graph, node, attrs):
+def qlinear_elementwise(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
     """One or two operands, each with its scale and zero point, then those of the result."""
     two = node.op_type in ("QLinearAdd", "QLinearMul")
     operands = [real_operand(graph, node, 3 * i, 3 * i + 1, 3 * i + 2) for i in range(1 + two)]

@@ -68,7 +68,7 @@ class _Dimensions:
         for name, shape in said.data.items():
             self._bind_data(name, shape)
 
-    def fix(self):
+    def fix(self) -> tuple[dict[str, Fixed], tuple[str, ...]]:
         found = {name: self._fixed(name, dims) for name, dims in self.declared.items()}
         if self.open:
             self._refuse_open()
@@ -133,10 +133,10 @@ class _Dimensions:
             if isinstance(dims[axis], str) and dims[axis] and axis != batch:
                 self.bound.setdefault(dims[axis], int(extent))
 
-    def _whole(self, name, dims):
+    def _whole(self, name: str, dims: tuple[int | str, ...]) -> bool:
         return self.said.batch == NO_BATCH or len(self.said.data.get(name, ())) == len(dims) + 1
 
-    def _named_batch(self, name, dims):
+    def _named_batch(self, name: str, dims: tuple[int | str, ...]) -> int:
         """The axis that the user or its name says is the batch; else 0, for which `_fixed` looks for reasons."""
         chosen = [axis for axis, extent in enumerate(self.said.shapes.get(name, ())) if extent == BATCH] or [
             axis for axis, dim in enumerate(dims) if dim in self.batches
@@ -232,7 +232,7 @@ class _Dimensions:
             "that show them"
         )
 
-    def _fail(self, reason):
+    def _fail(self, reason: str) -> None:
         raise UnsupportedModelError(f"{self.path}: {reason}")
 
 
@@ -244,5 +244,5 @@ def _example(dims):
     return 224 if len(dims) == 4 else 128
 
 
-def _quoted(text):
+def _quoted(text: str) -> str:
     return text if re.fullmatch(r"[\w./:-]+", text) else f"'{text}'"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 from ....targets.batches import batch_of, takes_samples
 from ....targets.errors import UnsupportedModelError
@@ -12,7 +13,7 @@ from ....targets.variant import can_pad
 from ..model import Model
 
 
-def said_of_each(shapes: Mapping, dims: Mapping, path) -> list[tuple[dict, dict]]:
+def said_of_each(shapes: Mapping, dims: Mapping, path: Path) -> list[tuple[dict, dict]]:
     """[(shapes, dims)] of one shape each, as `Said` has them, the smallest extents first. dims: {symbolic dimension:
     extent, "batch", or several extents}: every one with every one of the others. shapes: {input: extents, or several of
     them}: the first of one input with the first of another, and so on.
@@ -44,7 +45,7 @@ def said_of_each(shapes: Mapping, dims: Mapping, path) -> list[tuple[dict, dict]
     return [(shape, dim) for shape in together for dim in every]
 
 
-def one_model(models: list[Model], data: Mapping[str, tuple], pads: Mapping[str, float], path) -> Model:
+def one_model(models: list[Model], data: Mapping[str, tuple], pads: Mapping[str, float], path: Path) -> Model:
     """The first of the models with the others as its `others`: the one whose inputs the data have, else the largest.
     data: {input: shape of the array of its samples}.
     Raises UnsupportedModelError for pads that say nothing of this network."""

@@ -1,13 +1,18 @@
 """Conv and ConvTranspose with their padding made explicit (auto_pad, output_shape), 1-D to 3-D."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
 from ...ops import shape_of
 
+if TYPE_CHECKING:
+    from ..node import OnnxNode
 
-def conv(node):
+
+def conv(node: "OnnxNode") -> relax.Expr:
     """R.nn.conv1d / conv2d with explicit padding, and the bias added as [1, O, 1(, 1)]."""
     rank = len(node.shape(0)) - 2
     if rank not in (1, 2, 3):
@@ -29,7 +34,7 @@ def conv(node):
     return with_bias(node, out, rank)
 
 
-def _volumes(node, strides, padding, dilation):
+def _volumes(node: "OnnxNode", strides: list[int], padding: list[int], dilation: list[int]) -> relax.Call:
     """A 3-D convolution as a 2-D one of the planes of its result: the planes that the taps along depth read are
     channels beside each other, [N * depth, C * taps, H, W], and so are the weight's, [O, C / groups * taps, KH, KW]."""
     (n, c, d, h, w), (o, per_group, taps, *kernel) = node.shape(0), node.shape(1)
@@ -62,7 +67,7 @@ def _volumes(node, strides, padding, dilation):
     return relax.op.permute_dims(apart, [0, 2, 1, 3, 4])
 
 
-def conv_transpose(node):
+def conv_transpose(node: "OnnxNode") -> relax.Expr:
     """R.nn.conv1d_transpose / conv2d_transpose; `output_shape` and auto_pad SAME_* become pads and output padding as
     ONNX says."""
     rank = len(node.shape(0)) - 2
@@ -98,7 +103,9 @@ def conv_transpose(node):
     return with_bias(node, out, rank)
 
 
-def _volumes_apart(node, strides, pads, extra, dilation):
+def _volumes_apart(
+    node: "OnnxNode", strides: list[int], pads: list[int], extra: list[int], dilation: list[int]
+) -> relax.Var:
     """A 3-D transposed convolution: a 2-D one of every plane, whose results are the planes that each tap along depth
     adds to, [N * D, O * taps, H, W].
     Tap k of plane d goes to depth d * stride + k * dilation; the depths are summed and cut."""
@@ -148,7 +155,7 @@ def _volumes_apart(node, strides, pads, extra, dilation):
     return with_bias(node, whole, 3)
 
 
-def _spread(node, planes, stride, begin, deep, name):
+def _spread(node: "OnnxNode", planes: relax.Expr, stride: int, begin: int, deep: int, name: str) -> relax.Var:
     """[N, O, D, 1, H, W] -> [N, O, deep, H, W]: plane d at depth begin + d * stride, zeros elsewhere."""
     n, o, d, _, height, width = shape_of(planes)
     wide = [0, 0] * 3 + [0, stride - 1] + [0, 0] * 2
@@ -167,7 +174,7 @@ def _spread(node, planes, stride, begin, deep, name):
     )
 
 
-def same_padding(node, kernel, strides, dilation) -> list[int]:
+def same_padding(node: "OnnxNode", kernel: list[int], strides: list[int], dilation: list[int]) -> list[int]:
     """The pads [begin..., end...] of a convolution or pooling node; auto_pad resolved against the input's extents."""
     rank, mode = len(kernel), node.text("auto_pad", "NOTSET")
     if mode == "NOTSET":
@@ -182,7 +189,7 @@ def same_padding(node, kernel, strides, dilation) -> list[int]:
     return begin + end
 
 
-def with_bias(node, out, rank, position=2):
+def with_bias(node: "OnnxNode", out: relax.Expr, rank: int, position: int = 2) -> relax.Expr:
     """`out` [N, O, ..] plus the node's optional input at that position, a bias [O]."""
     if not node.has(position):
         return out
@@ -194,7 +201,7 @@ def with_bias(node, out, rank, position=2):
     return node.emit(relax.op.add(out if isinstance(out, relax.Var) else node.emit(out), shaped), "bias")
 
 
-def _list(node, name, rank, default=1):
+def _list(node: "OnnxNode", name: str, rank: int, default: int = 1) -> list[int]:
     return [int(v) for v in node.attrs.get(name, [default] * rank)]
 
 

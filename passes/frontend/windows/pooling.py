@@ -1,5 +1,8 @@
 """Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D to 3-D."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
@@ -7,8 +10,11 @@ from ....targets.errors import UnsupportedModelError
 from ...ops import shape_of
 from .convolution import same_padding
 
+if TYPE_CHECKING:
+    from ..node import OnnxNode
 
-def pool(node):
+
+def pool(node: "OnnxNode") -> relax.Expr:
     """R.nn.max_pool / avg_pool with ceil_mode False.
 
     The last window of ceil_mode may reach beyond the padding. For the maximum, and for an average over valid elements,
@@ -52,7 +58,9 @@ def _widths(pads) -> list[int]:
     return [0, 0, 0, 0] + [width for both in zip(pads[:rank], pads[rank:]) for width in both]
 
 
-def _with_places(node, x, kernel, strides, pads, dilation):
+def _with_places(
+    node: "OnnxNode", x: relax.Expr, kernel: list[int], strides: list[int], pads: list[int], dilation: list[int]
+) -> relax.Tuple:
     """(maxima, where they lie: of equal ones the first, counted through the whole tensor). One comparison per element
     of the window: taps in the order of the count, each a strided slice of the padded tensor. A place is where its
     window begins and how far the tap is from there."""
@@ -80,14 +88,16 @@ def _with_places(node, x, kernel, strides, pads, dilation):
     return relax.Tuple([best, offset])
 
 
-def element_strides(extents, columns_first: int) -> list[int]:
+def element_strides(extents: list[int], columns_first: int) -> list[int]:
     """Elements of a plane of these extents from one index of an axis to the next, in the order in which MaxPool
     counts."""
     behind = [extents[:i] if columns_first else extents[i + 1 :] for i in range(len(extents))]
     return [int(np.prod(each)) for each in behind]
 
 
-def window_begins(shape, counts, strides, pads, steps) -> tuple[np.ndarray, np.ndarray]:
+def window_begins(
+    shape: list[int], counts: list[int], strides: list[int], pads: list[int], steps: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1,
     counts..]), int64 elements."""
     planes = np.arange(np.prod(shape[:2])).reshape(*shape[:2], *[1] * len(counts)) * int(np.prod(shape[2:]))
@@ -97,11 +107,20 @@ def window_begins(shape, counts, strides, pads, steps) -> tuple[np.ndarray, np.n
     return planes.astype("int64"), np.sum(first, axis=0)[None, None].astype("int64")
 
 
-def _whole(value, rank):
+def _whole(value: np.int64, rank: int) -> relax.Expr:
     return relax.const(np.full([1] * (2 + rank), value, "int64"), "int64")
 
 
-def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
+def _of_volumes(
+    node: "OnnxNode",
+    x: relax.Expr,
+    op: Callable,
+    kernel: list[int],
+    strides: list[int],
+    pads: list[int],
+    dilation: list[int],
+    include: bool,
+) -> relax.Call:
     """Over height and width of every plane, then over depth: a window's maximum, and its count of valid elements as
     well as its sum, come from those of its planes."""
     n, c, d, *_ = shape_of(x)
@@ -116,7 +135,7 @@ def _of_volumes(node, x, op, kernel, strides, pads, dilation, include):
     return relax.op.reshape(deep, [n, c, int(deep.ty.shape.values[2]), h, w])
 
 
-def _beyond(padded, last_start, window, stride):
+def _beyond(padded: int, last_start: int, window: int, stride: int) -> int:
     """Elements that the windows of ceil_mode reach beyond the padded extent; a window that would start in the end
     padding is dropped."""
     count = -(-(padded - window) // stride) + 1
@@ -125,7 +144,7 @@ def _beyond(padded, last_start, window, stride):
     return max((count - 1) * stride + window - padded, 0)
 
 
-def global_pool(node):
+def global_pool(node: "OnnxNode") -> relax.Call:
     """GlobalAveragePool is a mean over the spatial axes, GlobalMaxPool a pooling window of the whole extent (2-D) or a
     maximum."""
     extents = node.shape(0)[2:]

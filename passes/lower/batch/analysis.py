@@ -29,7 +29,7 @@ class BatchGraph:
     sliced: dict = field(default_factory=dict)
 
 
-def tensors_of(call) -> list:
+def tensors_of(call: relax.Call) -> list:
     """The tensor operands of a call, tuples opened."""
     found = []
     for arg in call.args:
@@ -42,7 +42,7 @@ def tensors_of(call) -> list:
     return found
 
 
-def analyze(function, batch: int) -> BatchGraph:
+def analyze(function: relax.Function, batch: int) -> BatchGraph:
     """batch: extent of the first axis of the parameters that hold samples; above 1."""
     graph = DataflowGraph(function)
     found = BatchGraph(graph, batch)
@@ -57,7 +57,7 @@ def analyze(function, batch: int) -> BatchGraph:
     return found
 
 
-def _through(value, var, found) -> BatchAxis | None:
+def _through(value: relax.Expr, var: relax.Var, found: BatchGraph) -> BatchAxis | None:
     if isinstance(value, relax.TupleGetItem):
         if found.axes[value.tuple_value] is None:
             found.mixing[var] = "part of a result of the whole batch"

@@ -24,12 +24,12 @@ class BatchAxis:
         """`shape` with `samples` samples on this axis."""
         return (*shape[: self.axis], self.extent(samples), *shape[self.axis + 1 :])
 
-    def contiguous(self, shape) -> bool:
+    def contiguous(self, shape: tuple[int, ...]) -> bool:
         """Whether a sample is one piece of a row-major tensor of `shape`."""
         return prod(shape[: self.axis]) == 1
 
 
-def first_axis(shape, batch: int) -> BatchAxis | None:
+def first_axis(shape: tuple[int, ...], batch: int) -> BatchAxis | None:
     """The outermost axis that is not 1, taken for a batch; None where it cannot be one."""
     for axis, extent in enumerate(shape):
         if extent != 1:
@@ -37,7 +37,7 @@ def first_axis(shape, batch: int) -> BatchAxis | None:
     return None
 
 
-def through_reshape(found: BatchAxis, old, new, batch: int) -> BatchAxis:
+def through_reshape(found: BatchAxis, old: tuple[int, ...], new: tuple[int, ...], batch: int) -> BatchAxis:
     """The axis of `new`, a reshape of `old`, that holds the samples: as many elements in front of it, and it starts
     with the batch."""
     outer, before = prod(old[: found.axis]), 1

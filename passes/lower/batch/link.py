@@ -5,6 +5,7 @@ A kernel wants its operands on 64-byte boundaries. Where the samples of a chunk 
 and from the lane."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
@@ -15,6 +16,11 @@ from .. import memory
 from ..linearize import place_calls
 from ..program import KernelCall, Kernels, Loop, Place, Program, Weights
 from .pieces import Crossing, Piece
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from ....targets.x86.layout import Layout
 
 
 def link(
@@ -46,7 +52,7 @@ def link(
     )
 
 
-def _arena(pieces, own):
+def _arena(pieces: list[Piece], own: list[int]) -> "tuple[dict[int | relax.Var, int], int]":
     """({variable or number of a piece: offset}, bytes). own: bytes that each piece uses inside; in parts they lie in
     lanes."""
     lives: dict = {}
@@ -60,11 +66,11 @@ def _arena(pieces, own):
     return memory.plan([memory.Lifetime(name, *life) for name, life in lives.items()])
 
 
-def _size(layout):
+def _size(layout: "Layout") -> int:
     return layout.elements * np.dtype(layout.storage).itemsize
 
 
-def _apart(layout):
+def _apart(layout: "Layout") -> int:
     """Bytes of the samples themselves."""
     return (layout.elements - (0 if layout.kind == "plain" else SLACK)) * np.dtype(layout.storage).itemsize
 
@@ -72,11 +78,13 @@ def _apart(layout):
 class _Linker:
     """Places the calls of one piece."""
 
-    def __init__(self, piece: Piece, offsets, params, base, arena):
+    def __init__(
+        self, piece: Piece, offsets: "dict[int | relax.Var, int]", params: "list[relax.Expr]", base: int, arena: int
+    ) -> None:
         self._piece, self._offsets, self._params, self._base = piece, offsets, params, base
         self.lane_bytes = arena  # a multiple of the alignment, so that every lane begins on such a boundary
 
-    def run(self, calls) -> list[KernelCall]:
+    def run(self, calls: list[KernelCall]) -> list[KernelCall]:
         before: list[KernelCall] = []
         after: list[KernelCall] = []
         inside = {("input", i): self._place(crossing, before, False) for i, crossing in enumerate(self._piece.params)}
@@ -97,12 +105,12 @@ class _Linker:
             *after,
         ]
 
-    def _moved(self, place, inside):
+    def _moved(self, place: Place, inside: dict[tuple[str, int], Place]) -> Place:
         if place.kind == "arena":
             return Place("lane", place.offset) if self._piece.chunks > 1 else Place("arena", self._base + place.offset)
         return inside.get((place.kind, place.offset), place)
 
-    def _place(self, crossing: Crossing, copies, leaves) -> Place:
+    def _place(self, crossing: Crossing, copies: list[KernelCall], leaves: bool) -> Place:
         """Where the piece finds the tensor; a copy to or from its lane is noted where a chunk is not aligned."""
         stride = 0 if crossing.layout == crossing.whole else _apart(crossing.layout)
         assert stride == 0 or stride * self._piece.chunks == _apart(crossing.whole), crossing

@@ -4,6 +4,7 @@ An input of rank 2 is a padding mask where no other place changes as long as it 
 inputs hold there, and where that is not so without it."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -14,6 +15,9 @@ from ...ops import is_op, shape_of
 from ...rewriting.graph import DataflowGraph
 from .axis import BatchAxis, Mixes
 from .padding import ANYTHING, PaddingWalk, VaryingAxis
+
+if TYPE_CHECKING:
+    pass
 
 _HEEDED_BY = ("relax.nn.softmax", "relax.sum")  # what sees all places, and may look away from some
 
@@ -33,7 +37,7 @@ def padding_mask(module: tvm.IRModule) -> tuple[str, dict[int, int]] | None:
     return None
 
 
-def kept_places(mask: np.ndarray, axis: int, shape) -> np.ndarray:
+def kept_places(mask: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     """bool, to be broadcast to results of `shape` [samples, ...]: what is no padding."""
     return (mask != 0).reshape([len(mask), *[-1 if i == axis else 1 for i in range(1, len(shape))]])
 
@@ -41,10 +45,16 @@ def kept_places(mask: np.ndarray, axis: int, shape) -> np.ndarray:
 class _Alone(PaddingWalk):
     """Of one shape: extents do not differ, so constants and results need not be compared."""
 
-    def _held(self, before, after) -> dict:
+    def _held(self, before: relax.Expr, after: relax.Expr) -> dict:
         return self.seen[after] if isinstance(after, relax.Var) else {}
 
-    def _passed(self, call, tensors, held, group):
+    def _passed(
+        self,
+        call: relax.Call,
+        tensors: list[relax.Expr],
+        held: list[dict[VaryingAxis, Any]],
+        group: dict[int, VaryingAxis],
+    ) -> dict[VaryingAxis, Any]:
         """A constant beside places has a value for each of them, or one for all."""
         operand, axis = next(iter(group.items()))
         place = axis.at.axis - len(shape_of(tensors[operand]))
@@ -61,15 +71,15 @@ class _Alone(PaddingWalk):
                 group, held = group | {i: own}, [*held[:i], {own: ANYTHING}, *held[i + 1 :]]
         return super()._passed(call, tensors, held, group)
 
-    def _check(self, before, after, found):
+    def _check(self, before: relax.Expr, after: relax.Expr, found: dict[VaryingAxis, Any]) -> None:
         pass
 
 
-def _aligned(call) -> bool:
+def _aligned(call: relax.Call) -> bool:
     return isinstance(call, relax.Call) and traits_of(call.op.name).samples == "broadcast"
 
 
-def _results(module, places, states: Mapping[str, float]) -> dict[int, int] | None:
+def _results(module: tvm.IRModule, places: int, states: Mapping[str, float]) -> dict[int, int] | None:
     """{number of a result: axis} of those with places that are padding where the inputs hold `states` there; None where
     other places would change."""
     walk = _Alone()

@@ -11,6 +11,7 @@ nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tvm
@@ -69,7 +70,7 @@ def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[st
     return None
 
 
-def _differing(a, b):
+def _differing(a: tuple[int, ...], b: tuple[int, ...]) -> list[VaryingAxis]:
     if len(a) != len(b):
         raise Mixes("has another rank for another shape")
     return [VaryingAxis(BatchAxis(i), (m, n)) for i, (m, n) in enumerate(zip(a, b)) if m != n]
@@ -80,7 +81,7 @@ class PaddingWalk:
         # Variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
         self.seen: dict = {}
 
-    def through(self, before, after):
+    def through(self, before: relax.Expr, after: relax.Expr) -> dict[VaryingAxis, Any]:
         if type(before) is not type(after):
             raise Mixes("is another operator for another shape")
         if isinstance(after, relax.Tuple):
@@ -101,7 +102,7 @@ class PaddingWalk:
         self._check(before, after, found)
         return found
 
-    def _held(self, before, after) -> dict:
+    def _held(self, before: relax.Expr, after: relax.Expr) -> dict:
         if isinstance(after, relax.Var):
             return self.seen[after]
         a, b = before.value.numpy(), after.value.numpy()
@@ -114,7 +115,13 @@ class PaddingWalk:
             for axis, part in rest.items()
         }
 
-    def _passed(self, call, tensors, held, group) -> dict:
+    def _passed(
+        self,
+        call: relax.Call,
+        tensors: list[relax.Expr],
+        held: list[dict[VaryingAxis, Any]],
+        group: dict[int, VaryingAxis],
+    ) -> dict:
         """{axis of the result: what it holds} of operands' axes that are one: group is {operand: Axis}."""
         states = {i: held[i][axis] for i, axis in group.items()}
         found = _summed(call, tensors, group, states)
@@ -127,7 +134,7 @@ class PaddingWalk:
         result = RULES[_operator(call)](BatchOperands(call, extents[1], tensors, axes, {}))
         return {VaryingAxis(result, extents): _state(call, tensors, states)}
 
-    def _check(self, before, after, found):
+    def _check(self, before: relax.Expr, after: relax.Expr, found: dict[VaryingAxis, Any]) -> None:
         """Every extent that differs is one of the axes found."""
         types = (
             [(before.ty, after.ty)]
@@ -142,11 +149,11 @@ class PaddingWalk:
                     raise Mixes("has a result with other extents")
 
 
-def _operator(value):
+def _operator(value: relax.Expr) -> str:
     return value.op.name if isinstance(value, relax.Call) else type(value).__name__
 
 
-def _others(call):
+def _others(call: relax.Call) -> list:
     """Operands that are no tensors, as text."""
     known = (relax.Var, tvm.ir.GenericConst)
     return [
@@ -175,7 +182,9 @@ def _groups(call, tensors, held) -> list[dict]:
     return list(found.values())
 
 
-def _summed(call, tensors, group, states) -> dict | None:
+def _summed(
+    call: relax.Call, tensors: list[relax.Expr], group: dict[int, VaryingAxis], states: dict[int, Any]
+) -> dict | None:
     """The result's axes where the work sums over the axis or takes its beginning, and does not see what is padded; None
     where it is no such work."""
     name, rank = _operator(call), len(shape_of(tensors[0]))
@@ -219,7 +228,7 @@ def _summed(call, tensors, group, states) -> dict | None:
     return None
 
 
-def _axes(attrs, rank):
+def _axes(attrs: dict[str, Any], rank: int) -> set[int]:
     given = attrs["axis"]
     return {axis % rank for axis in ((given,) if isinstance(given, int) else given or range(rank))}
 
@@ -228,7 +237,7 @@ def _is_far(state) -> bool:
     return state == _BELOW or state != ANYTHING and state <= FAR
 
 
-def _state(call, tensors, states):
+def _state(call: relax.Call, tensors: list[relax.Expr], states: dict[int, float | str]) -> float | str:
     """What the padded places of a result hold. states: by operand, of those that have such places."""
     name = _operator(call)
     if traits_of(name).view or name == "relax.broadcast_to":
@@ -253,7 +262,7 @@ def _state(call, tensors, states):
     return ANYTHING
 
 
-def _scalar(tensor):
+def _scalar(tensor: relax.Expr) -> float | str:
     """The value of a constant that holds nothing else."""
     value = tensor.value.numpy() if isinstance(tensor, tvm.ir.GenericConst) else None
     return float(value.flat[0]) if value is not None and value.size == 1 else ANYTHING

@@ -5,7 +5,9 @@
 A piece is a module of its own whose `main` takes what earlier pieces (or the caller) left of its samples and returns
 what later ones (or the caller) need."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tvm
 from tvm import relax
@@ -20,6 +22,10 @@ from ..linearize import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
 from .axis import samples_of
 from .plan import plan
+
+if TYPE_CHECKING:
+    from ...rewriting.graph import DataflowGraph
+    from .plan import Stretch
 
 _VIEWS = (*ALIASES, "relax.nn.batch_flatten")
 
@@ -47,7 +53,7 @@ class Piece:
     results: tuple[Crossing, ...]
 
 
-def split(module: tvm.IRModule, choose=plan) -> list[Piece]:
+def split(module: tvm.IRModule, choose: Callable = plan) -> list[Piece]:
     """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with),
     no stretch that may run in parts and gains by it, or a result that no operator computes. choose: BatchGraph -> list
     of Stretch."""
@@ -66,18 +72,18 @@ def split(module: tvm.IRModule, choose=plan) -> list[Piece]:
     return [_piece(found, stretch, set().union(*readers[i + 1 :]), results) for i, stretch in enumerate(stretches)]
 
 
-def _results(graph):
+def _results(graph: "DataflowGraph") -> list[relax.Var]:
     value = graph.definition(graph.result)
     return list(value.fields) if isinstance(value, relax.Tuple) else [graph.result]
 
 
-def _computed(results, graph):
+def _computed(results: list[relax.Expr], graph: "DataflowGraph") -> bool:
     return len(set(results)) == len(results) and all(
         isinstance(var, relax.Var) and graph.position(var) >= 0 for var in results
     )
 
 
-def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
+def _piece(found: BatchGraph, stretch: "Stretch", wanted_later: set[relax.Var], results: list[relax.Expr]) -> Piece:
     bindings = found.graph.bindings[stretch.first : stretch.last]
     own = {var for var, _ in bindings}
     read = dict.fromkeys(var for _, value in bindings for var in variables(value) if var not in own)
@@ -98,7 +104,7 @@ def _piece(found: BatchGraph, stretch, wanted_later, results) -> Piece:
     )
 
 
-def _crossing(var, found, samples, callers, result=None):
+def _crossing(var: relax.Var, found: BatchGraph, samples: int, callers: bool, result: int | None = None) -> Crossing:
     """callers: whether the tensor is the caller's, and so plain."""
     shape, dtype, axis = shape_of(var), str(var.ty.dtype), found.axes[var]
     assert axis is None or samples == found.batch or axis.contiguous(shape), f"{var.name}: a sample is not one piece"
@@ -109,7 +115,9 @@ def _crossing(var, found, samples, callers, result=None):
     return Crossing(var, part, whole, result)
 
 
-def _narrowed(value, var, found: BatchGraph, samples, new):
+def _narrowed(
+    value: relax.Expr, var: relax.Var, found: BatchGraph, samples: int, new: dict[relax.Var, relax.Var]
+) -> relax.Call:
     """`value` on `samples` samples."""
     if isinstance(value, relax.TupleGetItem):
         return relax.TupleGetItem(new[value.tuple_value], value.index)
@@ -118,7 +126,7 @@ def _narrowed(value, var, found: BatchGraph, samples, new):
     axis, cut = found.axes[var], found.sliced.get(var, {})
     shape = axis.shape(shape_of(var), samples) if isinstance(var.ty, relax.TensorType) else None
 
-    def operand(position, tensor):
+    def operand(position: int, tensor: relax.Expr) -> relax.Expr:
         if position in cut:
             return relax.const(samples_of(tensor.value.numpy(), cut[position], samples), str(tensor.ty.dtype))
         return new.get(tensor, tensor)
@@ -130,11 +138,11 @@ def _narrowed(value, var, found: BatchGraph, samples, new):
     return _rebuilt(value, operand, new)
 
 
-def _rebuilt(call, operand, new):
+def _rebuilt(call: relax.Call, operand: Callable, new: dict[relax.Var, relax.Var]) -> relax.Call:
     """The call with its tensor operands, numbered as `tensors_of` does, replaced."""
     fresh = iter([operand(position, tensor) for position, tensor in enumerate(tensors_of(call))])
 
-    def rebuilt(arg):
+    def rebuilt(arg: relax.Expr) -> relax.Expr:
         if isinstance(arg, relax.Tuple):
             return relax.Tuple([rebuilt(field) for field in arg.fields])
         if isinstance(arg, (relax.Var, tvm.ir.GenericConst)) and isinstance(arg.ty, relax.TensorType):

@@ -132,12 +132,12 @@ def _from(first, works, crossing, sizes, batch, l2):
             return  # neighbours of the whole batch become one anyway
 
 
-def _spilled(size, room):
+def _spilled(size: float, room: float) -> float:
     """Which part of `size` bytes does not stay in `room`, from 0 to 1: it is gone at twice the room."""
     return min(max(size / room - 1, 0.0), 1.0)
 
 
-def _work(var, value, found, apart):
+def _work(var: relax.Var, value: relax.Expr, found: BatchGraph, apart: bool) -> _Work:
     tensors = tensors_of(value) if isinstance(value, relax.Call) else []
     free = _is_view(value)
     weights = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, tvm.ir.GenericConst))
@@ -146,28 +146,28 @@ def _work(var, value, found, apart):
     return _Work(weights, 0.0 if free else (read + written) / found.batch, apart, free)
 
 
-def _rows_per_sample(value, found):
+def _rows_per_sample(value: relax.Expr, found: BatchGraph) -> int:
     """Of a linear layer: a transformer's tokens of all samples are one matrix, whose weights are read once. In parts
     BERT-base took 1.12 of the time."""
     return prod(shape_of(value)[:-1]) // found.batch if ops.is_op(value, "octet.dense") else 0
 
 
-def _is_view(value):
+def _is_view(value: relax.Expr) -> bool:
     return not isinstance(value, relax.Call) or value.op.name in (*ALIASES, "relax.permute_dims")
 
 
-def _bytes(tensor):
+def _bytes(tensor: relax.Expr) -> int:
     return _bytes_of(tensor.ty)
 
 
-def _bytes_of(ty):
+def _bytes_of(ty: relax.TensorType) -> int:
     return (
         int(np.prod([int(extent) for extent in ty.shape.values], dtype=np.int64))
         * np.dtype(str(ty.dtype).replace("bfloat16", "uint16")).itemsize
     )
 
 
-def _merged(stretches, whole):
+def _merged(stretches: list[Stretch], whole: int) -> list[Stretch]:
     """Neighbours of the whole batch are one."""
     out: list[Stretch] = []
     for stretch in stretches:

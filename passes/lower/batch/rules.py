@@ -6,6 +6,7 @@ as one that mixes samples. What a rule answers says that slicing the operands al
 along its own: nothing is assumed of what the axis means."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -40,13 +41,13 @@ class BatchOperands:
             raise Mixes("its first operand does not depend on the batch")
         return self.axes[0]
 
-    def whole(self, *positions):
+    def whole(self, *positions: int) -> None:
         """These operands (all but the first, by default) must be the same for all samples."""
         for position in positions or range(1, len(self.axes)):
             if self.axes[position] is not None:
                 raise Mixes(f"operand {position} differs between samples")
 
-    def align(self, position, wanted: BatchAxis):
+    def align(self, position: int, wanted: BatchAxis) -> None:
         """Operand `position` holds the samples at `wanted`, or broadcasts over them, or is a constant that repeats."""
         axis, extent = (
             self.axes[position],
@@ -116,7 +117,7 @@ def rows(o: BatchOperands) -> BatchAxis:
     return _with_residual(o, found)
 
 
-def _with_residual(o, found):
+def _with_residual(o: BatchOperands, found: BatchAxis) -> BatchAxis:
     for i in range(1, len(o.tensors)):
         if o.shape(i) == shape_of(o.call) and len(o.shape(i)) == len(o.shape(0)) and (o.axes[i] is not None or i >= 3):
             o.align(i, found)
@@ -162,7 +163,7 @@ def reduction(o: BatchOperands) -> BatchAxis:
     )
 
 
-def _axes(attrs, rank, default):
+def _axes(attrs: dict[str, Any], rank: int, default: list[int] | range) -> set[int]:
     given = attrs.get("axes", attrs.get("axis"))
     given = default if given is None else [given] if isinstance(given, int) else given
     return {axis % rank for axis in given}

@@ -2,6 +2,7 @@
 one function that calls them all."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import tvm
 from tvm import tirx
@@ -25,6 +26,9 @@ from ..watch.watch import Watch
 from .lowering import lower
 from .rules import RULES
 from .stages import lowering
+
+if TYPE_CHECKING:
+    from ....targets.x86.layout import Layout
 
 
 class CpuLowering:
@@ -135,8 +139,10 @@ def _noted(note, runs):
 def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tuple[tvm.IRModule, Program]:
     """(a module of kernels, the program that calls them). note: of the shape, where there are several."""
 
-    def legal(part, params=None, results=None, piece=""):
-        def walk(part):
+    def legal(
+        part: tvm.IRModule, params: "list[Layout] | None" = None, results: "list[Layout] | None" = None, piece: str = ""
+    ) -> tvm.IRModule:
+        def walk(part: tvm.IRModule) -> tvm.IRModule:
             lowered, without = lower(part, spec, RULES, tuned, params, results, watch)
             fallbacks.extend(without)
             return lowered
@@ -163,7 +169,7 @@ def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tu
     return kernels, program
 
 
-def _together(parts) -> tuple[tvm.IRModule, list[Program]]:
+def _together(parts: list[tuple[tvm.IRModule, Program]]) -> tuple[tvm.IRModule, list[Program]]:
     """(a module with the kernels of all parts, their programs on it)."""
     if len(parts) == 1:
         return parts[0][0], [parts[0][1]]

@@ -65,7 +65,7 @@ class CpuContext:
             else self.plain_of(value)
         )
 
-    def find(self, expr) -> Value:
+    def find(self, expr: relax.Expr) -> Value:
         """The tensor where it lies: its layout may be a `View`."""
         if isinstance(expr, tvm.ir.GenericConst):
             return self._constant_value(expr)
@@ -73,7 +73,7 @@ class CpuContext:
         assert isinstance(found, Value), f"{expr} is a tuple"
         return found
 
-    def strided(self, expr) -> Value:
+    def strided(self, expr: relax.Expr) -> Value:
         """The tensor where it lies, as a `View`."""
         value = self.find(expr)
         return Value(value.var, view_of(value.layout))
@@ -91,7 +91,7 @@ class CpuContext:
         same = lies.padded >= SLACK and lies.offset == 0 and lies.strides == strides
         return value if same else self.formed(value, view)
 
-    def packed(self, expr) -> Value:
+    def packed(self, expr: relax.Expr) -> Value:
         """The tensor channels-last in a flat buffer."""
         value = self.find(expr)
         return self.formed(
@@ -105,7 +105,7 @@ class CpuContext:
     def plain_of(self, value: Value) -> Value:
         return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
 
-    def codes(self, call) -> None:
+    def codes(self, call: relax.Call) -> None:
         """From here on the int8 tensors that `call` reads are stored as codes: an operator of the integer graph takes
         nothing else."""
         for arg in call.args:
@@ -144,7 +144,7 @@ class CpuContext:
             self._forms[key] = self.emit(shift(value.layout, layout), [value], layout, "reformat")
         return self._forms[key]
 
-    def _constant_value(self, expr):
+    def _constant_value(self, expr: relax.Expr) -> Value:
         value = array(expr)
         layout = Layout("plain", value.shape, str(value.dtype))
         if layout.storage != layout.dtype:
@@ -225,5 +225,5 @@ class CpuContext:
         return self._functions[key]
 
 
-def _bytes(expr):
+def _bytes(expr: relax.Expr) -> int:
     return int(np.prod(shape_of(expr))) * np.dtype(str(expr.ty.dtype)).itemsize

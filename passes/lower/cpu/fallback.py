@@ -52,7 +52,7 @@ def _operand(arg, context, shifted):
     )
 
 
-def _value(var, logical):
+def _value(var: relax.Var, logical: relax.TensorType) -> Value:
     dtype = str(logical.dtype)
     return Value(
         var,

@@ -68,7 +68,7 @@ def _lower(mod, spec, rules, tuned, params, results, watch, packing):
             for param, var, layout in zip(main.params, stored, layouts):
                 context.values[param] = Value(var, layout)
 
-            def bind(var, value):
+            def bind(var: relax.Var, value: relax.Expr) -> None:
                 context.layer = var.name
                 context.rounded = rounded_by(value) if watch is not None and watch.clips else None
                 if isinstance(value, relax.Call) and (
@@ -94,13 +94,13 @@ def _lower(mod, spec, rules, tuned, params, results, watch, packing):
     return builder.get().with_attr(LAYERS, list(context.layers)), context.fallbacks
 
 
-def _stored(param, layout):
+def _stored(param: relax.Expr, layout: Layout) -> relax.Var:
     """The variable that holds `param` in `layout`."""
     same = layout.kind == "plain" and layout.storage == str(param.ty.dtype)
     return param if same else relax.Var(param.name, relax.TensorType(layout.physical_shape, layout.storage))
 
 
-def _outputs(result, context):
+def _outputs(result: relax.Expr, context: CpuContext) -> list[Value]:
     """What `main` returns."""
     if isinstance(result, relax.Tuple):
         return [context.find(field) for field in result.fields]

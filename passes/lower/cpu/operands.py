@@ -1,5 +1,7 @@
 """The operands of elementwise operators, brought into the layout of the result."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ....targets.x86.elementwise.integer import CHANNEL, SHARED, STREAM
@@ -7,6 +9,12 @@ from ....targets.x86.layout import packed, sure
 from ....targets.x86.movement.broadcast import BroadcastProblem, broadcast
 from ....targets.x86.reformat.constant import pack_constant
 from ...ops import shape_of
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .context import CpuContext
+    from .value import Value
 
 
 def broadcast_operands(call, ctx):
@@ -25,17 +33,19 @@ def broadcast_operands(call, ctx):
     return left, right, how, swapped
 
 
-def images_of(shape):
+def images_of(shape: tuple[int, ...]) -> int:
     """Leading axis of a tensor whose operands may differ per image; 1 for a matrix."""
     return shape[0] if len(shape) > 2 else 1
 
 
-def _ranked(arg, rank):
+def _ranked(arg: "relax.Expr", rank: int) -> tuple[int, ...]:
     shape = shape_of(arg)
     return (1,) * (rank - len(shape)) + shape
 
 
-def _second(arg, own, shape, ctx, dtype):
+def _second(
+    arg: "relax.Expr", own: tuple[int, ...], shape: tuple[int, ...], ctx: "CpuContext", dtype: str
+) -> "tuple[Value | np.ndarray, str]":
     if own == shape:
         return _full(arg, own, shape, ctx, dtype), STREAM
     channel = 1 if len(shape) == 4 else len(shape) - 1

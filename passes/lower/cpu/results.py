@@ -4,14 +4,20 @@ return x, R.reshape(x), constant, y, y, z   ==>   return copy(x), copy(x), copy(
 x: a parameter; z: a part of a tensor, or one that has parts, which is read at an offset: that only the arena has
 """
 
+from typing import TYPE_CHECKING
+
 import tvm
 from tvm import relax
 
 from ....targets.x86.movement.copy import copy
 from ..linearize import ALIASES, PART
 
+if TYPE_CHECKING:
+    from .context import CpuContext
+    from .value import Value
 
-def own_results(values, ctx):
+
+def own_results(values: "list[Value]", ctx: "CpuContext") -> "list[Value]":
     """values: plain tensors, in the order of the results. Inputs, constants and repeated tensors, under whatever shape,
     are copied."""
     taken, results = set(), []
@@ -25,7 +31,7 @@ def own_results(values, ctx):
     return results
 
 
-def kernel_result(builder, expr):
+def kernel_result(builder: relax.BlockBuilder, expr: relax.Expr) -> tuple[relax.Var, int] | relax.Var | None:
     """What identifies the storage that a kernel wrote, or None: an input or a constant; of a part that of the whole."""
     if isinstance(expr, tvm.ir.GenericConst):
         return None

@@ -1,5 +1,6 @@
 """The one table of lowering rules: operator name -> rules, tried in order."""
 
+from collections.abc import Callable
 from importlib import import_module
 
 _FAMILIES = (
@@ -20,7 +21,7 @@ _FAMILIES = (
 )
 
 
-def _collect():
+def _collect() -> dict[str, list[Callable]]:
     table: dict = {}
     for family in _FAMILIES:
         for operator, rule in import_module(f".rules_{family}", __package__).RULES.items():

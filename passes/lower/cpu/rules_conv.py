@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from ....targets.x86.layout import Layout
 from ....targets.x86.workload import workload_of
 from ... import ops
 from ...ops import shape_of
+
+if TYPE_CHECKING:
+    from tvm import relax
 
 PLANAR_CHANNELS = (
     4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
@@ -86,18 +90,18 @@ def dense(call, ctx, table=None):
     return _emit(call, ctx, data, problem, table, lambda weight: weight[:, :, None, None])
 
 
-def _layout(call):
+def _layout(call: "relax.Call") -> Layout:
     shape = shape_of(call)
     return Layout("nhwc" if len(shape) == 4 else "rows", shape, str(call.ty.dtype))
 
 
-def _residual(call):
+def _residual(call: "relax.Call") -> "relax.Var | None":
     """The residual operand: it follows bias and, for int8, multiplier."""
     first = 3 if str(call.args[1].ty.dtype) == "float32" else 4
     return call.args[first] if len(call.args) > first else None
 
 
-def _epilogue(call, attrs):
+def _epilogue(call: "relax.Call", attrs: dict[str, Any]) -> Epilogue:
     return Epilogue(
         attrs["out_dtype"],
         attrs.get("out_zero_point", 0),

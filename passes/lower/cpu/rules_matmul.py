@@ -95,7 +95,7 @@ def _matrices(view: View, rank, against=None):
     return Matrices(view.elements, view.offset, strides[:-2], *strides[-2:])
 
 
-def _result(shape, dtype, aligned):
+def _result(shape: tuple[int, ...], dtype: str, aligned: bool) -> View:
     """[.., H, M, N] int8 with N a multiple of 16 lies as [.., M, H, N]: joining the heads is then a view. Otherwise
     rows are padded."""
     *batch, rows, columns = shape

@@ -2,6 +2,7 @@
 a slice takes a range."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -14,13 +15,17 @@ from ... import ops
 from ...ops import shape_of
 from ...referee.resize import linear_taps, nearest_indices
 
+if TYPE_CHECKING:
+    from .context import CpuContext
+    from .value import Value
+
 
 def _layouts(call):
     """(layout of operand 0, layout of the result) packed; None for each without one."""
     return tuple(packed(shape_of(expr), str(expr.ty.dtype)) for expr in (call.args[0], call))
 
 
-def _axis_of(layout, axis):
+def _axis_of(layout: Layout, axis: int) -> int | None:
     """0, 1, 2 for images, rows, columns of `pixel_axes`; None for the channels."""
     axis %= len(layout.shape)
     if axis == channel_axis(layout):
@@ -40,7 +45,7 @@ def _constant(call, ctx):
     return ctx.constant(call.args[0]) is not None
 
 
-def strided_slice(call, ctx):
+def strided_slice(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     source, target = _layouts(call)
     if source is None or target is None or _constant(call, ctx) or len(source.shape) != len(target.shape):
         return None
@@ -98,7 +103,7 @@ def split(call, ctx):
     return tuple(parts)
 
 
-def _layouts_of(expr):
+def _layouts_of(expr: relax.Expr) -> Layout:
     return _layouts_of_type(expr.ty)
 
 

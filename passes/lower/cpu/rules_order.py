@@ -1,11 +1,19 @@
 """Choices and sums that follow an order: R.cumsum and R.topk (values or indices) of float32 and integers,
 octet.non_max_suppression and octet.nonzero."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.x86.layout import Layout
 from ....targets.x86.rows.order import AxisProblem, running_sum, top_k
 from ....targets.x86.rows.selection import SuppressionProblem, non_max_suppression, nonzero
 from ... import ops
 from ...ops import shape_of
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .context import CpuContext
+    from .value import Value
 
 _DTYPES = ("float32", "int32", "int64")
 
@@ -19,7 +27,7 @@ def _problem(call, axis):
     )
 
 
-def cumsum(call, ctx):
+def cumsum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     attrs = ops.attrs_of(call)
     problem = _problem(call, attrs["axis"])
     if problem is None or str(call.ty.dtype) != problem.dtype:
@@ -40,7 +48,7 @@ def topk(call, ctx):
     )
 
 
-def suppression(call, ctx):
+def suppression(call: "relax.Call", ctx: "CpuContext") -> "Value":
     attrs, (images, classes, boxes) = ops.attrs_of(call), shape_of(call.args[1])
     most = min(attrs["most"], boxes)
     problem = SuppressionProblem(
@@ -52,7 +60,7 @@ def suppression(call, ctx):
     )
 
 
-def places(call, ctx):
+def places(call: "relax.Call", ctx: "CpuContext") -> "Value":
     shape = shape_of(call.args[0])
     result = Layout("plain", shape_of(call), "int64")
     return ctx.emit(nonzero(shape), [ctx.plain(call.args[0])], result, call.op.name)

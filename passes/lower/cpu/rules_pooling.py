@@ -1,5 +1,7 @@
 """Maximum and average pooling, and the mean over an image, on packed tensors."""
 
+from typing import Any
+
 from ....targets.x86.layout import packed
 from ....targets.x86.vector_loops import default_loops
 from ....targets.x86.windows.average import avg_pool2d, default_schedule
@@ -73,7 +75,7 @@ def _emit(problem, value, ctx, call):
     return ctx.emit(template(problem, schedule), [value], problem.target, call.op.name, notes=notes)
 
 
-def _resolved(attrs, shape, result):
+def _resolved(attrs: dict[str, Any], shape: tuple[int, ...], result: list[int]) -> tuple[int, ...]:
     """Padding with what ceil mode adds at the bottom and on the right."""
     padding = list(attrs["padding"])
     for axis in (0, 1):

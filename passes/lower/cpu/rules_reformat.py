@@ -1,6 +1,7 @@
 """Quantize, dequantize, and reshapes that move no byte."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 from tvm import relax
 
@@ -8,6 +9,10 @@ from ....targets.x86.layout import Layout, packed
 from ....targets.x86.reformat.choose import ReformatProblem, reformat
 from ....targets.x86.view import as_layout, reshaped, transposed, view_of
 from ...ops import shape_of
+
+if TYPE_CHECKING:
+    from .context import CpuContext
+    from .value import Value
 
 
 def quantize(call, ctx):
@@ -49,7 +54,7 @@ def reshape(call, ctx):
     return type(value)(value.var, as_layout(view) or view) if view is not None else _alias(call, ctx, shape)
 
 
-def _alias(call, ctx, shape):
+def _alias(call: relax.Call, ctx: "CpuContext", shape: tuple[int, ...]) -> "Value":
     """The plain tensor under another shape."""
     value = ctx.plain(call.args[0])
     return type(value)(ctx.builder.emit(relax.op.reshape(value.var, shape)), Layout("plain", shape, value.layout.dtype))

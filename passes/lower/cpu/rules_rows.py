@@ -2,6 +2,7 @@
 of int8 tables."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,12 @@ from ...ops import shape_of
 from .tuned import schedule_of
 from .value import Value
 
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from ..fusion import LayerNorm
+    from .context import CpuContext
+
 
 def softmax_rows(source, root, ctx, scale, zero_point=0, peak=False):
     """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None. peak:
@@ -25,7 +32,7 @@ def softmax_rows(source, root, ctx, scale, zero_point=0, peak=False):
     return _emit(ctx, softmax, problem, [ctx.rows(source)], root, problem.target, "relax.nn.softmax")
 
 
-def layer_norm_rows(parts, ctx):
+def layer_norm_rows(parts: "LayerNorm", ctx: "CpuContext") -> Value:
     """A chain of fusion.LayerNorm."""
     shape = shape_of(parts.root)
     attrs = ops.attrs_of(parts.call)
@@ -69,7 +76,7 @@ def _as_rows(ctx, kernel, operands, root, rows: Layout, operator, notes=None):
     return Value(value.var, as_layout(view) or view)
 
 
-def plain_softmax(call, ctx):
+def plain_softmax(call: "relax.Call", ctx: "CpuContext") -> Value | None:
     """Softmax whose result stays float32."""
     rank = len(call.ty.shape.values)
     if (

@@ -1,6 +1,8 @@
 """Reductions over the channels: log_softmax, mean, sum, argmax, argmin, and the softmax of every pixel (of rows:
 rules_rows.py)."""
 
+from collections.abc import Callable
+
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import channel_axis
 from ....targets.x86.rows.channels import ReduceProblem, reduce_rows
@@ -8,7 +10,7 @@ from ... import ops
 from ...ops import shape_of
 
 
-def _rule(kind):
+def _rule(kind: str) -> Callable:
     def rule(call, ctx):
         axis = ops.attrs_of(call)["axis"]
         axes = axis if isinstance(axis, list) else [axis]

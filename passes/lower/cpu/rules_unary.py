@@ -1,5 +1,7 @@
 """Elementwise float32 operators: octet.unary, Relax's scalar functions, and two operands with broadcasting."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
 from ....targets.x86.elementwise.integer import SHARED
 from ....targets.x86.elementwise.math import KINDS as KERNELS
@@ -10,6 +12,12 @@ from ... import ops
 from ...ops import shape_of
 from ..scalar_functions import function_of, rules_of
 from .operands import broadcast_operands, images_of
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .context import CpuContext
+    from .value import Value
 
 
 def _unary(call, ctx, kind, parameters):
@@ -38,7 +46,7 @@ def quantized(call, ctx, scale, zero_point):
 
 
 def _binary(kind):
-    def rule(call, ctx):
+    def rule(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
         layout = packed(shape_of(call), str(call.ty.dtype))
         if layout is None or layout.dtype != "float32" or not call.ty.shape.values:
             return None

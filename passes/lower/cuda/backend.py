@@ -1,6 +1,8 @@
 """Build for CUDA: the integer graph -> Variant: a fatbin, one blob of constants, and the launches on places in weights,
 arena, inputs and outputs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tvm
 
@@ -27,7 +29,7 @@ class CudaLowering:
         (one,) = networks
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
 
-    def check(self, module, spec):
+    def check(self, module: Callable, spec: TargetSpec) -> None:
         """Nothing is compiled."""
         lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
 

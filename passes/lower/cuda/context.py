@@ -92,17 +92,17 @@ class CudaContext:
             return CudaTensor(plain(array.shape, str(array.dtype)), self.array(array))
         return self.values[expr]
 
-    def find(self, expr) -> CudaTensor:
+    def find(self, expr: relax.Expr) -> CudaTensor:
         """The operand in whatever layout it has now, in a buffer of its own."""
         tensor = self.view(expr)
         return self.formed(tensor, tensor.layout.dense) if isinstance(tensor.layout, Strided) else tensor
 
-    def only_user(self, var) -> relax.Call | None:
+    def only_user(self, var: relax.Var) -> relax.Call | None:
         """The call that alone reads a variable of the logical graph."""
         users = self.users.get(var, ())
         return users[0] if len(users) == 1 else None
 
-    def packed(self, expr) -> CudaTensor:
+    def packed(self, expr: relax.Expr) -> CudaTensor:
         """The operand in the layout that kernels want."""
         tensor = self.find(expr)
         return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))

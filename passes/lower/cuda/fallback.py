@@ -6,6 +6,9 @@
 Each nest is a task of its own for tuning. Such kernels are right and not fast; `Step.kernel` is "generated". What TVM
 does not legalise either has no kernel on any target."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 import tvm
 from tvm import relax, tirx
@@ -17,6 +20,9 @@ from ....targets.cuda.layout import plain
 from ..legalize import legalize
 from ..linearize import ALIASES
 from .context import CudaTensor, notes
+
+if TYPE_CHECKING:
+    from ....targets.cuda.layout import CudaLayout
 
 FAMILY = "generated"
 
@@ -37,7 +43,7 @@ def _legal(call, ctx):
     params: dict = {}
     operands: list = []
 
-    def parameter(expr):
+    def parameter(expr: relax.Expr) -> relax.Expr:
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([parameter(field) for field in expr.fields])
         if isinstance(expr, relax.Var) and isinstance(ctx.values.get(expr), tuple):
@@ -79,7 +85,14 @@ def _legal(call, ctx):
         raise Unsupported(f"TVM cannot legalise it ({type(error).__name__})") from error
 
 
-def _parameter(params, operands, key, shape, dtype, tensor):
+def _parameter(
+    params: dict[relax.Var, relax.Var],
+    operands: list[CudaTensor],
+    key: relax.Expr,
+    shape: tuple[int, ...],
+    dtype: str,
+    tensor: Callable,
+) -> relax.Var:
     if key not in params:
         params[key] = relax.Var(f"p{len(params)}", relax.TensorType(shape, dtype))
         operands.append(tensor())
@@ -136,7 +149,7 @@ def _constant(expr, ctx):
     return CudaTensor(plain(array.shape, str(array.dtype)), ctx.array(array))
 
 
-def _layout(ty):
+def _layout(ty: relax.TensorType) -> "CudaLayout":
     return plain((int(extent) for extent in ty.shape.values), str(ty.dtype))
 
 

@@ -11,6 +11,7 @@ octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -28,6 +29,9 @@ from .rules_conv import RULES as LAYERS
 from .rules_matmul import epilogue_of, matmul, placed, result_of
 from .scalars import Embedding, Scalars, Wrapped, scalars_of
 
+if TYPE_CHECKING:
+    from ....targets.spec import TargetSpec
+
 _CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind})
 
 
@@ -40,7 +44,7 @@ class AttentionHeads:
     root: relax.Var
 
 
-def chains_of(main, spec) -> tuple[dict, set]:
+def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict, set]:
     """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the
     target."""
     found, inner = find_fusions(main, _CHAINS)
@@ -153,7 +157,7 @@ def _lowered(
     )
 
 
-def _able(chain) -> bool:
+def _able(chain: LayerNorm) -> bool:
     """Whether there are kernels for the chain."""
     if isinstance(chain, TableBehind):
         return str(chain.layer.args[0].ty.dtype) == "int8"
@@ -186,7 +190,7 @@ def _softmax(scores, parts, root, ctx):
     )
 
 
-def _norm(chain, ctx):
+def _norm(chain: LayerNorm, ctx: CudaContext) -> CudaTensor:
     attrs, shape = ops.attrs_of(chain.call), shape_of(chain.root)
     value, stride = (
         (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)

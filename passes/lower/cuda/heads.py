@@ -50,7 +50,7 @@ class Heads:
         return found
 
 
-def heads_of(main) -> dict:
+def heads_of(main: relax.Function) -> dict:
     """{first variable: the Heads that it begins with}."""
     graph = DataflowGraph(main)
     groups: dict = {}

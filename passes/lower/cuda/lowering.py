@@ -57,10 +57,10 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     return Lowered(tuple(context.calls), tuple(outputs))
 
 
-def _users(main):
+def _users(main: relax.Function) -> dict[relax.Var, list[relax.Call | None]]:
     found: dict = {}
 
-    def note(expr, user):
+    def note(expr: relax.Expr, user: relax.Expr | None) -> None:
         for part in expr.fields if isinstance(expr, relax.Tuple) else [expr]:
             if isinstance(part, relax.Var):
                 found.setdefault(part, []).append(user)

@@ -1,6 +1,8 @@
 """Operators along axes of plain tensors: sums, means, extremes and their places, running sums, the first k."""
 
+from collections.abc import Callable
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +11,13 @@ from ....targets.cuda.layout import plain
 from ... import ops
 from ...ops import shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def _dtype(expr):
+    from .context import CudaContext, CudaTensor
+
+
+def _dtype(expr: "relax.Expr") -> str:
     return str(expr.ty.dtype)
 
 
@@ -18,7 +25,7 @@ def _emit(call, ctx, kernel, operand):
     return ctx.emit(kernel, [operand], plain(shape_of(call), _dtype(call)), call.op.name)
 
 
-def _gathered(call, ctx):
+def _gathered(call: "relax.Call", ctx: "CudaContext") -> "tuple[CudaTensor | int, ...]":
     """(operand, outer, count, inner, whether several axes count as one) with the reduced axes in one run: where they
     are not neighbours, they are moved behind the others."""
     shape, axes = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
@@ -34,7 +41,7 @@ def _gathered(call, ctx):
     return operand, prod(shape[: axes[0]]), prod(shape[axis] for axis in axes), prod(shape[axes[-1] + 1 :]), several
 
 
-def _sum(mean):
+def _sum(mean: bool) -> Callable:
     def rule(call, ctx):
         if _dtype(call) != "float32" or not shape_of(call.args[0]) or len(shape_of(call.args[0])) > movement.AXES:
             return None
@@ -44,7 +51,7 @@ def _sum(mean):
     return rule
 
 
-def _extreme(largest, where):
+def _extreme(largest: bool, where: bool) -> Callable:
     def rule(call, ctx):
         source = call.args[0]
         if (

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,7 @@ def _unclipped(epilogue, table):
     return replace(epilogue, low=-128, high=127), table[np.arange(-128, 128).clip(epilogue.low, epilogue.high) + 128]
 
 
-def _epilogue(attrs, residual):
+def _epilogue(attrs: dict[str, Any], residual: bool) -> Epilogue:
     if attrs["out_dtype"] == "float32":
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
     return Epilogue(

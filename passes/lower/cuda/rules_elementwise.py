@@ -1,10 +1,17 @@
 """octet.add, octet.mul, octet.requantize and octet.table."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.cuda.kernels.elementwise import Binary, binary, operand_steps, requantize, table
 from ....targets.cuda.layout import CudaLayout, pack, packed
 from ... import ops
 from ...ops import shape_of
 from .context import CudaTensor
+
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .context import CudaContext
 
 
 def add(call, ctx):
@@ -44,7 +51,7 @@ def _binary(call, ctx, product):
     return out if len(call.ty.shape.values) > 1 else ctx.formed(out, CudaLayout("plain", shape, "int8"))
 
 
-def _operand(arg, rank, ctx):
+def _operand(arg: "relax.Expr", rank: int, ctx: "CudaContext") -> CudaTensor:
     """The operand packed, in the rank of the result."""
     shape = shape_of(arg)
     shape = (1,) * (rank - len(shape)) + shape

@@ -1,6 +1,8 @@
 """float32 and index operators, on plain tensors."""
 
+from collections.abc import Callable
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +15,13 @@ from ...ops import shape_of
 from ...referee.resize import linear_taps
 from ..scalar_functions import rules_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def _dtype(expr):
+    from .context import CudaContext, CudaTensor
+
+
+def _dtype(expr: "relax.Expr") -> str:
     return str(expr.ty.dtype)
 
 
@@ -23,7 +30,7 @@ def _emit(call, ctx, kernel, operands, macs=0):
 
 
 def _binary(name):
-    def rule(call, ctx):
+    def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         dtype, out = _dtype(call.args[0]), _dtype(call)
         if (
             dtype != _dtype(call.args[1])
@@ -51,7 +58,7 @@ def where(call, ctx):
     )
 
 
-def astype(call, ctx):
+def astype(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     if _dtype(call.args[0]) not in floats.TYPES or _dtype(call) not in floats.TYPES:
         return None
     return _emit(
@@ -84,8 +91,8 @@ def take(call, ctx):
     )  # a table is read in part
 
 
-def _softmax(log):
-    def rule(call, ctx):
+def _softmax(log: bool) -> Callable:
+    def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         shape = shape_of(call)
         if _dtype(call) != "float32":
             return None
@@ -172,7 +179,7 @@ def conv2d(call, ctx):
     )
 
 
-def matmul(call, ctx):
+def matmul(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     """relax.matmul in float32; a batch runs with its operand or shares one matrix."""
     a, b = (shape_of(arg) for arg in call.args)
     if _dtype(call) != "float32" or len(a) < 2 or len(b) < 2:
@@ -184,7 +191,7 @@ def matmul(call, ctx):
     return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args], result * a[-2] * a[-1] * b[-1])
 
 
-def _pool(average):
+def _pool(average: bool) -> Callable:
     def rule(call, ctx):
         attrs, shape, out = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
         if _dtype(call) != "float32" or attrs["layout"] != "NCHW":

@@ -6,6 +6,7 @@ wants it."""
 
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,7 @@ def placed(ctx, a, b, shape, k, result, operator):
     return a, rights, Views(inner, *a_steps, inner * each, each, *y_steps, padded)
 
 
-def _readable(steps, extents, k):
+def _readable(steps: list[int], extents: tuple[int, ...], k: int) -> bool:
     """Whether the bytes of a sum lie together, in whole granules, at multiples of 16. extents: of the other axes."""
     return (
         k % GRANULE == 0
@@ -147,13 +148,13 @@ def _batches(lead, *operands):
     return inner, list(zip(outer, inner_steps))
 
 
-def epilogue_of(attrs, to_float):
+def epilogue_of(attrs: dict[str, Any], to_float: bool) -> Epilogue:
     if to_float:
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
     return Epilogue(False, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], 0.0, 0.0, False, 0, 0.0)
 
 
-def _broadcast(tensor, shape):
+def _broadcast(tensor: CudaTensor, shape: tuple[int, ...]) -> list[int]:
     """Steps of the tensor's elements over `shape`, 0 along axes that are broadcast."""
     own = tensor.layout.shape
     steps = (0,) * (len(shape) - len(own)) + tuple(tensor.layout.steps)

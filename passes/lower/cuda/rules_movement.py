@@ -2,6 +2,7 @@
 `targets/cuda/kernels/movement.py`."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,17 @@ from ...ops import shape_of
 from ...referee.resize import nearest_indices
 from .context import CudaTensor
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def _moved(call, ctx, value, region, layout=None):
+    from ....targets.cuda.kernels.movement import Move
+    from ....targets.cuda.layout import CudaLayout
+    from .context import CudaContext
+
+
+def _moved(
+    call: "relax.Call", ctx: "CudaContext", value: CudaTensor, region: "Move", layout: "CudaLayout | None" = None
+) -> CudaTensor:
     layout = layout if layout is not None else packed(shape_of(call), str(call.ty.dtype))
     return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name)
 
@@ -75,7 +85,7 @@ def _same_bytes(old, new):
     return all(single) or (len(old.shape) == len(new.shape) == 4 and old.shape[0] == new.shape[0])
 
 
-def permute_dims(call, ctx):
+def permute_dims(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     """Of int8 and rank 4 these are mostly heads of attention, which products read and write where they lie."""
     value = ctx.view(call.args[0])
     rank, shape = len(value.layout.shape), shape_of(call)
@@ -101,7 +111,7 @@ def permute_dims(call, ctx):
     )
 
 
-def concat(call, ctx):
+def concat(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     """Each part is moved to its place."""
     axis = ops.attrs_of(call)["axis"] or 0
     layout = packed(shape_of(call), str(call.ty.dtype))
@@ -116,7 +126,7 @@ def concat(call, ctx):
     return result
 
 
-def strided_slice(call, ctx):
+def strided_slice(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     value = ctx.find(call.args[0])
     axes, begin, end, *strides = (
         [int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:]
@@ -135,7 +145,7 @@ def _items(arg):
     return arg.values if hasattr(arg, "values") else arg.fields if hasattr(arg, "fields") else [arg]
 
 
-def split(call, ctx):
+def split(call: "relax.Call", ctx: "CudaContext") -> tuple[CudaTensor, ...]:
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     axis, parts, start = attrs["axis"] % len(value.layout.shape), [], 0
     for field in call.ty.fields:
@@ -146,7 +156,7 @@ def split(call, ctx):
     return tuple(parts)
 
 
-def pad(call, ctx):
+def pad(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """Constant padding of int8: the frame is filled, then the tensor is moved in."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     if (
@@ -163,7 +173,7 @@ def pad(call, ctx):
     return ctx.emit(movement.move(region, 1), [value], layout, call.op.name, into=result)
 
 
-def interleave(call, ctx):
+def interleave(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """int8, and float32 with zeros between."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     fill, layout = attrs["fill"], packed(shape_of(call), value.layout.dtype)
@@ -176,7 +186,7 @@ def interleave(call, ctx):
     return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name, into=result)
 
 
-def frame(call, ctx):
+def frame(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """int8: one pixel of fill values is repeated, then the image is moved in."""
     attrs, value, layout = ops.attrs_of(call), ctx.find(call.args[0]), packed(shape_of(call), "int8")
     if value.layout.dtype != "int8":
@@ -189,7 +199,7 @@ def frame(call, ctx):
     return ctx.emit(movement.move(region, 1), [value], layout, call.op.name, into=result)
 
 
-def resize(call, ctx):
+def resize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """Nearest neighbour by whole factors, where every element is repeated in place."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     shape, old = shape_of(call), value.layout.shape

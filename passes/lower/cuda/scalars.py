@@ -12,6 +12,7 @@ add(add(take(x, i), a), b)                               ==>    launch take_and_
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -21,6 +22,9 @@ from ....targets.cuda.layout import plain
 from ... import ops
 from ...ops import shape_of
 from .context import CudaContext, CudaTensor
+
+if TYPE_CHECKING:
+    from ...rewriting.graph import DataflowGraph
 
 _BINARY = {
     "relax.multiply": "mul",
@@ -99,7 +103,7 @@ class Embedding:
         )
 
 
-def scalars_of(graph) -> tuple[dict, dict]:
+def scalars_of(graph: "DataflowGraph") -> tuple[dict, dict]:
     """({last variable: what it becomes}, {last variable: the variables before it})."""
     found, inner = {}, {}
     for var, value in graph.bindings:

@@ -9,6 +9,9 @@ again.
 Each copy is a kernel of the lowered module whose note `octet.loop` says which of them it is; roll.py makes memcpy calls
 and loops of them. All forms that a step reads of what lies outside are made in front of the loop."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from tvm.tirx.script import builder as T
 
 from ....targets.x86.kernel import built_once, emit_kernel
@@ -19,8 +22,13 @@ from ... import ops
 from ...ops import shape_of
 from ...rewriting.loops import MARKS, RecurrentLoop
 
+if TYPE_CHECKING:
+    from tvm import relax, tirx
 
-def lower_loop(loop: RecurrentLoop, ctx, bind) -> None:
+    from ..cpu.context import CpuContext
+
+
+def lower_loop(loop: RecurrentLoop, ctx: "CpuContext", bind: Callable) -> None:
     """bind(variable, value) lowers a binding of the body."""
     slices = [(var, ctx.packed(value.args[0])) for var, value in loop.body if ops.is_op(value, "octet.loop_slice")]
     for var, start in loop.states.values():
@@ -74,12 +82,12 @@ def lower_loop(loop: RecurrentLoop, ctx, bind) -> None:
         )
 
 
-def _layout(var) -> Layout:
+def _layout(var: "relax.Var") -> Layout:
     return sure(packed(shape_of(var), "float32"))
 
 
 @built_once
-def _first_step(*layouts: Layout):
+def _first_step(*layouts: Layout) -> "tirx.PrimFunc":
     """(x, .., y): what the first step copies."""
 
     def body() -> None:

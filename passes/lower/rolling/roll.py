@@ -31,7 +31,7 @@ def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict) -> tuple[list[R
         if kind == "state":
             first = i + 1
         if kind == "next" and (i + 1 == len(calls) or kinds[i + 1] != "next"):
-            steps = int(_note(mod, call.function, "steps"))
+            steps = int(_note(mod, call.function, "steps") or 0)  # the lowering notes it beside "loop"
             loops.append(Rolled(first, i + 1, abs(steps)))
             found[first:] = [
                 _copied(each, kinds[at], steps, sizes) for at, each in enumerate([*found[first:], call], first)
@@ -42,12 +42,12 @@ def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict) -> tuple[list[R
     return found, loops
 
 
-def _note(mod, function, key):
+def _note(mod: tvm.IRModule, function: str, key: str) -> str | None:
     attrs = mod[function].attrs
     return None if attrs is None or f"octet.{key}" not in attrs else str(attrs[f"octet.{key}"])
 
 
-def _copied(call, kind, steps, sizes):
+def _copied(call: RawCall, kind: str | None, steps: int, sizes: dict[tuple[str, int], int]) -> RawCall:
     if kind is None:
         return call
     if kind == "next":

@@ -7,12 +7,16 @@ What a ReLU cuts off below is no value that was lost: its lowest code is zero it
 
 from dataclasses import dataclass
 from math import lcm
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....targets.x86.checks.coefficients import BYTES
 from ....targets.x86.layout import SLACK, STORED_OFFSET, Layout
 from ... import ops
+
+if TYPE_CHECKING:
+    from tvm import relax
 
 _MOST = 128  # vectors that are looked at: far apart, each waits for a cache that is not the nearest
 _PARTS = 8  # of the channels of an input
@@ -85,18 +89,18 @@ class CountedBytes:
         return np.concatenate([self._of_group(padded == part) for part in range(len(self.parts))])
 
     @property
-    def _pixels(self):
+    def _pixels(self) -> int:
         return (self.groups // self.step * self.period * BYTES + self.tail) // self.stride
 
     @property
-    def _part_of(self):
+    def _part_of(self) -> np.ndarray:
         return np.arange(self.channels) * min(self.channels, _PARTS) // self.channels
 
-    def _of_group(self, pixel):
+    def _of_group(self, pixel: np.ndarray) -> np.ndarray:
         return np.resize(pixel.astype(np.int8), self.period * BYTES)
 
 
-def rounded_by(call) -> Rounded | None:
+def rounded_by(call: "relax.Expr") -> Rounded | None:
     """What a call of the integer graph rounds, or None."""
     if not ops.is_op(call, *ROUNDING) or str(call.ty.dtype) != "int8":
         return None
@@ -109,7 +113,7 @@ def rounded_by(call) -> Rounded | None:
     )
 
 
-def counted(rounded: Rounded, layout) -> CountedBytes | None:
+def counted(rounded: Rounded, layout: object) -> CountedBytes | None:
     """How a kernel's result is counted; None for a layout whose values are not in one piece."""
     if not isinstance(layout, Layout) or layout.dtype != "int8":
         return None

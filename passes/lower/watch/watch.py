@@ -16,6 +16,7 @@ So a bit that flips between the steps is found whether a layer multiplies it or 
     q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words = moments(q)"""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
@@ -29,6 +30,11 @@ from ....targets.x86.checks.counts import count_ends, moments
 from ....targets.x86.checks.kernels import compare, weighted_sum
 from ....targets.x86.isa import building_for
 from .clips import CountedBytes
+
+if TYPE_CHECKING:
+    from tvm import relax, tirx
+
+    from ....targets.x86.checks.coefficients import Weighted
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class RawCall:
     copied: int = 0
 
 
-def whole(storage):
+def whole(storage: "tuple[str, int] | relax.Expr") -> "tuple[tuple[str, int] | relax.Expr, int]":
     """(the storage that a part, or a loop's step of it, belongs to, the part's first byte)."""
     return storage[1:3] if isinstance(storage, tuple) and storage[0] in ("part", "step") else (storage, 0)
 
@@ -115,7 +121,7 @@ class Watch:
         """at: where the program's words begin."""
         return Words(at, tuple(self.checks), tuple(self.counts), inputs=tuple(self.inputs))
 
-    def _count(self, call, counting, joined):
+    def _count(self, call: RawCall, counting: dict, joined: list[RawCall]) -> None:
         waiting = counting.get((call.function, call.layer))
         if waiting:
             found, result = waiting.pop(0), call.operands[len(call.operands) - call.results]
@@ -136,20 +142,28 @@ class Watch:
                 )
                 self.inputs.append(WatchedInput(call.layer, found.parts))
 
-    def _sums(self, func):
+    def _sums(self, func: "tirx.PrimFunc") -> tuple[str, int]:
         """A storage for the last argument of a kernel."""
         sums = ("buffer", len(self._sizes))
         self._sizes[sums] = 4 * int(func.params[-1].shape[0])
         return sums
 
-    def _guard(self, storage, calls, written, read, behind, known):
+    def _guard(
+        self,
+        storage: tuple,
+        calls: list[RawCall],
+        written: int,
+        read: int,
+        behind: list[list[RawCall]],
+        known: tuple | None,
+    ) -> None:
         """known: a sum of all bytes of `storage` that is taken already."""
         plan = byte_sum(self._sizes[storage]) if known is None else known[0]
         before = known[1] if known is not None else self._weighted(plan, storage, calls[written].layer, behind[written])
         after = self._weighted(plan, storage, calls[read].layer, behind[read])
         behind[read].append(self._compared([after], [before], 0, Check("bytes", calls[written].layer)))
 
-    def _keep(self, constants, layer, joined):
+    def _keep(self, constants: "list[relax.Expr]", layer: str, joined: list[RawCall]) -> None:
         """Compares the bytes of a call's constants with what they are now."""
         arrays = [constant.value.numpy().reshape(-1).view(np.uint8) for constant in constants]
         kept = [(constant, array) for constant, array in zip(constants, arrays) if array.size]
@@ -160,7 +174,9 @@ class Watch:
                 self._compared(sums, [], (total + (1 << 31)) % (1 << 32) - (1 << 31), Check("constants", layer))
             )
 
-    def _weighted(self, plan, data, layer, joined):
+    def _weighted(
+        self, plan: "Weighted", data: "tuple[str, int] | relax.Expr", layer: str, joined: list[RawCall]
+    ) -> tuple[str, int]:
         """The storage of a weighted sum of `data`; its call goes to `joined`."""
         func = weighted_sum(plan)
         sums = self._sums(func)
@@ -169,14 +185,16 @@ class Watch:
         )
         return sums
 
-    def _compared(self, left, right, constant, check):
+    def _compared(
+        self, left: list[tuple[str, int]], right: list[tuple[str, int]], constant: int, check: Check
+    ) -> RawCall:
         word = ("word", len(self.checks))
         self.checks.append(check)
         first, second = (tuple(self._sizes[sums] // 4 for sums in side) for side in (left, right))
         func = compare(first, second, constant)
         return RawCall(self._added(func), [*left, *right, word], check.layer, 1, True)
 
-    def _added(self, func):
+    def _added(self, func: "tirx.PrimFunc") -> str:
         """The name of a kernel, equal ones once."""
         func = func.without_attr("global_symbol").with_attr("octet.kernel", "watch")
         name = self._named.setdefault(tvm_ffi.structural_hash(func), f"watch_{len(self.functions)}")

@@ -20,7 +20,7 @@ def fatbin(cubin: bytes, ptx: bytes, arch: int) -> bytes:
     return struct.pack("<IHHQ", _MAGIC, 1, _HEADER, len(entries)) + entries
 
 
-def _entry(kind, image, version, arch, options=b""):
+def _entry(kind: int, image: bytes, version: tuple[int, int], arch: int, options: bytes = b"") -> bytes:
     """version: (minor, major). options: what stands behind the entry's header."""
     padded = image + bytes(-len(image) % 8)
     place = _ENTRY if options else 0

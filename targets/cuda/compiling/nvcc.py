@@ -38,7 +38,7 @@ class Nvcc:
         """As `fatbin`, PTX alone."""
         return self._compiled(text, arch, (*flags, "-ptx", f"-arch=compute_{arch}", f"-I{folder}"))
 
-    def _compiled(self, text, arch, arguments):
+    def _compiled(self, text: str, arch: int | str, arguments: tuple[str, ...]) -> tuple[bytes, str]:
         with tempfile.TemporaryDirectory() as folder:
             path, out = Path(folder) / "kernels.cu", Path(folder) / "kernels.out"
             path.write_text(text)
@@ -66,11 +66,11 @@ def find_nvcc() -> Nvcc | None:
 
 
 @functools.cache
-def _architectures(path) -> frozenset[int]:
+def _architectures(path: str) -> frozenset[int]:
     done = subprocess.run([path, "--list-gpu-code"], capture_output=True, text=True)
     return frozenset(int(arch) for arch in re.findall(r"^sm_(\d+)$", done.stdout, re.MULTILINE))
 
 
-def _reason(text):
+def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if "error" in line.lower() or "fatal" in line.lower()]
     return lines[0] if lines else (text.strip().splitlines() or ["no message"])[-1]

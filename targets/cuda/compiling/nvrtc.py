@@ -5,8 +5,10 @@ import ctypes
 import functools
 import importlib.util
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import TargetError
 from .fatbin import fatbin
@@ -45,7 +47,7 @@ class Nvrtc:
         _, ptx, log = self._compiled(text, arch, flags, folder)
         return ptx.rstrip(b"\0"), log
 
-    def _compiled(self, text, arch, flags, folder):
+    def _compiled(self, text: str, arch: int | str, flags: tuple[str, ...], folder: object) -> tuple[bytes, bytes, str]:
         """(cubin, PTX, messages)."""
         program = ctypes.c_void_p()
         self._call("nvrtcCreateProgram", ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
@@ -62,19 +64,19 @@ class Nvrtc:
         finally:
             self.library.nvrtcDestroyProgram(ctypes.byref(program))
 
-    def _call(self, name, *arguments):
+    def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self.library, name)(*arguments)
         if status != 0:
             raise TargetError(f"{self.path}: {name} failed with status {status}; install the package again")
 
-    def _bytes(self, program, getter):
+    def _bytes(self, program: ctypes.c_void_p, getter: str) -> bytes:
         size = ctypes.c_size_t()
         self._call(f"{getter}Size", program, ctypes.byref(size))
         found = ctypes.create_string_buffer(size.value)
         self._call(getter, program, found)
         return found.raw
 
-    def _text(self, program, getter):
+    def _text(self, program: ctypes.c_void_p, getter: str) -> bytes:
         return self._bytes(program, getter).rstrip(b"\0")
 
 
@@ -90,7 +92,7 @@ def find_nvrtc(arch: int) -> Nvrtc | None:
     )
 
 
-def _places():
+def _places() -> Sequence[str]:
     """Paths or names of libraries, the environment's NVRTC alone if that is set."""
     named = os.environ.get("NVRTC")
     if named is not None:
@@ -104,7 +106,7 @@ def _places():
 
 
 @functools.cache
-def _opened(path) -> Nvrtc | None:
+def _opened(path: str) -> Nvrtc | None:
     try:
         library = ctypes.CDLL(path)
     except OSError:

@@ -45,5 +45,5 @@ def emulated_source(text: str, operands: dict[str, int]) -> str:
     return text + EMULATED.format(entries=entries)
 
 
-def _arguments(count):
+def _arguments(count: int) -> str:
     return ", ".join(f"*static_cast<void**>(a[{i}])" for i in range(count))

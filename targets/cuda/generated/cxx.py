@@ -60,7 +60,7 @@ class Printer:
     that the printed text calls; loaded, stored: the buffers that it reads and writes, in order of appearance; threads:
     {"blockIdx.x" or the like: extent} of loops that are bound."""
 
-    def __init__(self, unroll: int = 0):
+    def __init__(self, unroll: int = 0) -> None:
         self.unroll = unroll
         self.threads: dict[str, int] = {}
         self.prelude: dict[str, str] = {}
@@ -130,7 +130,7 @@ class Printer:
     def _choice(self, condition, yes, no):
         return f"({self.expr(condition)} ? {self.expr(yes)} : {self.expr(no)})"
 
-    def _call(self, e, dtype):
+    def _call(self, e: tirx.Expr, dtype: str) -> str:
         name = e.op.name.removeprefix("prim.").removeprefix("tirx.") if isinstance(e.op, tvm.ir.Op) else str(e.op)
         if name == "if_then_else":
             return self._choice(*e.args)

@@ -93,7 +93,7 @@ def _nest(statement, family, operator):
     return Nest(kernel, reads, writes, nest_workload(operator, statement, reads, writes) if parallel else None)
 
 
-def _operands(printer):
+def _operands(printer: Printer) -> tuple[tuple[tirx.Expr, ...], tuple[tirx.Expr, ...]]:
     writes = tuple(printer.stored)
     return tuple(buffer for buffer in printer.loaded if buffer not in printer.stored), writes
 
@@ -120,7 +120,7 @@ def _kernel(printer, lines, reads, writes, family, grid, block):
     )
 
 
-def _type(buffer):
+def _type(buffer: tirx.Expr) -> str:
     return type_of(str(buffer.dtype))
 
 
@@ -150,7 +150,7 @@ def _is_plain(loops, realize):
     )
 
 
-def _threads(printer, loops, work):
+def _threads(printer: Printer, loops: list, work: int) -> list[str]:
     """The thread's element: the innermost loop runs over neighbouring threads."""
     lines = [f"  long index = blockIdx.x * {_THREADS}L + threadIdx.x;", f"  if (index >= {work}L) return;"]
     for loop in reversed(loops):

@@ -5,8 +5,12 @@ other expression. A nest that comes from a tuning record, from candidates or fro
 else, so only the words that nests are made of are let through."""
 
 import ast
+from typing import TYPE_CHECKING
 
 import tvm
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 LARGEST = 1 << 18  # characters; the longest nest of a network is a hundredth of it
 _STRUCTURE = {
@@ -46,7 +50,7 @@ _NODES = (
 )  # words, as many to a line as fit  # fmt: skip
 
 
-def function_of(text: str):
+def function_of(text: str) -> "tirx.PrimFunc":
     """The tirx.PrimFunc whose script a text is. Raises ValueError for every other text, without evaluating anything of
     it."""
     if len(text) > LARGEST:

@@ -6,6 +6,11 @@ blocks on one multiprocessor share these, and the instructions of their epilogue
 and its own results have followed one another. A layer takes at least what memory needs for its operands."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...spec import TargetSpec
+    from .conv import Conv
 
 SPLITS = (1, 2, 3, 4, 6, 8)
 WGMMA = 64  # rows that an instruction of wgmma multiplies, as `Tile.wmma`
@@ -98,7 +103,7 @@ class Tile:
         return self._sums + 8 * (row_tiles + column_pairs) + 3 * gathered + 40
 
     @property
-    def _sums(self):
+    def _sums(self) -> int:
         return self.rows * self.columns // self.threads
 
     @property
@@ -184,12 +189,12 @@ def rounded(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-def depth_of(problem) -> int:
+def depth_of(problem: "Conv") -> int:
     """Bytes of the sum: 16-byte granules per tap, one word per tap of a first layer."""
     return problem.kernel_height * problem.kernel_width * (4 if problem.stride == 4 else rounded(problem.channels, 16))
 
 
-def candidates(spec, wmma: int = 0) -> tuple[Tile, ...]:
+def candidates(spec: "TargetSpec", wmma: int = 0) -> tuple[Tile, ...]:
     """The tiles that a target's shared memory holds. wmma: as in a Tile."""
     shapes = _WGMMA_SHAPES if wmma == WGMMA else [(*shape, spec.extra["stages"]) for shape in _SHAPES]
     tiles = tuple(replace(Tile(*shape), wmma=wmma) for shape in shapes)
@@ -207,12 +212,12 @@ def buildable(problem, tile: Tile, spec) -> bool:
     return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
 
-def units(spec) -> tuple[int, ...]:
+def units(spec: "TargetSpec") -> tuple[int, ...]:
     """What the default schedules of a target multiply with, as in a Tile's `wmma`."""
     return (0, WGMMA) if spec.dot == "wgmma" else (0,)
 
 
-def tile_for(problem, spec, wmma: int | None = None, columns: int = 0) -> Tile:
+def tile_for(problem: "Conv", spec: "TargetSpec", wmma: int | None = None, columns: int = 0) -> Tile:
     """The tile of the least estimated time; of equals the first. A sum is split where there are too few tiles to fill
     the device. wmma: as in a Tile; None: any of `units`.
     columns: where a tile must end; 0: anywhere."""
@@ -231,14 +236,14 @@ def tile_for(problem, spec, wmma: int | None = None, columns: int = 0) -> Tile:
     return min(tiles, key=lambda tile: estimate(problem, tile, spec))
 
 
-def _splits_evenly(problem, tile, splits):
+def _splits_evenly(problem: "Conv", tile: Tile, splits: int) -> bool:
     """Every block gets work, and enough of it."""
     steps = -(-depth_of(problem) // tile.depth)
     share = -(-steps // splits)
     return problem.groups == 1 and share >= 3 and share * (splits - 1) < steps
 
 
-def resident(tile: Tile, spec, costs: Costs = COSTS) -> int:
+def resident(tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> int:
     """Blocks that share a multiprocessor: as many as its registers, threads and shared memory hold, of which it has
     what the largest block may take."""
     registers, beside = rounded(tile.registers, 8) * tile.threads, _RESERVED if spec.extra["arch"] >= 80 else 0
@@ -246,7 +251,7 @@ def resident(tile: Tile, spec, costs: Costs = COSTS) -> int:
     return max(1, min(_REGISTERS // registers, spec.extra["threads"] // tile.threads, shared, costs.resident))
 
 
-def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
+def estimate(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> float:
     """Clocks of the whole layer."""
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
@@ -273,7 +278,7 @@ def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
     whole, rest = divmod(each, most)
 
-    def clocks(together):
+    def clocks(together: int) -> float:
         return (
             start
             + max(steps * costs.stage, together * steps * work)
@@ -286,7 +291,7 @@ def estimate(problem, tile: Tile, spec, costs: Costs = COSTS) -> float:
     return max(costs.launch + whole * clocks(most) + clocks(rest), least)
 
 
-def _bytes(p) -> int:
+def _bytes(p: "Conv") -> int:
     """Of data, weights and result, each once."""
     data, result = p.images * p.height * p.width * p.stride, p.pixels * p.out_stride
     return p.groups * (p.outputs * depth_of(p) + (data + result if p.batched else 0)) + (

@@ -4,12 +4,16 @@ multiply-adds.
 Three products of TF32 numbers make one of float32 to 22 bits (device/float_mma.cuh)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..kernel import CudaKernel, blocks, literal
 from .conv_schedule import rounded
 from .window import Window
+
+if TYPE_CHECKING:
+    from ...spec import TargetSpec
 
 _TENSOR_ARCH = 80
 _FEW_OUTPUTS = 16  # of a group: below, most of a tile is empty
@@ -78,7 +82,9 @@ TILES = (
 )
 
 
-def conv(problem: FloatConv, weight: np.ndarray, spec, tile: FloatTile | None = None) -> tuple[CudaKernel, np.ndarray]:
+def conv(
+    problem: FloatConv, weight: np.ndarray, spec: "TargetSpec", tile: FloatTile | None = None
+) -> tuple[CudaKernel, np.ndarray]:
     """(kernel, weights as it wants them). weight: float32 [O, I, kh, kw] or [O, I]. spec: the target. tile: another
     than the estimate's.
     Operands: data, weights, bias, residual (or the data again), result."""
@@ -100,7 +106,14 @@ def conv(problem: FloatConv, weight: np.ndarray, spec, tile: FloatTile | None = 
 
 
 def matmul(
-    batch: int, m: int, n: int, k: int, shared_a: bool, shared_b: bool, spec, tile: FloatTile | None = None
+    batch: int,
+    m: int,
+    n: int,
+    k: int,
+    shared_a: bool,
+    shared_b: bool,
+    spec: "TargetSpec",
+    tile: FloatTile | None = None,
 ) -> CudaKernel:
     """[m, k] x [k, n]. shared: one matrix for the whole batch. spec, tile: as of `conv`."""
     sizes = f"{m}, {n}, {k}, {0 if shared_a else m * k}L, {0 if shared_b else k * n}L"
@@ -118,10 +131,10 @@ def matmul(
     return _tiled("matmul", f"matmul_tf32<{sizes}, {literal(tile)}>", 3, (m, n, batch), tile)
 
 
-def tile_for(rows: int, columns: int, terms: int, batch: int, spec) -> FloatTile:
+def tile_for(rows: int, columns: int, terms: int, batch: int, spec: "TargetSpec") -> FloatTile:
     """The tile of the least estimated time; of equals the first."""
 
-    def clocks(tile):
+    def clocks(tile: FloatTile) -> float:
         waves = -(-(-(-rows // tile.rows) * -(-columns // tile.columns) * batch) // spec.extra["multiprocessors"])
         products = 3 * tile.rows * tile.columns * tile.depth / (spec.extra["macs_per_clock"] / 4)
         return waves * (_START + -(-terms // tile.depth) * max(_LATENCY, products))
@@ -129,7 +142,7 @@ def tile_for(rows: int, columns: int, terms: int, batch: int, spec) -> FloatTile
     return min(TILES, key=clocks)
 
 
-def _tiled(operator, call, operands, extents, tile):
+def _tiled(operator: str, call: str, operands: int, extents: tuple[int, ...], tile: FloatTile) -> CudaKernel:
     rows, columns, batch = extents
     grid = (-(-rows // tile.rows), -(-columns // tile.columns), batch)
     return CudaKernel(f"tf32_{operator}", "float_mma.cuh", call, operands, grid, tile.threads, tile.shared_bytes)

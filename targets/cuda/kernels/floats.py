@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from ..kernel import CudaKernel, blocks, literal
 from . import functions
@@ -36,7 +37,7 @@ class Zip:
     c: tuple[int, ...]
 
 
-def zipped(result, *operands) -> Zip:
+def zipped(result: tuple[int, ...], *operands: tuple[int, ...]) -> Zip:
     """Shapes, broadcast as NumPy does; at most AXES axes."""
     assert len(result) <= AXES
     steps = [_steps(shape, result) for shape in operands]
@@ -44,12 +45,14 @@ def zipped(result, *operands) -> Zip:
     return Zip((1,) * (AXES - len(result)) + tuple(result), *(steps + [pad] * (3 - len(steps))))
 
 
-def _steps(shape, result):
+def _steps(shape: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, ...]:
     own = [prod(shape[axis + 1 :]) if extent > 1 else 0 for axis, extent in enumerate(shape)]
     return (0,) * (AXES - len(own)) + tuple(own)
 
 
-def binary(operation: str, dtype: str, out: str, result, a, b) -> CudaKernel:
+def binary(
+    operation: str, dtype: str, out: str, result: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
+) -> CudaKernel:
     call = f"zip<{literal(zipped(result, a, b))}, {OPERATIONS[operation]}, {TYPES[dtype]}, {TYPES[out]}>"
     return CudaKernel(operation, "floats.cuh", call, 3, blocks(prod(result), 128), 128)
 
@@ -71,7 +74,7 @@ def astype(count: int, dtype: str, out: str) -> CudaKernel:
     )
 
 
-def unary(count: int, kind: str, attrs) -> CudaKernel:
+def unary(count: int, kind: str, attrs: dict[str, Any]) -> CudaKernel:
     name, text = functions.function(kind, attrs)
     return CudaKernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
 

@@ -7,7 +7,7 @@ from ... import float_math, recurrent_math
 from ..kernel import bits
 
 
-def _two(name):
+def _two(name: str) -> Callable:
     """A method that calls the device function `name` of two operands."""
     return lambda self, a, b: self._let("float", f"{name}({a}, {b})")
 
@@ -31,7 +31,7 @@ class Writer:
     def sqrt(self, x):
         return self._let("float", f"root({x})")
 
-    def rint(self, x):
+    def rint(self, x: str) -> str:
         return self._let("float", f"nearest({x})")
 
     def abs(self, x):
@@ -49,13 +49,13 @@ class Writer:
     def shift_right(self, i, n):
         return self._let("int", f"{i} >> {n}")
 
-    def isub(self, i, j):
+    def isub(self, i: str, j: str) -> str:
         return self._let("int", f"{i} - {j}")
 
-    def power_of_two(self, i):
+    def power_of_two(self, i: str) -> str:
         return self._let("float", f"float_of_bits(static_cast<unsigned>({i} + 127) << 23)")
 
-    def split(self, x):
+    def split(self, x: str) -> tuple[str, str]:
         raw = self._let("unsigned", f"bits_of({x})")
         exponent = f"to_float(static_cast<int>({raw}) / 8388608 - 126)"
         return self._let("float", f"float_of_bits(({raw} & 0x007fffffu) | 0x3f000000u)"), self._let("float", exponent)

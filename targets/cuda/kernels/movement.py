@@ -57,7 +57,7 @@ def move(problem: Move, itemsize: int) -> CudaKernel:
     raise AssertionError(f"no element of {itemsize} bytes")
 
 
-def _widened(problem, factor):
+def _widened(problem: Move, factor: int) -> Move | None:
     """The same movement in units of `factor` elements, or None where they do not lie together."""
     if factor == 1:
         return problem

@@ -126,7 +126,7 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
     )
 
 
-def _rows_of_a_block(problem) -> tuple[int, int]:
+def _rows_of_a_block(problem: NormProblem) -> tuple[int, int]:
     """(rows, float32 elements from row to row in shared memory): rows side by side hide each other's sums, where enough
     blocks are left."""
     pitch = problem.columns + (16 - problem.columns) % 32  # two rows of a warp lie in different banks

@@ -32,7 +32,7 @@ class Device:
 class Driver:
     """The loaded library; every call raises OctetError with the driver's own words."""
 
-    def __init__(self, library: ctypes.CDLL):
+    def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
         self.call("cuInit", 0)
 

@@ -31,7 +31,7 @@ def captured(driver: Driver, stream, work: Callable[[], None]) -> ctypes.c_void_
 class Marks:
     """Points in time on the device, `count` of them; `record` may be captured."""
 
-    def __init__(self, driver: Driver, count: int):
+    def __init__(self, driver: Driver, count: int) -> None:
         self._driver, self._events = driver, []
         try:
             for _ in range(count):

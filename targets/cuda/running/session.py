@@ -18,7 +18,7 @@ class CudaSession(Session):
 
     device: what it runs on (number, name, arch)."""
 
-    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False):
+    def __init__(self, variant: Variant, threads: int | None = None, reuse_outputs: bool = False) -> None:
         absent = detect.missing(variant.features)
         if absent:
             found = device()

@@ -74,7 +74,7 @@ def read_dynamic(layout: SharedObject) -> tuple[dict, dict, list]:
     return entries, tables, names
 
 
-def _table(layout, entries, tag):
+def _table(layout: SharedObject, entries: dict[int, int], tag: int) -> tuple[int, int] | None:
     kind, size, more, wanted = TABLES[tag]
     belonging = [entry for entry in (tag, size, more) if entry is not None]
     if not any(entry in entries for entry in belonging):
@@ -97,7 +97,7 @@ def _table(layout, entries, tag):
     return address, end - address
 
 
-def _check_complete(layout, tables):
+def _check_complete(layout: SharedObject, tables: dict[int, tuple[int, int]]) -> None:
     if STRINGS not in tables or SYMBOLS not in tables or (HASH not in tables and GNU_HASH not in tables):
         raise ValueError("has no table of symbols")
     kinds: dict[int, list] = {kind: [] for kind, *_ in TABLES.values()}

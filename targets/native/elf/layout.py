@@ -160,11 +160,11 @@ def layout_of(image: bytes, machine: str = platform.machine()) -> SharedObject:
     return SharedObject(image, machine, loads, others, tuple(found), strings)
 
 
-def _entries(image, form, at, count, what):
+def _entries(image: bytes, form: struct.Struct, at: int, count: int, what: str) -> list[tuple]:
     _inside(image, at, count * form.size, f"the table of {what}")
     return [form.unpack_from(image, at + i * form.size) for i in range(count)]
 
 
-def _inside(image, at, size, what):
+def _inside(image: bytes, at: int, size: int, what: str) -> None:
     if at + size > len(image):
         raise ValueError(f"is truncated: {what} ends at {at + size} of {len(image)} bytes")

@@ -1,5 +1,7 @@
 """Whether segments can be mapped as they are described, and hold every section with the access that it needs."""
 
+from typing import TYPE_CHECKING
+
 from .layout import (
     DYNAMIC,
     EH_FRAME,
@@ -19,6 +21,9 @@ from .layout import (
     Segment,
     SharedObject,
 )
+
+if TYPE_CHECKING:
+    from .layout import Section
 
 _KNOWN = {LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY}
 _ONCE = (DYNAMIC, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY)
@@ -57,7 +62,7 @@ def check_segments(layout: SharedObject) -> None:
     _check_read_only(layout)
 
 
-def _check_load(load, end):
+def _check_load(load: Segment, end: int) -> None:
     if load.in_file > load.in_memory:
         raise ValueError("has a segment that is larger in the file than in memory")
     if load.in_memory - load.in_file > _BEHIND:
@@ -73,7 +78,7 @@ def _check_load(load, end):
         raise ValueError(f"has a segment at {load.address:#x} that follows one to {end:#x}")
 
 
-def _check_other(layout, segment: Segment):
+def _check_other(layout: SharedObject, segment: Segment) -> None:
     if segment.kind not in _KNOWN:
         raise ValueError(f"has a segment of unknown kind {segment.kind:#x}")
     if segment.kind == STACK:
@@ -111,7 +116,7 @@ def _check_other(layout, segment: Segment):
         raise ValueError("has a dynamic segment that is no dynamic section")
 
 
-def _check_sections(layout):
+def _check_sections(layout: SharedObject) -> None:
     if not layout.allocated:
         raise ValueError("has no table of sections")
     for section in layout.allocated:
@@ -127,7 +132,7 @@ def _check_sections(layout):
             raise ValueError(f"has a section at {section.address:#x} whose place in the file is not that in memory")
 
 
-def _check_read_only(layout):
+def _check_read_only(layout: SharedObject) -> None:
     """What the loader makes read-only after it filled it in: its own tables, and nothing that code writes to."""
     for segment in layout.others:
         if segment.kind != RELRO or not segment.in_memory:
@@ -148,7 +153,7 @@ def _check_read_only(layout):
                 raise ValueError(f"has a section at {section.address:#x} that is written to, in a read-only part")
 
 
-def _loaders(layout, section) -> bool:
+def _loaders(layout: SharedObject, section: "Section") -> bool:
     return (
         section.kind in (*_LISTS, _DYNAMIC_TABLE)
         or bool(section.flags & THREAD_LOCAL)

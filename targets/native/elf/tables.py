@@ -39,7 +39,7 @@ def check_tables(
     _check_relocations(layout, machine, entries, tables, symbols)
 
 
-def _check_symbols(layout, symbols, strings):
+def _check_symbols(layout: SharedObject, symbols: np.ndarray, strings: bytes) -> None:
     kinds, defined = symbols["info"] & 15, (symbols["section"] != 0) & (symbols["section"] != _ABSOLUTE)
     if (kinds == _INDIRECT).any():
         raise ValueError("has a symbol whose address a function finds")
@@ -53,7 +53,7 @@ def _check_symbols(layout, symbols, strings):
             raise ValueError(f"has a symbol at {address:#x} that its table of all symbols does not have")
 
 
-def _static_symbols(layout):
+def _static_symbols(layout: SharedObject) -> set[tuple[bytes, int]] | None:
     """{(name, address)} of the table of all symbols; None if it was taken out."""
     for section in layout.sections:
         if (
@@ -71,7 +71,7 @@ def _static_symbols(layout):
     return None
 
 
-def _check_gnu_hash(layout, table, count):
+def _check_gnu_hash(layout: SharedObject, table: tuple[int, int], count: int) -> None:
     words = np.frombuffer(layout.bytes_at(*table, "a hash table"), "<u4")
     if len(words) < 4:
         raise ValueError("has a hash table without a head")
@@ -92,7 +92,7 @@ def _check_gnu_hash(layout, table, count):
         raise ValueError("has a hash table without an end")
 
 
-def _check_hash(layout, table, count):
+def _check_hash(layout: SharedObject, table: tuple[int, int], count: int) -> None:
     words = np.frombuffer(layout.bytes_at(*table, "a hash table"), "<u4")
     if (
         len(words) < 2
@@ -110,7 +110,14 @@ def _check_hash(layout, table, count):
             seen[head], head = True, int(words[2 + words[0] + head])
 
 
-def _check_versions(layout, entries, tables, strings, needed, count):
+def _check_versions(
+    layout: SharedObject,
+    entries: dict[int, int],
+    tables: dict[int, tuple[int, int]],
+    strings: bytes,
+    needed: set[bytes],
+    count: int,
+) -> None:
     if (dynamic.VERSIONS in tables) != (dynamic.WANTED in tables or dynamic.DEFINED in tables):
         raise ValueError("has versions of symbols without their names")
     if dynamic.VERSIONS not in tables:
@@ -129,11 +136,11 @@ def _check_versions(layout, entries, tables, strings, needed, count):
         raise ValueError("has a symbol of a version that is not there")
 
 
-def _versions(data, number, wanted, names):
+def _versions(data: bytes, number: int, wanted: bool, names: int) -> tuple[set[int], list[int]]:
     """(the numbers of the versions in a table, places of the names of the libraries that they are of). Its entries are
     chained by offsets."""
 
-    def words(at, form):
+    def words(at: int, form: str) -> tuple[int, ...]:
         if at % 4 or at + np.dtype(form).itemsize > len(data):
             raise ValueError("has versions outside of their table")
         return np.frombuffer(data, form, 1, at)[0].tolist()
@@ -162,7 +169,9 @@ def _versions(data, number, wanted, names):
     return found, files
 
 
-def _check_relocations(layout, machine, entries, tables, symbols):
+def _check_relocations(
+    layout: SharedObject, machine: int, entries: dict[int, int], tables: dict[int, tuple[int, int]], symbols: np.ndarray
+) -> None:
     relative, others = _RELATIVE[machine], _OTHERS[machine]
     found = [
         np.frombuffer(layout.bytes_at(*tables[tag], "relocations"), _RELOCATION)
@@ -200,7 +209,7 @@ def _check_relocations(layout, machine, entries, tables, symbols):
     _check_lists(layout, tables, dict(zip(moved["place"].tolist(), moved["more"].tolist())), dynamic.PACKED in tables)
 
 
-def _check_lists(layout, tables, moved, packed):
+def _check_lists(layout: SharedObject, tables: dict[int, tuple[int, int]], moved: dict[int, int], packed: bool) -> None:
     """The functions that the loader calls by a list: every entry is relocated to code."""
     for tag in (dynamic.INIT_LIST, dynamic.FINI_LIST):
         if tag not in tables:

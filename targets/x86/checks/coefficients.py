@@ -19,6 +19,7 @@ c], and r is chosen so that no a[i, c] that matters is a multiple of 2^25. Where
 up to nothing), `covered` is False and the input is guarded byte by byte (`byte_sum`)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from ...watch.odd_numbers import odd_numbers
 from ..conv.direct_schedule import is_matmul
 from ..conv.problem import ConvProblem
 from ..layout import STORED_OFFSET
+
+if TYPE_CHECKING:
+    from ..conv.sums import Checked
 
 BYTES = 64
 _ROW = 1024  # bytes of the input that share a row's coefficients in a matrix product, at least
@@ -158,7 +162,7 @@ def _image_rows(p, counts):
     return _Rows(places, found, False)
 
 
-def _streams(rows, channels, reads):
+def _streams(rows: _Rows, channels: np.ndarray, reads: np.ndarray) -> tuple[dict[bytes, np.ndarray], int]:
     """({key: coefficients int64 [positions, channels]}, how many bytes are read whose coefficient hides a bit)."""
     found, missed = {}, 0
     for key, counts in rows.counts.items():
@@ -169,14 +173,14 @@ def _streams(rows, channels, reads):
     return found, missed
 
 
-def _complete(rows, streams):
+def _complete(rows: _Rows, streams: dict[bytes, np.ndarray]) -> bool:
     return all(
         ((counts == 0).all((1, 2))[:, None] & rows.overlap | _shows(streams[key])).all()
         for key, counts in rows.counts.items()
     )
 
 
-def _shows(coefficients):
+def _shows(coefficients: np.ndarray) -> np.ndarray:
     """Whether a flipped bit of a byte with this coefficient changes the sum."""
     return coefficients % (1 << 25) != 0
 
@@ -214,6 +218,6 @@ def _constant(p, weight, bias, counts, r):
     return (total + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _per_tap(p, weight, r):
+def _per_tap(p: "Checked", weight: np.ndarray, r: np.ndarray) -> np.ndarray:
     """Of one result, all channels together: sum over o and its inputs of r[o] * w."""
     return np.einsum("o,ocuv->uv", r, weight)

@@ -1,6 +1,8 @@
 """How often a convolution kernel computes each of its results: register tiles at the end of a line overlap the ones
 before."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..conv import amx, direct
@@ -8,6 +10,12 @@ from ..conv.depthwise_pack import chunk_starts, fold_of, lanes_of
 from ..conv.listed_copy import gathered
 from ..conv.problem import ConvProblem
 from ..tiles import TILE_ROWS
+
+if TYPE_CHECKING:
+    from ..conv.amx import AmxSchedule
+    from ..conv.depthwise_schedule import DepthwiseSchedule
+    from ..conv.direct_schedule import DirectSchedule
+    from ..conv.sums import Checked
 
 
 def computed(p: ConvProblem, family: str, schedule) -> np.ndarray:
@@ -41,7 +49,7 @@ def _line(length, tile, units=None):
     return counts
 
 
-def _direct(p, s):
+def _direct(p: "Checked", s: "DirectSchedule") -> np.ndarray:
     return _line(direct.line_of(p) if direct.is_matmul(p) else p.out_width, s.pixels)
 
 
@@ -60,7 +68,7 @@ def _listed(p, s):
     return np.broadcast_to(image, (p.batch, p.out_height, p.out_width)).reshape(-1)
 
 
-def _amx(p, s):
+def _amx(p: "Checked", s: "AmxSchedule") -> np.ndarray:
     walk = amx.walk_of(p, s.phases)
     line = _line(walk.pixels, min(TILE_ROWS, walk.pixels))
     if walk.pitch:
@@ -68,5 +76,5 @@ def _amx(p, s):
     return np.broadcast_to(line, (walk.images * walk.rows, len(line))).reshape(-1)
 
 
-def _depthwise(p, s):
+def _depthwise(p: "Checked", s: "DepthwiseSchedule") -> np.ndarray:
     return _line(p.out_width, min(s.pixels, p.out_width // fold_of(p)) * fold_of(p))

@@ -5,6 +5,8 @@ They look at every `step`-th of `groups` of period * 64 bytes (of `step` neighbo
 first `tail` bytes behind them, for which whole vectors are read.
 What they count stands in the program's words at once: a tensor is looked at by one thread, in a microsecond or two."""
 
+from collections.abc import Callable
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -18,13 +20,13 @@ from .coefficients import BYTES
 _CHAINS = 4  # sums that grow side by side: a dot product waits for the one before it
 
 
-def count_ends(groups: int, step: int, period: int, tail: int, high: int, low: bool):
+def count_ends(groups: int, step: int, period: int, tail: int, high: int, low: bool) -> tirx.PrimFunc:
     """PrimFunc(data u8[], values s8[period * 64], words s32[1 + low]): how many bytes are `high`, and, if `low`, how
     many are 0. values: 1 where there is a value, 0 for padding."""
     return emit_kernel(f"ends_{groups}x{period}", lambda: _count_ends(groups, step, period, tail, high, low))
 
 
-def _count_ends(groups, step, period, tail, high, low):
+def _count_ends(groups: int, step: int, period: int, tail: int, high: int, low: bool) -> None:
     data, values = (
         argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"),
         argument("values", period * BYTES, "int8"),
@@ -49,7 +51,7 @@ def moments(groups: int, step: int, period: int, tail: int, parts: int):
     return emit_kernel(f"moments_{groups}x{period}x{parts}", lambda: _moments(groups, step, period, tail, parts))
 
 
-def _moments(groups, step, period, tail, parts):
+def _moments(groups: int, step: int, period: int, tail: int, parts: int) -> None:
     data, members = (
         argument("data", (groups + (tail > 0)) * period * BYTES, "uint8"),
         argument("members", parts * period * BYTES, "int8"),
@@ -70,11 +72,11 @@ def _moments(groups, step, period, tail, parts):
     sums.store(words)
 
 
-def _look(groups, step, period, tail, look):
+def _look(groups: int, step: int, period: int, tail: int, look: Callable) -> None:
     """look(first byte, number in the group, bytes of the data that are left) of every vector."""
     width = 4 * current().lanes
 
-    def group(number, inside):
+    def group(number: tirx.Expr, inside: int) -> None:
         for i in range(-(-inside // width)):
             look(number * (period * BYTES) + i * width, i, inside - i * width)
 
@@ -100,7 +102,7 @@ def _valid(values, left):
 class _Sums:
     """`count` sums over bytes, each in several chains of lanes."""
 
-    def __init__(self, count):
+    def __init__(self, count: int) -> None:
         self._count, self._lanes, self._chains = count, current().lanes, max(1, _CHAINS // count)
         self._held = Accumulators(count * self._chains, "int32", self._lanes)
         for i in range(count * self._chains):
@@ -111,7 +113,7 @@ class _Sums:
         i = number * self._chains + vector % self._chains
         self._held[i] = (dot4 if current().vnni else dot4_safe)(self._held[i], data, weights)
 
-    def store(self, words):
+    def store(self, words: tirx.Expr) -> None:
         for number in range(self._count):
             total = self._held[number * self._chains]
             for chain in range(1, self._chains):

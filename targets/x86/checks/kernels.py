@@ -21,7 +21,7 @@ def digit_base() -> int:
     return 256 if current().vnni else SAFE_BASE
 
 
-def weighted_sum(w: Weighted):
+def weighted_sum(w: Weighted) -> tirx.PrimFunc:
     """PrimFunc(data u8[], starts s32[rows], offsets s32[rows], digits s8[..], sums s32[tasks * 16]): the sum over data
     * coefficients. A row reads whole vectors. A bit that flips in `starts` or `offsets` leads to a wrong sum, but never
     out of the data."""
@@ -32,7 +32,7 @@ def weighted_sum(w: Weighted):
     )
 
 
-def _weighted(rows, last, size, vectors, digits):
+def _weighted(rows: int, last: int, size: int, vectors: int, digits: int) -> None:
     elements, last_offset = last + vectors * BYTES, size - vectors * digits * BYTES
     data, starts, offsets = (
         argument("data", elements, "uint8"),
@@ -80,13 +80,13 @@ def _weighted(rows, last, size, vectors, digits):
             store(sums, task * LANES + part * lanes, total)
 
 
-def compare(left: tuple[int, ...], right: tuple[int, ...], constant: int):
+def compare(left: tuple[int, ...], right: tuple[int, ...], constant: int) -> tirx.PrimFunc:
     """PrimFunc(s32[size] for every size of left and right, word s32[1]): word = all of left - all of right - constant;
     0 where both sides agree."""
     return emit_kernel(f"compare_{sum(left)}_{sum(right)}", lambda: _compare(left, right, constant))
 
 
-def _compare(left, right, constant):
+def _compare(left: tuple[int, ...], right: tuple[int, ...], constant: int) -> None:
     sides = [(argument(f"side{i}", size, "int32"), size, i < len(left)) for i, size in enumerate((*left, *right))]
     word = argument("word", 1, "int32")
     acc = Accumulators(1, "int32")

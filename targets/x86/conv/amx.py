@@ -8,6 +8,7 @@ Lines whose number of pixels is no multiple of 16 end with a tile that overlaps 
 written twice)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -23,6 +24,9 @@ from .problem import ConvProblem
 from .stage import emit_stage
 from .sums import coefficients_argument, for_task, sums_argument
 from .walk import Walk, plan_walk
+
+if TYPE_CHECKING:
+    from .sums import Checked
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def linear(p: ConvProblem) -> bool:
     return (p.height, p.width) == (1, 1)
 
 
-def _cost(p, walk):
+def _cost(p: "Checked | ConvProblem", walk: Walk) -> int:
     """Dot-product steps of all tiles. Planes of a stride as large as the kernel hold one tap each, so rows win
     there."""
     return walk.images * walk.rows * -(-walk.pixels // TILE_ROWS) * steps_of(p, walk)
@@ -90,14 +94,14 @@ def steps_of(p: ConvProblem, walk: Walk) -> int:
 
 
 @built_once
-def conv2d_amx(p: ConvProblem, s: AmxSchedule):
+def conv2d_amx(p: ConvProblem, s: AmxSchedule) -> tirx.PrimFunc:
     """PrimFunc(data u8[], weights s8[], bias s32[], config u8[64], multiplier f32[], [table u8[256]], [coefficients
     s32[]], [residual u8[]], out, [stage u8[]], [sums s32[]]). Of bfloat16 data, weights and stage are u16, bias and
     residual float32, and there is no multiplier."""
     return emit_kernel(p.name + "_amx", lambda: _body(p, s))
 
 
-def _body(p, s):
+def _body(p: "Checked | ConvProblem", s: AmxSchedule) -> None:
     walk, e, int8 = walk_of(p, s.phases), p.epilogue, p.dtype == "int8"
     steps, width = steps_of(p, walk), width_of(p)
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, STORAGE[p.dtype])

@@ -4,6 +4,7 @@ A dot product of tiles takes 16 cycles, and the epilogue of a unit about as long
 each other they hardly overlap: an epilogue is longer than what the processor looks ahead. So its parts ("groups": four
 vectors of 16 results) stand between the steps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,21 +54,21 @@ class Micro:
     config: tirx.Buffer
     operands: Operands
 
-    def alone(self, place, vectors, sums):
+    def alone(self, place: AmxUnit, vectors: int, sums: tirx.Expr) -> None:
         """Sums `place` up and requantises it. vectors: tiles of output channels, 2 or 1."""
         tiles = -(-self.walk.pixels // TILE_ROWS)
         pair = tirx.floormod(place.unit, -(-tiles // 2))
         whole = tiles % 2 == 0 or tiles > 1 and pair < tiles // 2
         branch(whole, lambda: self._alone(place, 2, vectors, sums), lambda: self._alone(place, 1, vectors, sums))
 
-    def _alone(self, place, tiles, vectors, sums):
+    def _alone(self, place: AmxUnit, tiles: int, vectors: int, sums: tirx.Expr) -> None:
         pixels = self._pixels(place, tiles)
         self._sum(place, pixels, vectors, sums, None, 0)
         for tile in range(len(pixels.starts)):
             with T.serial(0, self._groups_of_tile(vectors)) as group:
                 self._group(pixels, place, const(tile, "int32"), group, vectors, sums, biased=True)
 
-    def woven(self, place, before, vectors, sums):
+    def woven(self, place: AmxUnit, before: AmxUnit, vectors: int, sums: tirx.Expr) -> None:
         """Sums `place` up and requantises `before`."""
         pixels = self._pixels(before)
 
@@ -78,7 +79,7 @@ class Micro:
         per_tile = self._groups(vectors)
         self._sum(place, self._pixels(place), vectors, sums, group, len(pixels.starts) * per_tile)
 
-    def finish(self, place, vectors, sums):
+    def finish(self, place: AmxUnit, vectors: int, sums: tirx.Expr) -> None:
         """Requantises `place`, the last of those that were woven."""
         pixels = self._pixels(place)
         for tile in range(len(pixels.starts)):
@@ -91,14 +92,14 @@ class Micro:
         return tirx.floordiv(tirx.Cast("int32", self.config[TILE_ROWS_AT]) * vectors + 3, 4)
 
     @property
-    def _rows(self):
+    def _rows(self) -> int:
         return min(TILE_ROWS, self.walk.pixels)
 
-    def _groups(self, vectors):
+    def _groups(self, vectors: int) -> int:
         """Groups of a tile of pixels."""
         return -(-self._rows * vectors // 4)
 
-    def _pixels(self, place, most=2):
+    def _pixels(self, place: AmxUnit, most: int = 2) -> _Pixels:
         """At most so many tiles of pixels; one where a line has no more. The second may overlap the first, or be the
         same."""
         walk, tiles = self.walk, -(-self.walk.pixels // TILE_ROWS)
@@ -106,7 +107,9 @@ class Micro:
         starts = [bind(tirx.min((pair * 2 + t) * TILE_ROWS, walk.pixels - self._rows)) for t in range(min(most, tiles))]
         return _Pixels(bind(tirx.floordiv(line, walk.rows)), bind(tirx.floormod(line, walk.rows)), starts)
 
-    def _sum(self, place, pixels, vectors, sums, group, groups):
+    def _sum(
+        self, place: AmxUnit, pixels: _Pixels, vectors: int, sums: tirx.Expr, group: Callable | None, groups: int
+    ) -> None:
         """Tiles 0-3: sums, 4-5: data, 6-7: weights. group(i), if any, emits one of `groups` parts of another unit's
         epilogue."""
         walk = self.walk
@@ -131,7 +134,7 @@ class Micro:
                 # bfloat16 sums start from zero.
                 tile_zero(tile)
 
-        def step(number, offset):
+        def step(number: int, offset: int) -> None:
             for stream in range(streams):
                 for line in range(each):
                     prefetch(self.weights, following + stream * length + (number * each + line) * width)

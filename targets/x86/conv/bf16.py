@@ -79,12 +79,12 @@ def pack_weights(matrix: np.ndarray) -> np.ndarray:
 
 
 @built_once
-def conv2d_bf16(p: ConvProblem, s: Bf16Schedule):
+def conv2d_bf16(p: ConvProblem, s: Bf16Schedule) -> tirx.PrimFunc:
     """PrimFunc(data u16[], weights u16[] or f32[], bias f32[], [residual f32[]], out, [stage u16[]])."""
     return emit_kernel(p.name + "_bf16", lambda: _body(p, s))
 
 
-def _body(p, s):
+def _body(p: ConvProblem, s: Bf16Schedule) -> None:
     walk, e = walk_of(p), p.epilogue
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, "uint16")
@@ -119,7 +119,7 @@ class _Kernel:
     bias: tirx.Buffer
     operands: Operands
 
-    def unit(self, block, unit, tiles):
+    def unit(self, block: tirx.Expr, unit: tirx.Expr, tiles: int) -> None:
         """A register tile; the last one of a line overlaps the one before. An odd last block of channels has fewer
         vectors."""
         left = self.p.out_blocks % self.s.vectors
@@ -134,7 +134,7 @@ class _Kernel:
             with T.Else():
                 self.tile(block, line, start, left)
 
-    def tile(self, block, line, start, vectors):
+    def tile(self, block: tirx.Expr, line: tirx.Expr, start: tirx.Expr, vectors: int) -> None:
         walk, s, lanes = self.walk, self.s, current().lanes
         registers = vectors * current().parts
         image, row = bind(tirx.floordiv(line, walk.rows)), bind(tirx.floormod(line, walk.rows))
@@ -166,7 +166,7 @@ class _Kernel:
         total = lambda r, v: load(totals, (r * vectors + v) * 16, 16) + load(self.bias, channel + v * 16, 16)
         emit_epilogue(p.epilogue, self.operands, rows, vectors, channel, total)
 
-    def block(self, sums, at, weights, registers):
+    def block(self, sums: tuple[tirx.Expr, tirx.Expr], at: tirx.Expr, weights: tirx.Expr, registers: int) -> None:
         """The 32 products of a block: two chains, of which each step of the loop takes two products with VDPBF16PS,
         else one. One chain after the other: the weights of both would not fit into registers beside all sums."""
         pairs, lanes, stride = current().bf16_pairs, current().lanes, self.walk.pixel_stride

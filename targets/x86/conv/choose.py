@@ -1,6 +1,7 @@
 """Which kernel takes a convolution or linear layer, with its analytical schedule and its packed constants."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,14 @@ from .epilogue import supports_depthwise
 from .pack import fold_bias, pack_amx, pack_channels, pack_direct, pack_steps, pad_rows, tap_matrix, weight_matrix
 from .problem import ConvProblem
 from .stage import stage_elements
+
+if TYPE_CHECKING:
+    from tvm import tirx
+
+    from ..isa import Isa
+    from .amx import AmxSchedule
+    from .bf16 import Bf16Schedule
+    from .sums import Checked
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ def family_of(p: ConvProblem, dot: str) -> str:
     return "amx" if UNITS[dot].tiles and _tiles_pay(p) else _vector_family(UNITS[dot])
 
 
-def _tiles_pay(p):
+def _tiles_pay(p: "Checked | ConvProblem") -> bool:
     """Whether the tile unit is the faster one: a tile holds 16 pixels x 64 products. Measured on a Xeon with AMX, time
     of the vector unit's kernel over that of the tile unit's: 0.78 for 16 -> 96 channels (1 x 1), 1.09 for 32 -> 64;
     0.59 to 0.77 for one row of 96 or 128 products, 1.4 for 768; 0.65 to 0.85 below 32,000 products."""
@@ -64,11 +73,11 @@ def _tiles_pay(p):
     return depth > 16 and p.multiply_adds >= 32_000 and not (one_row and depth <= 512)
 
 
-def _vector_family(isa):
+def _vector_family(isa: "Isa") -> str:
     return "vnni" if isa.vnni else "listed"
 
 
-def family_of_schedule(p: ConvProblem, schedule) -> str:
+def family_of_schedule(p: ConvProblem, schedule: "AmxSchedule | Bf16Schedule") -> str:
     """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
     if isinstance(schedule, direct_schedule.DirectSchedule):
         return _vector_family(current()) if p.dtype == "int8" else "fma"
@@ -143,7 +152,13 @@ def _depthwise(p, weight, bias, multiplier, schedule):
     )
 
 
-def _amx(p, weight, bias, multiplier, schedule):
+def _amx(
+    p: "Checked | ConvProblem",
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray | None,
+    schedule: "AmxSchedule | None",
+) -> "tuple[tirx.PrimFunc, list[np.ndarray | None], AmxSchedule, int]":
     schedule = schedule or conv_amx.default_schedule(p)
     walk = conv_amx.walk_of(p, schedule.phases)
     matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, conv_amx.width_of(p))

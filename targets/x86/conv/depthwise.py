@@ -14,6 +14,7 @@ holds neighbouring pixels ("fold")."""
 
 from dataclasses import replace
 from math import gcd
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -31,15 +32,18 @@ from .problem import ConvProblem
 from .stage import emit_stage
 from .sums import coefficients_argument, for_task, sums_argument
 
+if TYPE_CHECKING:
+    from .sums import Checked
+
 
 @built_once
-def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule):
+def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule) -> tirx.PrimFunc:
     """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out,
     [stage], [sums s32[]]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name, lambda: _body(p, s))
 
 
-def _body(p, s):
+def _body(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> None:
     e, int8 = p.epilogue, p.dtype == "int8"
     lanes = lanes_of(p)
     chunks = len(chunk_starts(p))
@@ -109,7 +113,7 @@ def _by_channels(p, k, data, coefficients, sums):
                 bind(((image * p.height + y - p.padding[0]) * p.width) * p.data_stride + channel),
             )
 
-            def fill(first, count):
+            def fill(first: int, count: int) -> None:
                 if count > 0:
                     with T.serial(0, count) as x:
                         store(stage, row + (first + x) * 64, padding)

@@ -36,7 +36,7 @@ class DepthwiseKernel:
     bias: tirx.Buffer
     operands: Operands
 
-    def line(self, image, row):
+    def line(self, image: tirx.Expr, row: tirx.Expr) -> None:
         """One row of the output."""
         p, lanes = self.p, lanes_of(self.p)
         first = bind(row * p.strides[0] - p.padding[0])
@@ -64,7 +64,9 @@ class DepthwiseKernel:
             with T.Else():
                 channels(self.input_rows(image, first, False))
 
-    def input_rows(self, image, first, all_inside):
+    def input_rows(
+        self, image: tirx.Expr, first: tirx.Expr, all_inside: bool
+    ) -> list[tuple[tirx.Expr, tirx.Expr | None]]:
         """The input rows of an output row: (index of the first element, whether it lies in the image, or None for
         certainly)."""
         p, size, found = self.p, self.p.width * self.pitch, []
@@ -116,12 +118,12 @@ class DepthwiseKernel:
                 at = bind(tirx.min(i * pixels, p.out_width - pixels))
                 self.tile(rows, line, chunk, source, channel, at, starts[loop[0]])
 
-    def column(self, start, column):
+    def column(self, start: tirx.Expr | int, column: int) -> tirx.Expr | int:
         """The image column that input column `column` of a tile at `start` is."""
         return start * self.p.strides[1] - self.p.padding[1] + column
 
     @property
-    def uses(self):
+    def uses(self) -> dict[tuple[tuple[int, int], ...], list[tuple[int, int]]]:
         """What a tile reads: taps as (row, column of the tile's input) -> the (vector of output pixels, group of taps)
         that they serve."""
         p = self.p
@@ -157,7 +159,15 @@ class DepthwiseKernel:
         else:
             emit_epilogue(p.epilogue, self.operands, outputs, 1, 0, accumulator)
 
-    def products(self, rows, chunk, at, example, sums, part):
+    def products(
+        self,
+        rows: list[tuple[tirx.Expr, tirx.Expr | None]],
+        chunk: tirx.Expr,
+        at: tirx.Expr,
+        example: int,
+        sums: tirx.Expr,
+        part: tirx.Expr | int,
+    ) -> None:
         """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The
         lanes of a register of sums are those of its `part` of the vector of 16."""
         p, count, isa = self.p, self.vectors, current()

@@ -59,6 +59,6 @@ def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
     return chunks.reshape(-1).copy()
 
 
-def pad_value(p: ConvProblem):
+def pad_value(p: ConvProblem) -> float:
     """What padding holds: the stored zero point, or 0.0."""
     return p.data_zero_point + STORED_OFFSET if p.dtype == "int8" else 0.0

@@ -1,11 +1,15 @@
 """How a depthwise convolution is done, and where its source lies for that."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..isa import current
 from .depthwise_pack import chunk_starts, fold_of
 from .problem import ConvProblem
 from .walk import Stage, Walk
+
+if TYPE_CHECKING:
+    from .sums import Checked
 
 STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
 LOCAL_BYTES = (
@@ -40,7 +44,7 @@ def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     )
 
 
-def is_local(p, s):
+def is_local(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> bool:
     """Whether a task is 64 channels of an image, with a copy of its own; else it is some rows, and the copy is made
     before all tasks."""
     height, width = padded_extents(p)
@@ -53,7 +57,7 @@ def is_local(p, s):
     )
 
 
-def padded_extents(p):
+def padded_extents(p: "Checked | ConvProblem") -> tuple[int, int]:
     return p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
 
 

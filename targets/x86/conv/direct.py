@@ -9,6 +9,7 @@ Padding costs no copy. Tiles at the ends of a row are written out, so it is know
 image; a row above or below it is a branch. Beside the image a float32 kernel adds nothing, an int8 kernel multiplies
 the zero point (the folded bias counts it for every tap)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -28,7 +29,7 @@ WRITTEN_OUT = 5  # kernel columns; larger kernels would not fit the instruction 
 
 
 @built_once
-def conv2d_direct(p: ConvProblem, s: DirectSchedule):
+def conv2d_direct(p: ConvProblem, s: DirectSchedule) -> tirx.PrimFunc:
     """PrimFunc(data, weights, bias, [multiplier f32[]], [table u8[256]], [coefficients s32[]], [residual], out, [sums
     s32[]]); data and weights u8 and s8, bias s32, or all float32."""
     return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, DirectKernel))
@@ -75,7 +76,7 @@ class DirectKernel:
     bias: tirx.Buffer
     operands: Operands
 
-    def unit(self, block, unit):
+    def unit(self, block: tirx.Expr, unit: tirx.Expr) -> None:
         """One unit of pixels times one block of output channels; an odd last block has fewer vectors."""
         p, left = self.p, self.p.out_blocks % self.s.vectors
         if left == 0 or p.out_blocks < self.s.vectors:
@@ -87,7 +88,7 @@ class DirectKernel:
             with T.Else():
                 self.line(block, unit, left)
 
-    def line(self, block, unit, vectors):
+    def line(self, block: tirx.Expr, unit: tirx.Expr, vectors: int) -> None:
         p, s = self.p, self.s
         if is_matmul(p):
             self.tile(block, vectors, 0, 0, bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels)), None)
@@ -109,14 +110,22 @@ class DirectKernel:
                     block, vectors, image, row, bind(tirx.min(i * s.pixels, p.out_width - s.pixels)), starts[loop[0]]
                 )
 
-    def outside(self, start, pixel, column):
+    def outside(self, start: int, pixel: int, column: int) -> int:
         """How far the input column of (pixel of a tile at `start`, kernel column) lies beside the image: negative to
         the left, positive to the right."""
         p = self.p
         x = (start + pixel) * p.strides[1] - p.padding[1] + column * p.dilation[1]
         return min(x, 0) + max(x - p.width + 1, 0)
 
-    def tile(self, block, vectors, image, row, start, example):
+    def tile(
+        self,
+        block: tirx.Expr,
+        vectors: int,
+        image: tirx.Expr | int,
+        row: tirx.Expr | int,
+        start: tirx.Expr | int,
+        example: int | None,
+    ) -> None:
         """One register tile: `pixels` pixels from `start`. example: a number for which the same taps lie inside the
         image, None if all do."""
         p, s = self.p, self.s
@@ -128,7 +137,7 @@ class DirectKernel:
         weights = bind(block * (p.kernel[0] * length))
         padded_rows = p.padding[0] > 0 or p.padding[2] > 0
 
-        def kernel_row(r):
+        def kernel_row(r: int) -> None:
             y = bind(row * p.strides[0] - p.padding[0] + r * p.dilation[0])
             at = bind(
                 image * p.image_stride + (y * p.width + start * p.strides[1] - p.padding[1]) * p.data_stride + channel
@@ -169,7 +178,16 @@ class DirectKernel:
         """16 sums of a pixel, of neighbouring channels."""
         return load(sums, (pixel * vectors + vector) * 16, 16)
 
-    def taps(self, sums, at, weights, vectors, start, example, row_inside):
+    def taps(
+        self,
+        sums: tirx.Expr,
+        at: tirx.Expr,
+        weights: tirx.Expr,
+        vectors: int,
+        start: tirx.Expr | int,
+        example: int | None,
+        row_inside: bool,
+    ) -> None:
         """The taps of one kernel row; neighbours whose channels follow each other in memory make one loop."""
         p, s, span = self.p, self.s, span_of(self.p, self.s.vectors)
         kw = p.kernel[1]
@@ -183,7 +201,7 @@ class DirectKernel:
             self.run(sums, at, weights, vectors, kw * span, [True] * s.pixels)
             return
 
-        def tap(c):
+        def tap(c: int) -> None:
             if kw <= WRITTEN_OUT:
                 inside = [not out for out in beside[c]]
                 if not any(inside) and p.dtype == "float32":
@@ -252,7 +270,7 @@ class DirectKernel:
         return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
 
 
-def _each(count, most, body):
+def _each(count: int, most: int, body: Callable) -> None:
     """body(i) for all i: written out where there are `most` or fewer, so that borders are known; else a loop."""
     if count <= most:
         for i in range(count):

@@ -129,7 +129,7 @@ def _pack_group(e, operands, rows, channel, accumulator, group):
                 )
 
 
-def _pieces(vectors):
+def _pieces(vectors: int) -> list[tuple[int, int]]:
     return {1: [(0, 1)], 2: [(0, 2)], 3: [(0, 2), (2, 1)], 4: [(0, 4)]}[vectors]
 
 
@@ -175,10 +175,10 @@ class _If:
     def __init__(self, condition):
         self.frames = (T.If(condition), T.Then())
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         for frame in self.frames:
             frame.__enter__()
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         for frame in reversed(self.frames):
             frame.__exit__(*error)

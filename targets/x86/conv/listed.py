@@ -11,6 +11,7 @@ Whatever the weights, the result is exact.
 The input is copied with its padding first, so that all taps of a tile make one list."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -25,6 +26,9 @@ from .listed_copy import emit_copy, gathered, widened
 from .pack import STEP_HEADER, StepList
 from .problem import ConvProblem
 from .sums import coefficients_argument, for_task, sums_argument
+
+if TYPE_CHECKING:
+    from .sums import Checked
 
 _MOST_PIXELS = 14
 STACK_BYTES = 1 << 18  # of a task's pixels in 16 bits
@@ -43,7 +47,7 @@ def units_of(p: ConvProblem, pixels: int) -> int:
     return -(-line_of(p) // pixels) if is_matmul(p) else p.batch * -(-p.out_height // _tall(p, pixels))
 
 
-def _tall(p, pixels):
+def _tall(p: "Checked | ConvProblem", pixels: int) -> int:
     """Rows of the output in a register tile."""
     return max(1, pixels // p.out_width)
 
@@ -63,7 +67,7 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     return DirectSchedule(vectors, pixels, False, max(1, -(-units // max(1, 16 // blocks))))
 
 
-def _pixels(p, line, most):
+def _pixels(p: "Checked | ConvProblem", line: int, most: int) -> int:
     """Of a register tile: few of them for nothing at the end of a line. A step costs a quarter of a pixel besides; one
     pixel more than registers hold costs a tenth of the time (measured at 256 bits), less than a tile that half repeats
     another."""
@@ -87,7 +91,7 @@ class Source:
     elements: int
 
 
-def _local(p, s):
+def _local(p: "Checked | ConvProblem", s: DirectSchedule) -> bool:
     """Whether each task widens its own pixels on its stack, where they stay in the nearest cache: a task that runs over
     all channels."""
     return is_matmul(p) and s.pixels_outer and s.units * s.pixels * p.data_stride <= STACK_BYTES // 2
@@ -114,13 +118,13 @@ def workspace(p: ConvProblem, s: DirectSchedule, steps: StepList) -> int:
     return elements + SLACK if elements else 0
 
 
-def conv2d_listed(p: ConvProblem, s: DirectSchedule, steps: StepList):
+def conv2d_listed(p: ConvProblem, s: DirectSchedule, steps: StepList) -> tirx.PrimFunc:
     """PrimFunc(data u8[], weights s8[], table s32[], bias s32[], multiplier f32[], [coefficients s32[]], [residual],
     out, [workspace u8[]], [sums s32[]])."""
     return emit_kernel(p.name + "_listed", lambda: _body(p, s, steps))
 
 
-def _body(p, s, steps):
+def _body(p: "Checked | ConvProblem", s: DirectSchedule, steps: StepList) -> None:
     e, blocks = p.epilogue, -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.image_stride + SLACK, "uint8")
     weights, table = argument("weights", len(steps.weights), "int8"), argument("table", len(steps.table), "int32")
@@ -174,7 +178,7 @@ class _Kernel:
     bias: tirx.Buffer
     operands: Operands
 
-    def unit(self, block, header, unit):
+    def unit(self, block: tirx.Expr, header: list[tirx.Expr], unit: tirx.Expr) -> None:
         """One unit of pixels times one block of output channels; an odd last block has fewer vectors."""
         p, left = self.p, self.p.out_blocks % self.s.vectors
         if left == 0 or p.out_blocks < self.s.vectors:
@@ -186,7 +190,7 @@ class _Kernel:
             with T.Else():
                 self.line(block, header, unit, left)
 
-    def line(self, block, header, unit, vectors):
+    def line(self, block: tirx.Expr, header: list[tirx.Expr], unit: tirx.Expr, vectors: int) -> None:
         """A register tile of a matrix product, or the tiles of one row; the last one of a line overlaps the one
         before."""
         p, s = self.p, self.s
@@ -214,7 +218,7 @@ class _Kernel:
                 bind((to + start) * p.out_stride),
             )
 
-    def tile(self, block, header, vectors, at, to):
+    def tile(self, block: tirx.Expr, header: list[tirx.Expr], vectors: int, at: tirx.Expr, to: tirx.Expr) -> None:
         """`pixels` pixels whose data begin at element `at` of the source, whose results at element `to`."""
         p, s = self.p, self.s
         lanes, registers = current().lanes, vectors * current().parts
@@ -261,7 +265,7 @@ class _Kernel:
             lambda r, v: load(sums, (r * vectors + v) * 16, 16),
         )
 
-    def pitch(self, i):
+    def pitch(self, i: int) -> int:
         """Elements between the first data of a tile's first pixel and of pixel i."""
         p = self.p
         row, column = divmod(i, p.out_width) if not is_matmul(p) and self.s.pixels > p.out_width else (0, i)

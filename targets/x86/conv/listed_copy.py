@@ -1,6 +1,8 @@
 """What `listed.py` copies before it computes: the image with its padding, in bytes and in 16 bits."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -11,6 +13,11 @@ from ..layout import STORED_OFFSET
 from .direct_schedule import line_of
 from .problem import ConvProblem
 
+if TYPE_CHECKING:
+    from .listed import Source
+    from .pack import StepList
+    from .sums import Checked
+
 
 def gathered(p: ConvProblem) -> ConvProblem | None:
     """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product
@@ -20,7 +27,9 @@ def gathered(p: ConvProblem) -> ConvProblem | None:
     return replace(p, height=p.out_height, width=p.out_width, strides=(1, 1))
 
 
-def emit_copy(p, source, data, copy, steps):
+def emit_copy(
+    p: "Checked | ConvProblem", source: "Source", data: tirx.Expr, copy: tirx.Expr, steps: "StepList"
+) -> None:
     """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel
     over rows."""
     row, line, sparse = source.width * p.data_stride, p.width * p.data_stride, gathered(p) is not None
@@ -32,7 +41,7 @@ def emit_copy(p, source, data, copy, steps):
         )
         target = bind(task * row)
 
-        def put(at, length, value):
+        def put(at: int, length: int, value: Callable) -> None:
             def piece(i, lanes):
                 x = bind(value(i, lanes))
                 if source.copied:
@@ -46,7 +55,7 @@ def emit_copy(p, source, data, copy, steps):
 
             _pieces(length, piece)
 
-        def outside(at, length):
+        def outside(at: int, length: int) -> None:
             put(at, length, lambda i, lanes: tirx.Shuffle([fill], list(range(lanes))) if lanes < 64 else fill)
 
         def inside() -> None:
@@ -92,7 +101,7 @@ def widened(p, s, data, first, count):
     return stack, begin
 
 
-def _pieces(length, body):
+def _pieces(length: int, body: Callable) -> None:
     """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is
     touched."""
     full = length // 64

@@ -63,7 +63,7 @@ class ConvProblem:
     def out_width(self) -> int:
         return self._extent(self.width, self.padding[1] + self.padding[3], 1)
 
-    def _extent(self, size, pads, axis):
+    def _extent(self, size: int, pads: int, axis: int) -> int:
         return (size + pads - self.dilation[axis] * (self.kernel[axis] - 1) - 1) // self.strides[axis] + 1
 
     @property

@@ -1,6 +1,9 @@
 """The padded copy of a convolution's input: stage[phase][y][x] = data[y * stride + phase - pad], or the zero point
 outside the image."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -10,6 +13,9 @@ from ..kernel import argument, task_loop
 from ..layout import SLACK, STORED_OFFSET
 from .problem import ConvProblem
 from .walk import Stage, Walk
+
+if TYPE_CHECKING:
+    from .sums import Checked
 
 
 def stage_elements(p: ConvProblem, walk: Walk) -> int:
@@ -24,7 +30,7 @@ def _unfolded(p, walk):
     return 0 if walk.stage.fold == 1 else (walk.stage.height + walk.stage.fold - 1) * walk.stage.width * p.data_stride
 
 
-def emit_stage(p: ConvProblem, walk: Walk, data):
+def emit_stage(p: ConvProblem, walk: Walk, data: tirx.Expr) -> tirx.Expr:
     """Declares the kernel's last argument, the workspace, and emits the copy into it (parallel over rows); returns the
     buffer to read from.
 
@@ -45,12 +51,12 @@ def emit_stage(p: ConvProblem, walk: Walk, data):
     return buffer
 
 
-def _microseconds(p, stage):
+def _microseconds(p: "Checked | ConvProblem", stage: Stage) -> float:
     """A copy moves about 50 bytes a nanosecond within the caches."""
     return p.batch * stage.image(p.data_stride) / 5e4
 
 
-def _pad(p, stage, split, data, buffer, base):
+def _pad(p: "Checked | ConvProblem", stage: Stage, split: bool, data: tirx.Expr, buffer: tirx.Expr, base: int) -> None:
     """split: whether the planes are the phases of the stride (of one plane only, too)."""
     channels = p.data_stride
     fill = {"int8": p.data_zero_point + STORED_OFFSET, "float32": 0.0, "bfloat16": 0}[p.dtype]
@@ -81,7 +87,7 @@ def _pad(p, stage, split, data, buffer, base):
                     _fill(buffer, target, stage.width * channels, fill)
 
 
-def _fold_rows(p, stage, padded, buffer, behind):
+def _fold_rows(p: ConvProblem, stage: Stage, padded: Stage, buffer: tirx.Expr, behind: int) -> None:
     """folded[y][x][f] = padded[y + f][x], 16 pixels of 4 bytes at a time (a row shorter than that: pixel by pixel)."""
     channels, fold = p.data_stride, stage.fold
     with task_loop(p.batch * stage.height, _microseconds(p, stage)) as task:
@@ -102,7 +108,7 @@ def _fold_rows(p, stage, padded, buffer, behind):
                 store(buffer, target + x * 4 * fold + i * 64, tirx.reinterpret("uint8x64", value))
 
 
-def _interleave(rows):
+def _interleave(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     """[a0 .. a15], [b0 .. b15], ... -> a0 b0 .. a1 b1 .. in as many vectors."""
     if len(rows) == 1:
         return rows
@@ -116,7 +122,7 @@ def _interleave(rows):
     return found
 
 
-def _valid(width, staged, stride, shift):
+def _valid(width: int, staged: int, stride: int, shift: int) -> tuple[int, int]:
     """The staged columns [first, last) whose source column x * stride + shift lies inside the image."""
     inside = [x for x in range(staged) if 0 <= x * stride + shift < width]
     return (inside[0], inside[-1] + 1) if inside else (0, 0)
@@ -145,11 +151,11 @@ def _fill(target, at, length, value):
         _each_vector(length, _lanes(target), lambda i, lanes: store(target, at + i, splat(value, target.dtype, lanes)))
 
 
-def _lanes(buffer):
+def _lanes(buffer: tirx.Expr) -> int:
     return 64 // np.dtype(buffer.dtype).itemsize
 
 
-def _each_vector(length, lanes, body):
+def _each_vector(length: int, lanes: int, body: Callable) -> None:
     """body(index, lanes) over [0, length): full vectors in a loop, then halves. `length` is a multiple of 4."""
     full = length // lanes
     if full > 1:

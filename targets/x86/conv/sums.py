@@ -6,12 +6,16 @@ over pixels, multiplied by one odd number per output channel: a wrong bit in any
 is."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 
 from ..intrinsics import bind, load, splat, store
 from ..kernel import argument
 from .problem import ConvProblem
+
+if TYPE_CHECKING:
+    from .epilogue import Operands
 
 LANES = 16
 
@@ -51,17 +55,19 @@ def checked(p: ConvProblem) -> Checked:
     return Checked(**vars(p))
 
 
-def coefficients_argument(p: ConvProblem, elements: int):
+def coefficients_argument(p: ConvProblem, elements: int) -> tirx.Expr | None:
     """The kernel's argument behind its table; None for a problem that is not checked."""
     return argument("coefficients", elements, "int32") if p.checked else None
 
 
-def sums_argument(p: ConvProblem, tasks: int):
+def sums_argument(p: ConvProblem, tasks: int) -> tirx.Expr | None:
     """The kernel's last argument."""
     return argument("sums", tasks * LANES, "int32") if p.checked else None
 
 
-def for_task(operands, coefficients, sums, task):
+def for_task(
+    operands: "Operands", coefficients: tirx.Expr | None, sums: tirx.Expr | None, task: tirx.Expr
+) -> "Operands":
     """The operands of a task's epilogues; its words start from zero."""
     if sums is None:
         return operands

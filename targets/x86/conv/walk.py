@@ -13,10 +13,15 @@ Three walks cover everything:
           short for the tile of the matrix unit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ...bfloat16 import FEW
 from .problem import ConvProblem
+
+if TYPE_CHECKING:
+    from .sums import Checked
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: i
     )
 
 
-def _phases(p, span, full_height, pitch):
+def _phases(p: "Checked | ConvProblem", span: int, full_height: int, pitch: int) -> Walk:
     (sh, sw), channels = p.strides, p.data_stride
     phases = (sh if p.kernel[0] > 1 else 1, sw if p.kernel[1] > 1 else 1)
     height = -(-full_height // sh)
@@ -136,7 +141,7 @@ def _phases(p, span, full_height, pitch):
     return Walk(p.batch, 1, pixels, image, 0, channels, pitch, _merge(taps, span, channels), span, stage)
 
 
-def _fold(p, step):
+def _fold(p: "Checked | ConvProblem", step: int) -> int:
     """How many kernel rows to put side by side: what needs the fewest steps."""
     kh, kw = p.kernel
     if step == 0 or p.dtype != "int8" or p.data_stride != 4 or p.groups != 1 or p.dilation != (1, 1):
@@ -165,7 +170,7 @@ def _folded(p, span, full_width, fold):
     )
 
 
-def _taps(p, offset):
+def _taps(p: "Checked | ConvProblem", offset: Callable) -> list[Tap]:
     """By their place in memory, so that neighbours can be merged; of bfloat16, whose sums have an order, by row and
     column."""
     dh, dw = p.dilation
@@ -173,7 +178,7 @@ def _taps(p, offset):
     return taps if p.dtype == "bfloat16" else sorted(taps, key=lambda t: t.offset)
 
 
-def _merge(taps, span, channels, few=False):
+def _merge(taps: list[Tap], span: int, channels: int, few: bool = False) -> tuple[Run, ...]:
     """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the
     kernel."""
     runs: list = []

@@ -53,7 +53,7 @@ def pack_bits(bits):
 
 
 @built_once
-def round_kernel(p: RoundProblem):
+def round_kernel(p: RoundProblem) -> tirx.PrimFunc:
     """PrimFunc(x f32[], y u16[])."""
     return emit_kernel(p.name, lambda: _body(p))
 
@@ -64,7 +64,7 @@ def reads_plain(shape) -> bool:
     return len(shape) == 4 and shape[1] <= FEW and shape[2] * shape[3] >= 16
 
 
-def _body(p):
+def _body(p: RoundProblem) -> None:
     x, y = tensors(x=p.source, y=p.target)
     channels, (source, target) = p.source.channels, (layout.channel_stride for layout in (p.source, p.target))
     traffic = p.source.pixels * (4 * source + 2 * target)
@@ -98,7 +98,7 @@ def _store(y, at, bits, count):
     store(y, at, words if count == 16 else tirx.Shuffle([words], list(range(count))))
 
 
-def _image(p, x, y):
+def _image(p: RoundProblem, x: tirx.Expr, y: tirx.Expr) -> None:
     """16 pixels of up to four planes at a time: two words of 32 bits for each."""
     n, c, h, w = p.source.shape
     per_image = -(-h * w // 16)

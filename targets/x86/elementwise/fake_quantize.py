@@ -4,6 +4,7 @@ switched off.
 What sensitivity analysis puts on every tensor that may be quantised: the same machine code serves every choice of
 scales and layers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -37,7 +38,7 @@ class FakeQuantizeProblem:
         return layout.elements if layout.kind == "plain" else layout.pixels * layout.channel_stride
 
 
-def fake_quantize(p: FakeQuantizeProblem):
+def fake_quantize(p: FakeQuantizeProblem) -> tirx.PrimFunc:
     """The kernel (x, parameters float32 [PARAMETERS], y)."""
     whole = p.elements // LANES * LANES
 
@@ -57,7 +58,7 @@ def fake_quantize(p: FakeQuantizeProblem):
     return emit_kernel(f"fake_quantize_{p.layout.kind}_" + "x".join(map(str, p.layout.shape)), body)
 
 
-def _copy(x, y, elements):
+def _copy(x: tirx.Expr, y: tirx.Expr, elements: int) -> None:
     def piece(at, count):
         for i in range(0, count, LANES):
             store(y, at + i, load(x, at + i, LANES))
@@ -65,7 +66,7 @@ def _copy(x, y, elements):
     _sweep(elements, piece)
 
 
-def _quantized(x, y, elements, scale, low, high):
+def _quantized(x: tirx.Expr, y: tirx.Expr, elements: int, scale: tirx.Expr, low: tirx.Expr, high: tirx.Expr) -> None:
     scale, low, high = (bind(splat(value, "float32")) for value in (scale, low, high))
 
     def piece(at, count):
@@ -76,6 +77,6 @@ def _quantized(x, y, elements, scale, low, high):
     _sweep(elements, piece)
 
 
-def _sweep(elements, piece):
+def _sweep(elements: int, piece: Callable) -> None:
     if elements:
         sweep(elements, 4 * LANES, 8 * elements, piece)

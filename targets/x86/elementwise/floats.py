@@ -1,6 +1,7 @@
 """Elementwise float32 operators on packed tensors: scalar functions, and two operands with broadcasting over pixels."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..intrinsics import bind, load, store
 from ..kernel import argument, built_once, emit_kernel
@@ -9,6 +10,9 @@ from ..vector import LANES
 from ..vector_loops import each, steps, sweep
 from .integer import CHANNEL, SHARED, STREAM
 from .math import BINARY_KINDS, KINDS, combined, function
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 STEP = 4 * LANES
 
@@ -27,7 +31,7 @@ class UnaryProblem:
 
 
 @built_once
-def unary(p: UnaryProblem):
+def unary(p: UnaryProblem) -> "tirx.PrimFunc":
     """(x, y): float32 buffers."""
 
     def piece(x, y, at, count):
@@ -67,7 +71,7 @@ class FloatBinaryProblem:
 
 
 @built_once
-def binary_float(p: FloatBinaryProblem):
+def binary_float(p: FloatBinaryProblem) -> "tirx.PrimFunc":
     """(a, b, y): float32 buffers."""
     second_elements = {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 

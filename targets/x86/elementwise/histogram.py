@@ -8,7 +8,7 @@ from ..kernel import emit_kernel
 from .statistics import LANES
 
 
-def histogram(bins: int, shift: int, slots: int):
+def histogram(bins: int, shift: int, slots: int) -> tirx.PrimFunc:
     """The kernel (values, first, size, base, counts) `histogram`: counts[t, key(v)] += 1 for the values of tensor t in
     every row of `values`.
 

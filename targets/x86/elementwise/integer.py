@@ -54,11 +54,11 @@ class BinaryProblem:
         )
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         return channel_stride(self.channels, "int8")
 
     @property
-    def elements(self):
+    def elements(self) -> int:
         return self.images * self.pixels * self.stride
 
     @property
@@ -71,7 +71,7 @@ class BinaryProblem:
 
 
 @built_once
-def binary(p: BinaryProblem, schedule: LoopSchedule | None = None):
+def binary(p: BinaryProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
     """(a, b, y): uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)
 

@@ -1,6 +1,8 @@
 """Scalar float functions on vectors: the sequences of targets/float_math.py in TIR, and the rare kinds that have no
 fixed sequence."""
 
+from collections.abc import Callable
+
 from tvm import tirx
 
 from ... import float_math
@@ -94,7 +96,7 @@ class VectorOps:
         )
 
 
-def _named(name):
+def _named(name: str) -> Callable:
     return lambda m, x, attrs: _held(pure("float32x16", f"llvm.{name}", x))
 
 

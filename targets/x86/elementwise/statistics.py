@@ -10,6 +10,7 @@ met as often as any other over many samples. (Always the same places miss what o
 token, which carries the outliers, was seen in an eighth of its channels.) It depends on nothing else, so shards see
 what the whole sees."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import gcd, prod
@@ -88,7 +89,7 @@ class SummaryProblem:
 
 
 @cache
-def summary(several: bool, parallel: bool):
+def summary(several: bool, parallel: bool) -> tirx.PrimFunc:
     """The kernel (x, parameters, y): y is float32 [HEADER + samples]. One piece of code serves every tensor of a
     network: the extents are operands (x and y are declared with one element; kernels are called through pointers)."""
 
@@ -124,7 +125,7 @@ def summary(several: bool, parallel: bool):
     return emit_kernel(f"summary{'_rows' if several else ''}{'_parallel' if parallel else ''}", body)
 
 
-def _row(x, lanes, part, length):
+def _row(x: tirx.Expr, lanes: tirx.Expr, part: tirx.Expr, length: tirx.Expr) -> None:
     """A contiguous tensor: the parts share its whole blocks, the last one takes the rest."""
     blocks = bind(length // BLOCK)
     size = bind((blocks + PARTS - 1) // PARTS)
@@ -175,7 +176,7 @@ def _gather(x, lanes, start, elements):
     )
 
 
-def _whole(lanes):
+def _whole(lanes: tirx.Expr) -> tuple[Callable, Callable]:
     return lambda row: load(lanes, row * LANES, LANES), lambda row, new: store(lanes, row * LANES, new)
 
 
@@ -192,7 +193,7 @@ def _pairwise(combine, values):
     return values[0]
 
 
-def _reduce(y):
+def _reduce(y: tirx.Expr) -> None:
     """The parts and lanes of every row to one value."""
     store(y, SUMMARY, splat(0.0, "float32"))
     for row, combine in ((MINIMUM, tirx.min), (MAXIMUM, tirx.max), (ZEROS, add), (NONFINITE, add)):
@@ -229,7 +230,7 @@ def _first(x, y, middle, elements):
     )
 
 
-def _choose(p, x, y, several):
+def _choose(p: tirx.Expr, x: tirx.Expr, y: tirx.Expr, several: bool) -> None:
     """The samples, by their place in the logical channels-last order: row and column are counted on, a division each
     would cost more than the rest."""
     length, distance, samples, row_step, column_step = (

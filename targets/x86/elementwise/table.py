@@ -67,7 +67,7 @@ def stored_table(table: np.ndarray) -> np.ndarray:
 
 
 @built_once
-def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None):
+def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
     """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
     how = schedule if schedule is not None else default_loops(p)
 

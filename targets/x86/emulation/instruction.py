@@ -1,6 +1,7 @@
 """What a portable spelling is: an LLVM function with the operands, the result and the meaning of one of LLVM's x86
 intrinsics."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -20,12 +21,12 @@ class Instruction:
     def symbol(self) -> str:
         return f"octet.{self.name}"
 
-    def runs_with(self, features) -> bool:
+    def runs_with(self, features: frozenset[str]) -> bool:
         """Whether a CPU with these flags has it."""
         return any(needed <= features for needed in self.features)
 
 
-def indices(values) -> str:
+def indices(values: list[int] | Iterator | range) -> str:
     """The mask of a shufflevector."""
     return "<" + ", ".join(f"i32 {value}" for value in values) + ">"
 

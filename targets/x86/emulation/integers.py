@@ -12,7 +12,7 @@ _VNNI256 = (frozenset({"avx512_vnni", "avx512vl"}), frozenset({"avx_vnni"}))
 _VBMI = (frozenset({"avx512vbmi"}),)
 
 
-def _vpdpbusd(bits, features):
+def _vpdpbusd(bits: int, features: tuple[frozenset[str], ...]) -> Instruction:
     lanes = bits // 32
     name = f"x86.avx512.vpdpbusd.{bits}"
     return Instruction(
@@ -69,7 +69,7 @@ define internal <32 x i16> @octet.x86.avx512.pmaddubs.w.512(<64 x i8> %a, <64 x 
 )
 
 
-def _by_halves(name, half, operand, result):
+def _by_halves(name: str, half: str, operand: tuple[str, int], result: tuple[str, int]) -> Instruction:
     """operand, result: (element, lanes of 512 bits). The 256-bit instruction `half` on both halves of two operands."""
     (kind, lanes), (made, count) = operand, result
     halves = (indices(range(lanes // 2)), indices(range(lanes // 2, lanes)))

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ... import detect
 from ...errors import PackageError
@@ -14,8 +15,11 @@ from ...spec import TargetSpec
 from ...variant import Variant
 from .source import for_machine
 
+if TYPE_CHECKING:
+    import tvm
 
-def compiled(source: str, host: TargetSpec):
+
+def compiled(source: str, host: TargetSpec) -> "tvm.runtime.Module":
     """TVM's module of LLVM IR (`source_of`) for machines of target `host`, with what they lack spelled portably."""
     import tvm
 

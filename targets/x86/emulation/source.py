@@ -7,6 +7,7 @@ CPU."""
 
 import json
 import re
+from collections.abc import Iterable
 
 from ...arm64.portable import ARM64
 from ...spec import TargetSpec
@@ -62,7 +63,7 @@ def for_machine(source: str, host: TargetSpec) -> str:
     return _MACHINE.sub("", source) + portable(absent, source, host) + _metadata(host)
 
 
-def portable(instructions, beside: str, host: TargetSpec) -> str:
+def portable(instructions: Iterable[Instruction], beside: str, host: TargetSpec) -> str:
     """Definitions of the instructions and of what they use, but for declarations that the text `beside` has."""
     uses = list(dict.fromkeys(use for one in instructions for use in one.uses))
     have = set(re.findall(r"^declare .*?(@llvm\.[\w.]+)\(", beside, re.MULTILINE))
@@ -76,12 +77,12 @@ def portable(instructions, beside: str, host: TargetSpec) -> str:
     )
 
 
-def _host_attributes(host):
+def _host_attributes(host: TargetSpec) -> str:
     features = f' "target-features"="{",".join(host.mattr)}"' if host.mattr else ""
     return f' "target-cpu"="{host.mcpu}"{features}'
 
 
-def _metadata(host):
+def _metadata(host: TargetSpec) -> str:
     """What TVM reads of a module to know its target."""
     target = {"kind": "llvm", "mtriple": host.triple, "mcpu": host.mcpu} | (
         {"mattr": list(host.mattr)} if host.mattr else {}

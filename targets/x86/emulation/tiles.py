@@ -89,7 +89,7 @@ _STATE = (_CONFIG, _DATA, _TRAP, _COPY, _SET, _DEMAND, _TILE, _ROWS, _BYTES)
 _FEATURES = (frozenset({"amx_tile", "amx_int8", "amx_bf16"}),)
 
 
-def _tiles(name, arguments, body, uses=()):
+def _tiles(name: str, arguments: str, body: str, uses: tuple[str, ...] = ()) -> Instruction:
     return Instruction(
         f"x86.{name}",
         _FEATURES,
@@ -103,7 +103,7 @@ _CLEAR = """
 """
 
 
-def _by_rows(copy):
+def _by_rows(copy: str) -> str:
     """`copy` for every row of tile %tile, which lies at %tile.row, in memory at %memory.row."""
     return f"""
 start:
@@ -125,7 +125,7 @@ done:
 """
 
 
-def _product(step, finish, first):
+def _product(step: tuple[str, str], finish: str, first: str) -> str:
     """For every row of tile %acc, whose elements are called `first`: step[1] for each 32 bits of %data's row and the
     row of %weights that belongs to them, with the
     sums of step[0], then `finish`, which makes %result."""

@@ -22,7 +22,7 @@ def packed_bytes(p: MatmulProblem) -> int:
     return p.column_blocks * p.inner_steps * TILE
 
 
-def emit_pack(p: MatmulProblem, b, base, packed, corrections):
+def emit_pack(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr, corrections: tirx.Expr) -> None:
     """b: uint8 buffer, the matrix begins at `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks *
     16]."""
     if p.b.row == 1:
@@ -35,7 +35,7 @@ def _signed(stored):
     return stored ^ splat(0x80808080 - (1 << 32), "int32")
 
 
-def _pack_keys(p, b, base, packed, corrections):
+def _pack_keys(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr, corrections: tirx.Expr) -> None:
     """Inner elements are contiguous: 16 columns of 64 bytes are a 16 x 16 transpose of dwords."""
     with T.serial(0, p.column_blocks) as block:
         sums = Accumulators(1, "int32")
@@ -58,7 +58,15 @@ def _pack_keys(p, b, base, packed, corrections):
         _correct(p, corrections, block, sums[0])
 
 
-def _put(p, packed, block, step, i, value, sums):
+def _put(
+    p: MatmulProblem,
+    packed: tirx.Expr,
+    block: tirx.Expr,
+    step: int,
+    i: int,
+    value: tirx.Expr,
+    sums: Accumulators,
+) -> None:
     """Row i of a tile; elements behind the inner axis become zero."""
     left = p.inner - step * INNER_BLOCK - 4 * i
     if left <= 0:
@@ -71,7 +79,7 @@ def _put(p, packed, block, step, i, value, sums):
         sums[0] = dot4(sums[0], splat(abs(_offset(p)), "uint8", 64), value)
 
 
-def _offset(p) -> int:
+def _offset(p: MatmulProblem) -> int:
     """What a stored byte of the first operand is above the number that it stands for, in steps."""
     return p.a_zero_point + (0 if current().signed else 128)
 
@@ -81,7 +89,7 @@ def _correct(p, corrections, block, total):
     store(corrections, block * 16, splat(0, "int32") - total if _offset(p) > 0 else total)
 
 
-def _pack_values(p, b, base, packed, corrections):
+def _pack_values(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr, corrections: tirx.Expr) -> None:
     """Columns are contiguous: four rows of 64 bytes are interleaved; 64 columns at a time."""
     for first in range(0, p.column_blocks, 4):
         count = min(4, p.column_blocks - first)
@@ -89,7 +97,14 @@ def _pack_values(p, b, base, packed, corrections):
         for j in range(count):
             sums[j] = splat(0, "int32")
 
-        def group(step, i, present, first=first, count=count, sums=sums):
+        def group(
+            step: tirx.Expr | int,
+            i: tirx.Expr | int,
+            present: int,
+            first: int = first,
+            count: int = count,
+            sums: Accumulators = sums,
+        ) -> None:
             start = base + (step * INNER_BLOCK + i * 4) * p.b.row + first * 16
             rows = [bind(load(b, start + r * p.b.row, 64) ^ splat(128, "uint8", 64)) for r in range(present)]
             for j, value in enumerate(lanes_of_four([bind(v) for v in interleave_bytes(rows)])[:count]):

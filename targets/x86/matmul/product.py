@@ -4,6 +4,7 @@ parallel.
 A task takes the rows of one matrix (or a share of them): it repacks the second operand on the stack (pack.py), computes
 32 rows of s32 sums at a time, all columns, and finishes them row by row: requantize, float32, or softmax."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import frexp, gcd, prod
 
@@ -26,7 +27,7 @@ from .schedule import STACK_LIMIT, MatmulSchedule, default_schedule, scratch_flo
 
 
 @built_once
-def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None):
+def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None) -> tirx.PrimFunc:
     """PrimFunc(a u8[], b u8[], [mask f32[]], [config u8[64]], out). dot: of `UNITS`."""
     s = schedule or default_schedule(p)
     assert stack_bytes(p, s) <= STACK_LIMIT, f"{p.name} needs {stack_bytes(p, s)} bytes of stack"
@@ -110,7 +111,7 @@ class _Kernel:
     mask: tirx.Buffer | None
     mask_start: tirx.Expr | None
 
-    def unit(self, unit, tiles, dot):
+    def unit(self, unit: tirx.Expr, tiles: int, dot: str) -> None:
         """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""
         p = self.p
         rows = min(TILE_ROWS, p.rows)
@@ -122,17 +123,17 @@ class _Kernel:
                 first = bind(group * together)
                 self.finish(bind(start + first), bind((t * TILE_ROWS + first) * (p.column_blocks * 16)), together)
 
-    def tile_products(self, starts, rows):
+    def tile_products(self, starts: list[tirx.Expr], rows: int) -> None:
         """Tiles 0-3: sums, 4-5: rows of a, 6-7: columns of b."""
         p = self.p
         width = p.column_blocks * 16
         at = [bind(self.a_start + start * p.a.row) for start in starts]
 
-        def load_rows(step):
+        def load_rows(step: int) -> None:
             for t, start in enumerate(at):
                 tile_load(4 + t, self.a, start + step * TILE_BYTES, p.a.row)
 
-        def columns(block, count):
+        def columns(block: int, count: int) -> None:
             for t in range(len(starts)):
                 for v in range(count):
                     tile_load(
@@ -154,7 +155,7 @@ class _Kernel:
             load_rows(0)
         self._blocks(2, columns)
 
-    def vector_products(self, starts, rows):
+    def vector_products(self, starts: Sequence[tirx.Expr], rows: int) -> None:
         """`height` rows x 64 columns in registers, x 16 where registers are few."""
         p = self.p
         height = min(self.s.height, rows)
@@ -167,7 +168,9 @@ class _Kernel:
                     lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count),
                 )
 
-    def _vectors(self, t, first, at, height, block, count):
+    def _vectors(
+        self, t: int, first: tirx.Expr, at: tirx.Expr, height: int, block: tirx.Expr | int, count: int
+    ) -> None:
         p, width = self.p, self.p.column_blocks * 16
         if current().mixed and height % 2 == 0:
             to = lambda r: (t * TILE_ROWS + first + r) * width + block * 16
@@ -187,7 +190,7 @@ class _Kernel:
             for v in range(count):
                 store(self.sums, (t * TILE_ROWS + first + r) * width + (block + v) * 16, acc[r * count + v])
 
-    def _blocks(self, size, body):
+    def _blocks(self, size: int, body: Callable) -> None:
         """body(block, count) over all column blocks, `size` at a time."""
         whole = self.p.column_blocks // size
         if whole == 1:
@@ -198,7 +201,7 @@ class _Kernel:
         if self.p.column_blocks % size:
             body(whole * size, self.p.column_blocks % size)
 
-    def finish(self, row, sums_at, rows):
+    def finish(self, row: tirx.Expr, sums_at: tirx.Expr, rows: int) -> None:
         """row: of the result, sums_at: index of its sums; and the following ones, `rows` altogether."""
         p = self.p
         if p.softmax is not None:
@@ -225,10 +228,10 @@ class _Kernel:
                 lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)),
             )
 
-    def _scaled(self, sums_at, v):
+    def _scaled(self, sums_at: tirx.Expr, v: int) -> tirx.Expr:
         return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
 
-    def _softmax(self, row, sums_at, rows):
+    def _softmax(self, row: tirx.Expr, sums_at: tirx.Expr, rows: int) -> None:
         p, e = self.p, self.p.softmax
         assert e is not None, p
         multiplier, scale = np.float32(p.multiplier), 1.0 if e.scale is None else e.scale

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
@@ -9,6 +10,9 @@ from ..intrinsics import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class BroadcastProblem:
 
 
 @built_once
-def broadcast(p: BroadcastProblem):
+def broadcast(p: BroadcastProblem) -> "tirx.PrimFunc":
     """(x, y)."""
     order = (0, 2, 3, 1) if p.target.kind == "nhwc" else tuple(range(len(p.shape)))
     outer = [p.target.shape[axis] for axis in order[:-1]]
@@ -57,7 +61,7 @@ def _coordinate(row, extents, axis):
     return (row // prod(extents[axis + 1 :])) % extents[axis]
 
 
-def _strides(p, order):
+def _strides(p: BroadcastProblem, order: tuple[int, ...]) -> list[int]:
     """Distance in the source between neighbours along each axis of the target, channels last; 0 where the source is
     broadcast."""
     if p.source.kind == "plain":

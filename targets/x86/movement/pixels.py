@@ -3,8 +3,10 @@
 Slices, padding, interleaving, flips and nearest resizes are one kernel: every pixel of the result names the pixel that
 it copies, by one table of coordinates per axis, or takes a fill value."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm.tirx.script import builder as T
@@ -14,6 +16,9 @@ from ..kernel import built_once, emit_kernel
 from ..layout import SLACK, Layout
 from ..vector import BYTES, LANES, store_bytes
 from ..vector_loops import each, steps, tensors
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 FILL = -1  # coordinate of a pixel that is filled
 
@@ -84,7 +89,7 @@ class GatherProblem:
 
 
 @built_once
-def gather(p: GatherProblem):
+def gather(p: GatherProblem) -> "tirx.PrimFunc":
     """(x, rows, columns, [border,] y)."""
     stride, size = p.target.channel_stride, np.dtype(p.target.storage).itemsize
     rows, columns = len(p.images) * len(p.rows), len(p.columns)
@@ -102,7 +107,7 @@ def gather(p: GatherProblem):
             elif count:
                 fill(y, target, count, p.fill)
 
-        def line(source, target):
+        def line(source: "tirx.Expr", target: "tirx.Expr") -> None:
             assert run is not None, p
             before, first, count, behind = (pixels * stride for pixels in run)
             blank(target, before)
@@ -131,7 +136,7 @@ def gather(p: GatherProblem):
     return emit_kernel(f"gather_{p.target.dtype}_" + "x".join(map(str, (*p.source.shape, *p.target.shape))), body)
 
 
-def _either(both, offset, present, absent):
+def _either(both: bool, offset: "tirx.Expr", present: Callable, absent: Callable) -> None:
     if not both:
         present()
         return
@@ -186,7 +191,7 @@ class ConcatProblem:
 
 
 @built_once
-def concat(p: ConcatProblem):
+def concat(p: ConcatProblem) -> "tirx.PrimFunc":
     """(x0, x1, ..., y)."""
     target = p.target
     count, sizes = p.blocks
@@ -205,7 +210,7 @@ def concat(p: ConcatProblem):
     return emit_kernel(f"concat_{target.dtype}_{len(p.sources)}_" + "x".join(map(str, target.shape)), body)
 
 
-def _section(y, target, x, source, count, room):
+def _section(y: "tirx.Expr", target: "tirx.Expr", x: "tirx.Expr", source: "tirx.Expr", count: int, room: int) -> None:
     """`count` elements, any number. What lies behind them, up to `room`, is written later (or is padding), so the last
     vector may be too long."""
     lanes = BYTES if x.dtype == "uint8" else LANES

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
@@ -10,6 +11,9 @@ from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each
 from ..view import View, view_of
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class ViewCopyProblem:
 
 
 @built_once
-def view_copy(p: ViewCopyProblem):
+def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
     """(x, y)."""
     target = view_of(p.target)
     order = sorted(range(len(target.shape)), key=lambda axis: -target.strides[axis])
@@ -62,7 +66,7 @@ def _merged(axes):
     return found
 
 
-def _copy(x, y, source, sink, extent, lanes):
+def _copy(x: "tirx.Expr", y: "tirx.Expr", source: "tirx.Expr", sink: "tirx.Expr", extent: int, lanes: int) -> None:
     whole = extent // lanes
     if whole:
         with T.serial(0, whole) as i:

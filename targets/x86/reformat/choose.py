@@ -4,9 +4,13 @@ tensor or a float one.
 quantize: y = clip(rne(x / scale) + zero_point), true division. dequantize: y = f32(x - zero_point) * scale."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..layout import Layout
 from . import pack as reformat_pack, rows as reformat_rows, unpack as reformat_unpack
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def vectors(source: Layout, target: Layout) -> bool:
     )
 
 
-def reformat(p: ReformatProblem):
+def reformat(p: ReformatProblem) -> "tirx.PrimFunc":
     """The kernel (x, y)."""
     if "nhwc" in (p.source.kind, p.target.kind) and p.source.kind != p.target.kind:
         n, c, h, w = p.source.shape

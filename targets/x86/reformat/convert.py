@@ -1,13 +1,18 @@
 """The value conversions of a reformat, on vectors."""
 
+from typing import TYPE_CHECKING
+
 from tvm import tirx
 
 from ..elementwise.math import function
 from ..intrinsics import bind, fence, splat
 from ..vector import quotient, to_float
 
+if TYPE_CHECKING:
+    from .choose import ReformatProblem
 
-def quantizes(p):
+
+def quantizes(p: "ReformatProblem") -> bool:
     return p.source.dtype == "float32" and p.target.dtype == "int8"
 
 

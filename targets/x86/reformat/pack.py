@@ -1,6 +1,8 @@
 """plain NCHW -> nhwc: y[n, pixel, c] = convert(x[n, c, pixel]); blocks of 16 pixels x 16 channels, transposed in
 registers."""
 
+from typing import TYPE_CHECKING
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -11,9 +13,12 @@ from ..vector_loops import each, tensors
 from .convert import quantizes, real, scalar, scaled
 from .transpose import pixels_from_quads, transpose16
 
+if TYPE_CHECKING:
+    from .choose import ReformatProblem
+
 
 @built_once
-def pack(p):
+def pack(p: "ReformatProblem") -> tirx.PrimFunc:
     n, c, h, w = p.source.shape
     pixels = h * w
 
@@ -33,7 +38,15 @@ def pack(p):
     return emit_kernel(p.name, body)
 
 
-def _block_row(p, x, y, source, out, channels, pixels):
+def _block_row(
+    p: "ReformatProblem",
+    x: tirx.Expr,
+    y: tirx.Expr,
+    source: tirx.Expr,
+    out: tirx.Expr,
+    channels: int,
+    pixels: int,
+) -> None:
     """16 pixels, all channels."""
     stride, full = p.target.channel_stride, channels // 16
     if full > 1:
@@ -75,7 +88,7 @@ def _quad(p, rows, present):
     return bind(join_bytes(words + words[-1:] * (4 - present), -128))
 
 
-def _scalar(p, x, y, rows, pixels, traffic):
+def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Expr, rows: int, pixels: int, traffic: int) -> None:
     """Images of fewer than 16 pixels: too small for a block."""
     channels, stride = p.source.shape[1], p.target.channel_stride
     with each(rows, traffic) as row:

@@ -4,6 +4,7 @@ tensors.
 Row by row with different strides; one long row where the strides agree."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -14,9 +15,12 @@ from ..vector import round_straight, store_bytes, widen
 from ..vector_loops import each, steps, sweep, tensors
 from .convert import quantizes, real, scalar, scaled
 
+if TYPE_CHECKING:
+    from .choose import ReformatProblem
+
 
 @built_once
-def copy_rows(p):
+def copy_rows(p: "ReformatProblem") -> tirx.PrimFunc:
     packed = [layout for layout in (p.source, p.target) if layout.kind != "plain"]
     channels = packed[0].channels if packed else prod(p.source.shape)
     rows = prod(p.source.shape) // channels
@@ -81,6 +85,8 @@ def _narrow(p, x, source, y, target, count):
         store(y, target, tirx.Cast(f"float32x{count}", words) * tirx.Broadcast(tirx.const(p.scale, "float32"), count))
 
 
-def _elements(p, x, source, y, target, length):
+def _elements(
+    p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr, y: tirx.Expr, target: tirx.Expr, length: int
+) -> None:
     with T.serial(0, length) as i:
         T.buffer_store(y, scalar(p, x[source + i]), [target + i])

@@ -1,17 +1,23 @@
 """Transposes in registers: 16 x 16 float32, and 16 pixels x 16 channels of bytes by way of dwords that hold four
 channels."""
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..intrinsics import load, part
 
+if TYPE_CHECKING:
+    pass
 
-def _pair(a, b, order):
+
+def _pair(a: tirx.Expr, b: tirx.Expr, order: list[int]) -> tirx.Expr:
     return T.Bind(tirx.Shuffle([a, b], order))
 
 
-def _unpack(width, high):
+def _unpack(width: int, high: int) -> list[int]:
     """Lane order of VUNPCKL/H on 16 dwords: `width` neighbouring dwords from a, then from b, within each 128-bit
     lane."""
     order = []
@@ -22,7 +28,7 @@ def _unpack(width, high):
     return order
 
 
-def transpose_lanes(v):
+def transpose_lanes(v: list[tirx.Expr]) -> list[tirx.Expr]:
     """Four vectors of 16 dwords -> u: u[i] lane L holds v[0..3][4L + i]."""
     low0, high0 = _pair(v[0], v[1], _unpack(1, 0)), _pair(v[0], v[1], _unpack(1, 1))
     low1, high1 = _pair(v[2], v[3], _unpack(1, 0)), _pair(v[2], v[3], _unpack(1, 1))
@@ -34,7 +40,7 @@ def transpose_lanes(v):
     ]
 
 
-def _lanes(a, b, first, second):
+def _lanes(a: tirx.Expr, b: tirx.Expr, first: tuple[int, int], second: tuple[int, int]) -> tirx.Expr:
     """Two 128-bit lanes of a, two of b (VSHUFF32X4)."""
     return _pair(
         a,
@@ -43,7 +49,7 @@ def _lanes(a, b, first, second):
     )
 
 
-def lanes_of_four(v):
+def lanes_of_four(v: list[tirx.Expr]) -> list[tirx.Expr]:
     """Four vectors -> w: w[g] = 128-bit lane g of v[0], v[1], v[2], v[3]."""
     ab0, ab1 = _lanes(v[0], v[1], (0, 1), (0, 1)), _lanes(v[0], v[1], (2, 3), (2, 3))
     cd0, cd1 = _lanes(v[2], v[3], (0, 1), (0, 1)), _lanes(v[2], v[3], (2, 3), (2, 3))
@@ -55,7 +61,7 @@ def lanes_of_four(v):
     ]
 
 
-def transpose16(rows):
+def transpose16(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     """16 vectors of 16 dwords -> the 16 columns."""
     quads = [transpose_lanes(rows[i : i + 4]) for i in range(0, 16, 4)]
     columns = [None] * 16
@@ -68,14 +74,14 @@ def transpose16(rows):
     return columns
 
 
-def pixels_from_quads(quads):
+def pixels_from_quads(quads: Sequence[tirx.Expr]) -> list[tirx.Expr]:
     """quads[k] (uint8x64): dword j = channels 4k..4k+3 of pixel j -> 16 values uint8x16, the 16 channels of pixel
     0..15."""
     rows = [tirx.reinterpret("uint8x64", u) for u in transpose_lanes([tirx.reinterpret("int32x16", q) for q in quads])]
     return [part(rows[pixel % 4], pixel // 4 * 16, 16) for pixel in range(16)]
 
 
-def quads_from_pixels(buffer, index):
+def quads_from_pixels(buffer: "tirx.Buffer", index: Callable[[int], tirx.Expr]) -> list[tirx.Expr]:
     """The inverse, from memory: index(pixel) is where the 16 bytes of a pixel lie."""
     rows = []
     for i in range(4):
@@ -84,7 +90,7 @@ def quads_from_pixels(buffer, index):
     return [tirx.reinterpret("uint8x64", q) for q in _inverse_lanes(rows)]
 
 
-def _inverse_lanes(u):
+def _inverse_lanes(u: list[tirx.Expr]) -> list[tirx.Expr]:
     """u[i] lane L = dwords 0..3 of pixel 4L + i -> v[k] dword 4L + i: within a lane a 4 x 4 transpose, its own
     inverse."""
     return transpose_lanes(u)

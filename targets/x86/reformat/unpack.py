@@ -1,6 +1,9 @@
 """nhwc -> plain NCHW: y[n, c, pixel] = convert(x[n, pixel, c]); blocks of 16 pixels x 16 channels, transposed in
 registers."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -11,9 +14,12 @@ from ..vector_loops import each, tensors
 from .convert import quantizes, real, scalar, scaled
 from .transpose import quads_from_pixels, transpose16
 
+if TYPE_CHECKING:
+    from .choose import ReformatProblem
+
 
 @built_once
-def unpack(p):
+def unpack(p: "ReformatProblem") -> tirx.PrimFunc:
     n, c, h, w = p.source.shape
     pixels = h * w
 
@@ -37,7 +43,15 @@ def unpack(p):
     return emit_kernel(p.name, body)
 
 
-def _block(p, x, y, source, target, pixels, guard):
+def _block(
+    p: "ReformatProblem",
+    x: tirx.Expr,
+    y: tirx.Expr,
+    source: tirx.Expr,
+    target: tirx.Expr,
+    pixels: int,
+    guard: Callable,
+) -> None:
     """Writes 16 pixels of 16 channels; guard(k): condition under which channel k of this group exists, None for
     always."""
     values = _channels(p, x, source)
@@ -56,7 +70,7 @@ def _write(y, at, values, k):
         store(y, at, values[k])
 
 
-def _channels(p, x, source):
+def _channels(p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr) -> list[tirx.Expr]:
     """Vectors of 16 pixels, one per channel: 16, or 4 of a tensor that has no more."""
     stride = p.source.channel_stride
     if p.source.dtype == "float32":
@@ -72,7 +86,7 @@ def _channels(p, x, source):
     return [bind(tirx.Cast("uint8x16", word)) for quad in quads for word in split_bytes(quad, -128)]
 
 
-def _scalar(p, x, y, rows, pixels, traffic):
+def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Expr, rows: int, pixels: int, traffic: int) -> None:
     channels, stride = p.source.shape[1], p.source.channel_stride
     with each(rows, traffic) as row:
         image, c = bind(row // channels), bind(row % channels)

@@ -3,6 +3,7 @@
 
 The order of operations is that of passes/referee/floats.py."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,7 @@ def rms_norm(p: RmsNormProblem):
     return _kernel(p, default_schedule(p), centred=False)
 
 
-def _kernel(p, s, centred):
+def _kernel(p: LayerNormProblem, s: RowSchedule, centred: bool) -> tirx.PrimFunc:
     """A task takes a few rows side by side, which hides the latency of their sums; the last task's rows end at the last
     row and may overlap those before."""
     x_layout, y_layout = p.operand, p.result
@@ -109,20 +110,20 @@ def _kernel(p, s, centred):
             )
             pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
 
-            def gather(first, size, whole=True):
+            def gather(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
                     value = held(mask_tail(_loaded(p, x, at[r] + (first + i) * 16), 16 if whole else tail, 0.0))
                     store(values, r * width + (first + i) * 16, value)
                     sums[r] = sums[r] + (value if centred else fence(value * value))
 
-            def centre(first, size, whole=True):
+            def centre(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
                     place = r * width + (first + i) * 16
                     value = held(mask_tail(load(values, place, 16) - factors[r], 16 if whole else tail, 0.0))
                     store(values, place, value)
                     sums[r] = sums[r] + fence(value * value)
 
-            def finish(first, size):
+            def finish(first: int, size: int) -> None:
                 for r in range(rows):
                     results = [
                         _scaled(load(values, r * width + (first + i) * 16, 16), factors[r], affine, (first + i) * 16)
@@ -130,7 +131,7 @@ def _kernel(p, s, centred):
                     ]
                     _write(p, y, to[r] + first * 16, results)
 
-            def reduced(loop):
+            def reduced(loop: Callable) -> Iterator[tirx.Expr]:
                 """The mean of what `loop` adds up, per row, a scalar."""
                 for r in range(rows):
                     sums[r] = splat(0.0, "float32")
@@ -155,11 +156,11 @@ def _kernel(p, s, centred):
     return emit_kernel(p.name, body)
 
 
-def _vector(width):
+def _vector(width: int) -> Layout:
     return Layout("plain", (width,), "float32")
 
 
-def _each_vector(vectors, tail, body):
+def _each_vector(vectors: int, tail: int, body: Callable) -> None:
     if tail == 16:
         over(vectors, STEP, body)
         return
@@ -181,7 +182,7 @@ def _scaled(value, inverse, affine, at):
     return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)
 
 
-def _write(p, y, at, results):
+def _write(p: LayerNormProblem, y: tirx.Expr, at: tirx.Expr, results: list) -> None:
     if p.target is None:
         for i, value in enumerate(results):
             store(y, at + i * 16, value)

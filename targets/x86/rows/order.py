@@ -52,7 +52,7 @@ class AxisProblem:
 
 
 @built_once
-def running_sum(p: AxisProblem, exclusive: bool):
+def running_sum(p: AxisProblem, exclusive: bool) -> tirx.PrimFunc:
     """(x, y): y[i] = x[0] + ... + x[i], without x[i] if exclusive."""
 
     def body() -> None:

@@ -3,6 +3,8 @@ softmax.
 
 The order of every sum is that of `sum16` in passes/referee/floats.py."""
 
+from collections.abc import Callable
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -20,7 +22,7 @@ def held(value, dtype="float32"):
     return cell[0]
 
 
-def over(count, step, body, unroll=UNROLL):
+def over(count: int, step: int, body: Callable, unroll: int = UNROLL) -> None:
     """body(first, size) over [0, count) vectors, `step` at a time; a row of up to `unroll` is unrolled."""
     whole = count // step
     if count <= unroll or whole <= 1:

@@ -1,6 +1,7 @@
 """The elementwise part of one step of an LSTM or GRU (targets/recurrent_math.py) on rows of float32."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
@@ -11,6 +12,9 @@ from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
 from .pieces import held
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class RecurrentProblem:
 
 
 @built_once
-def recurrent(p: RecurrentProblem):
+def recurrent(p: RecurrentProblem) -> "tirx.PrimFunc":
     """(x, r, state, y)."""
     function, count = STEPS[p.kind]
 

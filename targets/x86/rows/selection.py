@@ -45,7 +45,7 @@ class SuppressionProblem:
 
 
 @built_once
-def non_max_suppression(p: SuppressionProblem):
+def non_max_suppression(p: SuppressionProblem) -> tirx.PrimFunc:
     """(boxes, scores, rows, scratch)."""
     per_group = p.boxes + p.most + 1
 
@@ -92,7 +92,7 @@ def non_max_suppression(p: SuppressionProblem):
     return emit_kernel(f"non_max_suppression_{p.images}x{p.classes}x{p.boxes}_{p.most}{threshold}", body)
 
 
-def _collect(p, scratch, rows):
+def _collect(p: SuppressionProblem, scratch: tirx.Expr, rows: tirx.Expr) -> None:
     """The boxes kept of all groups one behind the other, and -1 behind them."""
     per_group, row = p.boxes + p.most + 1, _cell(0)
     with T.serial(0, p.groups) as group:
@@ -109,7 +109,7 @@ class _Heap:
     """Indices of scores at scratch[at:]; no parent comes behind its children: in descending score, at equal scores
     the lower index first."""
 
-    def __init__(self, scratch, at, scores, scores_at):
+    def __init__(self, scratch: tirx.Expr, at: tirx.Expr, scores: tirx.Expr, scores_at: tirx.Expr) -> None:
         self.scratch, self.at, self.scores, self.scores_at, self.size = scratch, at, scores, scores_at, _cell(0)
 
     def append(self, index):
@@ -130,7 +130,7 @@ class _Heap:
         T.buffer_store(self.scratch, self.scratch[self.at + self.size[0]], [self.at])
         self._sift(0)
 
-    def _sift(self, start):
+    def _sift(self, start: tirx.Expr | int) -> None:
         place = _cell(start)
         with T.While(place[0] * 2 + 1 < self.size[0]):
             left = bind(place[0] * 2 + 1)
@@ -154,7 +154,7 @@ class _Heap:
 class _Box:
     """low and high of both axes, and the area."""
 
-    def __init__(self, boxes, at, centers):
+    def __init__(self, boxes: tirx.Expr, at: tirx.Expr, centers: bool) -> None:
         a, b, c, d = (bind(boxes[at + k]) for k in range(4))
         if centers:
             w, h = bind(_product(c, tirx.const(0.5, "float32"))), bind(_product(d, tirx.const(0.5, "float32")))
@@ -182,7 +182,7 @@ def _product(a, b):
 
 
 @built_once
-def nonzero(shape: tuple[int, ...]):
+def nonzero(shape: tuple[int, ...]) -> tirx.PrimFunc:
     """(x, places): x bool of `shape`."""
     count = prod(shape)
 
@@ -203,7 +203,7 @@ def nonzero(shape: tuple[int, ...]):
     return emit_kernel(f"nonzero_{'x'.join(map(str, shape))}", body)
 
 
-def _cell(value):
+def _cell(value: tirx.Expr | int) -> tirx.Expr:
     """One int32 that a loop changes."""
     cell = T.alloc_buffer((1,), "int32")
     T.buffer_store(cell, value, [0])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import gcd, prod
+from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
@@ -11,6 +12,9 @@ from ..layout import Layout
 from ..vector_loops import LoopSchedule, default_loops, each, tensors
 from .softmax_bytes import emit_softmax_bytes, scratch_elements, staged_rows
 from .softmax_exact import emit_softmax, write_floats
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 TOGETHER = 16  # rows of a task whose results are bytes
 
@@ -46,7 +50,7 @@ class SoftmaxProblem:
 
 
 @built_once
-def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None):
+def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None) -> "tirx.PrimFunc":
     """(x, y)."""
     how = schedule if schedule is not None else default_loops(p)
     source, target = p.source, p.target

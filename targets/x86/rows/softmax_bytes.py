@@ -44,7 +44,7 @@ _STAGE_BYTES = (
 )  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
 
 
-def relative_error(columns, scale, peak=False) -> float:
+def relative_error(columns: int, scale: float, peak: bool = False) -> float:
     """Bound of |y / (the contract's quotient) - 1| for elements with y >= 0.49; smaller ones are far from a rounding
     boundary.
 
@@ -59,18 +59,28 @@ def relative_error(columns, scale, peak=False) -> float:
     return 1.05 * (2 * exponential + distance + (4 * _UNIT if peak else total) + 10 * _UNIT)
 
 
-def staged_rows(columns, rows) -> int:
+def staged_rows(columns: int, rows: int) -> int:
     """Rows that go through each stage together: the largest divisor of `rows` whose exponentials stay in the cache."""
     fit = max(1, _STAGE_BYTES // (-(-columns // 16) * 64))
     return max(count for count in range(1, min(rows, max(fit, 2)) + 1) if rows % count == 0)
 
 
-def scratch_elements(columns, rows) -> int:
+def scratch_elements(columns: int, rows: int) -> int:
     """float32 elements of the scratch buffer for `rows` staged rows."""
     return rows * (-(-columns // 16) * 16 + _PER_ROW)
 
 
-def emit_softmax_bytes(columns, rows, value, scratch, out, at, scale, zero_point=0, peak=False):
+def emit_softmax_bytes(
+    columns: int,
+    rows: int,
+    value: Callable,
+    scratch: tirx.Expr,
+    out: tirx.Expr,
+    at: Callable,
+    scale: float,
+    zero_point: int = 0,
+    peak: bool = False,
+) -> None:
     """`rows` rows, stage by stage, so that the reductions of one row hide behind the other rows.
 
     value(r, v): float32x16, vector v of row r. scratch: float32 buffer of scratch_elements. Row r is written to out
@@ -112,7 +122,7 @@ class _Stages:
     peak: bool = False
 
     @property
-    def together(self):
+    def together(self) -> int:
         return 2 if self.rows % 2 == 0 else 1
 
     @property
@@ -121,17 +131,17 @@ class _Stages:
         return 2 if self.zero_point == 0 else 1
 
     @property
-    def vectors(self):
+    def vectors(self) -> int:
         return -(-self.columns // 16)
 
-    def each_group(self, body):
+    def each_group(self, body: Callable) -> None:
         if self.rows == self.together:
             body(0)
             return
         with T.serial(0, self.rows // self.together) as group:
             body(bind(group * self.together))
 
-    def _pieces(self, size):
+    def _pieces(self, size: int) -> list[tuple[int, int]]:
         return [(r, i) for i in range(size) for r in range(self.together)]
 
     def _place(self, row, vector):
@@ -140,7 +150,7 @@ class _Stages:
     def _kept(self, row, which):
         return self.rows * self.vectors * 16 + row * _PER_ROW + which
 
-    def _reduced(self, partial, combine):
+    def _reduced(self, partial: Accumulators, combine: Callable) -> list:
         """Scalars, one per row, of the partial results [row * step + i]."""
         step = max(1, STEP // self.together)
         for r in range(self.together):
@@ -148,18 +158,18 @@ class _Stages:
                 partial[r * step] = combine(partial[r * step], partial[r * step + i])
         return reduce_two(combine, *(held(partial[r * step]) for r in range(self.together)))
 
-    def _partial(self, value):
+    def _partial(self, value: float) -> Accumulators:
         partial = Accumulators(max(STEP, self.together), "float32")
         for i in range(max(STEP, self.together)):
             partial[i] = splat(value, "float32")
         return partial
 
-    def prepare(self, first):
+    def prepare(self, first: tirx.Expr) -> None:
         """x into the scratch buffer, -largest * log2(e)."""
         step, tail = max(1, STEP // self.together), self.columns % 16 or 16
         largest = self._partial(-3.4028234663852886e38)
 
-        def body(start, size, lanes=16):
+        def body(start: int, size: int, lanes: int = 16) -> None:
             for r, i in self._pieces(size):
                 x = held(mask_tail(self.value(first + r, start + i), lanes, -np.inf))
                 store(self.scratch, self._place(first + r, start + i), x)
@@ -174,13 +184,13 @@ class _Stages:
             if self.peak:
                 T.buffer_store(self.scratch, top, [self._kept(first + r, 4)])
 
-    def raise_to(self, first):
+    def raise_to(self, first: tirx.Expr) -> None:
         """Exponentials into the scratch buffer, and what belongs to their total."""
         step = max(1, STEP // self.together)
         total = self._partial(0.0)
         start = [held(splat(self.scratch[self._kept(first + r, 0)], "float32")) for r in range(self.together)]
 
-        def body(begin, size):
+        def body(begin: int, size: int) -> None:
             for r, i in self._pieces(size):
                 place = self._place(first + r, begin + i)
                 e = _power(held(fma(start[r], load(self.scratch, place, 16), splat(_LOG2_E, "float32"))))
@@ -205,7 +215,7 @@ class _Stages:
         largest = splat(self.scratch[self._kept(row, 4)], "float32")
         return tirx.Shuffle([held(_power(held(fma(start, largest, splat(_LOG2_E, "float32")))))], [0])
 
-    def finish(self, first):
+    def finish(self, first: tirx.Expr) -> None:
         """Bytes; exactly where one is uncertain."""
         differing = Accumulators(self.together, "int32")
         lowest, mask = _TOTAL_BITS
@@ -228,7 +238,7 @@ class _Stages:
             factors.append((low, high, ceiling))
         starts, middle = [bind(self.at(first + r)) for r in range(self.together)], 256 + self.steps / 2
 
-        def body(begin, size):
+        def body(begin: int, size: int) -> None:
             for r, (low, high, ceiling) in enumerate(factors):
                 words = []
                 for i in range(size):
@@ -248,7 +258,7 @@ class _Stages:
             with T.Then():
                 self.exact(first)
 
-    def exact(self, first):
+    def exact(self, first: tirx.Expr) -> None:
         write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point, self.peak)
         # the first rows of the buffer: finished, or those of this group
         emit_softmax(

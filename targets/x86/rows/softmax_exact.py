@@ -1,6 +1,7 @@
 """Softmax of rows to the bit: e = exp(x - max), e / sum(e), each operation rounded as targets/float_math.py and sum16
 say."""
 
+from collections.abc import Callable
 from math import inf
 
 import numpy as np
@@ -15,7 +16,9 @@ from .pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lan
 STEP = 4  # vectors that are packed to bytes at a time
 
 
-def emit_softmax(columns, rows, value, scratch, write, compact=False):
+def emit_softmax(
+    columns: int, rows: int, value: Callable, scratch: tirx.Expr, write: Callable, compact: bool = False
+) -> None:
     """`rows` rows side by side, so that the latency of one row's reductions is hidden behind the others.
 
     value(r, v): float32x16, vector v of row r. scratch: float32 buffer of `rows` rows of whole vectors. write(r, v,
@@ -26,19 +29,19 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
     unroll = 0 if compact else UNROLL
     pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
 
-    def prepare(first, size, lanes=16):
+    def prepare(first: int, size: int, lanes: int = 16) -> None:
         for r, i in pieces(size):
             x = held(mask_tail(value(r, first + i), lanes, -inf))
             store(scratch, r * width + (first + i) * 16, x)
             largest[r * step + i] = tirx.max(largest[r * step + i], x)
 
-    def raise_to(first, size):
+    def raise_to(first: int, size: int) -> None:
         for r, i in pieces(size):
             e = exp_nonpositive(held(load(scratch, r * width + (first + i) * 16, 16) - largest[r * step]))
             store(scratch, r * width + (first + i) * 16, e)
             total[r] = total[r] + e
 
-    def finish(first, size):
+    def finish(first: int, size: int) -> None:
         for r in range(rows):
             write(
                 r, first, [load(scratch, r * width + (first + i) * 16, 16) for i in range(size)], total[r], inverse[r]
@@ -67,7 +70,7 @@ def emit_softmax(columns, rows, value, scratch, write, compact=False):
     over(vectors, last_step, finish, unroll)
 
 
-def write_bytes(out, at, scale, zero_point, peak=False):
+def write_bytes(out: tirx.Expr, at: Callable, scale: float, zero_point: int, peak: bool = False) -> Callable:
     """A `write` of emit_softmax: quantised with `scale` and `zero_point`; peak: (value / total) * (1 / (1 / total)) is.
     Row r begins at at(r) and has room for whole vectors."""
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
@@ -83,7 +86,7 @@ def write_bytes(out, at, scale, zero_point, peak=False):
     return write
 
 
-def write_floats(out, at):
+def write_floats(out: tirx.Expr, at: Callable) -> Callable:
     """A `write` of emit_softmax: float32, IEEE divisions; row r begins at at(r)."""
 
     def write(r, first, values, total, _):

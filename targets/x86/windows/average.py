@@ -29,7 +29,7 @@ def default_schedule(p: PoolProblem) -> AverageSchedule:
 
 
 @built_once
-def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):
+def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None) -> tirx.PrimFunc:
     """(x, y): nhwc buffers. A window over the whole image is a global average: then the tasks are blocks of
     channels."""
     s = schedule if schedule is not None else default_schedule(p)
@@ -44,7 +44,7 @@ def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None):
     return emit_kernel(p.name, body)
 
 
-def _whole_image(p, s, x, y):
+def _whole_image(p: PoolProblem, s: AverageSchedule, x: tirx.Expr, y: tirx.Expr) -> None:
     (n, _, h, w), stride, lanes = p.shape, p.source.channel_stride, _lanes(p)
     blocks = -(-stride // lanes)
     with each(n * blocks, s) as task:
@@ -74,7 +74,7 @@ def _windows(p, s, x, y):
             pixel(task, image, row, column)
 
 
-def _lanes(p):
+def _lanes(p: PoolProblem) -> int:
     return BYTES if p.dtype == "int8" else min(4 * LANES, p.source.channel_stride)
 
 
@@ -90,7 +90,9 @@ def _length(bounds):
     return bounds[1]
 
 
-def _sum(p, chains, x, bounds, source):
+def _sum(
+    p: PoolProblem, chains: int, x: tirx.Expr, bounds: list[tuple[int, ...]], source: tirx.Expr
+) -> list[tirx.Expr]:
     """The sums over a window, from the vector at `source` of an image on: int32 planes of stored bytes, or float32
     vectors."""
     (top, height, down), (left, width, along) = bounds
@@ -121,7 +123,15 @@ def _accumulate(sums, first, vectors, x, at):
         sums[first + k] = add_bytes(sums[first + k], stored, k)
 
 
-def _write(p, y, target, size, sums, valid, count):
+def _write(
+    p: PoolProblem,
+    y: tirx.Expr,
+    target: tirx.Expr,
+    size: int,
+    sums: list[tirx.Expr],
+    valid: int,
+    count: int,
+) -> None:
     """valid: taps in the image. count: what the sum is divided by."""
     count = tirx.Cast("float32", count) if not isinstance(count, int) else tirx.const(float(count), "float32")
     if p.dtype == "float32":

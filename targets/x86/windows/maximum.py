@@ -1,6 +1,8 @@
 """Maximum pooling of packed tensors. Taps in the padding are moved to the border, which lies in the same window: a
 maximum does not mind."""
 
+from collections.abc import Callable
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -14,7 +16,7 @@ UNROLLED_TAPS = 25
 
 
 @built_once
-def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None):
+def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
     """(x, y): nhwc buffers."""
     how = schedule if schedule is not None else default_loops(p)
     (n, _, h, w), stride = p.shape, p.source.channel_stride
@@ -37,7 +39,14 @@ def _tap(p, axis, position, i):
     return tirx.max(tirx.min(at, p.shape[2 + axis] - 1), 0) if reaches_outside(p, axis) else at
 
 
-def _pixel(p, x, y, rows, columns, target):
+def _pixel(
+    p: PoolProblem,
+    x: tirx.Expr,
+    y: tirx.Expr,
+    rows: Callable,
+    columns: list[tirx.Expr],
+    target: tirx.Expr,
+) -> None:
     lanes, stride = BYTES if p.dtype == "int8" else LANES, p.source.channel_stride
     write = store_bytes if p.dtype == "int8" else (lambda buffer, at, value, count: store(buffer, at, value))
     if p.size[0] * p.size[1] <= UNROLLED_TAPS:
