@@ -88,7 +88,7 @@ def show(family: Family) -> dict:
     runs = {REFERENCE: _onnxruntime(model), "octet-int8": _octet_session(package)}
     try:
         runs["onnxruntime-int8"] = _onnxruntime(quantized(model, feeds, work))
-    except Exception as error:
+    except Exception as error:  # it raises whatever its quantiser meets
         print(f"onnxruntime cannot quantise it: {str(error).splitlines()[0][:150]}")
     against = ("--threads", "1", "--against", "onnxruntime,openvino", "--model", model, "--calib", samples)
     timed = _octet(work, "bench", package, *against)
