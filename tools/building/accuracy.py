@@ -35,8 +35,8 @@ from .statistics import measuring
 
 _VERSION = "2"  # of what a state file means
 # Seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first
-# error
-CHOICES = 60.0
+# error; and of a network that is FAR from fp32
+CHOICES, CHOICES_FAR = 40.0, 120.0
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Workflow:
 
         self.steps.append(Attempt("as calibrated", error(design), None, True, design))
         if self.choices is None and errors[design] > FAR:
-            limit *= 2
+            limit = CHOICES_FAR
         beyond = max(0.0, clock.clock() - begun - limit)  # a first error that takes longer leaves less for the rest
         clock = Budget(max(0.0, limit - beyond), clock.clock)
 

@@ -17,7 +17,7 @@ from ...passes.sensitivity.search import SearchOutcome
 from ...passes.sensitivity.switches import switches_of
 from ...targets import detect
 from . import api
-from .accuracy import CHOICES, Workflow, automatic, described
+from .accuracy import CHOICES_FAR, Workflow, automatic, described
 
 
 def by_default(
@@ -67,7 +67,7 @@ def by_default(
         return quantized, package, {}
     design = Design(recipe)
     if 2 * took > (
-        CHOICES if seconds is None else seconds
+        CHOICES_FAR if seconds is None else seconds
     ):  # its error and that of one rescaled network: either is built and run as calibration did
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}
