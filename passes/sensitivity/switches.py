@@ -61,7 +61,7 @@ def choose_switches(
 ) -> Design:
     """The design with the best of the options in float, one after the other as long as the next is worth it.
     error(design): relative, squared. seconds(design): of one run, estimated. log(Attempt): what was tried."""
-    best, left = error(design), list(options)
+    best, left, known = error(design), list(options), set[Design]()
     while left and best > good:
         tried = [
             (error(candidate), candidate, option)
@@ -84,6 +84,9 @@ def choose_switches(
         kept = ratio is not None and ratio <= _worth(best, found)
         for value, candidate, name in tried:
             taken = kept and name == option
+            if candidate in known and not taken:
+                continue  # tried before, beside one that was not worth its time
+            known.add(candidate)
             cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
             log(Attempt(f"{_named(candidate)}{cost}", value, None, taken, candidate))
         left.remove(option)

@@ -51,6 +51,12 @@ def test_one_after_the_other_as_long_as_it_is_worth_it():
     assert steps[0].name == "residual sums in float, +0.0% of the estimated time"
 
 
+def test_what_was_tried_is_named_once():
+    near = {("int8", "int8"): 3e-3, ("float", "int8"): 2.9e-3, ("int8", "float"): 1.5e-3}
+    costly = chosen(near, lambda design: 1.0 + 2 * (design.recipe.attention == "float"))
+    assert costly[0] == ("int8", "int8") and [step.kept for step in costly[1]] == [False, False]
+
+
 def test_nothing_is_tried_where_int8_is_good():
     assert chosen(BAD | {("int8", "int8"): 2e-4}) == (("int8", "int8"), [])
 
