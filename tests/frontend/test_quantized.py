@@ -203,6 +203,20 @@ def test_sixteen_bits_are_refused_by_name(model, load, wide):
         load(model(nodes, {"x": X}, {"xs": XS, "z": wide}, opset=21))
 
 
+def test_rows_of_a_quantised_table_are_weights(model, agrees):
+    """A file whose only quantizer is that of an embedding is calibrated as any other."""
+    table, weight = RNG.integers(-127, 128, (11, 6)).astype("int8"), RNG.standard_normal((6, 3)).astype("float32")
+    nodes = [
+        node("Gather", ["table", "x"], ["rows"], axis=0),
+        node("DequantizeLinear", ["rows", "s", "z"], ["real"]),
+        node("MatMul", ["real", "w"]),
+    ]
+    index = np.array([[3, 0, 10, 3, 7]])
+    constants = {"table": table, "s": np.float32(0.02), "z": i8(3), "w": weight}
+    wanted = (table[index].astype("float32") - 3) * np.float32(0.02) @ weight
+    assert not agrees(model(nodes, {"x": index}, constants), {"x": index}, [wanted]).comes_quantised
+
+
 def test_weights_alone_keep_their_integers(model, load, agrees):
     """They are float constants on a grid until the layer is quantised, by whatever it is calibrated with."""
     from octet.passes.calibrate.weights import quantize_weight, weight_scales

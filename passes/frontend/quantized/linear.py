@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tvm
 from onnx import helper
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+from ...operators.registry import operators
+from ...ops import is_op
 from ...rewriting.grids import Grid
 from ..narrow import NOTE
 from .codes import Codes, per_axis, scale_of
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     import onnx
 
     from ..importer import OnnxImporter
+
+
+_MOVES = operators(lambda traits: traits.moves and traits.view)
 
 
 def name_of_operand(node: "onnx.NodeProto", index: int) -> str:
@@ -54,12 +60,22 @@ def _real(graph: "OnnxImporter", constant: np.ndarray, scale: np.ndarray, zero: 
 
 def _dequantized(graph, node, value, scale):
     """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as
-    quantised."""
+    quantised; but for rows of a constant table, which is a weight (an embedding)."""
     wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
     steps = graph.emit(relax.op.subtract(wide, relax.const(np.float32(scale.zero_point))), node, "steps")
-    return scale.pair(
-        graph, node, graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real")
-    )
+    real = graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real")
+    return real if _looked_up(graph, value) else scale.pair(graph, node, real)
+
+
+def _looked_up(graph, value) -> bool:
+    """Whether the values are elements of a constant that a look-up takes."""
+    looked_up = False
+    while isinstance(value, relax.Var):
+        value = graph.bb.lookup_binding(value)
+        if is_op(value, "relax.take", *_MOVES):
+            looked_up = looked_up or is_op(value, "relax.take")
+            value = value.args[0]
+    return looked_up and isinstance(value, tvm.ir.GenericConst)
 
 
 def _dtype(attrs: dict[str, Any]) -> str:
