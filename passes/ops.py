@@ -129,6 +129,7 @@ from tvm.ir import Op, make_node
 
 from .operators.definition import InvalidOperator, OperandType
 from .operators.registry import OPERATORS
+from .unary import PARTS
 
 QMIN, QMAX = -128, 127  # codes of int8
 
@@ -189,6 +190,11 @@ def attrs_of(expr: relax.Expr) -> dict[str, Any]:
         return {key: _plain(value) for key, value in expr.attrs.items()}
     names = [field.name for field in type(expr.attrs).__tvm_ffi_type_info__.fields]
     return {name: _plain(getattr(expr.attrs, name)) for name in names}
+
+
+def is_part(expr: relax.Expr) -> bool:
+    """Whether `expr` is one of the two bytes of a float tensor."""
+    return is_op(expr, "octet.unary") and attrs_of(expr)["kind"] in PARTS
 
 
 def _plain(value):

@@ -7,8 +7,8 @@ value per channel.
 from tvm import relax
 
 from ..operators.registry import operators, traits_of
-from ..ops import attrs_of, is_op, shape_of
-from ..unary import FLAT, PARTS, WIDE, range_of
+from ..ops import attrs_of, is_op, is_part, shape_of
+from ..unary import FLAT, WIDE, range_of
 from .graph import Graph, Node, array_of, is_constant, is_float32
 from .group import Group, Refusal
 
@@ -20,7 +20,7 @@ _SCALAR = operators(lambda traits: traits.real_function and traits.elementwise =
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
     if not _is_function(node):
         return _refusal(node)
-    if _is_part(node):
+    if is_part(node.value):
         return Refusal("it splits a float32 tensor in two bytes: of one byte there is no rest")
     chain = [node]
     user = graph.sole_user(node.var)
@@ -58,10 +58,6 @@ def _is_function(node: Node) -> bool:
             shape_of(constants[0]), array_of(constants[0]).size, shape_of(node.var)
         )
     return False
-
-
-def _is_part(node: Node) -> bool:
-    return is_op(node.value, "octet.unary") and attrs_of(node.value)["kind"] in PARTS
 
 
 def _per_channel(shape: tuple[int, ...], size: int, out: tuple[int, ...]) -> bool:

@@ -20,7 +20,6 @@ from tvm import relax
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.graph import DataflowGraph
-from ..unary import PARTS
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
             chain, members = _layer_norm(graph, var, value)
         elif ops.is_op(value, "octet.table"):
             chain, members = _table_behind(graph, var, value)
-        elif ops.is_op(value, "octet.unary"):
+        elif ops.is_part(value):
             chain, members = _quantized_function(graph, var, value)
         elif ops.is_op(value, "relax.astype") and str(value.args[0].ty.dtype) == "uint8":
             chain, members = _pixels(graph, var, value)
@@ -259,7 +258,7 @@ def _layer_norm(graph, var, call):
 
 def _quantized_function(graph, var, call):
     quantized = _quantized(graph, var)
-    if quantized is None or ops.attrs_of(call)["kind"] not in PARTS or _rank(var) not in (2, 3, 4):
+    if quantized is None or _rank(var) not in (2, 3, 4):
         return None, ()
     root, scale, zero_point = quantized
     return QuantizedFunction(call, scale, zero_point, root), [var]

@@ -13,7 +13,6 @@ from ..operators.registry import operators
 from ..ops import shape_of
 from ..rewriting.graph import DataflowGraph
 from ..rewriting.loops import MARKS, loops_of
-from ..unary import PARTS
 
 _LOOK_UPS = ("relax.take", "octet.embedding")
 _FUNCTIONS = ("octet.unary", "relax.nn.softmax")
@@ -47,8 +46,8 @@ def most_to_gain(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> tup
 
 def _seconds(call: relax.Call, dot: str, cost: Callable, real: bool = False) -> float:
     """real: as if its tensors were float."""
-    if _is_part(call):
-        return 0.0
+    if ops.is_part(call):
+        return 0.0  # passes/lower/fusion.py computes it where its result is quantised
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
     int8 = not real and any(str(arg.ty.dtype) == "int8" for arg in tensors)
     read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # of a table only the rows that are looked up
@@ -67,11 +66,6 @@ def _seconds(call: relax.Call, dot: str, cost: Callable, real: bool = False) -> 
     return cost(
         dot, dtype, macs, moved, depthwise, product=ops.is_op(call, "octet.matmul", "relax.matmul"), functions=functions
     )
-
-
-def _is_part(call: relax.Expr) -> bool:
-    """Whether it rounds and no more (passes/lower/fusion.py computes it where its result is quantised)."""
-    return ops.is_op(call, "octet.unary") and ops.attrs_of(call)["kind"] in PARTS
 
 
 def _bytes(expr: relax.Expr) -> int:

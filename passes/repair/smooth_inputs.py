@@ -25,7 +25,7 @@ from ..rewriting.function import replace_main
 from .find_streams import streams_of
 from .scale_channels import power_of_two
 
-_NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
+NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 _PEAK = 4.0  # of a channel's largest magnitude to its root mean square, as assumed where only the largest is known
 _WORTH = 0.7  # part of the expected error that a multiplication must leave at most
@@ -58,11 +58,11 @@ def smoothable(mod: IRModule, tables: bool = False) -> dict[str, list[Node]]:
     graph, absorbed = Graph(mod), {name for stream in streams_of(mod) for name in stream.tensors}
     found = {}
     for node in graph.nodes:
-        if not is_op(node.value, *_NORMS, *(("octet.unary",) if tables else ())) or node.var.name in absorbed:
+        if not is_op(node.value, *NORMS, *(("octet.unary",) if tables else ())) or node.var.name in absorbed:
             continue
         if len(shape_of(node.var)) == 4:
             continue  # magnitudes by channel of rank 4 are of axis 1, where images have theirs
-        readers = [user for user in graph.users.get(node.var, ()) if _is_linear(user, node.var)]
+        readers = [user for user in graph.users.get(node.var, ()) if multiplies(user, node.var)]
         if readers:
             found[node.var.name] = readers
     return found
@@ -72,17 +72,18 @@ def behind_norms(mod: IRModule, found: Mapping[str, list[Node]]) -> dict[str, li
     """Those of `smoothable` that are results of normalisations."""
     graph = Graph(mod)
     return {
-        name: readers for name, readers in found.items() if is_op(graph.producer[readers[0].inputs[0]].value, *_NORMS)
+        name: readers for name, readers in found.items() if is_op(graph.producer[readers[0].inputs[0]].value, *NORMS)
     }
 
 
-def _is_linear(node: Node, x: relax.Expr) -> bool:
+def multiplies(node: Node, x: relax.Expr, operator: str = "relax.matmul", rank: int = 2) -> bool:
+    """Whether a linear layer, or another operator with a weight of another rank, multiplies x by a constant."""
     return (
-        is_op(node.value, "relax.matmul")
+        is_op(node.value, operator)
         and node.inputs[0].same_as(x)
         and is_float32(x)
         and is_constant(node.inputs[1])
-        and len(shape_of(node.inputs[1])) == 2
+        and len(shape_of(node.inputs[1])) == rank
     )
 
 
@@ -114,7 +115,7 @@ class _Smoother(Forward):
     def __init__(self, mod, graph, factors):
         super().__init__(mod["main"])
         self._factors, self._smoothed = factors, {}
-        self._readers = {node.var for x in factors for node in graph.users[x] if _is_linear(node, x)}
+        self._readers = {node.var for x in factors for node in graph.users[x] if multiplies(node, x)}
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         if var in self._readers:

@@ -23,10 +23,11 @@ import numpy as np
 from tvm import IRModule, relax
 
 from .. import ops
-from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32
+from ..annotate.graph import Graph, Node, array_of, is_constant
 from ..ops import attrs_of, is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+from .smooth_inputs import NORMS, multiplies
 
 _HEADROOM = 1.5  # of the range over the largest value that was seen: two bytes have steps enough
 _LEAST = {
@@ -36,8 +37,6 @@ _LEAST = {
     "mish": -0.31,
     "hard_swish": -0.375,
 }  # what functions never go below
-_NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
-_LAYERS = ("relax.matmul", "relax.nn.conv2d")
 
 
 @dataclass(frozen=True)
@@ -71,25 +70,15 @@ def splittable(mod: IRModule, everything: bool = False) -> dict[str, list[Node]]
 
 
 def _reads(node, x, everything):
-    """Whether a layer multiplies x by a constant."""
-    if (
-        not is_op(node.value, *(_LAYERS if everything else _LAYERS[:1]))
-        or not node.inputs[0].same_as(x)
-        or not is_float32(x)
-    ):
-        return False
-    return (
-        is_constant(node.inputs[1])
-        and len(shape_of(node.inputs[1])) == (4 if is_op(node.value, "relax.nn.conv2d") else 2)
-        and len(shape_of(x)) > 1
-    )
+    """Whether a layer multiplies x by a constant; with everything a convolution, too."""
+    return len(shape_of(x)) > 1 and (multiplies(node, x) or (everything and multiplies(node, x, "relax.nn.conv2d", 4)))
 
 
 def _norm_of(graph, node):
     """The normalisation whose result the node makes, itself or with a factor per channel; None of others."""
     if is_op(node.value, "relax.multiply") and is_constant(node.inputs[1]) and node.inputs[0] in graph.producer:
         node = graph.producer[node.inputs[0]]
-    return node if is_op(node.value, *_NORMS) and all(map(is_constant, node.inputs[1:])) else None
+    return node if is_op(node.value, *NORMS) and all(map(is_constant, node.inputs[1:])) else None
 
 
 def _limits_of(graph, node, largest):

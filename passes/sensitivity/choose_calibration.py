@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from .attempt import LEFT_OUT, Attempt
+from .attempt import Attempt
+from .best_of import best_of
 from .budget import Budget
 from .design import Design
 from .improvement import OTHERS, TENSORS, calibrations
@@ -40,21 +41,14 @@ def choose_calibrator(
     """The design with the calibrator of least error where it is further than `far` from fp32 and that brings it much
     nearer. error(design): relative, squared. log(Attempt): what was tried. spent(): whether there is no time for
     another one."""
-    before = error(design)
-    if design.scaling or before <= far:
+    if design.scaling or error(design) <= far:
         return design
-    tried: list[tuple[float, int, Design]] = []
-    for candidate in calibrations(design):
-        if candidate != design and spent():
-            name = f"calibrator {_calibrator(candidate.recipe)}: {LEFT_OUT}"
-            log(Attempt(name, None, None, False, candidate))
-        elif candidate != design:
-            tried.append((error(candidate), len(tried), candidate))
-    least, _, best = min(tried, default=(before, 0, design))
-    for found, _, candidate in tried:
-        kept = candidate == best and least <= before * _WORTH
-        log(Attempt(f"calibrator {_calibrator(candidate.recipe)}", found, None, kept, candidate))
-    return best if least <= before * _WORTH else design
+    candidates = (
+        (f"calibrator {_calibrator(candidate.recipe)}", candidate)
+        for candidate in calibrations(design)
+        if candidate != design
+    )
+    return best_of(design, candidates, error, log, _WORTH, spent=spent)
 
 
 def refined_by_tensor(bench, design, best, error, tell, budget):

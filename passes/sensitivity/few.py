@@ -1,6 +1,6 @@
 """How many samples decide what a rough measurement can decide."""
 
-from octet.targets.samples import batch_of
+from octet.targets.batches import batch_of
 
 from ..frontend.model import Model
 from ..multiply_adds import multiply_adds_of

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..repair.find_streams import streams_of
-from .attempt import LEFT_OUT, Attempt
+from .best_of import best_of
 from .design import SCALINGS, Design
 
 POOR = 10**-2.5  # relative squared error (25 dB) from which on it is tried
@@ -24,28 +24,9 @@ def rescalable(module) -> bool:
 def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Callable = lambda: False) -> Design:
     """The design with the scaling of least error, where that is worth it. error(design): relative, squared.
     log(Attempt): what was tried. spent(): whether there is no time for another one."""
-    before = error(design)
-    if design.scaling or before <= POOR:
+    if design.scaling or error(design) <= POOR:
         return design
-    tried: list[tuple[float, int, Design]] = []
-    for candidate in [replace(design, scaling=scaling) for scaling in SCALINGS if scaling]:
-        if spent():
-            log(Attempt(f"rescaled channels ({candidate.scaling}): {LEFT_OUT}", None, None, False, candidate))
-            continue
-        tried.append((error(candidate), len(tried), candidate))
-        if tried[-1][0] <= _GOOD:
-            break
-    if not tried:
-        return design
-    least, _, best = min(tried)
-    for found, _, candidate in tried:
-        log(
-            Attempt(
-                f"rescaled channels ({candidate.scaling})",
-                found,
-                None,
-                candidate == best and least <= before * _WORTH,
-                candidate,
-            )
-        )
-    return best if least <= before * _WORTH else design
+    candidates = (
+        (f"rescaled channels ({scaling})", replace(design, scaling=scaling)) for scaling in SCALINGS if scaling
+    )
+    return best_of(design, candidates, error, log, _WORTH, good=_GOOD, spent=spent)

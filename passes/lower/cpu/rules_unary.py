@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 def _unary(call, ctx, kind, parameters):
     if str(call.ty.dtype) != "float32" or kind not in KERNELS or packed(call.ty.shape.values, "float32") is None:
         return None
-    value = ctx.packed(call.args[0])
-    problem = UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, tuple(sorted(parameters.items())))
+    return _elementwise(call, ctx, ctx.packed(call.args[0]), kind, tuple(sorted(parameters.items())))
+
+
+def _elementwise(call, ctx, value, kind, parameters):
+    problem = UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, parameters)
     return ctx.emit(unary(problem), [value], value.layout, call.op.name)
 
 
@@ -33,13 +36,7 @@ def quantized(call, ctx, scale, zero_point):
     value, (kind, parameters) = ctx.packed(call.args[0]), function_of(call)
     layout, function = packed(value.layout.shape, "int8"), (kind, tuple(sorted(parameters.items())))
     if not vectors(value.layout, layout):
-        value = ctx.emit(
-            unary(UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, function[1])),
-            [value],
-            value.layout,
-            call.op.name,
-        )
-        function = None
+        value, function = _elementwise(call, ctx, value, *function), None
     return ctx.emit(
         reformat(ReformatProblem(value.layout, layout, scale, zero_point, function)), [value], layout, "relax.quantize"
     )
