@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +18,10 @@ from ..batches import meant
 from ..errors import OctetError
 from ..native.link import FLAGS, run_compiler
 from ..variant import Variant
+
+if TYPE_CHECKING:
+    from ..variant import TensorSpec
+
 
 QEMU, MACHINE = "qemu-aarch64", "aarch64"
 _SYSROOT = "/usr/aarch64-linux-gnu"  # of Debian's cross compiler
@@ -93,7 +99,7 @@ class EmulatedArm64Session:
             return meant(variant.outputs, _arrays(variant.outputs, found.read_bytes()))
 
 
-def _arrays(specs, data):
+def _arrays(specs: "Sequence[TensorSpec]", data: bytes) -> dict[str, np.ndarray]:
     """The outputs, which lie behind each other, as arrays."""
     found, at = {}, 0
     for spec in specs:

@@ -90,7 +90,7 @@ def _narrow(name: str, lanes: int, wide: str, narrow: str, low: int, high: int) 
 _PSHUFB = "declare <16 x i8> @llvm.x86.ssse3.pshuf.b.128(<16 x i8>, <16 x i8>)"
 
 
-def _table(name, tables, otherwise):
+def _table(name: str, tables: int, otherwise: str) -> Instruction:
     """A look-up in so many registers; an index behind them gives `otherwise`."""
     lines, found = [], otherwise
     for k in range(tables):

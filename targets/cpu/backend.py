@@ -2,6 +2,7 @@
 own."""
 
 import platform
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..kinds.backend import Backend, Emulation
@@ -10,8 +11,12 @@ from ..standalone.features import machine_of
 if TYPE_CHECKING:
     import tvm
 
+    from ..measure.cpu import CpuDevice
     from ..packed import PackedText
+    from ..runtime import Session
     from ..spec import TargetSpec
+    from ..variant import Variant
+    from ..x86.peak import Peak
 
 
 class CpuBackend(Backend):
@@ -44,7 +49,7 @@ class CpuBackend(Backend):
 
         return asked & detect.cpu_features()
 
-    def lack(self, features):
+    def lack(self, features: tuple[str, ...]) -> str:
         machine, here = machine_of(features), platform.machine()
         return (
             f"this CPU lacks {', '.join(_missing(features))}"
@@ -52,7 +57,7 @@ class CpuBackend(Backend):
             else f"it is for {machine}, this CPU is {here}"
         )
 
-    def stands_in(self, features):
+    def stands_in(self, features: tuple[str, ...]) -> str:
         return f"it lacks {', '.join(_missing(features))}"
 
     def stored(self, source: "PackedText | str") -> bytes:
@@ -60,28 +65,36 @@ class CpuBackend(Backend):
 
         return packed(source)
 
-    def restored(self, member):
+    def restored(self, member: bytes) -> "PackedText | str":
         from ..packed import PackedText
 
         return PackedText(member) if member else ""
 
-    def described(self, variant):
+    def described(self, variant: "Variant") -> dict[str, object]:
         return {}
 
-    def open(self, variant, threads, reuse_outputs, streams, pin, beside):
+    def open(
+        self,
+        variant: "Variant",
+        threads: int | None,
+        reuse_outputs: bool,
+        streams: int | None,
+        pin: bool,
+        beside: "Session | None",
+    ) -> "Session":
         from ..runtime import Session
 
         return Session(variant, threads, reuse_outputs, streams, pin, beside)
 
-    def session_device(self, session):
+    def session_device(self, session: "Session") -> dict[str, object]:
         return {}
 
-    def peak(self, spec, session):
+    def peak(self, spec: "TargetSpec", session: "Session") -> "Peak":
         from ..x86.peak import measure
 
         return measure(spec, session.threads)
 
-    def emulations(self, variant):
+    def emulations(self, variant: "Variant") -> list[Emulation]:
         from ..arm64 import emulator
         from ..registry import TARGETS
 
@@ -100,27 +113,27 @@ class CpuBackend(Backend):
             portably,
         ]
 
-    def device_name(self):
+    def device_name(self) -> str:
         from .. import detect
 
         return detect.cpu_name()
 
-    def measured_here(self, about):
+    def measured_here(self, about: dict) -> bool:
         return about.get("name") == self.device_name()
 
-    def measuring_device(self, threads):
+    def measuring_device(self, threads: int) -> "CpuDevice":
         from ..measure.cpu import CpuDevice
 
         return CpuDevice(threads)
 
 
-def _missing(features):
+def _missing(features: tuple[str, ...]) -> tuple[str, ...]:
     from .. import detect
 
     return detect.missing(features)
 
 
-def _portably(variants):
+def _portably(variants: "Sequence[Variant]") -> "list[Session]":
     from ..opening import open_session
     from ..x86.emulation.library import emulated_shapes
 

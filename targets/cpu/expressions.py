@@ -1,57 +1,59 @@
 """Vectors as TIR expressions, whatever the processor: constants, loads and stores, and instructions on as much as a
 register holds."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 
-def const(value, dtype):
+def const(value: float, dtype: str) -> tirx.Expr:
     return tirx.const(value, dtype)
 
 
-def splat(value, dtype, lanes=16):
+def splat(value: tirx.Expr | float, dtype: str, lanes: int = 16) -> tirx.Expr:
     return tirx.Broadcast(value if not isinstance(value, (int, float)) else const(value, dtype), lanes)
 
 
-def bind(value):
+def bind(value: tirx.Expr | int) -> tirx.Expr:
     """A name for `value`, so that it is computed once."""
     return T.Bind(value)
 
 
-def load(buffer, index, lanes):
+def load(buffer: tirx.Buffer, index: tirx.Expr | int, lanes: int) -> tirx.Expr:
     return buffer.vload([index], f"{buffer.dtype}x{lanes}")
 
 
-def store(buffer, index, value):
+def store(buffer: tirx.Buffer, index: tirx.Expr | int, value: tirx.Expr) -> None:
     T.add_to_parent(buffer.vstore([index], value))
 
 
-def pure(dtype, name, *args):
+def pure(dtype: str, name: str, *args: tirx.Expr | int) -> tirx.Expr:
     """The value of an instruction without effects. LLVM knows that it has none; TVM must not: its simplifier writes the
     value of a pure integer name into every place of the name, again and again, and made 9 MB of the 58 kB of a kernel
     that quantises on 256 bits."""
     return tirx.call_llvm_intrin(dtype, name, *args)
 
 
-def effect(name, *args):
+def effect(name: str, *args: tirx.Expr | int) -> None:
     T.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
 
-def lanes_of(vector):
+def lanes_of(vector: tirx.Expr) -> int:
     return int(str(vector.ty).rpartition("x")[2])
 
 
-def bits_of(vector):
+def bits_of(vector: tirx.Expr) -> int:
     return lanes_of(vector) * np.dtype(str(vector.ty).rpartition("x")[0]).itemsize * 8
 
 
-def typed(dtype, vector):
+def typed(dtype: str, vector: tirx.Expr) -> str:
     """The type of a vector of `dtype` that has as many bits."""
     return f"{dtype}x{bits_of(vector) // (np.dtype(dtype).itemsize * 8)}"
 
 
-def joined(vectors):
+def joined(vectors: Sequence[tirx.Expr]) -> tirx.Expr:
     """Vectors of one type behind each other; of a single one that vector."""
     if len(vectors) == 1:
         return vectors[0]
@@ -68,7 +70,7 @@ def split(vector: tirx.Expr, parts: int) -> list:
     )
 
 
-def by_parts(operation, parts, *vectors):
+def by_parts(operation: Callable[..., tirx.Expr], parts: int, *vectors: tirx.Expr) -> tirx.Expr:
     """operation(first parts), operation(second parts), ... behind each other."""
     bound = [bind(vector) for vector in vectors]
     return joined([bind(operation(*pieces)) for pieces in zip(*(split(vector, parts) for vector in bound))])

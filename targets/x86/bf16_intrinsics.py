@@ -1,6 +1,6 @@
 """The machine instructions that multiply bfloat16 (Intel SDM vol. 2: VDPBF16PS, TDPBF16PS)."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -20,12 +20,12 @@ define linkonce_odr <16 x float> @octet_dot_bf16(<16 x float> %sums, <16 x i32> 
 """
 
 
-def bf16_functions():
+def bf16_functions() -> AbstractContextManager[None]:
     """Context in which `dot_bf16` can be emitted; nothing where the vector unit has no such instruction."""
     return T.attr(const(0, "int32"), "pragma_import_llvm", _BF16_FUNCTIONS) if current().bf16_pairs else nullcontext()
 
 
-def dot_bf16(acc, data, weights):
+def dot_bf16(acc: tirx.Expr, data: tirx.Expr, weights: tirx.Expr) -> tirx.Expr:
     """acc[i] + d[2i + 1] * w[2i + 1] + d[2i] * w[2i], in this order, each sum rounded (VDPBF16PS). acc: float32x16.
     data: uint32x16, weights: uint16x32, bits of bfloat16."""
     return tirx.call_pure_extern(

@@ -5,6 +5,7 @@ Per block: outer loops fused and parallel where there is work enough, a reductio
 exists, the innermost contiguous loop vectorised. What a block refuses is left out: the loops are then TVM's own,
 correct and slower."""
 
+from collections.abc import Callable
 from math import prod
 
 from tvm import tirx
@@ -31,7 +32,7 @@ def schedule_fallback(func: tirx.PrimFunc) -> tirx.PrimFunc:
     return scheduled.with_attr("octet.macs", macs) if macs else scheduled
 
 
-def _multiply_adds(schedule, block):
+def _multiply_adds(schedule: Schedule, block: object) -> int:
     """How often a block adds a product of two values to its sum."""
     body = schedule.get(block).body
     if not _reduces(schedule, block) or not isinstance(body, tirx.BufferStore) or not isinstance(body.value, tirx.Add):
@@ -44,7 +45,7 @@ def _multiply_adds(schedule, block):
     return prod(int(schedule.get(loop).extent) for loop in schedule.get_loops(block)) if products else 0
 
 
-def _attempt(schedule, block, transform):
+def _attempt(schedule: Schedule, block: object, transform: Callable[[Schedule, object], None]) -> Schedule:
     """`transform` applied to a copy, so that a refusal half way leaves nothing behind."""
     trial = schedule.copy()
     name = schedule.get(block).name_hint
@@ -55,7 +56,7 @@ def _attempt(schedule, block, transform):
     return trial
 
 
-def _inlined(schedule, block):
+def _inlined(schedule: Schedule, block: object) -> bool:
     """Inlines a block that computes each element once for one other elementwise block."""
     consumers = schedule.get_consumers(block)
     if len(consumers) != 1 or _reduces(schedule, block) or _reduces(schedule, consumers[0]):
@@ -67,11 +68,11 @@ def _inlined(schedule, block):
     return True
 
 
-def _reduces(schedule, block):
+def _reduces(schedule: Schedule, block: object) -> bool:
     return any(var.iter_type == _REDUCE for var in schedule.get(block).iter_vars)
 
 
-def _scheduled(schedule, block):
+def _scheduled(schedule: Schedule, block: object) -> None:
     loops = schedule.get_loops(block)
     kinds = [var.iter_type for var in schedule.get(block).iter_vars]
     if not loops or len(loops) != len(kinds):

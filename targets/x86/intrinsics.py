@@ -6,6 +6,8 @@ another spelling of it.
 Sources: Intel SDM vol. 2 (VPDPBUSD, VPMADDWD, VPACKSSDW, VPACKUSWB, VPSHUFB, VCVTPS2DQ); names of LLVM 22's
 intrinsics."""
 
+from collections.abc import Callable, Sequence
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -28,12 +30,12 @@ from ..cpu.expressions import (  # noqa: F401
 from .isa import current
 
 
-def broadcast4(buffer, index, lanes=16):
+def broadcast4(buffer: tirx.Buffer, index: tirx.Expr | int, lanes: int = 16) -> tirx.Expr:
     """Four bytes at `index` repeated over all lanes: int32x16."""
     return tirx.Broadcast(tirx.reinterpret("int32", load(buffer, index, 4)), lanes)
 
 
-def dot4(acc, unsigned_bytes, signed_bytes):
+def dot4(acc: tirx.Expr, unsigned_bytes: tirx.Expr, signed_bytes: tirx.Expr) -> tirx.Expr:
     """acc[i] + sum over j < 4 of u8[4i + j] * s8[4i + j], exact in int32. acc: 16 int32 (or one register of them); the
     others: as many bits."""
     if current().neon:
@@ -49,12 +51,12 @@ def dot4(acc, unsigned_bytes, signed_bytes):
     )
 
 
-def multiplied(unsigned_bytes):
+def multiplied(unsigned_bytes: tirx.Expr) -> tirx.Expr:
     """Stored bytes as `dot4_multiplied` takes them: u8, or s8 where dot products take that."""
     return neon.to_signed(unsigned_bytes) if current().signed else unsigned_bytes
 
 
-def dot4_multiplied(acc, data, signed_bytes):
+def dot4_multiplied(acc: tirx.Expr, data: tirx.Expr, signed_bytes: tirx.Expr) -> tirx.Expr:
     """`dot4` of what `multiplied` gave: where that is s8, the sum is less by 128 times the sum of the signed bytes,
     which kernels have in the constants that sums start from."""
     return neon.dot4_signed(current(), acc, data, signed_bytes) if current().signed else dot4(acc, data, signed_bytes)
@@ -66,23 +68,23 @@ def split_pairs(unsigned_bytes: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
     return bind(data & splat(255, "uint16", lanes)), bind(data >> splat(8, "uint16", lanes))
 
 
-def _split_weights(signed_bytes):
+def _split_weights(signed_bytes: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
     """The same of four s8."""
     weights = bind(_halfwords("int16", signed_bytes))
     eight = splat(8, "int16", lanes_of(weights))
     return bind((weights << eight) >> eight), bind(weights >> eight)
 
 
-def _halfwords(dtype, vector):
+def _halfwords(dtype: str, vector: tirx.Expr) -> tirx.Expr:
     return tirx.reinterpret(f"{dtype}x{bits_of(vector) // 16}", vector)
 
 
-def dot_pairs(acc, data, weights):
+def dot_pairs(acc: tirx.Expr, data: Sequence[tirx.Expr], weights: Sequence[tirx.Expr]) -> tirx.Expr:
     """`dot4` from 16-bit products. data, weights: (pairs of int16, pairs of int16)."""
     return _ordered(dot2(dot2(acc, data[0], weights[0]), data[1], weights[1]))
 
 
-def _ordered(sums):
+def _ordered(sums: tirx.Expr) -> tirx.Expr:
     """Keeps LLVM from reassociating a chain of integer sums: as a tree it needs more registers than there are."""
     floats = f"float32x{lanes_of(sums)}"
     return tirx.reinterpret(
@@ -90,13 +92,13 @@ def _ordered(sums):
     )
 
 
-def dot2(acc, data, weights):
+def dot2(acc: tirx.Expr, data: tirx.Expr, weights: tirx.Expr) -> tirx.Expr:
     """acc[i] + d[2i] * w[2i] + d[2i + 1] * w[2i + 1] in int32 (VPMADDWD). data, weights: as many bits as acc, int16."""
     names = {512: "llvm.x86.avx512.pmaddw.d.512", 256: "llvm.x86.avx2.pmadd.wd"}
     return acc + _by_registers(names, "int32", _halfwords("int16", data), _halfwords("int16", weights))
 
 
-def dot4_safe(acc, unsigned_bytes, signed_bytes):
+def dot4_safe(acc: tirx.Expr, unsigned_bytes: tirx.Expr, signed_bytes: tirx.Expr) -> tirx.Expr:
     """`dot4` where no sum of a pair of products leaves int16, so that VPMADDUBSW does not saturate. acc: a register of
     int32; the others: as many bits."""
     data, weights = (
@@ -109,7 +111,7 @@ def dot4_safe(acc, unsigned_bytes, signed_bytes):
     return dot2(acc, pairs, splat(1, "int16", 2 * lanes_of(acc)))
 
 
-def add_bytes(acc, stored, k):
+def add_bytes(acc: tirx.Expr, stored: tirx.Expr, k: int) -> tirx.Expr:
     """acc[i] + u8[4i + k]: int32x16 and uint8x64. With VNNI one instruction, a dot product with a one at byte k."""
     if current().neon:
         return neon.add_bytes(current(), acc, stored, k)
@@ -119,24 +121,24 @@ def add_bytes(acc, stored, k):
     return acc + tirx.reinterpret("int32x16", words & splat(255, "uint32"))
 
 
-def _by_registers(names, dtype, *vectors):
+def _by_registers(names: dict[int, str], dtype: str, *vectors: tirx.Expr) -> tirx.Expr:
     """The instruction names[bits of a register] on vectors of one or two registers, the result in lanes of `dtype`."""
     if bits_of(vectors[0]) <= current().bits:
         return pure(typed(dtype, vectors[0]), names[bits_of(vectors[0])], *vectors)
     return by_parts(lambda *halves: pure(typed(dtype, halves[0]), names[current().bits], *halves), 2, *vectors)
 
 
-def fma(acc, a, b):
+def fma(acc: tirx.Expr | int, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     return pure(f"float32x{lanes_of(acc)}", "llvm.fma", a, b, acc)
 
 
-def fence(value):
+def fence(value: tirx.Expr) -> tirx.Expr:
     """float32x16 -> float32x16. Keeps LLVM from contracting a product and a following sum into an FMA, which would
     round once instead of twice."""
     return pure("float32x16", "llvm.arithmetic.fence", value)
 
 
-def round_to_int(value):
+def round_to_int(value: tirx.Expr) -> tirx.Expr:
     """float32x16 -> int32x16, to nearest, ties to even; |value| must be below 2**31 (VCVTPS2DQ)."""
     if current().neon:
         return neon.round_to_int(value)
@@ -152,7 +154,7 @@ def round_to_int(value):
     return _by_registers({256: "llvm.x86.avx.cvt.ps2dq.256"}, "int32", value)
 
 
-def scale_by_power(x, n):
+def scale_by_power(x: tirx.Expr, n: tirx.Expr) -> tirx.Expr:
     """x * 2 ** n, rounded once; float32x16, n whole (VSCALEFPS takes its floor) and -126 <= n <= 127."""
     if current().bits == 512:
         return pure(
@@ -168,7 +170,7 @@ def scale_by_power(x, n):
     return x * tirx.reinterpret("float32x16", exponent)
 
 
-def fraction_and_scale(t):
+def fraction_and_scale(t: tirx.Expr) -> tuple[tirx.Expr, Callable[[tirx.Expr], tirx.Expr]]:
     """(t - floor(t) in [0, 1], the function p -> p * 2 ** floor(t)); float32x16, -126 <= t <= 127 (VREDUCEPS,
     VSCALEFPS)."""
     if current().bits == 512:
@@ -186,7 +188,7 @@ def fraction_and_scale(t):
     return bind(t - whole), lambda p: scale_by_power(p, whole)
 
 
-def third_bytes(words):
+def third_bytes(words: list[tirx.Expr]) -> tirx.Expr:
     """Up to four int32x16 -> uint8x64, bits 16 to 23 of every word, vector behind vector (lanes of absent vectors hold
     copies of the last)."""
     words = words + words[-1:] * (4 - len(words))
@@ -195,7 +197,7 @@ def third_bytes(words):
     return tirx.Shuffle([tirx.reinterpret("uint8x64", word) for word in words], [4 * lane + 2 for lane in range(64)])
 
 
-def shuffle_bytes(table, index):
+def shuffle_bytes(table: tirx.Expr, index: tirx.Expr) -> tirx.Expr:
     """Within 128-bit lanes: table[index & 15], 0 where bit 7 of the index is set (VPSHUFB). uint8x64."""
     if current().neon:
         return neon.shuffle_bytes(table, index)
@@ -216,7 +218,7 @@ def interleave_bytes(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     zero = splat(0, "uint8", width)
     a, b, c, d = (rows + [zero] * (4 - len(rows)))[:4]
 
-    def unpack(x, y, high, size):
+    def unpack(x: tirx.Expr, y: tirx.Expr, high: bool, size: int) -> tirx.Expr:
         lanes = width // size
         per_lane = 16 // size
         first = per_lane // 2 if high else 0
@@ -236,13 +238,13 @@ def interleave_bytes(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     ]
 
 
-def pack_interleaved(vectors, zero_point):
+def pack_interleaved(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
     """The inverse of `interleave_bytes` on results: four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255) in the
     order of the channels. Byte 4 k + e of 128-bit lane g is lane 4 g + e of vector k."""
     return _pack(vectors, zero_point)
 
 
-def pack_bytes(vectors, zero_point):
+def pack_bytes(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
     """Four int32x16 -> uint8x64 = clip(v + zero_point, 0, 255), vector behind vector. zero_point: stored, 0..255."""
     if current().bits == 512:
         return tirx.reinterpret(
@@ -260,7 +262,7 @@ def pack_bytes(vectors, zero_point):
     )
 
 
-def _pack(vectors, zero_point):
+def _pack(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
     if current().neon:
         return neon.pack_lanes(vectors, zero_point)
     names = {512: "llvm.x86.avx512.packssdw.512", 256: "llvm.x86.avx2.packssdw"}
@@ -273,7 +275,7 @@ def _pack(vectors, zero_point):
     return _by_registers({512: "llvm.x86.avx512.packuswb.512", 256: "llvm.x86.avx2.packuswb"}, "uint8", *words)
 
 
-def part(vector, start, lanes):
+def part(vector: tirx.Expr, start: int, lanes: int) -> tirx.Expr:
     """Lanes [start, start + lanes) of a uint8x64."""
     if lanes == 64:
         return vector
@@ -281,7 +283,7 @@ def part(vector, start, lanes):
     return tirx.reinterpret(f"uint8x{lanes}", words)
 
 
-def prefetch(buffer, index):
+def prefetch(buffer: tirx.Buffer, index: tirx.Expr | int) -> None:
     """Asks for the cache line at `index` to be brought into the second-level cache; an address behind the buffer is
     harmless."""
     T.evaluate(

@@ -1,7 +1,9 @@
 """The frame of a kernel: a PrimFunc over flat buffers."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache, wraps
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
@@ -9,6 +11,10 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from .isa import current
+
+if TYPE_CHECKING:
+    from .isa import Isa
+
 
 # Kernels: a network has some dozens that differ, a large one of many extents 400, and as many in another precision
 _KEPT = 2048
@@ -30,17 +36,17 @@ def built_once(build: Callable) -> Callable:
     Building takes milliseconds, and networks repeat their layers."""
 
     @lru_cache(_KEPT)
-    def built(isa, *args, **options):
+    def built(isa: "Isa", *args: object, **options: object) -> tirx.PrimFunc:
         return build(*args, **options)
 
     @wraps(build)
-    def found(*args, **options):
+    def found(*args: object, **options: object) -> tirx.PrimFunc:
         return built(current(), *args, **options)
 
     return found
 
 
-def argument(name: str, elements: int, dtype: str) -> tirx.Expr:
+def argument(name: str, elements: int, dtype: str) -> tirx.Buffer:
     """The next argument: a flat buffer."""
     return T.arg(name, T.Buffer((elements,), dtype))
 
@@ -48,7 +54,7 @@ def argument(name: str, elements: int, dtype: str) -> tirx.Expr:
 WAKE_UP = 10.0  # microseconds of work that pay for waking another thread and waiting for it
 
 
-def task_loop(extent: int, microseconds: float):
+def task_loop(extent: int, microseconds: float) -> AbstractContextManager[tirx.Expr]:
     """`for task in range(extent)`, over all cores if the whole loop is estimated to take long enough."""
     return T.parallel(0, extent) if extent > 1 and microseconds >= WAKE_UP else T.serial(0, extent)
 
@@ -56,7 +62,7 @@ def task_loop(extent: int, microseconds: float):
 LINE = 64  # bytes of a cache line
 
 
-def on_stack(elements: int, dtype: str) -> tirx.Expr:
+def on_stack(elements: int, dtype: str) -> tirx.Buffer:
     """A flat buffer on the stack that starts with a cache line. TVM asks LLVM for 16 bytes at most, and then every
     64-byte vector lies in two lines."""
     size = np.dtype(dtype).itemsize

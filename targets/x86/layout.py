@@ -1,9 +1,15 @@
 """Physical layouts of tensors on x86: where a logical element lies in a kernel's buffer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from ..bfloat16 import BLOCK, FEW
+
+if TYPE_CHECKING:
+    from tvm import tirx
+
 
 SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
 CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
@@ -73,7 +79,7 @@ class Layout:
         return self.shape if self.kind == "plain" else (self.elements,)
 
 
-def packed(shape, dtype: str) -> Layout | None:
+def packed(shape: "Sequence[tirx.Expr | int]", dtype: str) -> Layout | None:
     """The packed layout of a logical tensor, or None for a rank that has none."""
     shape = tuple(int(d) for d in shape)
     kind = {4: "nhwc", 3: "rows", 2: "rows"}.get(len(shape))

@@ -6,7 +6,9 @@ instruction (5 cycles at 2 a cycle; 52 for TDPBUSD).
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
@@ -19,6 +21,10 @@ from .intrinsics import bind, const, dot4_multiplied, dot4_safe, effect, fma, lo
 from .isa import building_for, current
 from .kernel import argument, emit_kernel
 from .tiles import tile_config, tile_dot, tile_load, tile_store
+
+if TYPE_CHECKING:
+    from ..spec import TargetSpec
+
 
 SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
 _RUNS = 40
@@ -50,17 +56,17 @@ class Peak:
             return "L3", self.l3_gbytes
         return "memory", self.memory_gbytes
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, float]:
         return asdict(self)
 
 
-def _dots(tasks, steps):
+def _dots(tasks: int, steps: int) -> tuple[tirx.PrimFunc, int]:
     """The instruction that multiplies most on `SUMS` registers: USMMLA, which takes every byte of a register twice,
     VPDPBUSD, SDOT, or the shortest that there is without them (VPMADDUBSW, VPMADDWD and VPADDD). Two operations a
     product."""
     isa = current()
     if isa.mixed:
-        multiply = product_of_pairs
+        multiply: Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr] = product_of_pairs
     elif isa.dotprod or isa.vnni and not isa.neon:
         multiply = dot4_multiplied
     else:  # products of several instructions depend on the sum: those of constants would be moved out of the loop
@@ -77,7 +83,7 @@ def _dots(tasks, steps):
     return emit_kernel("peak_dot", body), steps * SUMS * products * 2
 
 
-def _fmas(tasks, steps):
+def _fmas(tasks: int, steps: int) -> tuple[tirx.PrimFunc, int]:
     """VFMADD231PS on `SUMS` registers: two operations per lane each."""
 
     def body() -> None:
@@ -89,7 +95,9 @@ def _fmas(tasks, steps):
     return emit_kernel("peak_fma", body), steps * SUMS * 2 * current().lanes
 
 
-def _loop(steps, dtype, update):
+def _loop(
+    steps: int, dtype: str, update: Callable[[tirx.Expr], tirx.Expr]
+) -> Callable[[Callable[[tirx.Expr], None]], None]:
     """`steps` times: every one of the sums (registers) updated once; the sums' total is handed on, so that nothing is
     dead code."""
     lanes = current().lanes
@@ -100,7 +108,7 @@ def _loop(steps, dtype, update):
         for i in range(SUMS):
             store(sums, i * lanes, update(load(sums, i * lanes, lanes)))
 
-    def finish(emit):
+    def finish(emit: Callable[[tirx.Expr], None]) -> None:
         total = load(sums, 0, lanes)
         for i in range(1, SUMS):
             total = total + load(sums, i * lanes, lanes)
@@ -109,7 +117,7 @@ def _loop(steps, dtype, update):
     return finish
 
 
-def _tiles(tasks, steps):
+def _tiles(tasks: int, steps: int) -> tuple[tirx.PrimFunc, int]:
     """TDPBUSD, four accumulators, operands loaded once: 2 * 16 * 16 * 64 operations each."""
 
     def body() -> None:
@@ -135,7 +143,7 @@ def _tiles(tasks, steps):
     return emit_kernel("peak_amx", body), steps * 4 * 2 * 16 * 16 * 64
 
 
-def _reads(tasks, size, passes):
+def _reads(tasks: int, size: int, passes: int) -> tuple[tirx.PrimFunc, int]:
     """Every task reads its own `size` bytes, `passes` times."""
     vectors = 16
 
@@ -157,7 +165,7 @@ def _reads(tasks, size, passes):
     return emit_kernel("peak_read", body), passes * size
 
 
-def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
+def measure(spec: "TargetSpec", threads: int, runs: int = _RUNS) -> Peak:
     """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run
     here. With 40 runs about four seconds."""
     assert not missing(spec.features), (
@@ -167,7 +175,7 @@ def measure(spec, threads: int, runs: int = _RUNS) -> Peak:
         return _measure(spec, threads, runs)
 
 
-def _measure(spec, threads, runs):
+def _measure(spec: "TargetSpec", threads: int, runs: int) -> Peak:
     int8 = _tiles if spec.tiles else _dots
     part = _MEMORY // _PARTS // threads // 4096 * 4096
     ops = _rate(
@@ -179,7 +187,7 @@ def _measure(spec, threads, runs):
             spec,
             threads,
             runs,
-            lambda tasks, passes, size=size: _reads(tasks, size, passes),
+            lambda tasks, passes: _reads(tasks, size, passes),
             _seed(threads * size // 4, "int32"),
             passes,
         )
@@ -201,7 +209,7 @@ def _measure(spec, threads, runs):
     return replace(measured, l2_gbytes=max(measured.l2_gbytes, l3), l3_gbytes=l3)
 
 
-def _seed(elements, dtype):
+def _seed(elements: int, dtype: str) -> np.ndarray:
     from ..runtime import aligned
 
     array = aligned((elements,), dtype)
@@ -209,7 +217,7 @@ def _seed(elements, dtype):
     return array
 
 
-def _copied(array):
+def _copied(array: np.ndarray) -> np.ndarray:
     from ..runtime import aligned
 
     copy = aligned(array.shape, array.dtype)
@@ -217,7 +225,15 @@ def _copied(array):
     return copy
 
 
-def _rate(spec, threads, runs, loop, seed, steps, parts=1):
+def _rate(
+    spec: "TargetSpec",
+    threads: int,
+    runs: int,
+    loop: Callable[[int, int], tuple[tirx.PrimFunc, int]],
+    seed: np.ndarray,
+    steps: int,
+    parts: int = 1,
+) -> float:
     """1e9 units per second, the best of many runs of about a millisecond, shorter than a time slice: a neighbour must
     not lower the limit; a unit is what `loop` counts. parts: copies of `seed` that the runs take turns with."""
     import tvm

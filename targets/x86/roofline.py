@@ -2,6 +2,11 @@
 cache that holds them, whichever takes longer."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .peak import Peak
+
 
 FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector instructions are counted
 
@@ -26,7 +31,7 @@ class TimeLimit:
 
 
 def limit_of(
-    peak, dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False
+    peak: "Peak", dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False
 ) -> TimeLimit:
     """peak: a Peak, or what else has its rates and `level` (targets/cuda/running/peak.py). dtype: "int8", "float32" or
     "bfloat16". macs: multiply-adds. moved: bytes read and written once. A depthwise convolution has no sums over

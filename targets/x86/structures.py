@@ -5,6 +5,7 @@ tuned together."""
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf, prod, sqrt
+from typing import Any
 
 from .conv.problem import ConvProblem, Epilogue
 from .elementwise.integer import BinaryProblem, RequantizeProblem
@@ -89,7 +90,7 @@ def _matmul(p: MatmulProblem) -> MatmulProblem:
     )
 
 
-def _clips(p):
+def _clips(p: BinaryProblem | PoolProblem | RequantizeProblem) -> dict[str, Any]:
     return {"clip_min": -128 if p.clip_min <= -128 else -100, "clip_max": 127 if p.clip_max >= 127 else 100}
 
 
@@ -148,6 +149,6 @@ KINDS = {
 }
 
 
-def kind_of(problem) -> str:
+def kind_of(problem: object) -> str:
     """Of the type of a problem."""
     return next(kind for kind, entry in KINDS.items() if isinstance(problem, entry.problem))

@@ -26,7 +26,7 @@ def tile_config(rows: int) -> np.ndarray:
     return config
 
 
-def tile_configure(config: tirx.Expr) -> None:
+def tile_configure(config: tirx.Buffer) -> None:
     """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one
     20: it is loaded only if it differs.
     Nothing releases the tiles between kernels; `octet_run` does so at its end."""
@@ -46,11 +46,11 @@ def tile_zero(tile: int) -> None:
     effect("llvm.x86.tilezero", const(tile, "int8"))
 
 
-def tile_load(tile, buffer, index, stride_bytes):
+def tile_load(tile: int, buffer: tirx.Buffer, index: tirx.Expr | int, stride_bytes: int) -> None:
     effect("llvm.x86.tileloadd64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
 
 
-def tile_store(tile: int, buffer: tirx.Expr, index: int, stride_bytes: int) -> None:
+def tile_store(tile: int, buffer: tirx.Expr, index: tirx.Expr | int, stride_bytes: int) -> None:
     effect("llvm.x86.tilestored64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
 
 

@@ -26,13 +26,13 @@ def check_range(largest: float) -> None:
     assert abs(float(largest)) < 2.0**31, f"a requantised value could reach {largest:.3g}, beyond int32"
 
 
-def widen(stored, zero_point=None):
+def widen(stored: tirx.Expr, zero_point: int | None = None) -> tirx.Expr:
     """uint8x16 -> int32x16, the s8 value minus its zero point (None: the stored value itself)."""
     words = tirx.Cast("int32x16", stored)
     return words if zero_point is None else words - splat(zero_point + STORED_OFFSET, "int32")
 
 
-def to_float(words):
+def to_float(words: tirx.Expr) -> tirx.Expr:
     """int32x16 -> float32x16, exact below 2**24, else to nearest even."""
     return tirx.Cast("float32x16", words)
 
@@ -43,13 +43,13 @@ def split_bytes(stored: tirx.Expr, zero_point: int) -> list[tirx.Expr]:
     return [add_bytes(start, stored, k) for k in range(4)]
 
 
-def join_bytes(planes, zero_point, clip_min=-128, clip_max=127):
+def join_bytes(planes: list[tirx.Expr], zero_point: int, clip_min: float = -128, clip_max: float = 127) -> tirx.Expr:
     """Four planes int32x16 -> uint8x64 = clip(plane + zero_point) + 128; saturates, never wraps."""
     packed = pack_interleaved(planes, zero_point + STORED_OFFSET)
     return clip_bytes(tirx.Shuffle([packed], _PLANE_ORDER), clip_min, clip_max)
 
 
-def clip_bytes(stored, clip_min, clip_max, lanes=BYTES):
+def clip_bytes(stored: tirx.Expr, clip_min: float, clip_max: float, lanes: int = BYTES) -> tirx.Expr:
     """Stored bytes clipped to s8 bounds; nothing is emitted for the bounds of the type."""
     low, high = int(clip_min) + STORED_OFFSET, int(clip_max) + STORED_OFFSET
     if low > 0:
@@ -57,13 +57,20 @@ def clip_bytes(stored, clip_min, clip_max, lanes=BYTES):
     return tirx.min(stored, splat(high, "uint8", lanes)) if high < 255 else stored
 
 
-def limit(value, bound=2.0**30):
+def limit(value: tirx.Expr, bound: float = 2.0**30) -> tirx.Expr:
     """float32x16 made safe for `round_to_int`: only too large values go wrong there, too small ones (and NaN) become
     the smallest int32."""
     return tirx.min(value, splat(bound, "float32"))
 
 
-def requantize(acc, multiplier, zero_point, clip_min=-128, clip_max=127, residual=None):
+def requantize(
+    acc: tirx.Expr,
+    multiplier: tirx.Expr,
+    zero_point: int,
+    clip_min: float = -128,
+    clip_max: float = 127,
+    residual: tirx.Expr | None = None,
+) -> tirx.Expr:
     """clip(rne(f32(acc) * multiplier [+ residual]) + zero_point) + 128 as uint8x16.
 
     acc: int32x16. multiplier: float32x16. residual: float32x16, already multiplied. The product and the sum round
@@ -80,19 +87,21 @@ def requantize(acc, multiplier, zero_point, clip_min=-128, clip_max=127, residua
     return tirx.Cast("uint8x16", words + splat(zero_point + STORED_OFFSET, "int32"))
 
 
-def round_planes(planes, zero_point, clip_min=-128, clip_max=127):
+def round_planes(planes: list[tirx.Expr], zero_point: int, clip_min: float = -128, clip_max: float = 127) -> tirx.Expr:
     """Four float32x16 in plane order -> uint8x64."""
     return join_bytes([T.Bind(round_to_int(plane)) for plane in planes], zero_point, clip_min, clip_max)
 
 
-def round_straight(vectors, zero_point, clip_min=-128, clip_max=127):
+def round_straight(
+    vectors: list[tirx.Expr], zero_point: int, clip_min: float = -128, clip_max: float = 127
+) -> tirx.Expr:
     """Up to four float32x16, neighbouring bytes in neighbouring lanes -> uint8x64 (lanes of absent vectors hold copies
     of the last)."""
     words = [T.Bind(round_to_int(vector)) for vector in vectors]
     return clip_bytes(pack_bytes(words + words[-1:] * (4 - len(words)), zero_point + STORED_OFFSET), clip_min, clip_max)
 
 
-def store_bytes(buffer, at, value, count=BYTES):
+def store_bytes(buffer: tirx.Buffer, at: tirx.Expr | int, value: tirx.Expr, count: int = BYTES) -> None:
     """Writes the first `count` bytes of a uint8x64; count: a constant multiple of 4."""
     assert count % 4 == 0 and 0 < count <= BYTES, count
     done = 0
@@ -102,24 +111,22 @@ def store_bytes(buffer, at, value, count=BYTES):
             done += size
 
 
-def clip_floats(value, clip_min, clip_max):
+def clip_floats(value: tirx.Expr, clip_min: float, clip_max: float) -> tirx.Expr:
     """float32x16 clipped; infinite bounds emit nothing. NaN passes through a lower bound as that bound."""
     if clip_min != float("-inf"):
         value = tirx.max(value, splat(float(clip_min), "float32"))
     return tirx.min(value, splat(float(clip_max), "float32")) if clip_max != float("inf") else value
 
 
-def quotient(value, divisor):
+def quotient(value: tirx.Expr, divisor: float) -> tirx.Expr:
     """float32x16 / divisor, rounded as IEEE division rounds, saturated at +-1024; for the steps before `round_to_int`.
 
     A multiplication with the reciprocal and two corrections of the exact remainder (Markstein, "IA-64 and Elementary
     Functions", theorem 8): five instructions of a half cycle each against 16 cycles of VDIVPS. Needs 2**-60 < divisor <
     2**60, so that no remainder underflows."""
-    divisor = np.float32(divisor)
-    assert 2.0**-60 < divisor < 2.0**60, f"scale out of range: {divisor}"
-    bound, inverse, scale = (
-        splat(float(v), "float32") for v in (divisor * np.float32(1024), np.float32(1) / divisor, divisor)
-    )
+    by = np.float32(divisor)
+    assert 2.0**-60 < by < 2.0**60, f"scale out of range: {divisor}"
+    bound, inverse, scale = (splat(float(v), "float32") for v in (by * np.float32(1024), np.float32(1) / by, by))
     value = T.Bind(tirx.max(tirx.min(value, bound), splat(-1.0, "float32") * bound))
     result = T.Bind(value * inverse)
     for _ in range(2):

@@ -1,11 +1,16 @@
 """Loops of the vector kernels: parallel when there is enough work, and tails without a scalar loop."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
+
+if TYPE_CHECKING:
+    from .layout import Layout
+
 
 # Less traffic than this is done before a second thread has woken up; the second where a vector takes a nanosecond or
 # two: sums, tables by byte permutations. Another thread's share costs 4 us.
@@ -35,7 +40,7 @@ def default_loops(p: Traffic) -> LoopSchedule:
     return LoopSchedule(p.traffic >= (LIGHT_BYTES if p.light else PARALLEL_BYTES))
 
 
-def tensors(**layouts):
+def tensors(**layouts: "Layout") -> list[tirx.Buffer]:
     """The arguments of a kernel, all of them: name -> layout. Returns flat buffers (a plain tensor has its logical
     shape outside)."""
     arguments = [T.arg(name, T.Buffer(layout.physical_shape, layout.storage)) for name, layout in layouts.items()]
@@ -47,14 +52,14 @@ def tensors(**layouts):
     ]
 
 
-def each(extent, how: LoopSchedule | int):
+def each(extent: int, how: LoopSchedule | int) -> AbstractContextManager[tirx.Expr]:
     """`for i in range(extent)`, over all cores where the schedule says so, or, for a number of bytes read and written
     by all of it, when they are enough."""
     parallel = how.parallel if isinstance(how, LoopSchedule) else how >= PARALLEL_BYTES
     return T.parallel(0, extent) if extent > 1 and parallel else T.serial(0, extent)
 
 
-def sweep(elements: int, step: int, how: LoopSchedule | int, body: Callable) -> None:
+def sweep(elements: int, step: int, how: LoopSchedule | int, body: Callable[[tirx.Expr | int, int], None]) -> None:
     """body(at, count) over [0, elements) in pieces of `step`. Only a sweep shorter than one step sees count < step: the
     last piece of a longer one is moved back to end at the last element, so that its vector is written whole (twice the
     same values where it overlaps)."""
@@ -65,7 +70,7 @@ def sweep(elements: int, step: int, how: LoopSchedule | int, body: Callable) -> 
         body(_start(i, elements, step), step)
 
 
-def steps(elements, step, body):
+def steps(elements: int, step: int, body: Callable[[tirx.Expr | int, int], None]) -> None:
     """`sweep` within one task: serial, unrolled when there is one piece."""
     if elements <= step:
         body(0, elements)
@@ -78,7 +83,7 @@ def steps(elements, step, body):
         body(_start(i, elements, step), step)
 
 
-def _start(i, elements, step):
+def _start(i: tirx.Expr | int, elements: int, step: int) -> tirx.Expr:
     return i * step if elements % step == 0 else T.Bind(tirx.min(i * step, elements - step))
 
 
@@ -89,8 +94,8 @@ class Accumulators:
     def __init__(self, count: int, dtype: str, lanes: int = 16) -> None:
         self.buffer, self.lanes = T.alloc_buffer((count * lanes,), dtype), lanes
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tirx.Expr:
         return self.buffer.vload([i * self.lanes], f"{self.buffer.dtype}x{self.lanes}")
 
-    def __setitem__(self, i, value):
+    def __setitem__(self, i: int, value: tirx.Expr) -> None:
         T.add_to_parent(self.buffer.vstore([i * self.lanes], value))

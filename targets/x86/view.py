@@ -1,6 +1,7 @@
 """Tensors that lie strided in somebody else's buffer: a reshape or a transpose that moves nothing until somebody needs
 another layout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -59,13 +60,13 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def transposed(view: View, axes) -> View:
+def transposed(view: View, axes: Sequence[int]) -> View:
     return _with(
         view, tuple(view.shape[axis] for axis in axes), tuple(view.strides[axis] for axis in axes), view.offset
     )
 
 
-def sliced(view: View, starts, shape) -> View:
+def sliced(view: View, starts: Sequence[int], shape: tuple[int, ...]) -> View:
     """The block that begins at `starts`, one per axis."""
     return _with(
         view,

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from math import isinf
 from types import UnionType
-from typing import Protocol, get_args, get_type_hints
+from typing import Any, Protocol, get_args, get_type_hints
 
 from ..schema import checked
 from ..workload_key import Keyed, with_infinities
@@ -77,7 +77,7 @@ def from_dict(entry: dict) -> Workload:
     return Workload(_restored(made, problem))
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """JSON has no infinities and no tuples."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items() if key not in _LATER or entry}
@@ -86,7 +86,7 @@ def _plain(value):
     return str(value) if isinstance(value, float) and isinf(value) else value
 
 
-def _restored(kind, values):
+def _restored(kind: Any, values: dict[str, Any]) -> Problem:
     """The dataclass whose `_plain` these values are."""
     if unknown := values.keys() - {field.name for field in fields(kind)}:
         raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
@@ -94,7 +94,7 @@ def _restored(kind, values):
     return kind(**{key: _value(value, hints[key]) for key, value in values.items()})
 
 
-def _value(value, hint):
+def _value(value: Any, hint: Any) -> Any:
     if isinstance(value, dict):
         kind = next(
             (one for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,)) if is_dataclass(one)), None

@@ -29,7 +29,7 @@ from ..conv.problem import ConvProblem
 from ..layout import STORED_OFFSET
 
 if TYPE_CHECKING:
-    from ..conv.sums import Checked
+    pass
 
 BYTES = 64
 _ROW = 1024  # bytes of the input that share a row's coefficients in a matrix product, at least
@@ -104,7 +104,7 @@ def byte_sum(size: int) -> Weighted:
     return Weighted(np.array(starts, np.int32), offsets, digits.reshape(2, -1, 1, BYTES))
 
 
-def _input_channels(p, weight, r):
+def _input_channels(p: ConvProblem, weight: np.ndarray, r: np.ndarray) -> np.ndarray:
     """w'[c, kh, kw] of all input channels."""
     outs = p.out_channels // p.groups
     grouped = weight.reshape(p.groups, outs, -1)
@@ -122,7 +122,7 @@ class _Rows:
     overlap: bool
 
 
-def _flat_rows(p, counts):
+def _flat_rows(p: ConvProblem, counts: np.ndarray) -> _Rows:
     """Pixels of a matrix product, as many as fill whole vectors; the last row ends at the last pixel and leaves out
     what another one has."""
     pixels, flat = p.batch * p.height * p.width, counts.reshape(-1)
@@ -138,7 +138,7 @@ def _flat_rows(p, counts):
     return _Rows(places, found, True)
 
 
-def _image_rows(p, counts):
+def _image_rows(p: ConvProblem, counts: np.ndarray) -> _Rows:
     """Rows of the image; those that are read alike share their coefficients."""
     (kh, kw), (sh, sw), (dh, dw), (top, left) = p.kernel, p.strides, p.dilation, p.padding[:2]
     places, found = [], {}
@@ -154,9 +154,9 @@ def _image_rows(p, counts):
                 row = np.zeros((p.width, kh, kw), np.int64)
                 for v in range(kw):
                     x = np.arange(p.out_width) * sw - left + v * dw
-                    inside = (x >= 0) & (x < p.width)
+                    within = (x >= 0) & (x < p.width)
                     for u in range(kh):
-                        row[x[inside], u, v] += taken[u][inside]
+                        row[x[within], u, v] += taken[u][within]
                 found[key] = row
             places.append(((image * p.height + y) * p.width * p.data_stride, key))
     return _Rows(places, found, False)
@@ -185,7 +185,7 @@ def _shows(coefficients: np.ndarray) -> np.ndarray:
     return coefficients % (1 << 25) != 0
 
 
-def _digits(p, streams, base):
+def _digits(p: ConvProblem, streams: dict[bytes, np.ndarray], base: int) -> tuple[np.ndarray, int]:
     """(int8 [streams][vectors][digits][64], vectors): sum of digit[d] * base^d = coefficient, modulo 2^32; padding has
     coefficient 0."""
     positions = len(next(iter(streams.values())))
@@ -205,7 +205,7 @@ def _digits(p, streams, base):
     return np.ascontiguousarray(digits.transpose(0, 2, 1, 3)), vectors
 
 
-def _constant(p, weight, bias, counts, r):
+def _constant(p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.ndarray, r: np.ndarray) -> int:
     """What bias and padding add: the folded bias of every result, and the zero point at every tap beside the image."""
     total = int(counts.sum()) * int((r * bias.astype(np.int64)).sum())
     (kh, kw), (sh, sw), (dh, dw) = p.kernel, p.strides, p.dilation
@@ -218,6 +218,6 @@ def _constant(p, weight, bias, counts, r):
     return (total + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _per_tap(p: "Checked", weight: np.ndarray, r: np.ndarray) -> np.ndarray:
+def _per_tap(p: ConvProblem, weight: np.ndarray, r: np.ndarray) -> np.ndarray:
     """Of one result, all channels together: sum over o and its inputs of r[o] * w."""
     return np.einsum("o,ocuv->uv", r, weight)

@@ -1,7 +1,8 @@
 """How often a convolution kernel computes each of its results: register tiles at the end of a line overlap the ones
 before."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from ..conv.sums import Checked
 
 
-def computed(p: ConvProblem, family: str, schedule) -> np.ndarray:
+def computed(p: ConvProblem, family: str, schedule: Any) -> np.ndarray:
     """int64 [batch, out_height, out_width]. family, schedule: of the kernel (conv/choose.py)."""
-    lines = {"vnni": _direct, "listed": _listed, "amx": _amx, "depthwise": _depthwise}[family](p, schedule)
+    lines = _LINES[family](p, schedule)
     return (
         np.broadcast_to(lines, (p.batch, p.out_height, p.out_width))
         if lines.ndim == 1 and len(lines) == p.out_width
@@ -40,10 +41,10 @@ def computed_channels(p: ConvProblem, family: str) -> np.ndarray:
     return counts
 
 
-def _line(length, tile, units=None):
+def _line(length: int, tile: int, units: Sequence[int] | None = None) -> np.ndarray:
     """Of `length` pixels in tiles of `tile`, the last one moved back to end at the last pixel."""
     counts = np.zeros(length, np.int64)
-    for unit in range(-(-length // tile) if units is None else units):
+    for unit in range(-(-length // tile)) if units is None else units:
         start = min(unit * tile, length - tile)
         counts[start : start + tile] += 1
     return counts
@@ -53,7 +54,7 @@ def _direct(p: "Checked", s: "DirectSchedule") -> np.ndarray:
     return _line(direct.line_of(p) if direct.is_matmul(p) else p.out_width, s.pixels)
 
 
-def _listed(p, s):
+def _listed(p: ConvProblem, s: "DirectSchedule") -> np.ndarray:
     p = gathered(p) or p
     if direct.is_matmul(p):
         return _line(direct.line_of(p), s.pixels)
@@ -78,3 +79,11 @@ def _amx(p: "Checked", s: "AmxSchedule") -> np.ndarray:
 
 def _depthwise(p: "Checked", s: "DepthwiseSchedule") -> np.ndarray:
     return _line(p.out_width, min(s.pixels, p.out_width // fold_of(p)) * fold_of(p))
+
+
+_LINES: dict[str, Callable[..., np.ndarray]] = {
+    "vnni": _direct,
+    "listed": _listed,
+    "amx": _amx,
+    "depthwise": _depthwise,
+}

@@ -34,7 +34,7 @@ def _count_ends(groups: int, step: int, period: int, tail: int, high: int, low: 
     words, width = argument("words", 1 + low, "int32"), 4 * current().lanes
     sums = _Sums(1 + low)
 
-    def look(at, i, left):
+    def look(at: tirx.Expr, i: int, left: int) -> None:
         x, valid = bind(load(data, at, width)), _valid(load(values, i * width, width), left)
         sums.add(0, i, pure(f"uint8x{width}", "llvm.usub.sat", x, splat(high - 1, "uint8", width)), valid)
         if low:
@@ -44,7 +44,7 @@ def _count_ends(groups: int, step: int, period: int, tail: int, high: int, low: 
     sums.store(words)
 
 
-def moments(groups: int, step: int, period: int, tail: int, parts: int):
+def moments(groups: int, step: int, period: int, tail: int, parts: int) -> tirx.PrimFunc:
     """PrimFunc(data u8[], members s8[parts * period * 64], words s32[2 * parts]): of every part of the channels the sum
     of its bytes, then of every part the sum of their distances from the middle of the range. members: 1 where a byte is
     of that part."""
@@ -59,7 +59,7 @@ def _moments(groups: int, step: int, period: int, tail: int, parts: int) -> None
     words, width = argument("words", 2 * parts, "int32"), 4 * current().lanes
     sums, middle = _Sums(2 * parts), splat(STORED_OFFSET, "uint8", width)
 
-    def look(at, i, left):
+    def look(at: tirx.Expr, i: int, left: int) -> None:
         x = bind(load(data, at, width))
         above, below = (pure(f"uint8x{width}", "llvm.usub.sat", *pair) for pair in ((x, middle), (middle, x)))
         distance = bind(above | below)
@@ -76,7 +76,7 @@ def _look(groups: int, step: int, period: int, tail: int, look: Callable) -> Non
     """look(first byte, number in the group, bytes of the data that are left) of every vector."""
     width = 4 * current().lanes
 
-    def group(number: tirx.Expr, inside: int) -> None:
+    def group(number: tirx.Expr | int, inside: int) -> None:
         for i in range(-(-inside // width)):
             look(number * (period * BYTES) + i * width, i, inside - i * width)
 
@@ -89,7 +89,7 @@ def _look(groups: int, step: int, period: int, tail: int, look: Callable) -> Non
         group(groups, tail)
 
 
-def _valid(values, left):
+def _valid(values: tirx.Expr, left: int) -> tirx.Expr:
     """The vector without the bytes behind the first `left`."""
     width = 4 * current().lanes
     return (
@@ -108,12 +108,12 @@ class _Sums:
         for i in range(count * self._chains):
             self._held[i] = splat(0, "int32", self._lanes)
 
-    def add(self, number, vector, data, weights):
+    def add(self, number: int, vector: int, data: tirx.Expr, weights: tirx.Expr) -> None:
         """weights: 0 or 1."""
         i = number * self._chains + vector % self._chains
         self._held[i] = (dot4 if current().vnni else dot4_safe)(self._held[i], data, weights)
 
-    def store(self, words: tirx.Expr) -> None:
+    def store(self, words: tirx.Buffer) -> None:
         for number in range(self._count):
             total = self._held[number * self._chains]
             for chain in range(1, self._chains):

@@ -50,7 +50,7 @@ def _weighted(rows: int, last: int, size: int, vectors: int, digits: int) -> Non
         for i in range(unroll * digits * parts):
             acc[i] = splat(0, "int32", lanes)
 
-        def piece(at, to, chain):
+        def piece(at: tirx.Expr, to: tirx.Expr | int, chain: tirx.Expr | int) -> None:
             for part in range(parts):
                 x = bind(load(data, at + part * 4 * lanes, 4 * lanes))
                 for d in range(digits):

@@ -153,7 +153,16 @@ def _body(p: "Checked | ConvProblem", s: AmxSchedule) -> None:
             )
 
 
-def _units(micro, woven, first_block, blocks, first, count, vectors, sums):
+def _units(
+    micro: Micro,
+    woven: bool,
+    first_block: tirx.Expr | int,
+    blocks: int,
+    first: tirx.Expr,
+    count: tirx.Expr | int,
+    vectors: int,
+    sums: tirx.Buffer,
+) -> None:
     """Blocks x units. Woven: the first has none before it and requantises its own place, whose sums are not there yet;
     that is written again, and the loop has one body. A kernel that adds up its sums must not do so twice: it is not
     woven."""

@@ -29,9 +29,9 @@ STREAMS = 8
 class AmxUnit(NamedTuple):
     """A unit: its block of output channels, its number among all pairs of pixel tiles, and where its sums are."""
 
-    block: tirx.Expr
+    block: tirx.Expr | int
     unit: tirx.Expr
-    at: tirx.Expr
+    at: tirx.Expr | int
 
 
 class _Pixels(NamedTuple):
@@ -54,39 +54,39 @@ class Micro:
     config: tirx.Buffer
     operands: Operands
 
-    def alone(self, place: AmxUnit, vectors: int, sums: tirx.Expr) -> None:
+    def alone(self, place: AmxUnit, vectors: int, sums: tirx.Buffer) -> None:
         """Sums `place` up and requantises it. vectors: tiles of output channels, 2 or 1."""
         tiles = -(-self.walk.pixels // TILE_ROWS)
         pair = tirx.floormod(place.unit, -(-tiles // 2))
         whole = tiles % 2 == 0 or tiles > 1 and pair < tiles // 2
         branch(whole, lambda: self._alone(place, 2, vectors, sums), lambda: self._alone(place, 1, vectors, sums))
 
-    def _alone(self, place: AmxUnit, tiles: int, vectors: int, sums: tirx.Expr) -> None:
+    def _alone(self, place: AmxUnit, tiles: int, vectors: int, sums: tirx.Buffer) -> None:
         pixels = self._pixels(place, tiles)
         self._sum(place, pixels, vectors, sums, None, 0)
         for tile in range(len(pixels.starts)):
             with T.serial(0, self._groups_of_tile(vectors)) as group:
                 self._group(pixels, place, const(tile, "int32"), group, vectors, sums, biased=True)
 
-    def woven(self, place: AmxUnit, before: AmxUnit, vectors: int, sums: tirx.Expr) -> None:
+    def woven(self, place: AmxUnit, before: AmxUnit, vectors: int, sums: tirx.Buffer) -> None:
         """Sums `place` up and requantises `before`."""
         pixels = self._pixels(before)
 
-        def group(number):
+        def group(number: tirx.Expr) -> None:
             tile, rest = bind(tirx.floordiv(number, per_tile)), bind(tirx.floormod(number, per_tile))
             self._group(pixels, before, tile, rest, vectors, sums, biased=False)
 
         per_tile = self._groups(vectors)
         self._sum(place, self._pixels(place), vectors, sums, group, len(pixels.starts) * per_tile)
 
-    def finish(self, place: AmxUnit, vectors: int, sums: tirx.Expr) -> None:
+    def finish(self, place: AmxUnit, vectors: int, sums: tirx.Buffer) -> None:
         """Requantises `place`, the last of those that were woven."""
         pixels = self._pixels(place)
         for tile in range(len(pixels.starts)):
             with T.serial(0, self._groups_of_tile(vectors)) as group:
                 self._group(pixels, place, const(tile, "int32"), group, vectors, sums, biased=False)
 
-    def _groups_of_tile(self, vectors):
+    def _groups_of_tile(self, vectors: int) -> tirx.Expr:
         """The number of rows comes from the configuration: unrolled, a loop over them would be much of the kernel's
         code and miss the cache on every inference."""
         return tirx.floordiv(tirx.Cast("int32", self.config[TILE_ROWS_AT]) * vectors + 3, 4)
@@ -108,7 +108,13 @@ class Micro:
         return _Pixels(bind(tirx.floordiv(line, walk.rows)), bind(tirx.floormod(line, walk.rows)), starts)
 
     def _sum(
-        self, place: AmxUnit, pixels: _Pixels, vectors: int, sums: tirx.Expr, group: Callable | None, groups: int
+        self,
+        place: AmxUnit,
+        pixels: _Pixels,
+        vectors: int,
+        sums: tirx.Expr,
+        group: Callable[[tirx.Expr], None] | None,
+        groups: tirx.Expr | int,
     ) -> None:
         """Tiles 0-3: sums, 4-5: data, 6-7: weights. group(i), if any, emits one of `groups` parts of another unit's
         epilogue."""
@@ -149,7 +155,12 @@ class Micro:
         for tile, index in tiles:
             tile_store(tile, sums, place.at + index, 32 * 4)
 
-    def _weave(self, step, group, groups):
+    def _weave(
+        self,
+        step: Callable[[tirx.Expr | int, int], None],
+        group: Callable[[tirx.Expr], None] | None,
+        groups: tirx.Expr | int,
+    ) -> None:
         """All steps, with the groups spread evenly over them; long runs of steps are loops."""
         runs, done = [], 0
         for run in self.walk.runs:
@@ -163,6 +174,7 @@ class Micro:
                 )
             )
             done += count
+        emit: Callable[[tirx.Expr], None] = group if group is not None else lambda _: None
         loops = sum(loop for _, _, loop, _ in runs)
         each, emitted = -(-groups // loops) if loops else 0, 0
         for done, count, loop, offset in runs:
@@ -172,7 +184,7 @@ class Micro:
                         step(done + outer * self.unroll + i, offset + (outer * self.unroll + i) * self.width)
                     for i in range(each):
                         number = bind(emitted + outer * each + i)
-                        branch(number < groups if each * loops > groups else True, lambda: group(number))
+                        branch(number < groups if each * loops > groups else True, lambda: emit(number))
                 emitted += loop * each
             for i in range(loop * self.unroll, count):
                 step(done + i, offset + i * self.width)
@@ -182,12 +194,21 @@ class Micro:
                         2 if self.walk.pitch == 0 else 1
                     ):  # the places of a pitched line are long to compute, and to compile
                         with T.serial(first, last) as number:
-                            group(number)
+                            emit(number)
                         continue
                     for number in range(first, last):
-                        group(const(number, "int32"))
+                        emit(const(number, "int32"))
 
-    def _group(self, pixels, place, tile, group, vectors, sums, biased):
+    def _group(
+        self,
+        pixels: _Pixels,
+        place: AmxUnit,
+        tile: tirx.Expr,
+        group: tirx.Expr,
+        vectors: int,
+        sums: tirx.Buffer,
+        biased: bool,
+    ) -> None:
         """Requantises as many pixels of a tile as fill four vectors. biased: whether the sums started from the bias."""
         biased = biased and self.p.dtype != "bfloat16"
         at_once, rows = 4 // vectors, self._rows
@@ -198,13 +219,13 @@ class Micro:
         ]
         base, channel = bind(place.at + tile * (16 * 32) + first * 32), bind(place.block * BLOCK)
 
-        def accumulator(r, v):
+        def accumulator(r: int, v: int) -> tirx.Expr:
             value = load(sums, base + r * 32 + v * 16, 16)
             return value if biased else value + load(self.bias, channel + v * 16, 16)
 
         emit_epilogue(self.p.epilogue, self.operands, found, vectors, channel, accumulator)
 
-    def _row(self, pixels, pixel, inside):
+    def _row(self, pixels: _Pixels, pixel: tirx.Expr, inside: tirx.Expr | None) -> Row:
         p, walk = self.p, self.walk
         if walk.pitch == 0:
             return Row(bind(((pixels.image * walk.rows + pixels.row) * walk.pixels + pixel) * p.out_stride), inside)
@@ -215,7 +236,7 @@ class Micro:
         return Row(bind(((pixels.image * p.out_height + y) * p.out_width + x) * p.out_stride), valid)
 
 
-def branch(condition, then, otherwise=None):
+def branch(condition: tirx.Expr | bool, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
     """if condition: then() else: otherwise(); a Python bool decides now. otherwise None: never taken where the
     condition may fail."""
     if isinstance(condition, bool):

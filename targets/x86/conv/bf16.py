@@ -186,7 +186,7 @@ class _Kernel:
                             chained, slot, (dot_bf16 if pairs else fma)(load(chained, slot, lanes), element, found[r])
                         )
 
-    def element(self, at, chain):
+    def element(self, at: tirx.Expr, chain: int) -> tirx.Expr:
         """What a chain multiplies by, in every lane of a register: a pair of bfloat16, or a float32."""
         lanes = current().lanes
         word = lambda index: tirx.reinterpret("uint32", load(self.source, index, 2))

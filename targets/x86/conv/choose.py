@@ -1,7 +1,8 @@
 """Which kernel takes a convolution or linear layer, with its analytical schedule and its packed constants."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
     from ..isa import Isa
     from .amx import AmxSchedule
     from .bf16 import Bf16Schedule
+    from .depthwise_schedule import DepthwiseSchedule
+    from .direct_schedule import DirectSchedule
     from .sums import Checked
+
+    ConvSchedule: TypeAlias = AmxSchedule | Bf16Schedule | DepthwiseSchedule | DirectSchedule
+    _Built: TypeAlias = tuple[tirx.PrimFunc, list[np.ndarray | None], Any, int]  # what, constants, schedule, workspace
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def _vector_family(isa: "Isa") -> str:
     return "vnni" if isa.vnni else "listed"
 
 
-def family_of_schedule(p: ConvProblem, schedule: "AmxSchedule | Bf16Schedule") -> str:
+def family_of_schedule(p: ConvProblem, schedule: "ConvSchedule") -> str:
     """The family that a schedule is of: a target with a tile unit runs the vector unit's kernels, too."""
     if isinstance(schedule, direct_schedule.DirectSchedule):
         return _vector_family(current()) if p.dtype == "int8" else "fma"
@@ -92,7 +98,7 @@ def conv_kernel(
     weight: np.ndarray,
     bias: np.ndarray,
     multiplier: np.ndarray | None,
-    schedule=None,
+    schedule: "ConvSchedule | None" = None,
     table: np.ndarray | None = None,
 ) -> ChosenConv:
     """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of
@@ -103,7 +109,15 @@ def conv_kernel(
         return _conv_kernel(p, dot, weight, bias, multiplier, schedule, table)
 
 
-def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
+def _conv_kernel(
+    p: ConvProblem,
+    dot: str,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray | None,
+    schedule: "ConvSchedule | None",
+    table: np.ndarray | None,
+) -> ChosenConv:
     family = family_of(p, dot) if schedule is None else family_of_schedule(p, schedule)
     given = bias
     if p.dtype == "int8":
@@ -112,16 +126,21 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
         )
     if p.dtype == "bfloat16":
         weight = round_to_bfloat16(weight).view(np.uint16)
-    build = {"depthwise": _depthwise, "amx": _amx, "vnni": _direct, "listed": _listed, "fma": _direct, "bf16": _bf16}[
-        family
-    ]
+    builders: dict[str, Callable[..., _Built]] = {
+        "depthwise": _depthwise,
+        "amx": _amx,
+        "vnni": _direct,
+        "listed": _listed,
+        "fma": _direct,
+        "bf16": _bf16,
+    }
     assert p.epilogue.table == (table is not None) and (
         table is None or current().vbmi and p.epilogue.out_dtype == "int8"
     ), p.epilogue
-    func, constants, schedule, workspace = build(p, weight, given, multiplier, schedule)
+    func, constants, chosen, workspace = builders[family](p, weight, given, multiplier, schedule)
     constants.append(stored_table(table) if table is not None else None)
     check = (
-        layer_sum(p, weight, bias, computed(p, family, schedule), computed_channels(p, family), digit_base())
+        layer_sum(p, weight, bias, computed(p, family, chosen), computed_channels(p, family), digit_base())
         if p.checked
         else None
     )
@@ -129,14 +148,20 @@ def _conv_kernel(p, dot, weight, bias, multiplier, schedule, table):
         constants.append(
             depthwise_pack.pack_channels(p, check.r)
             if family == "depthwise"
-            else pack_channels(check.r, 16 if family == "amx" else schedule.vectors * 16)
+            else pack_channels(check.r, 16 if family == "amx" else chosen.vectors * 16)
         )
     return ChosenConv(
-        family, func, [constant for constant in constants if constant is not None], schedule, workspace, check
+        family, func, [constant for constant in constants if constant is not None], chosen, workspace, check
     )
 
 
-def _depthwise(p, weight, bias, multiplier, schedule):
+def _depthwise(
+    p: ConvProblem,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray | None,
+    schedule: "DepthwiseSchedule | None",
+) -> "tuple[tirx.PrimFunc, list[np.ndarray | None], DepthwiseSchedule, int]":
     schedule = schedule or depthwise_schedule.default_schedule(p)
     order = depthwise_pack.pack_channels
     constants = [
@@ -171,14 +196,22 @@ def _amx(
     return conv_amx.conv2d_amx(p, schedule), constants, schedule, stage_elements(p, walk)
 
 
-def _bf16(p, weight, bias, multiplier, schedule):
+def _bf16(
+    p: ConvProblem, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray | None, schedule: "Bf16Schedule | None"
+) -> "tuple[tirx.PrimFunc, list[np.ndarray | None], Bf16Schedule, int]":
     schedule = schedule or conv_bf16.default_schedule(p)
     walk, block = conv_bf16.walk_of(p), schedule.vectors * 16
     packed = conv_bf16.pack_weights(weight_matrix(p, walk, weight, block, BLOCK))
     return conv_bf16.conv2d_bf16(p, schedule), [packed, pack_channels(bias, block)], schedule, stage_elements(p, walk)
 
 
-def _direct(p, weight, bias, multiplier, schedule):
+def _direct(
+    p: ConvProblem,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray | None,
+    schedule: "DirectSchedule | None",
+) -> "tuple[tirx.PrimFunc, list[np.ndarray | None], DirectSchedule, int]":
     schedule = schedule or direct_schedule.default_schedule(p)
     block = schedule.vectors * 16
     rows = pad_rows(
@@ -193,9 +226,16 @@ def _direct(p, weight, bias, multiplier, schedule):
     return (conv_neon.conv2d_neon if current().neon else conv_direct.conv2d_direct)(p, schedule), constants, schedule, 0
 
 
-def _listed(p, weight, bias, multiplier, schedule):
+def _listed(
+    p: ConvProblem, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, schedule: "DirectSchedule | None"
+) -> "tuple[tirx.PrimFunc, list[np.ndarray | None], DirectSchedule, int]":
     schedule = schedule or conv_listed.default_schedule(p)
     block = schedule.vectors * 16
     steps = pack_steps(p, tap_matrix(p, weight, block, 4), conv_listed.source_width(p))
-    constants = [steps.weights, steps.table, pack_channels(bias, block), pack_channels(multiplier, block)]
+    constants: list[np.ndarray | None] = [
+        steps.weights,
+        steps.table,
+        pack_channels(bias, block),
+        pack_channels(multiplier, block),
+    ]
     return conv_listed.conv2d_listed(p, schedule, steps), constants, schedule, conv_listed.workspace(p, schedule, steps)

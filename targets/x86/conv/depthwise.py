@@ -33,7 +33,7 @@ from .stage import emit_stage
 from .sums import coefficients_argument, for_task, sums_argument
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .sums import Checked, Sums
 
 
 @built_once
@@ -99,7 +99,9 @@ def _body(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> None:
             )
 
 
-def _by_channels(p, k, data, coefficients, sums):
+def _by_channels(
+    p: ConvProblem, k: DepthwiseKernel, data: tirx.Buffer, coefficients: tirx.Buffer | None, sums: "Sums | None"
+) -> None:
     """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k`
     makes the results."""
     chunks, (height, width), padding = len(chunk_starts(p)), padded_extents(p), splat(pad_value(p), "uint8", 64)
@@ -132,7 +134,7 @@ def _by_channels(p, k, data, coefficients, sums):
             k.tiles(rows, bind((image * p.out_height + y) * (p.out_width * p.out_stride)), chunk, 0, channel)
 
 
-def _look_up(out, table, first, size, piece):
+def _look_up(out: tirx.Buffer, table: tirx.Buffer, first: tirx.Expr, size: tirx.Expr | int, piece: int) -> None:
     """Replaces `size` bytes from `first` on, a multiple of `piece`, by what the table holds for them. The task's rows
     are in the nearest cache; in the epilogue the table would need registers that hold sums, and vectors of channels
     that overlap would be looked up twice."""

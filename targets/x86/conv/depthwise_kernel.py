@@ -43,7 +43,7 @@ class DepthwiseKernel:
         reach = (p.kernel[0] - 1) * p.dilation[0]
         line = bind((image * p.out_height + row) * (p.out_width * p.out_stride))
 
-        def channels(rows):
+        def channels(rows: list[tuple[tirx.Expr, tirx.Expr | None]]) -> None:
             count = len(chunk_starts(p))
             with T.serial(0, count) as chunk:
                 channel = (
@@ -79,7 +79,9 @@ class DepthwiseKernel:
                 found.append((bind((image * p.height + tirx.max(tirx.min(y, p.height - 1), 0)) * size), inside))
         return found
 
-    def pixels(self, row, at, lanes, column):
+    def pixels(
+        self, row: tuple[tirx.Expr, tirx.Expr | None], at: tirx.Expr, lanes: int, column: tirx.Expr | int
+    ) -> tirx.Expr:
         """`lanes` channels, at element `at` of `row`, of the pixel in image column `column` (or of it and its
         neighbours), or padding."""
         p, (start, inside), fold = self.p, row, self.fold
@@ -99,7 +101,14 @@ class DepthwiseKernel:
             value = tirx.Shuffle([bind(value), padding], order)
         return value if inside is None else tirx.Select(tirx.Broadcast(inside, lanes), value, padding)
 
-    def tiles(self, rows, line, chunk, source, channel):
+    def tiles(
+        self,
+        rows: list[tuple[tirx.Expr, tirx.Expr | None]],
+        line: tirx.Expr,
+        chunk: tirx.Expr,
+        source: tirx.Expr | int,
+        channel: tirx.Expr | int,
+    ) -> None:
         """The tiles of a row, of the channels that begin at `source` in a pixel of the data and at `channel` in one of
         the result: those that read only pixels of the image in a loop, those at its ends one by one."""
         p, pixels = self.p, self.vectors * self.fold
@@ -135,7 +144,16 @@ class DepthwiseKernel:
                 ).append((i, g))
         return found
 
-    def tile(self, rows, line, chunk, source, channel, start, example):
+    def tile(
+        self,
+        rows: list[tuple[tirx.Expr, tirx.Expr | None]],
+        line: tirx.Expr,
+        chunk: tirx.Expr,
+        source: tirx.Expr | int,
+        channel: tirx.Expr | int,
+        start: tirx.Expr | int,
+        example: int,
+    ) -> None:
         """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the
         image."""
         p, count, fold = self.p, self.vectors, self.fold
@@ -165,7 +183,7 @@ class DepthwiseKernel:
         chunk: tirx.Expr,
         at: tirx.Expr,
         example: int,
-        sums: tirx.Expr,
+        sums: tirx.Buffer,
         part: tirx.Expr | int,
     ) -> None:
         """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The
@@ -196,7 +214,14 @@ class DepthwiseKernel:
             for v in range(vectors):
                 store(sums, (i * vectors + v) * 16 + part * size, load(mine, (i * vectors + v) * size, size))
 
-    def multiplied(self, old, x, first, lane, size):
+    def multiplied(
+        self,
+        old: tirx.Expr,
+        x: tirx.Expr | tuple[tirx.Expr, tirx.Expr],
+        first: tirx.Expr | int,
+        lane: tirx.Expr | int,
+        size: int,
+    ) -> tirx.Expr:
         """old + x times `size` weights, from `lane` on, of the vector of 16 that is number `first` / 16."""
         if self.p.dtype == "float32":
             return fma(old, x, load(self.weights, first + lane, size))

@@ -9,7 +9,7 @@ Padding costs no copy. Tiles at the ends of a row are written out, so it is know
 image; a row above or below it is a branch. Beside the image a float32 kernel adds nothing, an int8 kernel multiplies
 the zero point (the folded bias counts it for every tap)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -166,7 +166,7 @@ class DirectKernel:
             lambda r, v: self.sums_of(sums, r, v, vectors),
         )
 
-    def start(self, sums, channel, vectors):
+    def start(self, sums: tirx.Buffer, channel: tirx.Expr, vectors: int) -> None:
         """The sums begin with the bias."""
         lanes, registers = current().lanes, vectors * current().parts
         for r in range(registers):
@@ -174,15 +174,15 @@ class DirectKernel:
             for i in range(self.s.pixels):
                 store(sums, (i * registers + r) * lanes, first)
 
-    def sums_of(self, sums, pixel, vector, vectors):
+    def sums_of(self, sums: tirx.Buffer, pixel: int, vector: int, vectors: int) -> tirx.Expr:
         """16 sums of a pixel, of neighbouring channels."""
         return load(sums, (pixel * vectors + vector) * 16, 16)
 
     def taps(
         self,
-        sums: tirx.Expr,
-        at: tirx.Expr,
-        weights: tirx.Expr,
+        sums: tirx.Buffer,
+        at: tirx.Expr | int,
+        weights: tirx.Expr | int,
         vectors: int,
         start: tirx.Expr | int,
         example: int | None,
@@ -217,7 +217,15 @@ class DirectKernel:
 
         _each(kw, WRITTEN_OUT, tap)
 
-    def run(self, sums, at, weights, vectors, length, inside):
+    def run(
+        self,
+        sums: tirx.Buffer,
+        at: tirx.Expr | int,
+        weights: tirx.Expr | int,
+        vectors: int,
+        length: int,
+        inside: Sequence[tirx.Expr | bool],
+    ) -> None:
         """`length` input elements from `at` on. inside: for every pixel whether it lies inside the image, a bool or a
         condition; padding for the others."""
         p, step = self.p, step_of(self.p)
@@ -234,7 +242,14 @@ class DirectKernel:
                 ),
             )
 
-    def step(self, sums, weights, vectors, used, element_of):
+    def step(
+        self,
+        sums: tirx.Buffer,
+        weights: tirx.Expr,
+        vectors: int,
+        used: list[int],
+        element_of: Callable[[int], tirx.Expr],
+    ) -> None:
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
         size = lanes * step_of(self.p)
         found = [bind(load(self.weights, weights + r * size, size)) for r in range(registers)]
@@ -245,7 +260,7 @@ class DirectKernel:
                 old = load(sums, slot, lanes)
                 store(sums, slot, dot4_multiplied(old, element, found[r]) if int8 else fma(old, element, found[r]))
 
-    def element(self, index, inside):
+    def element(self, index: tirx.Expr | int, inside: tirx.Expr | bool) -> tirx.Expr:
         """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""
         lanes = current().lanes
         if inside is False:
@@ -265,7 +280,7 @@ class DirectKernel:
         )
 
     @property
-    def zero_points(self):
+    def zero_points(self) -> tirx.Expr:
         stored = self.p.data_zero_point + STORED_OFFSET
         return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
 

@@ -5,10 +5,11 @@ The equations are those of octet.conv2d (passes/ops.py). Four vectors of 16 resu
 together. The conversion to int32 relies on the overflow proof (passes/realize/overflow.py): |acc * multiplier| <
 2**31."""
 
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -19,6 +20,12 @@ from ..intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, 
 from ..kernel import argument
 from ..layout import STORED_OFFSET
 from .problem import ConvProblem, Epilogue
+
+if TYPE_CHECKING:
+    from .problem import TableEpilogue
+
+
+SumsAt = Callable[[int, int], tirx.Expr]  # (row, vector) -> 16 sums
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,14 @@ class Operands:
     sums: Any = None
 
 
-def table_argument(e: Epilogue):
+def table_argument(e: Epilogue) -> tirx.Buffer | None:
     """The kernel's argument behind the multipliers, u8[256]; None without a table."""
     return argument("table", ENTRIES, "uint8") if e.table else None
 
 
-def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel, accumulator):
+def emit_epilogue(
+    e: Epilogue, operands: Operands, rows: list[Row], vectors: int, channel: tirx.Expr | int, accumulator: SumsAt
+) -> None:
     """Writes rows x (vectors * 16) results. channel: index of the first output channel. accumulator(row, vector) -> 16
     sums, bias included."""
     if operands.sums is not None:
@@ -66,7 +75,14 @@ def emit_epilogue(e: Epilogue, operands: Operands, rows: list[Row], vectors: int
         _pack_group(e, operands, rows, channel, accumulator, items[start : start + 4])
 
 
-def emit_depthwise(e: Epilogue, operands: Operands, rows: list[Row], channel, channels: int, accumulator):
+def emit_depthwise(
+    e: Epilogue,
+    operands: Operands,
+    rows: list[Row],
+    channel: tirx.Expr | int,
+    channels: int,
+    accumulator: SumsAt,
+) -> None:
     """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels
     (`interleave_bytes`): writes `channels` results of each row, whose index is that of the first of them. channel:
     where their multipliers are. A residual is not for this order: see `supports_depthwise`."""
@@ -105,7 +121,14 @@ def supports_depthwise(p: ConvProblem) -> bool:
     return not p.epilogue.residual and (p.epilogue.out_dtype == "int8" or p.data_stride == p.out_stride)
 
 
-def _pack_group(e, operands, rows, channel, accumulator, group):
+def _pack_group(
+    e: Epilogue,
+    operands: Operands,
+    rows: list[Row],
+    channel: tirx.Expr | int,
+    accumulator: SumsAt,
+    group: Sequence[tuple[int, int]],
+) -> tirx.Expr:
     words = []
     for r, v in group:
         scaled = tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
@@ -133,20 +156,22 @@ def _pieces(vectors: int) -> list[tuple[int, int]]:
     return {1: [(0, 1)], 2: [(0, 2)], 3: [(0, 2), (2, 1)], 4: [(0, 4)]}[vectors]
 
 
-def _to_bytes(e, operands, packed):
+def _to_bytes(e: "Epilogue | TableEpilogue", operands: Operands, packed: tirx.Expr) -> tirx.Expr:
     """The last steps, on 64 bytes."""
     clipped = bind(_clip_bytes(e, packed))
     return bind(permuted(clipped, operands.table)) if operands.table is not None else clipped
 
 
-def _clip_bytes(e, value):
+def _clip_bytes(e: "Epilogue | TableEpilogue", value: tirx.Expr) -> tirx.Expr:
     low, high = int(e.clip_min) + STORED_OFFSET, int(e.clip_max) + STORED_OFFSET
     if low > 0:
         value = tirx.max(value, splat(low, "uint8", 64))
     return tirx.min(value, splat(high, "uint8", 64)) if high < 255 else value
 
 
-def _float_result(e, operands, acc, channel, at):
+def _float_result(
+    e: Epilogue, operands: Operands, acc: tirx.Expr, channel: tirx.Expr | int, at: tirx.Expr | int
+) -> tirx.Expr:
     value = (
         tirx.Cast("float32x16", acc) * load(operands.multiplier, channel, 16)
         if operands.multiplier is not None
@@ -157,13 +182,13 @@ def _float_result(e, operands, acc, channel, at):
     return _clip_float(e, value)
 
 
-def _clip_float(e, value):
+def _clip_float(e: Epilogue, value: tirx.Expr) -> tirx.Expr:
     if e.clip_min != -inf:
         value = tirx.max(value, splat(float(e.clip_min), "float32"))
     return tirx.min(value, splat(float(e.clip_max), "float32")) if e.clip_max != inf else value
 
 
-def _guard(row):
+def _guard(row: Row) -> AbstractContextManager[None]:
     if row.valid is None:
         return nullcontext()
     return _If(row.valid)
@@ -172,7 +197,7 @@ def _guard(row):
 class _If:
     """`if condition:` without an else branch."""
 
-    def __init__(self, condition):
+    def __init__(self, condition: tirx.Expr) -> None:
         self.frames = (T.If(condition), T.Then())
 
     def __enter__(self) -> None:

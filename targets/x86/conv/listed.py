@@ -10,6 +10,7 @@ Whatever the weights, the result is exact.
 
 The input is copied with its padding first, so that all taps of a tile make one list."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -172,7 +173,7 @@ class _Kernel:
     at: Source
     source: tirx.Buffer
     wide: tirx.Buffer
-    wide_from: tirx.Expr
+    wide_from: tirx.Expr | int
     weights: tirx.Buffer
     table: tirx.Buffer
     bias: tirx.Buffer
@@ -230,7 +231,7 @@ class _Kernel:
         weights, entries, safe, unsafe = header
         pitches = [self.pitch(i) for i in range(s.pixels)]
 
-        def add(i, r, value):
+        def add(i: int, r: int, value: Callable[[tirx.Expr], tirx.Expr]) -> None:
             slot = (i * registers + r) * lanes
             store(sums, slot, value(load(sums, slot, lanes)))
 
@@ -243,7 +244,7 @@ class _Kernel:
             for i in range(s.pixels):
                 element = bind(broadcast4(self.source, offset + pitches[i], lanes))
                 for r in range(registers):
-                    add(i, r, lambda old, r=r, element=element: dot4_safe(old, element, found[r]))
+                    add(i, r, lambda old: dot4_safe(old, element, found[r]))
         if self.wide is not None:
             behind = bind(weights + safe * (s.vectors * 64))
             with T.serial(0, unsafe) as k:
@@ -254,7 +255,7 @@ class _Kernel:
                     for i in range(s.pixels):
                         element = bind(broadcast4(self.wide, offset + 2 * pitches[i] + 4 * half, lanes))
                         for r in range(registers):
-                            add(i, r, lambda old, r=r, element=element: dot2(old, element, found[r]))
+                            add(i, r, lambda old: dot2(old, element, found[r]))
         rows = [Row(bind(to + i * p.out_stride)) for i in range(s.pixels)]
         emit_epilogue(
             p.epilogue,

@@ -14,6 +14,7 @@ from .direct_schedule import line_of
 from .problem import ConvProblem
 
 if TYPE_CHECKING:
+    from .direct_schedule import DirectSchedule
     from .listed import Source
     from .pack import StepList
     from .sums import Checked
@@ -28,7 +29,7 @@ def gathered(p: ConvProblem) -> ConvProblem | None:
 
 
 def emit_copy(
-    p: "Checked | ConvProblem", source: "Source", data: tirx.Expr, copy: tirx.Expr, steps: "StepList"
+    p: "Checked | ConvProblem", source: "Source", data: tirx.Buffer, copy: tirx.Buffer, steps: "StepList"
 ) -> None:
     """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel
     over rows."""
@@ -41,8 +42,8 @@ def emit_copy(
         )
         target = bind(task * row)
 
-        def put(at: int, length: int, value: Callable) -> None:
-            def piece(i, lanes):
+        def put(at: tirx.Expr | int, length: int, value: Callable) -> None:
+            def piece(i: tirx.Expr | int, lanes: int) -> None:
                 x = bind(value(i, lanes))
                 if source.copied:
                     store(copy, target + at + i, x)
@@ -80,7 +81,9 @@ def emit_copy(
                 outside(0, row)
 
 
-def widened(p, s, data, first, count):
+def widened(
+    p: ConvProblem, s: "DirectSchedule", data: tirx.Buffer, first: tirx.Expr | int, count: tirx.Expr | int
+) -> tuple[tirx.Buffer, tirx.Expr]:
     """The pixels of `count` register tiles from number `first` on, in 16 bits, on the stack, and the number of the
     first of them."""
     stack = T.alloc_buffer(
@@ -89,7 +92,7 @@ def widened(p, s, data, first, count):
     begin = bind(tirx.min(first * s.pixels, line_of(p) - s.pixels))
     with T.serial(0, tirx.min(count * s.pixels, line_of(p) - begin)) as pixel:
 
-        def piece(i, lanes):
+        def piece(i: tirx.Expr | int, lanes: int) -> None:
             x = bind(load(data, (begin + pixel) * p.data_stride + i, lanes))
             store(
                 stack,

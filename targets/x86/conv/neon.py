@@ -1,6 +1,8 @@
 """The inner loops of `direct.py` on arm64's vector unit: what multiplies by one lane of a register, and what multiplies
 two pixels by two channels."""
 
+from collections.abc import Sequence
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -14,13 +16,21 @@ from .problem import ConvProblem
 
 
 @built_once
-def conv2d_neon(p: ConvProblem, s: DirectSchedule):
+def conv2d_neon(p: ConvProblem, s: DirectSchedule) -> tirx.PrimFunc:
     """`conv2d_direct` of arm64."""
     return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, PairKernel if by_pairs(p, s) else LaneKernel))
 
 
 class LaneKernel(DirectKernel):
-    def run(self, sums, at, weights, vectors, length, inside):
+    def run(
+        self,
+        sums: tirx.Buffer,
+        at: tirx.Expr | int,
+        weights: tirx.Expr | int,
+        vectors: int,
+        length: int,
+        inside: Sequence[tirx.Expr | bool],
+    ) -> None:
         """An instruction multiplies by one lane of a register: four steps from one register of every pixel."""
         p, step = self.p, step_of(self.p)
         if length % (4 * step) or p.planar or not all(isinstance(one, bool) for one in inside):
@@ -40,7 +50,7 @@ class LaneKernel(DirectKernel):
                     first,
                     vectors,
                     used,
-                    lambda i, lane=lane: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False),
+                    lambda i: tirx.Shuffle([found[i]], [lane] * 4) if inside[i] else self.element(0, False),
                 )
 
 
@@ -49,23 +59,33 @@ class PairKernel(DirectKernel):
     channels, and of sums, in `sums` [pair of pixels] [pair of channels], what both give: the first pixel's two and the
     second's two."""
 
-    def start(self, sums, channel, vectors):
+    def start(self, sums: tirx.Buffer, channel: tirx.Expr | int, vectors: int) -> None:
         for r in range(vectors * 4):
             for half, first in enumerate(map(bind, starts_of_pairs(bind(load(self.bias, channel + r * 4, 4))))):
                 for pair in range(self.s.pixels // 2):
                     store(sums, (pair * vectors * 8 + 2 * r + half) * 4, first)
 
-    def sums_of(self, sums, pixel, vector, vectors):
+    def sums_of(self, sums: tirx.Buffer, pixel: int, vector: int, vectors: int) -> tirx.Expr:
         at = (pixel // 2 * vectors + vector) * 32
         return row_of_pairs([bind(load(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
 
-    def taps(self, sums, at, weights, vectors, start, example, row_inside):
+    def taps(
+        self,
+        sums: tirx.Buffer,
+        at: tirx.Expr | int,
+        weights: tirx.Expr | int,
+        vectors: int,
+        start: tirx.Expr | int,
+        example: int | None,
+        row_inside: bool,
+    ) -> None:
         """Of a first layer the taps of a kernel row are one run; where some lie beside the image, two of them at a
         time."""
         p, s, columns = self.p, self.s, self.p.kernel[1]
         if not taps_paired(p):
             super().taps(sums, at, weights, vectors, start, example, row_inside)
             return
+        assert example is not None
         beside = [[self.outside(example, i, c) != 0 for c in range(columns)] + [True] for i in range(s.pixels)]
         if not row_inside or not any(any(out[:columns]) for out in beside):
             self.run(sums, at, weights, vectors, row_length(p, s), [row_inside] * s.pixels)
@@ -78,7 +98,15 @@ class PairKernel(DirectKernel):
             ]
             self.products(sums, list(map(bind, pixels)), weights + c * p.data_stride * (16 * s.vectors), vectors)
 
-    def run(self, sums, at, weights, vectors, length, inside):
+    def run(
+        self,
+        sums: tirx.Buffer,
+        at: tirx.Expr | int,
+        weights: tirx.Expr | int,
+        vectors: int,
+        length: int,
+        inside: Sequence[tirx.Expr | bool],
+    ) -> None:
         """Sixteen input elements of every pixel at a time, where there are as many."""
         width = 2 * PAIR_STEP if length % (2 * PAIR_STEP) == 0 else PAIR_STEP
         stride = self.p.strides[1] * self.p.data_stride
@@ -86,7 +114,7 @@ class PairKernel(DirectKernel):
             pixels = [self.bytes_of(at + i * stride + k * width, width, inside[i]) for i in range(self.s.pixels)]
             self.products(sums, pixels, weights + k * width * (16 * self.s.vectors), vectors)
 
-    def products(self, sums, pixels, weights, vectors):
+    def products(self, sums: tirx.Buffer, pixels: list[tirx.Expr], weights: tirx.Expr | int, vectors: int) -> None:
         """Adds the products of `pixels`, vectors of one or two steps, to the sums."""
         width = lanes_of(pixels[0])
         for part in range(0, width, PAIR_STEP):
@@ -99,7 +127,7 @@ class PairKernel(DirectKernel):
                     slot = (pair * vectors * 8 + r) * 4
                     store(sums, slot, product_of_pairs(load(sums, slot, 4), values, channels))
 
-    def bytes_of(self, index, count, inside):
+    def bytes_of(self, index: tirx.Expr | int, count: int, inside: tirx.Expr | bool) -> tirx.Expr:
         """Input bytes of a pixel; the zero point where it is not `inside`."""
         zero_points = splat(self.p.data_zero_point + STORED_OFFSET, "uint8", count)
         if inside is False:

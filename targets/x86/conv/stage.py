@@ -25,12 +25,14 @@ def stage_elements(p: ConvProblem, walk: Walk) -> int:
     return p.batch * (walk.stage.image(p.data_stride) + _unfolded(p, walk)) + SLACK
 
 
-def _unfolded(p, walk):
+def _unfolded(p: ConvProblem, walk: Walk) -> int:
     """Elements of the padded image from which a folded one is made; it lies behind all of them."""
-    return 0 if walk.stage.fold == 1 else (walk.stage.height + walk.stage.fold - 1) * walk.stage.width * p.data_stride
+    stage = walk.stage
+    assert stage is not None
+    return 0 if stage.fold == 1 else (stage.height + stage.fold - 1) * stage.width * p.data_stride
 
 
-def emit_stage(p: ConvProblem, walk: Walk, data: tirx.Expr) -> tirx.Expr:
+def emit_stage(p: ConvProblem, walk: Walk, data: tirx.Buffer) -> tirx.Expr:
     """Declares the kernel's last argument, the workspace, and emits the copy into it (parallel over rows); returns the
     buffer to read from.
 
@@ -56,7 +58,9 @@ def _microseconds(p: "Checked | ConvProblem", stage: Stage) -> float:
     return p.batch * stage.image(p.data_stride) / 5e4
 
 
-def _pad(p: "Checked | ConvProblem", stage: Stage, split: bool, data: tirx.Expr, buffer: tirx.Expr, base: int) -> None:
+def _pad(
+    p: "Checked | ConvProblem", stage: Stage, split: bool, data: tirx.Buffer, buffer: tirx.Buffer, base: int
+) -> None:
     """split: whether the planes are the phases of the stride (of one plane only, too)."""
     channels = p.data_stride
     fill = {"int8": p.data_zero_point + STORED_OFFSET, "float32": 0.0, "bfloat16": 0}[p.dtype]
@@ -87,7 +91,7 @@ def _pad(p: "Checked | ConvProblem", stage: Stage, split: bool, data: tirx.Expr,
                     _fill(buffer, target, stage.width * channels, fill)
 
 
-def _fold_rows(p: ConvProblem, stage: Stage, padded: Stage, buffer: tirx.Expr, behind: int) -> None:
+def _fold_rows(p: ConvProblem, stage: Stage, padded: Stage, buffer: tirx.Buffer, behind: int) -> None:
     """folded[y][x][f] = padded[y + f][x], 16 pixels of 4 bytes at a time (a row shorter than that: pixel by pixel)."""
     channels, fold = p.data_stride, stage.fold
     with task_loop(p.batch * stage.height, _microseconds(p, stage)) as task:
@@ -128,7 +132,15 @@ def _valid(width: int, staged: int, stride: int, shift: int) -> tuple[int, int]:
     return (inside[0], inside[-1] + 1) if inside else (0, 0)
 
 
-def _copy_row(target, at, source, start, pixels, channels, stride):
+def _copy_row(
+    target: tirx.Buffer,
+    at: tirx.Expr,
+    source: tirx.Buffer,
+    start: tirx.Expr,
+    pixels: int,
+    channels: int,
+    stride: int,
+) -> None:
     if pixels == 0:
         return
     if stride == 1:
@@ -146,7 +158,7 @@ def _copy_row(target, at, source, start, pixels, channels, stride):
         )
 
 
-def _fill(target, at, length, value):
+def _fill(target: tirx.Buffer, at: tirx.Expr | int, length: int, value: float) -> None:
     if length > 0:
         _each_vector(length, _lanes(target), lambda i, lanes: store(target, at + i, splat(value, target.dtype, lanes)))
 

@@ -5,6 +5,7 @@ A task has 16 words of its own; the kernel's last argument holds those of all ta
 over pixels, multiplied by one odd number per output channel: a wrong bit in any sum changes the total, whichever bit it
 is."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from ..kernel import argument
 from .problem import ConvProblem
 
 if TYPE_CHECKING:
-    from .epilogue import Operands
+    from .epilogue import Operands, Row
 
 LANES = 16
 
@@ -37,7 +38,13 @@ class Sums:
     out: tirx.Buffer
     at: tirx.Expr
 
-    def add(self, rows, vectors, channel, accumulator):
+    def add(
+        self,
+        rows: "Sequence[Row]",
+        vectors: int,
+        channel: tirx.Expr | int,
+        accumulator: Callable[[int, int], tirx.Expr],
+    ) -> None:
         """Adds rows x (vectors * 16) sums; those of a row that is not valid count as nothing."""
         total = load(self.out, self.at, LANES)
         for v in range(vectors):
@@ -66,7 +73,7 @@ def sums_argument(p: ConvProblem, tasks: int) -> tirx.Expr | None:
 
 
 def for_task(
-    operands: "Operands", coefficients: tirx.Expr | None, sums: tirx.Expr | None, task: tirx.Expr
+    operands: "Operands", coefficients: tirx.Buffer | None, sums: tirx.Buffer | None, task: tirx.Expr
 ) -> "Operands":
     """The operands of a task's epilogues; its words start from zero."""
     if sums is None:

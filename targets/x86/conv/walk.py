@@ -149,7 +149,7 @@ def _fold(p: "Checked | ConvProblem", step: int) -> int:
     return min((1, 2, 4), key=lambda fold: (-(-kh // fold) * -(-kw * 4 * fold // step), fold))
 
 
-def _folded(p, span, full_width, fold):
+def _folded(p: ConvProblem, span: int, full_width: int, fold: int) -> Walk:
     (sh, sw), channels = p.strides, p.data_stride * fold
     height = (p.out_height - 1) * sh + (p.kernel[0] - 1) // fold * fold + 1
     stage = Stage((1, 1), height, full_width, fold)

@@ -1,6 +1,7 @@
 """octet.bfloat16: float32 rounded to bfloat16, from a packed tensor, or an image as it is, to a packed one whose
 padding channels are zero."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class RoundProblem:
         return f"bfloat16_{self.source.kind}_{'x'.join(map(str, self.source.shape))}"
 
 
-def round_bits(value):
+def round_bits(value: tirx.Expr) -> tirx.Expr:
     """float32x16 -> uint32x16, the bits of the bfloat16: to nearest, ties to even; what is too small becomes zero, NaN
     the quiet one."""
     bits = bind(tirx.reinterpret("uint32x16", value))
@@ -46,7 +47,7 @@ def round_bits(value):
     return tirx.Select(magnitude > splat(0x7F800000, "uint32"), splat(_NAN, "uint32"), rounded)
 
 
-def pack_bits(bits):
+def pack_bits(bits: tirx.Expr) -> tirx.Expr:
     """uint32x16 of `round_bits` -> uint16x16 in the order in which this vector unit's kernels read them."""
     words = tirx.Cast("uint16x16", bits)
     return tirx.Shuffle([words], PAIRS[:16]) if current().bf16_pairs else words
@@ -58,7 +59,7 @@ def round_kernel(p: RoundProblem) -> tirx.PrimFunc:
     return emit_kernel(p.name, lambda: _body(p))
 
 
-def reads_plain(shape) -> bool:
+def reads_plain(shape: Sequence[int]) -> bool:
     """Whether a plain NCHW tensor is rounded as it is: an image of few channels, which packed in vectors of 16 would be
     mostly padding."""
     return len(shape) == 4 and shape[1] <= FEW and shape[2] * shape[3] >= 16
@@ -89,16 +90,16 @@ def _body(p: RoundProblem) -> None:
                 store(y, to + target - 16, splat(0, "uint16"))
 
 
-def _numbers():
+def _numbers() -> tirx.Expr:
     return tirx.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), 16)
 
 
-def _store(y, at, bits, count):
+def _store(y: tirx.Buffer, at: tirx.Expr, bits: tirx.Expr, count: int) -> None:
     words = bind(pack_bits(bits))
     store(y, at, words if count == 16 else tirx.Shuffle([words], list(range(count))))
 
 
-def _image(p: RoundProblem, x: tirx.Expr, y: tirx.Expr) -> None:
+def _image(p: RoundProblem, x: tirx.Buffer, y: tirx.Buffer) -> None:
     """16 pixels of up to four planes at a time: two words of 32 bits for each."""
     n, c, h, w = p.source.shape
     per_image = -(-h * w // 16)

@@ -58,18 +58,20 @@ def fake_quantize(p: FakeQuantizeProblem) -> tirx.PrimFunc:
     return emit_kernel(f"fake_quantize_{p.layout.kind}_" + "x".join(map(str, p.layout.shape)), body)
 
 
-def _copy(x: tirx.Expr, y: tirx.Expr, elements: int) -> None:
-    def piece(at, count):
+def _copy(x: tirx.Buffer, y: tirx.Buffer, elements: int) -> None:
+    def piece(at: tirx.Expr | int, count: int) -> None:
         for i in range(0, count, LANES):
             store(y, at + i, load(x, at + i, LANES))
 
     _sweep(elements, piece)
 
 
-def _quantized(x: tirx.Expr, y: tirx.Expr, elements: int, scale: tirx.Expr, low: tirx.Expr, high: tirx.Expr) -> None:
+def _quantized(
+    x: tirx.Buffer, y: tirx.Buffer, elements: int, scale: tirx.Expr, low: tirx.Expr, high: tirx.Expr
+) -> None:
     scale, low, high = (bind(splat(value, "float32")) for value in (scale, low, high))
 
-    def piece(at, count):
+    def piece(at: tirx.Expr | int, count: int) -> None:
         for i in range(0, count, LANES):
             steps = tirx.nearbyint(load(x, at + i, LANES) / scale)
             store(y, at + i, tirx.min(tirx.max(steps, low), high) * scale)

@@ -34,7 +34,7 @@ class UnaryProblem:
 def unary(p: UnaryProblem) -> "tirx.PrimFunc":
     """(x, y): float32 buffers."""
 
-    def piece(x, y, at, count):
+    def piece(x: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr", count: int) -> None:
         for i in range(0, count, LANES):
             store(y, at + i, function(p.kind, bind(load(x, at + i, LANES)), dict(p.parameters)))
 
@@ -75,7 +75,9 @@ def binary_float(p: FloatBinaryProblem) -> "tirx.PrimFunc":
     """(a, b, y): float32 buffers."""
     second_elements = {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
-    def piece(a, b, y, at, other, count):
+    def piece(
+        a: "tirx.Buffer", b: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr", other: "tirx.Expr", count: int
+    ) -> None:
         for i in range(0, count, LANES):
             pair = load(a, at + i, LANES), load(b, other + i, LANES)
             store(y, at + i, combined(p.kind, *(reversed(pair) if p.swapped else pair)))

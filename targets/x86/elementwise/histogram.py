@@ -40,8 +40,8 @@ def histogram(bins: int, shift: int, slots: int) -> tirx.PrimFunc:
                     slot = bind(keys[0])
                     T.buffer_store(counts, counts[t, slot] + 1, [t, slot])
 
-    def slots_of(value, lowest, lanes, keys):
-        def number(n):
+    def slots_of(value: tirx.Expr, lowest: tirx.Expr, lanes: int, keys: tirx.Buffer) -> None:
+        def number(n: int) -> tirx.Expr:
             return tirx.const(n, "int32") if lanes == 1 else splat(n, "int32", lanes)
 
         bits = bind(tirx.reinterpret("int32" if lanes == 1 else f"int32x{lanes}", value))

@@ -75,7 +75,7 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None) -> tirx.PrimF
     """(a, b, y): uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)
 
-    def combine(a, b):
+    def combine(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _result(p, a, _floats(b, p.b_zero_point))
 
     def body() -> None:
@@ -107,7 +107,7 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None) -> tirx.PrimF
     return emit_kernel(p.name, body)
 
 
-def _by_periods(p, how, a, b, y):
+def _by_periods(p: BinaryProblem, how: LoopSchedule, a: tirx.Buffer, b: tirx.Buffer, y: tirx.Buffer) -> None:
     period = lcm(p.stride, BYTES)
     repeats, groups = period // p.stride, p.pixels * p.stride // period
     most = max(1, min(groups, TASK_BYTES // period))
@@ -133,12 +133,12 @@ def _by_periods(p, how, a, b, y):
                 store_bytes(y, at, bind(_result(p, load(a, at, BYTES), second)))
 
 
-def _floats(stored, zero_point):
+def _floats(stored: tirx.Expr, zero_point: int) -> list[tirx.Expr]:
     """Four planes."""
     return [to_float(x) for x in split_bytes(bind(stored), zero_point)]
 
 
-def _result(p, a, second):
+def _result(p: BinaryProblem, a: tirx.Expr, second: list[tirx.Expr]) -> tirx.Expr:
     """Bytes of a with the planes of the second operand."""
     planes = [_combined(p, x, y) for x, y in zip(_floats(a, p.a_zero_point), second)]
     return round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)
@@ -149,7 +149,7 @@ def second_elements(p: BinaryProblem) -> int:
     return {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
 
-def _combined(p, a, b):
+def _combined(p: BinaryProblem, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     if p.kind == "mul":  # at most 255 * 255: the product of the two floats is the exact integer product
         return (a * b) * splat(p.a_multiplier, "float32")
     return fence(a * splat(p.a_multiplier, "float32")) + fence(b * splat(p.b_multiplier, "float32"))
@@ -183,11 +183,11 @@ class RequantizeProblem:
 
 
 @built_once
-def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None):
+def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
     """(x, y): uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)
 
-    def piece(x, y, at, count):
+    def piece(x: tirx.Buffer, y: tirx.Buffer, at: tirx.Expr | int, count: int) -> None:
         planes = [
             to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)
         ]

@@ -1,6 +1,7 @@
 """Scalar float functions on vectors: the sequences of targets/float_math.py in TIR, and the rare kinds that have no
 fixed sequence."""
 
+import builtins
 from collections.abc import Callable
 
 from tvm import tirx
@@ -10,7 +11,7 @@ from ..intrinsics import fence, pure, splat
 from ..vector_loops import Accumulators
 
 
-def _held(value, dtype="float32"):
+def _held(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
     """`value` by way of a local buffer, so that it is computed once; LLVM makes a register of it. Not `T.Bind`: TVM's
     simplifier follows the definitions of variables into conditions and bounds, and theirs, which takes exponential time
     for these long sequences."""
@@ -24,71 +25,71 @@ class VectorOps:
     following sum."""
 
     @staticmethod
-    def const(value):
+    def const(value: float) -> tirx.Expr:
         return splat(float(value), "float32")
 
     @staticmethod
-    def add(a, b):
+    def add(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(a + b)
 
     @staticmethod
-    def sub(a, b):
+    def sub(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(a - b)
 
     @staticmethod
-    def mul(a, b):
+    def mul(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(fence(a * b))
 
     @staticmethod
-    def div(a, b):
+    def div(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(tirx.Div(a, b))
 
     @staticmethod
-    def min(a, b):
+    def min(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(tirx.min(a, b))
 
     @staticmethod
-    def max(a, b):
+    def max(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(tirx.max(a, b))
 
     @staticmethod
-    def sqrt(x):
+    def sqrt(x: tirx.Expr) -> tirx.Expr:
         return _held(pure("float32x16", "llvm.sqrt", x))
 
     @staticmethod
-    def rint(x):
+    def rint(x: tirx.Expr) -> tirx.Expr:
         return _held(pure("float32x16", "llvm.rint", x))
 
     @staticmethod
-    def abs(x):
+    def abs(x: tirx.Expr) -> tirx.Expr:
         return _held(pure("float32x16", "llvm.fabs", x))
 
     @staticmethod
-    def select(condition, a, b):
+    def select(condition: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return _held(tirx.Select(condition, a, b))
 
     @staticmethod
-    def less(a, b):
+    def less(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
         return tirx.LT(a, b)
 
     @staticmethod
-    def int(x):
+    def int(x: tirx.Expr) -> tirx.Expr:
         return _held(tirx.Cast("int32x16", x), "int32")
 
     @staticmethod
-    def shift_right(i, n):
+    def shift_right(i: tirx.Expr, n: builtins.int) -> tirx.Expr:
         return _held(i >> splat(n, "int32"), "int32")
 
     @staticmethod
-    def isub(i, j):
+    def isub(i: tirx.Expr, j: tirx.Expr) -> tirx.Expr:
         return _held(i - j, "int32")
 
     @staticmethod
-    def power_of_two(i):
+    def power_of_two(i: tirx.Expr) -> tirx.Expr:
         return _held(tirx.reinterpret("float32x16", (i + splat(127, "int32")) << splat(23, "int32")))
 
     @staticmethod
-    def split(x):
+    def split(x: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
         bits = _held(tirx.reinterpret("int32x16", x), "int32")
         fraction = (bits & splat(0x007FFFFF, "int32")) | splat(0x3F000000, "int32")
         return _held(tirx.reinterpret("float32x16", fraction)), _held(
@@ -100,7 +101,7 @@ def _named(name: str) -> Callable:
     return lambda m, x, attrs: _held(pure("float32x16", f"llvm.{name}", x))
 
 
-def _celu(m, x, attrs):
+def _celu(m: type[VectorOps], x: tirx.Expr, attrs: dict[str, float]) -> tirx.Expr:
     alpha = m.const(attrs["alpha"])
     return m.add(
         m.max(x, m.const(0.0)),
@@ -108,7 +109,7 @@ def _celu(m, x, attrs):
     )
 
 
-def _power(m, x, attrs):
+def _power(m: type[VectorOps], x: tirx.Expr, attrs: dict[str, float]) -> tirx.Expr:
     return _held(pure("float32x16", "llvm.pow", x, m.const(attrs["exponent"])))
 
 
@@ -131,7 +132,7 @@ _OTHERS = {
 KINDS = frozenset(float_math.FUNCTIONS) | frozenset(_OTHERS)
 
 
-def function(kind: str, x, attrs: dict):
+def function(kind: str, x: tirx.Expr, attrs: dict) -> tirx.Expr:
     """float32x16 -> float32x16. attrs: the kind's parameters (passes/unary.py); "clip" takes low and high."""
     if kind in float_math.FUNCTIONS:
         return float_math.unary(VectorOps, kind, x, attrs)
@@ -150,6 +151,6 @@ _BINARY = {
 BINARY_KINDS = frozenset(_BINARY)
 
 
-def combined(kind: str, a, b):
+def combined(kind: str, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     """Two float32x16 -> float32x16. "prelu": a where it is not negative, else a * b."""
     return _BINARY[kind](a, b)

@@ -125,7 +125,7 @@ def summary(several: bool, parallel: bool) -> tirx.PrimFunc:
     return emit_kernel(f"summary{'_rows' if several else ''}{'_parallel' if parallel else ''}", body)
 
 
-def _row(x: tirx.Expr, lanes: tirx.Expr, part: tirx.Expr, length: tirx.Expr) -> None:
+def _row(x: tirx.Buffer, lanes: tirx.Buffer, part: tirx.Expr, length: tirx.Expr) -> None:
     """A contiguous tensor: the parts share its whole blocks, the last one takes the rest."""
     blocks = bind(length // BLOCK)
     size = bind((blocks + PARTS - 1) // PARTS)
@@ -138,7 +138,7 @@ def _row(x: tirx.Expr, lanes: tirx.Expr, part: tirx.Expr, length: tirx.Expr) -> 
             _tail(x, lanes, length // LANES * LANES, length % LANES)
 
 
-def _masked(x, lanes, start, count):
+def _masked(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, count: tirx.Expr) -> None:
     """The first `count` lanes of a vector: the others hold anything, but there are 16."""
     value = bind(load(x, start, LANES))
     valid = tirx.LT(tirx.Ramp(0, 1, LANES), tirx.Broadcast(count, LANES))
@@ -147,7 +147,7 @@ def _masked(x, lanes, start, count):
     _update(low, high, tirx.Select(tirx.EQ(other, zero), splat(1.0, "float32"), zero), other * zero, *_whole(lanes))
 
 
-def _tail(x, lanes, start, count):
+def _tail(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, count: tirx.Expr) -> None:
     """`count` elements, one by one: there need be nothing behind them."""
     one, zero = tirx.const(1.0, "float32"), tirx.const(0.0, "float32")
     with T.serial(0, count) as i:
@@ -162,7 +162,7 @@ def _tail(x, lanes, start, count):
         )
 
 
-def _gather(x, lanes, start, elements):
+def _gather(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, elements: int) -> None:
     """`elements` <= BLOCK neighbours; combined pairwise first, so that the accumulators do not wait for each other."""
     values = [bind(load(x, start + at, LANES)) for at in range(0, elements, LANES)]
     zero = splat(0.0, "float32")
@@ -176,24 +176,31 @@ def _gather(x, lanes, start, elements):
     )
 
 
-def _whole(lanes: tirx.Expr) -> tuple[Callable, Callable]:
+def _whole(lanes: tirx.Buffer) -> tuple[Callable, Callable]:
     return lambda row: load(lanes, row * LANES, LANES), lambda row, new: store(lanes, row * LANES, new)
 
 
-def _update(low, high, zeros, nonfinite, read, write):
+def _update(
+    low: tirx.Expr,
+    high: tirx.Expr,
+    zeros: tirx.Expr,
+    nonfinite: tirx.Expr,
+    read: Callable[[int], tirx.Expr],
+    write: Callable[[int, tirx.Expr], None],
+) -> None:
     write(MINIMUM, tirx.min(read(MINIMUM), low))
     write(MAXIMUM, tirx.max(read(MAXIMUM), high))
     write(ZEROS, read(ZEROS) + zeros)
     write(NONFINITE, read(NONFINITE) + nonfinite)
 
 
-def _pairwise(combine, values):
+def _pairwise(combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], values: list[tirx.Expr]) -> tirx.Expr:
     while len(values) > 1:
         values = [combine(*values[i : i + 2]) if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)]
     return values[0]
 
 
-def _reduce(y: tirx.Expr) -> None:
+def _reduce(y: tirx.Buffer) -> None:
     """The parts and lanes of every row to one value."""
     store(y, SUMMARY, splat(0.0, "float32"))
     for row, combine in ((MINIMUM, tirx.min), (MAXIMUM, tirx.max), (ZEROS, add), (NONFINITE, add)):
@@ -203,7 +210,7 @@ def _reduce(y: tirx.Expr) -> None:
         )
 
 
-def first_of(minimum, maximum, zeros, middle, elements: int) -> int:
+def first_of(minimum: float, maximum: float, zeros: float, middle: float, elements: int) -> int:
     """Where the choice begins: a place in [0, elements) that these four float32 values of the tensor (`middle`: its
     middle element) decide."""
     bits = [int(np.float32(value).view(np.int32)) & 0x7FFFFFFF for value in (minimum, maximum, zeros, middle)]
@@ -214,7 +221,7 @@ def first_of(minimum, maximum, zeros, middle, elements: int) -> int:
 _FACTORS = (668265263, 374761393, 1013904223, 842502087)  # odd, below 2^30: the sum of four products stays in int64
 
 
-def _first(x, y, middle, elements):
+def _first(x: tirx.Buffer, y: tirx.Buffer, middle: tirx.Expr, elements: tirx.Expr) -> tirx.Expr:
     """`first_of` in the kernel, int32."""
     values = [*(y[SUMMARY + row] for row in (MINIMUM, MAXIMUM, ZEROS)), x[middle]]
     mixed = tirx.const(0, "int64")
@@ -230,7 +237,7 @@ def _first(x, y, middle, elements):
     )
 
 
-def _choose(p: tirx.Expr, x: tirx.Expr, y: tirx.Expr, several: bool) -> None:
+def _choose(p: tirx.Buffer, x: tirx.Buffer, y: tirx.Buffer, several: bool) -> None:
     """The samples, by their place in the logical channels-last order: row and column are counted on, a division each
     would cost more than the rest."""
     length, distance, samples, row_step, column_step = (
@@ -247,13 +254,15 @@ def _choose(p: tirx.Expr, x: tirx.Expr, y: tirx.Expr, several: bool) -> None:
     _copy(p, x, y, several, bind(first + before * stride - elements), before, bind(samples - before))
 
 
-def _place(element, length, distance):
+def _place(element: tirx.Expr, length: tirx.Expr, distance: tirx.Expr) -> tirx.Expr:
     """Where it lies, in memory. Nothing is negative: TVM's floor division of signed operands is six times the code,
     which it copies to every use."""
     return bind(tirx.truncdiv(element, length)) * distance + bind(tirx.truncmod(element, length))
 
 
-def _copy(p, x, y, several, first, at, count):
+def _copy(
+    p: tirx.Buffer, x: tirx.Buffer, y: tirx.Buffer, several: bool, first: tirx.Expr, at: tirx.Expr, count: tirx.Expr
+) -> None:
     """`count` samples from the element `first` on, to the places from `at` on."""
     length, distance, row_step, column_step = (bind(p[i]) for i in (_LENGTH, _DISTANCE, _ROW_STEP, _COLUMN_STEP))
     if not several:

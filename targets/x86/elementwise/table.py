@@ -89,7 +89,7 @@ def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None) -> tirx.
     return emit_kernel(p.name, body)
 
 
-def permuted(index, table):
+def permuted(index: tirx.Expr, table: tirx.Buffer) -> tirx.Expr:
     """table[index] of uint8x64 with byte permutations; table: a buffer of 256 stored bytes."""
     if current().neon:
         return neon.permuted(index, [bind(load(table, at, 16)) for at in range(0, ENTRIES, 16)])
@@ -106,7 +106,7 @@ def permuted(index, table):
     return tirx.Select(tirx.GE(index, splat(128, "uint8", BYTES)), high, low)
 
 
-def _shuffled(index, table):
+def _shuffled(index: tirx.Expr, table: tirx.Buffer) -> tirx.Expr:
     result = None
     for half, start in enumerate((index, index ^ splat(128, "uint8", BYTES))):
         at = bind(tirx.reinterpret("int8x64", start))
@@ -118,7 +118,7 @@ def _shuffled(index, table):
     return result
 
 
-def _per_channel(p, how, x, table, y):
+def _per_channel(p: TableProblem, how: LoopSchedule, x: tirx.Buffer, table: tirx.Buffer, y: tirx.Buffer) -> None:
     stride = channel_stride(p.channels, "int8")
     with each(p.pixels, how) as pixel:
         row = bind(pixel * stride)

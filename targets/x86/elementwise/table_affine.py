@@ -49,7 +49,7 @@ def lines_of(table: np.ndarray) -> Lines | None:
     return lines if (lines() == stored).all() else None
 
 
-def _least_squares(stored, inside, most):
+def _least_squares(stored: np.ndarray, inside: np.ndarray, most: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(scale, shift, how far the slope may be from there): through the points inside; where there are fewer than two, a
     step of `most`."""
     x, n = np.arange(256.0), inside.sum(1)
@@ -61,12 +61,14 @@ def _least_squares(stored, inside, most):
     return scale, mean_y - scale * mean_x, reach
 
 
-def _middle(stored, floor, ceiling, near, reach):
+def _middle(
+    stored: np.ndarray, floor: np.ndarray, ceiling: np.ndarray, near: np.ndarray, reach: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The line with most room: results must not round below `stored` where `floor`, nor above it where `ceiling`. The
     room is concave in the slope."""
     x = np.arange(256.0)
 
-    def room(scale):
+    def room(scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rest = stored - scale[:, None] * x
         least, most = np.where(floor, rest, -np.inf).max(1) - 0.5, np.where(ceiling, rest, np.inf).min(1) + 0.5
         return most - least, (most + least) / 2
@@ -81,7 +83,7 @@ def _middle(stored, floor, ceiling, near, reach):
 
 
 @built_once
-def affine_kernel(pixels: int, channels: int, low: int, high: int):
+def affine_kernel(pixels: int, channels: int, low: int, high: int) -> tirx.PrimFunc:
     """(x u8, scale f32, shift f32, y u8): packed tensors; scale and shift padded to the channel stride
     (`pad_lines`)."""
     stride = channel_stride(channels, "int8")
@@ -91,7 +93,7 @@ def affine_kernel(pixels: int, channels: int, low: int, high: int):
         scale, shift = argument("scale", stride, "float32"), argument("shift", stride, "float32")
         y = argument("y", pixels * stride + SLACK, "uint8")
 
-        def group(row, first, vectors):
+        def group(row: tirx.Expr | int, first: tirx.Expr | int, vectors: int) -> None:
             words = []
             for v in range(vectors):
                 at = first + v * 16

@@ -22,7 +22,7 @@ def packed_bytes(p: MatmulProblem) -> int:
     return p.column_blocks * p.inner_steps * TILE
 
 
-def emit_pack(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr, corrections: tirx.Expr) -> None:
+def emit_pack(p: MatmulProblem, b: tirx.Buffer, base: tirx.Expr, packed: tirx.Buffer, corrections: tirx.Buffer) -> None:
     """b: uint8 buffer, the matrix begins at `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks *
     16]."""
     if p.b.row == 1:
@@ -31,11 +31,13 @@ def emit_pack(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr
         _pack_values(p, b, base, packed, corrections)
 
 
-def _signed(stored):
+def _signed(stored: tirx.Expr) -> tirx.Expr:
     return stored ^ splat(0x80808080 - (1 << 32), "int32")
 
 
-def _pack_keys(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr, corrections: tirx.Expr) -> None:
+def _pack_keys(
+    p: MatmulProblem, b: tirx.Buffer, base: tirx.Expr, packed: tirx.Buffer, corrections: tirx.Buffer
+) -> None:
     """Inner elements are contiguous: 16 columns of 64 bytes are a 16 x 16 transpose of dwords."""
     with T.serial(0, p.column_blocks) as block:
         sums = Accumulators(1, "int32")
@@ -60,7 +62,7 @@ def _pack_keys(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Exp
 
 def _put(
     p: MatmulProblem,
-    packed: tirx.Expr,
+    packed: tirx.Buffer,
     block: tirx.Expr,
     step: int,
     i: int,
@@ -84,12 +86,14 @@ def _offset(p: MatmulProblem) -> int:
     return p.a_zero_point + (0 if current().signed else 128)
 
 
-def _correct(p, corrections, block, total):
+def _correct(p: MatmulProblem, corrections: tirx.Buffer, block: tirx.Expr | int, total: tirx.Expr) -> None:
     """total: of the columns, times the magnitude of the offset."""
     store(corrections, block * 16, splat(0, "int32") - total if _offset(p) > 0 else total)
 
 
-def _pack_values(p: MatmulProblem, b: tirx.Expr, base: tirx.Expr, packed: tirx.Expr, corrections: tirx.Expr) -> None:
+def _pack_values(
+    p: MatmulProblem, b: tirx.Buffer, base: tirx.Expr, packed: tirx.Buffer, corrections: tirx.Buffer
+) -> None:
     """Columns are contiguous: four rows of 64 bytes are interleaved; 64 columns at a time."""
     for first in range(0, p.column_blocks, 4):
         count = min(4, p.column_blocks - first)

@@ -1,6 +1,8 @@
 """Products of two computed tensors where an instruction multiplies two rows by two columns, eight inner elements at a
 time (arm64's USMMLA)."""
 
+from collections.abc import Callable
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -11,7 +13,17 @@ from .pack import TILE
 from .problem import MatmulProblem
 
 
-def emit_pairs(p: MatmulProblem, a, at, packed, corrections, block, height: int, sums, to) -> None:
+def emit_pairs(
+    p: MatmulProblem,
+    a: tirx.Buffer,
+    at: tirx.Expr | int,
+    packed: tirx.Buffer,
+    corrections: tirx.Buffer,
+    block: tirx.Expr | int,
+    height: int,
+    sums: tirx.Buffer,
+    to: Callable[[int], tirx.Expr | int],
+) -> None:
     """`height` rows, an even number, times the 16 columns of a block. at: of the first row in `a`. to: of the row's
     index (0, 1, ...), where its sums go."""
     registers = [

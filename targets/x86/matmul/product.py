@@ -34,7 +34,7 @@ def matmul(p: MatmulProblem, dot: str, schedule: MatmulSchedule | None = None) -
     return emit_kernel(f"{p.name}_{dot}", lambda: _body(p, s, dot))
 
 
-def _body(p, s, dot):
+def _body(p: MatmulProblem, s: MatmulSchedule, dot: str) -> None:
     a, b = argument("a", p.a.elements, "uint8"), argument("b", p.b.elements, "uint8")
     mask = (
         argument("mask", p.softmax.mask.elements, "float32")
@@ -65,7 +65,7 @@ def _body(p, s, dot):
             out,
             _start(p, p.out, matrix),
             mask,
-            _start(p, p.softmax.mask, matrix) if mask is not None else None,
+            _start(p, p.softmax.mask, matrix) if p.softmax is not None and p.softmax.mask is not None else None,
         )
         if UNITS[dot].tiles:
             tile_configure(config)
@@ -86,7 +86,7 @@ def _body(p, s, dot):
                         k.unit(unit, tiles % s.tiles, dot)
 
 
-def _start(p, m: Matrices, matrix):
+def _start(p: MatmulProblem, m: Matrices, matrix: tirx.Expr | int) -> tirx.Expr:
     """Index of the first element of one matrix of an operand."""
     index, rest = m.offset, matrix
     for extent, stride in zip(reversed(p.batch), reversed(m.batch_strides)):
@@ -238,7 +238,7 @@ class _Kernel:
         if abs(frexp(scale)[0]) == 0.5 and 2.0**-90 < abs(multiplier * scale) < 2.0**90:
             multiplier, scale = multiplier * np.float32(scale), 1.0  # a power of two: the same bits
 
-        def value(r, v):
+        def value(r: int, v: int) -> tirx.Expr:
             x = held(
                 to_float(load(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16))
                 * splat(float(multiplier), "float32")

@@ -1,5 +1,6 @@
 """A tensor written out in the shape that NumPy's broadcasting gives it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def broadcast(p: BroadcastProblem) -> "tirx.PrimFunc":
     return emit_kernel(f"broadcast_{p.target.dtype}_" + "x".join(map(str, (*p.shape, *p.target.shape))), body)
 
 
-def _coordinate(row, extents, axis):
+def _coordinate(row: int, extents: Sequence[int], axis: int) -> int:
     return (row // prod(extents[axis + 1 :])) % extents[axis]
 
 

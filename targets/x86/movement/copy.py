@@ -9,7 +9,7 @@ from ..vector_loops import tensors
 
 
 @built_once
-def copy(layout: Layout):
+def copy(layout: Layout) -> tirx.PrimFunc:
     """(x, y). One loop, which LLVM turns into memcpy. The slack behind a packed tensor stays as it is."""
 
     def body() -> None:
@@ -21,7 +21,7 @@ def copy(layout: Layout):
 
 
 @built_once
-def shift(source: Layout, target: Layout):
+def shift(source: Layout, target: Layout) -> tirx.PrimFunc:
     """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is
     turned over."""
 

@@ -101,10 +101,11 @@ def gather(p: GatherProblem) -> "tirx.PrimFunc":
             constants["border"] = p._border
         x, row_table, column_table, *border, y = tensors(x=p.source, **constants, y=p.target)
 
-        def blank(target, count):
+        def blank(target: "tirx.Expr", count: int) -> None:
             if border and count:
                 copy(y, target, border[0], 0, count)
             elif count:
+                assert not isinstance(p.fill, tuple)  # one of several is copied
                 fill(y, target, count, p.fill)
 
         def line(source: "tirx.Expr", target: "tirx.Expr") -> None:
@@ -114,7 +115,7 @@ def gather(p: GatherProblem) -> "tirx.PrimFunc":
             copy(y, target + before, x, source + first, count)
             blank(target + before + count, behind)
 
-        def pixels(source, target):
+        def pixels(source: "tirx.Expr", target: "tirx.Expr") -> None:
             with T.serial(0, columns) as j:
                 column = bind(column_table[j])
                 _either(
@@ -147,7 +148,7 @@ def _either(both: bool, offset: "tirx.Expr", present: Callable, absent: Callable
             absent()
 
 
-def copy(y, target, x, source, count):
+def copy(y: "tirx.Buffer", target: "tirx.Expr | int", x: "tirx.Buffer", source: "tirx.Expr | int", count: int) -> None:
     """`count` elements (a multiple of 4); may read one vector behind them."""
     if x.dtype == "uint8":
         steps(count, BYTES, lambda at, size: store_bytes(y, target + at, bind(load(x, source + at, BYTES)), size))
@@ -155,7 +156,7 @@ def copy(y, target, x, source, count):
         steps(count, LANES, lambda at, size: store(y, target + at, load(x, source + at, size)))
 
 
-def fill(y, target, count, value):
+def fill(y: "tirx.Buffer", target: "tirx.Expr | int", count: int, value: float) -> None:
     """`count` elements (a multiple of 4) of `value`."""
     lanes = BYTES if y.dtype == "uint8" else LANES
     constant = int(value) if y.dtype == "uint8" else float(value)
@@ -210,7 +211,9 @@ def concat(p: ConcatProblem) -> "tirx.PrimFunc":
     return emit_kernel(f"concat_{target.dtype}_{len(p.sources)}_" + "x".join(map(str, target.shape)), body)
 
 
-def _section(y: "tirx.Expr", target: "tirx.Expr", x: "tirx.Expr", source: "tirx.Expr", count: int, room: int) -> None:
+def _section(
+    y: "tirx.Buffer", target: "tirx.Expr", x: "tirx.Buffer", source: "tirx.Expr", count: int, room: int
+) -> None:
     """`count` elements, any number. What lies behind them, up to `room`, is written later (or is padding), so the last
     vector may be too long."""
     lanes = BYTES if x.dtype == "uint8" else LANES

@@ -1,5 +1,6 @@
 """A strided view written out in another layout."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
     return emit_kernel(f"view_{p.target.kind}_{p.target.dtype}_" + "x".join(map(str, p.target.shape)), body)
 
 
-def _merged(axes):
+def _merged(axes: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Neighbouring axes that are one run on both sides become one."""
     found: list[tuple[int, int, int]] = []
     for extent, read, write in axes:
@@ -66,7 +67,9 @@ def _merged(axes):
     return found
 
 
-def _copy(x: "tirx.Expr", y: "tirx.Expr", source: "tirx.Expr", sink: "tirx.Expr", extent: int, lanes: int) -> None:
+def _copy(
+    x: "tirx.Buffer", y: "tirx.Buffer", source: "tirx.Expr | int", sink: "tirx.Expr | int", extent: int, lanes: int
+) -> None:
     whole = extent // lanes
     if whole:
         with T.serial(0, whole) as i:

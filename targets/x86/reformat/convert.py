@@ -16,7 +16,7 @@ def quantizes(p: "ReformatProblem") -> bool:
     return p.source.dtype == "float32" and p.target.dtype == "int8"
 
 
-def scaled(p, value):
+def scaled(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
     """float32x16 -> x / scale, ready to be rounded; of the function of x where there is one."""
     if p.function is not None:
         kind, parameters = p.function
@@ -24,13 +24,13 @@ def scaled(p, value):
     return quotient(value, p.scale)
 
 
-def real(p, words):
+def real(p: "ReformatProblem", words: tirx.Expr) -> tirx.Expr:
     """int32x16 (s8 - zero point) -> float32x16. The fence keeps the product from meeting a sum in another kernel's
     code."""
     return fence(to_float(words) * splat(p.scale, "float32"))
 
 
-def scalar_quantized(p, value):
+def scalar_quantized(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
     """One float32 -> stored uint8."""
     ratio = tirx.max(
         tirx.min(value / tirx.const(p.scale, "float32"), tirx.const(1024.0, "float32")), tirx.const(-1024.0, "float32")
@@ -39,12 +39,12 @@ def scalar_quantized(p, value):
     return tirx.Cast("uint8", tirx.max(tirx.min(rounded, 255), 0))
 
 
-def scalar_real(p, stored):
+def scalar_real(p: "ReformatProblem", stored: tirx.Expr) -> tirx.Expr:
     """One stored uint8 -> float32."""
     return tirx.Cast("float32", tirx.Cast("int32", stored) - (p.zero_point + 128)) * tirx.const(p.scale, "float32")
 
 
-def scalar(p, value):
+def scalar(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
     if p.source.dtype == p.target.dtype:
         return value
     return scalar_quantized(p, value) if quantizes(p) else scalar_real(p, value)

@@ -40,8 +40,8 @@ def pack(p: "ReformatProblem") -> tirx.PrimFunc:
 
 def _block_row(
     p: "ReformatProblem",
-    x: tirx.Expr,
-    y: tirx.Expr,
+    x: tirx.Buffer,
+    y: tirx.Buffer,
     source: tirx.Expr,
     out: tirx.Expr,
     channels: int,
@@ -58,7 +58,16 @@ def _block_row(
         _block(p, x, y, source + full * 16 * pixels, out + full * 16, channels % 16, pixels, narrow=stride == 4)
 
 
-def _block(p, x, y, source, out, channels, pixels, narrow=False):
+def _block(
+    p: "ReformatProblem",
+    x: tirx.Buffer,
+    y: tirx.Buffer,
+    source: tirx.Expr,
+    out: tirx.Expr,
+    channels: int,
+    pixels: int,
+    narrow: bool = False,
+) -> None:
     """16 pixels x `channels` <= 16; absent channels repeat the last one (they fill padding)."""
     rows = [load(x, source + min(c, channels - 1) * pixels, 16) for c in range(4 if narrow else 16)]
     stride = p.target.channel_stride
@@ -76,7 +85,7 @@ def _block(p, x, y, source, out, channels, pixels, narrow=False):
         store(y, out + pixel * stride, value)
 
 
-def _quad(p, rows, present):
+def _quad(p: "ReformatProblem", rows: list[tirx.Expr], present: int) -> tirx.Expr:
     """Four channels of 16 pixels -> uint8x64, pixel by pixel. present: how many of the four exist (the rest is not
     converted again)."""
     if present <= 0:
@@ -88,7 +97,7 @@ def _quad(p, rows, present):
     return bind(join_bytes(words + words[-1:] * (4 - present), -128))
 
 
-def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Expr, rows: int, pixels: int, traffic: int) -> None:
+def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Buffer, rows: int, pixels: int, traffic: int) -> None:
     """Images of fewer than 16 pixels: too small for a block."""
     channels, stride = p.source.shape[1], p.target.channel_stride
     with each(rows, traffic) as row:

@@ -49,7 +49,14 @@ def copy_rows(p: "ReformatProblem") -> tirx.PrimFunc:
     return emit_kernel(p.name, body)
 
 
-def _vector(p, x, source, y, target, count):
+def _vector(
+    p: "ReformatProblem",
+    x: tirx.Buffer,
+    source: tirx.Expr,
+    y: tirx.Buffer,
+    target: tirx.Expr,
+    count: int,
+) -> None:
     """`count` <= 64 elements, a multiple of 4; reads 64."""
     if p.source.dtype == p.target.dtype:
         lanes = 64 if p.source.dtype == "int8" else 16
@@ -66,7 +73,14 @@ def _vector(p, x, source, y, target, count):
             store(y, target + i, real(p, widen(load(x, source + i, 16), p.zero_point)))
 
 
-def _narrow(p, x, source, y, target, count):
+def _narrow(
+    p: "ReformatProblem",
+    x: tirx.Buffer,
+    source: tirx.Expr,
+    y: tirx.Buffer,
+    target: tirx.Expr,
+    count: int,
+) -> None:
     """Exactly `count` elements (16 or 4), without reading more."""
     values = load(x, source, count)
     if p.source.dtype == p.target.dtype:
@@ -86,7 +100,7 @@ def _narrow(p, x, source, y, target, count):
 
 
 def _elements(
-    p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr, y: tirx.Expr, target: tirx.Expr, length: int
+    p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr, y: tirx.Buffer, target: tirx.Expr, length: int
 ) -> None:
     with T.serial(0, length) as i:
         T.buffer_store(y, scalar(p, x[source + i]), [target + i])

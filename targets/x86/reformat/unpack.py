@@ -45,8 +45,8 @@ def unpack(p: "ReformatProblem") -> tirx.PrimFunc:
 
 def _block(
     p: "ReformatProblem",
-    x: tirx.Expr,
-    y: tirx.Expr,
+    x: tirx.Buffer,
+    y: tirx.Buffer,
     source: tirx.Expr,
     target: tirx.Expr,
     pixels: int,
@@ -65,12 +65,12 @@ def _block(
                 _write(y, target + k * pixels, values, k)
 
 
-def _write(y, at, values, k):
+def _write(y: tirx.Buffer, at: tirx.Expr, values: list[tirx.Expr], k: int) -> None:
     if k < len(values):
         store(y, at, values[k])
 
 
-def _channels(p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr) -> list[tirx.Expr]:
+def _channels(p: "ReformatProblem", x: tirx.Buffer, source: tirx.Expr) -> list[tirx.Expr]:
     """Vectors of 16 pixels, one per channel: 16, or 4 of a tensor that has no more."""
     stride = p.source.channel_stride
     if p.source.dtype == "float32":
@@ -86,7 +86,7 @@ def _channels(p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr) -> list[tir
     return [bind(tirx.Cast("uint8x16", word)) for quad in quads for word in split_bytes(quad, -128)]
 
 
-def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Expr, rows: int, pixels: int, traffic: int) -> None:
+def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Buffer, rows: int, pixels: int, traffic: int) -> None:
     channels, stride = p.source.shape[1], p.source.channel_stride
     with each(rows, traffic) as row:
         image, c = bind(row // channels), bind(row % channels)

@@ -3,6 +3,7 @@ sum, argmax.
 
 A sum adds element i to lane i % 16 in order and then halves the lanes pairwise, as the referee does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -40,7 +41,7 @@ class ReduceProblem:
 
 
 @built_once
-def reduce_rows(p: ReduceProblem):
+def reduce_rows(p: ReduceProblem) -> tirx.PrimFunc:
     """(x, y)."""
     emit = {
         "softmax": _softmax,
@@ -59,7 +60,7 @@ def reduce_rows(p: ReduceProblem):
     return emit_kernel(f"{p.kind}_" + "x".join(map(str, p.source.shape)), body)
 
 
-def _vectors(p, body):
+def _vectors(p: ReduceProblem, body: Callable[[tirx.Expr | int, int], object]) -> None:
     """body(offset, valid): `valid` lanes of the vector at `offset`, LANES or, for the last one, less."""
     whole, rest = divmod(p.source.channels, LANES)
     if whole == 1:
@@ -71,14 +72,14 @@ def _vectors(p, body):
         body(whole * LANES, rest)
 
 
-def _kept(value, valid, neutral):
+def _kept(value: tirx.Expr, valid: int, neutral: float) -> tirx.Expr:
     """`value` with `neutral` in the lanes that belong to no channel."""
     if valid == LANES:
         return value
     return tirx.Select(tirx.LT(tirx.Ramp(0, 1, LANES), splat(valid, "int32")), value, splat(neutral, "float32"))
 
 
-def _halved(held, combine):
+def _halved(held: Accumulators, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr]) -> tirx.Expr:
     """All lanes of `held` (an accumulator of one vector) combined pairwise: lane j with j + 8, then j + 4, j + 2, j +
     1."""
     for half in (8, 4, 2, 1):
@@ -87,25 +88,31 @@ def _halved(held, combine):
     return held.buffer[0]
 
 
-def _reduced(p, start, dtype, read, combine):
+def _reduced(
+    p: ReduceProblem,
+    start: float,
+    dtype: str,
+    read: Callable[[tirx.Expr | int, int], tirx.Expr],
+    combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr],
+) -> tirx.Expr:
     """One value: `combine` over read(offset, valid)."""
     held = Accumulators(1, dtype)
     held[0] = splat(start, dtype)
 
-    def step(at, valid):
+    def step(at: tirx.Expr | int, valid: int) -> None:
         held[0] = combine(held[0], read(at, valid))
 
     _vectors(p, step)
     return bind(_halved(held, combine))
 
 
-def _softmax(p, x, y, row, start):
+def _softmax(p: ReduceProblem, x: tirx.Buffer, y: tirx.Buffer, row: tirx.Expr | int, start: tirx.Expr | int) -> None:
     largest = splat(
         _reduced(p, _LOWEST, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, _LOWEST), tirx.max),
         "float32",
     )
 
-    def power(at, valid):
+    def power(at: tirx.Expr | int, valid: int) -> tirx.Expr:
         value = float_math.exp(VectorOps, VectorOps.sub(load(x, start + at, LANES), largest))
         store(y, start + at, value)
         return _kept(value, valid, 0.0)
@@ -118,7 +125,7 @@ def _softmax(p, x, y, row, start):
     _vectors(p, lambda at, valid: store(y, start + at, (load(x, start + at, LANES) - largest) - shift))
 
 
-def _sum_row(p, x, y, row, start):
+def _sum_row(p: ReduceProblem, x: tirx.Buffer, y: tirx.Buffer, row: tirx.Expr | int, start: tirx.Expr | int) -> None:
     total = _reduced(
         p, 0.0, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, 0.0), lambda a, b: a + b
     )
@@ -127,7 +134,9 @@ def _sum_row(p, x, y, row, start):
     )
 
 
-def _extreme_row(p, x, y, row, start):
+def _extreme_row(
+    p: ReduceProblem, x: tirx.Buffer, y: tirx.Buffer, row: tirx.Expr | int, start: tirx.Expr | int
+) -> None:
     """The first place of the extreme value: its value first, then the smallest index that holds it."""
     pick, neutral = (tirx.max, -inf) if p.kind == "argmax" else (tirx.min, inf)
     best = splat(
@@ -136,7 +145,7 @@ def _extreme_row(p, x, y, row, start):
     )
     nowhere = p.source.channels - 1
 
-    def place(at, valid):
+    def place(at: tirx.Expr | int, valid: int) -> tirx.Expr:
         value = load(x, start + at, LANES)
         index = tirx.Ramp(0, 1, LANES) + splat(at, "int32")
         hit = tirx.Select(tirx.EQ(value, best), index, splat(nowhere, "int32"))

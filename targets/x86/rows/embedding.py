@@ -39,7 +39,7 @@ class EmbeddingProblem:
 
 
 @built_once
-def embedding(p: EmbeddingProblem):
+def embedding(p: EmbeddingProblem) -> tirx.PrimFunc:
     """(table, scales, indices, y): y[i] = f32(table[index i]) * scales[index i]."""
     lanes = min(16, p.width)
     stride = p.width if p.result.kind == "plain" else p.result.channel_stride
@@ -54,7 +54,7 @@ def embedding(p: EmbeddingProblem):
             scale = bind(splat(scales[row], "float32", lanes))
             start, to = bind(row * p.width), bind(i * stride)
 
-            def piece(at, _):
+            def piece(at: tirx.Expr | int, _: int) -> None:
                 codes = tirx.Cast(f"int32x{lanes}", load(table, start + at, lanes))
                 store(y, to + at, tirx.Cast(f"float32x{lanes}", codes) * scale)
 

@@ -77,13 +77,13 @@ def default_schedule(p: LayerNormProblem) -> RowSchedule:
 
 
 @built_once
-def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None):
+def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None) -> tirx.PrimFunc:
     """(x, gamma f32[whole vectors], beta, y)."""
     return _kernel(p, schedule if schedule is not None else default_schedule(p), centred=True)
 
 
 @built_once
-def rms_norm(p: RmsNormProblem):
+def rms_norm(p: RmsNormProblem) -> tirx.PrimFunc:
     """(x, gamma f32[whole vectors], y)."""
     return _kernel(p, default_schedule(p), centred=False)
 
@@ -168,7 +168,7 @@ def _each_vector(vectors: int, tail: int, body: Callable) -> None:
     body(vectors - 1, 1, whole=False)
 
 
-def _loaded(p, x, at):
+def _loaded(p: LayerNormProblem, x: tirx.Buffer, at: tirx.Expr) -> tirx.Expr:
     if p.source is None:
         return load(x, at, 16)
     scale, zero_point = p.source
@@ -176,13 +176,13 @@ def _loaded(p, x, at):
     return fence(tirx.Cast("float32x16", words) * splat(scale, "float32"))
 
 
-def _scaled(value, inverse, affine, at):
+def _scaled(value: tirx.Expr, inverse: tirx.Expr, affine: tirx.Expr, at: tirx.Expr | int) -> tirx.Expr:
     """affine: gamma and, if there is one, beta."""
     scaled = fence(fence(value * inverse) * load(affine[0], at, 16))
     return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)
 
 
-def _write(p: LayerNormProblem, y: tirx.Expr, at: tirx.Expr, results: list) -> None:
+def _write(p: LayerNormProblem, y: tirx.Buffer, at: tirx.Expr, results: list) -> None:
     if p.target is None:
         for i, value in enumerate(results):
             store(y, at + i * 16, value)

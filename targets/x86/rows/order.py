@@ -74,7 +74,7 @@ def running_sum(p: AxisProblem, exclusive: bool) -> tirx.PrimFunc:
 
 
 @built_once
-def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
+def top_k(p: AxisProblem, k: int, largest: bool, indices: bool) -> tirx.PrimFunc:
     """(x, y): y = the k largest (smallest) values in descending (ascending) order, or their places as int64. k passes
     over a row, each for the best value behind the one before."""
     target = p.result(k, "int64" if indices else p.dtype)
@@ -116,7 +116,7 @@ def top_k(p: AxisProblem, k: int, largest: bool, indices: bool):
     )
 
 
-def _cell(dtype, value):
+def _cell(dtype: str, value: tirx.Expr | int) -> tirx.Buffer:
     """One scalar that a loop changes."""
     cell = T.alloc_buffer((1,), dtype)
     T.buffer_store(cell, value, [0])

@@ -14,7 +14,7 @@ from ..vector_loops import Accumulators
 UNROLL = 8  # vectors of a row up to which its loop is written out
 
 
-def held(value, dtype="float32"):
+def held(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
     """`value`, computed once: by way of a local buffer, which LLVM keeps in a register (T.Bind makes TVM's simplifier
     slow on long sequences)."""
     cell = Accumulators(1, dtype)
@@ -35,23 +35,25 @@ def over(count: int, step: int, body: Callable, unroll: int = UNROLL) -> None:
         body(whole * step, count % step)
 
 
-def lane_sum(vector):
+def lane_sum(vector: tirx.Expr) -> tirx.Expr:
     """The sum of 16 lanes, halved pairwise, in every lane."""
     return _across(vector, lambda a, b: a + b)
 
 
-def lane_max(vector):
+def lane_max(vector: tirx.Expr) -> tirx.Expr:
     return _across(vector, tirx.max)
 
 
-def _across(vector, combine):
+def _across(vector: tirx.Expr, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr]) -> tirx.Expr:
     for half in (8, 4, 2, 1):
         vector = held(vector)
         vector = combine(vector, tirx.Shuffle([vector], [(i + half) % 16 for i in range(16)]))
     return held(tirx.Shuffle([held(vector)], [0] * 16))
 
 
-def reduce_two(combine, first, second=None):
+def reduce_two(
+    combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], first: tirx.Expr, second: None = None
+) -> list[tirx.Expr]:
     """The 16 lanes of one or two vectors combined by a commutative operation, halved pairwise as in lane_sum: a list of
     scalars."""
     if second is None:
@@ -67,7 +69,7 @@ def reduce_two(combine, first, second=None):
     return [tirx.Shuffle([vector], [i]) for i in ((0,) if second is None else (0, 8))]
 
 
-def mask_tail(value, lanes, fill):
+def mask_tail(value: tirx.Expr, lanes: int, fill: float) -> tirx.Expr:
     """The vector with everything behind its first `lanes` lanes replaced."""
     if lanes >= 16:
         return value
@@ -78,7 +80,7 @@ def mask_tail(value, lanes, fill):
     )
 
 
-def exact_quotient(value, divisor, inverse):
+def exact_quotient(value: tirx.Expr, divisor: tirx.Expr, inverse: tirx.Expr) -> tirx.Expr:
     """value / divisor, rounded as IEEE division rounds, with inverse = 1 / divisor (rounded): see `quotient` in
     vector.py. Where the quotient is below 2**-100 its last bit may differ."""
     negative = held(splat(-0.0, "float32") - value)
@@ -89,7 +91,7 @@ def exact_quotient(value, divisor, inverse):
     return result
 
 
-def exp_nonpositive(x):
+def exp_nonpositive(x: tirx.Expr) -> tirx.Expr:
     """targets/float_math.exp for x <= 0, to the bit: one scaling by 2 ** n is exact there."""
     low = splat(-87.33654, "float32")
     clamped = held(tirx.max(x, low))

@@ -11,15 +11,13 @@ from ..vector import limit
 from .pieces import exact_quotient, held
 
 
-def byte_quotient(value, scale):
+def byte_quotient(value: tirx.Expr, scale: float) -> tirx.Expr:
     """float32x16 whose rounding to integers, clipped to [-256, 256], is that of value / scale; safe for
     `round_to_int`."""
-    scale = np.float32(scale)
-    if two_parts_suffice(float(scale)):
-        high, low = (splat(float(part), "float32") for part in two_parts(scale))
+    by = np.float32(scale)
+    if two_parts_suffice(float(by)):
+        high, low = (splat(float(part), "float32") for part in two_parts(by))
         return limit(fma(fence(value * low), value, high))
-    divisor, inverse, bound = (
-        splat(float(c), "float32") for c in (scale, np.float32(1) / scale, scale * np.float32(1024))
-    )
+    divisor, inverse, bound = (splat(float(c), "float32") for c in (by, np.float32(1) / by, by * np.float32(1024)))
     clamped = held(tirx.max(tirx.min(value, bound), splat(-0.0, "float32") - bound))
     return limit(exact_quotient(clamped, divisor, inverse))

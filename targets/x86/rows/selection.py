@@ -92,7 +92,7 @@ def non_max_suppression(p: SuppressionProblem) -> tirx.PrimFunc:
     return emit_kernel(f"non_max_suppression_{p.images}x{p.classes}x{p.boxes}_{p.most}{threshold}", body)
 
 
-def _collect(p: SuppressionProblem, scratch: tirx.Expr, rows: tirx.Expr) -> None:
+def _collect(p: SuppressionProblem, scratch: tirx.Expr, rows: tirx.Buffer) -> None:
     """The boxes kept of all groups one behind the other, and -1 behind them."""
     per_group, row = p.boxes + p.most + 1, _cell(0)
     with T.serial(0, p.groups) as group:
@@ -112,7 +112,7 @@ class _Heap:
     def __init__(self, scratch: tirx.Expr, at: tirx.Expr, scores: tirx.Expr, scores_at: tirx.Expr) -> None:
         self.scratch, self.at, self.scores, self.scores_at, self.size = scratch, at, scores, scores_at, _cell(0)
 
-    def append(self, index):
+    def append(self, index: tirx.Expr) -> None:
         T.buffer_store(self.scratch, index, [self.at + self.size[0]])
         T.buffer_store(self.size, self.size[0] + 1, [0])
 
@@ -122,7 +122,7 @@ class _Heap:
         with T.serial(0, parents) as i:
             self._sift(bind(parents - 1 - i))
 
-    def best(self):
+    def best(self) -> tirx.Expr:
         return self.scratch[self.at]
 
     def drop_best(self) -> None:
@@ -145,7 +145,7 @@ class _Heap:
                 with T.Else():
                     T.buffer_store(place, self.size[0], [0])
 
-    def _before(self, a, b):
+    def _before(self, a: tirx.Expr | int, b: tirx.Expr | int) -> tirx.Expr:
         i, j = bind(self.scratch[self.at + a]), bind(self.scratch[self.at + b])
         x, y = bind(self.scores[self.scores_at + i]), bind(self.scores[self.scores_at + j])
         return tirx.Or(x > y, tirx.And(tirx.EQ(x, y), i < j))
@@ -166,7 +166,7 @@ class _Box:
             )
         self.area = bind(_product(self.high[0] - self.low[0], self.high[1] - self.low[1]))
 
-    def overlaps(self, other, limit):
+    def overlaps(self, other: "_Box", limit: float) -> tirx.Expr:
         sides = [bind(tirx.min(self.high[k], other.high[k]) - tirx.max(self.low[k], other.low[k])) for k in (0, 1)]
         shared = bind(_product(*sides))
         union = bind((self.area + other.area) - shared)
@@ -176,7 +176,7 @@ class _Box:
         return tirx.And(positive, tirx.Div(shared, union) > tirx.const(limit, "float32"))
 
 
-def _product(a, b):
+def _product(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     """Rounded, whatever is added to it."""
     return pure("float32", "llvm.arithmetic.fence", a * b)
 

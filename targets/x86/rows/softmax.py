@@ -65,7 +65,7 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None) -> "tirx.Pr
             scratch = on_stack(scratch_elements(columns, rows), "float32")
             row = T.Bind(task * rows)
 
-            def value(r, v):
+            def value(r: int, v: int) -> "tirx.Expr":
                 return load(x, (row + r) * source.channel_stride + v * 16, 16)
 
             if p.scale is None:

@@ -74,8 +74,8 @@ def emit_softmax_bytes(
     columns: int,
     rows: int,
     value: Callable,
-    scratch: tirx.Expr,
-    out: tirx.Expr,
+    scratch: tirx.Buffer,
+    out: tirx.Buffer,
     at: Callable,
     scale: float,
     zero_point: int = 0,
@@ -126,7 +126,7 @@ class _Stages:
         return 2 if self.rows % 2 == 0 else 1
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """What a step counts in the sum that is rounded."""
         return 2 if self.zero_point == 0 else 1
 
@@ -144,10 +144,10 @@ class _Stages:
     def _pieces(self, size: int) -> list[tuple[int, int]]:
         return [(r, i) for i in range(size) for r in range(self.together)]
 
-    def _place(self, row, vector):
+    def _place(self, row: tirx.Expr | int, vector: int) -> int:
         return (row * self.vectors + vector) * 16
 
-    def _kept(self, row, which):
+    def _kept(self, row: tirx.Expr | int, which: int) -> int:
         return self.rows * self.vectors * 16 + row * _PER_ROW + which
 
     def _reduced(self, partial: Accumulators, combine: Callable) -> list:
@@ -210,7 +210,7 @@ class _Stages:
             for i, value in enumerate(kept):
                 T.buffer_store(self.scratch, value, [self._kept(first + r, 1 + i)])
 
-    def _peak(self, row, start):
+    def _peak(self, row: tirx.Expr | int, start: tirx.Expr | int) -> tirx.Expr:
         """The exponential of the row's largest element."""
         largest = splat(self.scratch[self._kept(row, 4)], "float32")
         return tirx.Shuffle([held(_power(held(fma(start, largest, splat(_LOG2_E, "float32")))))], [0])
@@ -266,7 +266,7 @@ class _Stages:
         )
 
 
-def _power(t):
+def _power(t: tirx.Expr) -> tirx.Expr:
     """2 ** max(t, -126), with a relative error below _POWER_ERROR plus rounding."""
     t = held(tirx.max(t, splat(-126.0, "float32")))
     fraction, scaled = fraction_and_scale(t)

@@ -17,7 +17,7 @@ STEP = 4  # vectors that are packed to bytes at a time
 
 
 def emit_softmax(
-    columns: int, rows: int, value: Callable, scratch: tirx.Expr, write: Callable, compact: bool = False
+    columns: int, rows: int, value: Callable, scratch: tirx.Buffer, write: Callable, compact: bool = False
 ) -> None:
     """`rows` rows side by side, so that the latency of one row's reductions is hidden behind the others.
 
@@ -70,12 +70,12 @@ def emit_softmax(
     over(vectors, last_step, finish, unroll)
 
 
-def write_bytes(out: tirx.Expr, at: Callable, scale: float, zero_point: int, peak: bool = False) -> Callable:
+def write_bytes(out: tirx.Buffer, at: Callable, scale: float, zero_point: int, peak: bool = False) -> Callable:
     """A `write` of emit_softmax: quantised with `scale` and `zero_point`; peak: (value / total) * (1 / (1 / total)) is.
     Row r begins at at(r) and has room for whole vectors."""
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
 
-    def write(r, first, values, total, reciprocal):
+    def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, reciprocal: tirx.Expr) -> None:
         shares = [exact_quotient(held(v), total, reciprocal) for v in values]
         if peak:  # of e / total the largest is 1 / total, as e = 1 there
             back = held(tirx.Div(splat(1.0, "float32"), reciprocal))
@@ -86,10 +86,10 @@ def write_bytes(out: tirx.Expr, at: Callable, scale: float, zero_point: int, pea
     return write
 
 
-def write_floats(out: tirx.Expr, at: Callable) -> Callable:
+def write_floats(out: tirx.Buffer, at: Callable) -> Callable:
     """A `write` of emit_softmax: float32, IEEE divisions; row r begins at at(r)."""
 
-    def write(r, first, values, total, _):
+    def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, _: tirx.Expr) -> None:
         for i, value in enumerate(values):
             store(out, at(r) + (first + i) * 16, tirx.Div(value, total))
 

@@ -40,7 +40,7 @@ class SoftmaxTableProblem:
 
 
 @built_once
-def softmax_by_table(p: SoftmaxTableProblem, schedule: LoopSchedule | None = None):
+def softmax_by_table(p: SoftmaxTableProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
     """(x, table int32[256], y). Scalar loops over a row, which LLVM makes vectors of."""
     how = schedule if schedule is not None else default_loops(p)
     layout, shift, columns = p.layout, softmax_shift(p.levels), p.shape[-1]

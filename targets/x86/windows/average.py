@@ -3,6 +3,7 @@ division.
 
 Float elements are added one after the other in row-major order, as the referee does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -44,7 +45,7 @@ def avg_pool2d(p: PoolProblem, schedule: AverageSchedule | None = None) -> tirx.
     return emit_kernel(p.name, body)
 
 
-def _whole_image(p: PoolProblem, s: AverageSchedule, x: tirx.Expr, y: tirx.Expr) -> None:
+def _whole_image(p: PoolProblem, s: AverageSchedule, x: tirx.Buffer, y: tirx.Buffer) -> None:
     (n, _, h, w), stride, lanes = p.shape, p.source.channel_stride, _lanes(p)
     blocks = -(-stride // lanes)
     with each(n * blocks, s) as task:
@@ -53,11 +54,11 @@ def _whole_image(p: PoolProblem, s: AverageSchedule, x: tirx.Expr, y: tirx.Expr)
         _write(p, y, bind(image * stride + c), min(lanes, stride), sums, h * w, h * w)
 
 
-def _windows(p, s, x, y):
+def _windows(p: PoolProblem, s: AverageSchedule, x: tirx.Buffer, y: tirx.Buffer) -> None:
     (n, _, h, w), stride = p.shape, p.source.channel_stride
     out_h, out_w = p.extent(0), p.extent(1)
 
-    def pixel(task, image, row, column):
+    def pixel(task: tirx.Expr, image: tirx.Expr, row: tirx.Expr, column: tirx.Expr) -> None:
         bounds = [_bounds(p, axis, position) for axis, position in enumerate((row, column))]
         valid = _length(bounds[0]) * _length(bounds[1])
         count = p.size[0] * p.size[1] if p.count_include_pad else valid
@@ -78,7 +79,7 @@ def _lanes(p: PoolProblem) -> int:
     return BYTES if p.dtype == "int8" else min(4 * LANES, p.source.channel_stride)
 
 
-def _bounds(p, axis, position):
+def _bounds(p: PoolProblem, axis: int, position: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr | int, int]:
     """(first coordinate, number of taps, step) of the part of a window that lies in the image."""
     if reaches_outside(p, axis):
         first, end = inside(p, axis, position)
@@ -86,12 +87,16 @@ def _bounds(p, axis, position):
     return bind(first_tap(p, axis, position)), p.size[axis], p.dilation[axis]
 
 
-def _length(bounds):
+def _length(bounds: tuple[tirx.Expr, tirx.Expr | int, int]) -> tirx.Expr | int:
     return bounds[1]
 
 
 def _sum(
-    p: PoolProblem, chains: int, x: tirx.Expr, bounds: list[tuple[int, ...]], source: tirx.Expr
+    p: PoolProblem,
+    chains: int,
+    x: tirx.Buffer,
+    bounds: Sequence[tuple[tirx.Expr, tirx.Expr | int, int]],
+    source: tirx.Expr,
 ) -> list[tirx.Expr]:
     """The sums over a window, from the vector at `source` of an image on: int32 planes of stored bytes, or float32
     vectors."""
@@ -113,7 +118,7 @@ def _sum(
     return [bind(sums[v] + sums[vectors + v] if chains > 1 else sums[v]) for v in range(vectors)]
 
 
-def _accumulate(sums, first, vectors, x, at):
+def _accumulate(sums: Accumulators, first: int, vectors: int, x: tirx.Buffer, at: tirx.Expr) -> None:
     if x.dtype == "float32":
         for v in range(vectors):
             sums[first + v] = sums[first + v] + load(x, at + v * LANES, LANES)
@@ -125,12 +130,12 @@ def _accumulate(sums, first, vectors, x, at):
 
 def _write(
     p: PoolProblem,
-    y: tirx.Expr,
+    y: tirx.Buffer,
     target: tirx.Expr,
     size: int,
     sums: list[tirx.Expr],
-    valid: int,
-    count: int,
+    valid: tirx.Expr | int,
+    count: tirx.Expr | int,
 ) -> None:
     """valid: taps in the image. count: what the sum is divided by."""
     count = tirx.Cast("float32", count) if not isinstance(count, int) else tirx.const(float(count), "float32")

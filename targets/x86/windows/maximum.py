@@ -1,7 +1,7 @@
 """Maximum pooling of packed tensors. Taps in the padding are moved to the border, which lies in the same window: a
 maximum does not mind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -34,15 +34,15 @@ def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None) -> tirx.Pri
     return emit_kernel(p.name, body)
 
 
-def _tap(p, axis, position, i):
+def _tap(p: PoolProblem, axis: int, position: tirx.Expr, i: int) -> tirx.Expr:
     at = first_tap(p, axis, position) + i * p.dilation[axis]
     return tirx.max(tirx.min(at, p.shape[2 + axis] - 1), 0) if reaches_outside(p, axis) else at
 
 
 def _pixel(
     p: PoolProblem,
-    x: tirx.Expr,
-    y: tirx.Expr,
+    x: tirx.Buffer,
+    y: tirx.Buffer,
     rows: Callable,
     columns: list[tirx.Expr],
     target: tirx.Expr,
@@ -60,7 +60,7 @@ def _pixel(
         )
         return
 
-    def large(c, count):
+    def large(c: tirx.Expr | int, count: int) -> None:
         best = Accumulators(1, x.dtype, lanes)
         best[0] = load(x, rows(0) + columns[0] + c, lanes)
         with T.serial(0, p.size[0]) as i:
@@ -71,7 +71,7 @@ def _pixel(
     steps(stride, lanes, large)
 
 
-def _maximum(values):
+def _maximum(values: Sequence[tirx.Expr]) -> tirx.Expr:
     result = values[0]
     for value in values[1:]:
         result = tirx.max(result, value)

@@ -65,7 +65,7 @@ class PoolProblem:
         return f"{self.kind}_pool_{self.dtype}_{n}x{c}x{h}x{w}_{self.size[0]}x{self.size[1]}_s{self.strides[0]}"
 
 
-def first_tap(p: PoolProblem, axis: int, position):
+def first_tap(p: PoolProblem, axis: int, position: tirx.Expr | int) -> tirx.Expr:
     """Coordinate of a window's first tap; negative in the padding."""
     return position * p.strides[axis] - p.padding[axis]
 
@@ -75,7 +75,7 @@ def reaches_outside(p: PoolProblem, axis: int) -> bool:
     return p.padding[axis] > 0 or last >= p.shape[2 + axis]
 
 
-def inside(p: PoolProblem, axis: int, position):
+def inside(p: PoolProblem, axis: int, position: tirx.Expr | int) -> tuple[tirx.Expr, tirx.Expr]:
     """(first, last + 1): the part of a window that lies in the image, for windows without dilation."""
     first = first_tap(p, axis, position)
     return T.Bind(tirx.max(first, 0)), T.Bind(tirx.min(first + p.size[axis], p.shape[2 + axis]))

@@ -2,6 +2,7 @@
 every operation rounded."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
@@ -10,6 +11,9 @@ from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES
 from ..vector_loops import each, steps, tensors
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class ResizeProblem:
 
 
 @built_once
-def resize_linear(p: ResizeProblem):
+def resize_linear(p: ResizeProblem) -> "tirx.PrimFunc":
     """(x, top, bottom, down, left, right, across, y): per row of the result the two source rows (int32) and the weight
     of the second (float32), and the same per column."""
     (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
@@ -49,7 +53,7 @@ def resize_linear(p: ResizeProblem):
                 share = splat(bind(across[j]), "float32")
                 target = bind((row * out_w + j) * stride)
 
-                def line(one, other, c):
+                def line(one: "tirx.Expr", other: "tirx.Expr", c: "tirx.Expr | int") -> "tirx.Expr":
                     return _mixed(load(x, one + c, LANES), load(x, other + c, LANES), share)
 
                 steps(
@@ -61,6 +65,6 @@ def resize_linear(p: ResizeProblem):
     return emit_kernel("resize_linear_" + "x".join(map(str, (*p.source.shape, *p.target.shape[2:]))), body)
 
 
-def _mixed(a, b, share):
+def _mixed(a: "tirx.Expr", b: "tirx.Expr", share: "tirx.Expr") -> "tirx.Expr":
     a, b = bind(a), bind(b)
     return a + fence((b - a) * share)

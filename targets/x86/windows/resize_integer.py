@@ -1,5 +1,6 @@
 """octet.resize2d: linear interpolation of packed bytes with whole weights, requantized."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -34,12 +35,14 @@ class IntegerResizeProblem:
 
 
 @built_once
-def resize_integer(p: IntegerResizeProblem):
+def resize_integer(p: IntegerResizeProblem) -> tirx.PrimFunc:
     """(x, rows [OH * 3], columns [OW * 3], y)."""
     (n, _, h, w), (out_h, out_w), stride = p.source.shape, p.target.shape[2:], p.source.channel_stride
     offset = (p.data_zero_point + STORED_OFFSET) * p.row_units * p.column_units
 
-    def taps(table, at, units):
+    def taps(
+        table: tirx.Buffer, at: tirx.Expr | int, units: int
+    ) -> tuple[tuple[tirx.Expr, tirx.Expr], tuple[tirx.Expr, tirx.Expr]]:
         """((index, weight) of both neighbours)."""
         low, high, weight = (bind(table[at * 3 + i]) for i in range(3))
         return (low, bind(tirx.const(units, "int32") - weight)), (high, weight)
@@ -62,7 +65,9 @@ def resize_integer(p: IntegerResizeProblem):
                     stride, BYTES, lambda c, count: store_bytes(y, target + c, bind(mixed(x, corners, c, count)), count)
                 )
 
-    def mixed(x, corners, c, count):
+    def mixed(
+        x: tirx.Buffer, corners: Sequence[tuple[tirx.Expr, tirx.Expr]], c: tirx.Expr | int, count: int
+    ) -> tirx.Expr:
         vectors = []
         for v in range(-(-count // LANES)):
             total = splat(-offset, "int32")
