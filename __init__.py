@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for checkers and editors, who cannot follow what is imported by name
+    from .api import compile as compile, load_onnx as load_onnx, quantize as quantize
     from .passes.annotate.recipe import Recipe as Recipe
     from .passes.calibrate.quantize import Quantized as Quantized
     from .passes.frontend.model import Model as Model
@@ -23,7 +24,6 @@ if TYPE_CHECKING:  # for checkers and editors, who cannot follow what is importe
     from .targets.runtime import Session as Session
     from .targets.watch.health import Health as Health, together as together
     from .targets.watch.words import SelfCheckError as SelfCheckError
-    from .tools.building.api import compile as compile, load_onnx as load_onnx, quantize as quantize
 
 _WHERE = {
     "load": ".targets.package",
@@ -36,9 +36,9 @@ _WHERE = {
     "Recipe": ".passes.annotate.recipe",
     "Model": ".passes.frontend.model",
     "Quantized": ".passes.calibrate.quantize",
-    "load_onnx": ".tools.building.api",
-    "quantize": ".tools.building.api",
-    "compile": ".tools.building.api",
+    "load_onnx": ".api",
+    "quantize": ".api",
+    "compile": ".api",
     "instruments": ".passes.instruments",
 }
 __all__ = sorted(_WHERE)

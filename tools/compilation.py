@@ -17,12 +17,14 @@ from ..targets.errors import OctetError
 from ..targets.package import Package
 from ..targets.writing import check_writable
 from ..tuning.place import place_of
-from .building import api
 from .building.accuracy import Workflow, automatic
 from .building.bfloat16 import check_floats, described
 from .building.boundary import check_boundary
 from .building.calibration_cache import cache_of, say_where_from
 from .building.default import by_default
+from .building.options import BuildOptions
+from .building.packages import build_package, check_targets, resolve_targets
+from .building.quantizing import quantize_model
 from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
@@ -35,7 +37,7 @@ from .inputs import random_inputs
 from .metrics import find_metric
 from .pages import roofline
 from .pages.report import write_report
-from .phases import phases
+from .reporter import reporting
 from .request import Request
 from .scores import check_names, scoring_of
 from .timing import interleaved
@@ -46,7 +48,7 @@ def compile_to_package(request: Request) -> dict:
     the report."""
     check_writable(request.output)
     recipe = recipe_of(request)
-    specs = api.resolve_targets(request.targets or ("native",))
+    specs = resolve_targets(request.targets or ("native",))
     check_floats(recipe.floats, specs)
     check_watched(specs, recipe)
     check_boundary(specs, recipe)
@@ -55,10 +57,10 @@ def compile_to_package(request: Request) -> dict:
     for path in filter(None, (request.report, request.derivation)):
         check_writable(path)
     cache = cache_of(request.cache, request.no_cache)
-    with phases() as (phase, display):
-        phase("import")
+    with reporting() as reporter:
+        reporter.phase("import")
         model = request.given.load(request.model, request.calib, several=True)
-        api.check_targets(model, specs)
+        check_targets(model, specs)
         _check_calib(request, recipe, model)
         stored = request.calib is not None and not model.comes_quantised and holds_statistics(request.calib)
         if stored and (request.max_drop is not None or recipe.calibrator == "auto" or request.report is not None):
@@ -80,77 +82,71 @@ def compile_to_package(request: Request) -> dict:
             warn_of_constant(request.calib, samples)
         check_names(request.output_names, model.outputs)
         validation = _validation(request, metric, model)
-        names = [spec.name for spec in specs]
-        free = request.free(specs)
+        options = BuildOptions(
+            recipe,
+            tuple(spec.name for spec in specs),
+            request.threads,
+            request.trials,
+            request.db,
+            request.policy,
+            cache,
+            request.free(specs),
+            request.repair,
+            request.output_names,
+            seconds,
+        )
         searches, seen = request.max_drop is not None or recipe.calibrator == "auto", FEW
-        found, workflow, yardstick = {}, None, Yardstick(samples, request.output_names, request.threads, phase)
+        found, workflow, yardstick = {}, None, Yardstick(samples, request.output_names, request.threads, reporter)
         if stored:
             quantized, count = hub_from(request.calib, model, recipe)
-            quantized, package = api.compile_with_hub(
-                quantized, names, request.trials, request.db, request.threads, phase, request.policy
-            )
+            quantized, package = build_package(quantized, options, reporter)
         elif searches or request.report is not None:
-            phase("canonicalize")
+            reporter.phase("canonicalize")
             assert samples is not None, "whoever searches or reports has samples (_check_calib)"
             workflow = Workflow(
                 model,
                 samples,
-                recipe,
-                names,
-                request.threads,
-                phase,
-                display,
+                options,
+                reporter,
                 partial(_save, request.output),
                 f"{request.output}.state",
-                request.trials,
-                request.db,
-                request.policy,
-                cache,
-                free,
-                repair=request.repair,
-                outputs=request.output_names,
-                choices=seconds,
                 apart=searches,
             )
-            quantized, package, found = automatic(request, workflow, validation, seconds)
+            quantized, package, found = automatic(request, workflow, validation)
             seen = workflow.bench.chosen_by
         elif model.comes_quantised:
-            quantized = api.quantize(model, recipe=recipe, phase=phase)
-            quantized, package = api.compile_with_hub(
-                quantized, names, request.trials, request.db, request.threads, phase, request.policy
-            )
+            quantized = quantize_model(model, None, options, reporter)
+            quantized, package = build_package(quantized, options, reporter)
         else:
-            quantized, package, found = by_default(
-                request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds
-            )
+            quantized, package, found = by_default(request, model, samples, options, reporter, yardstick)
         check_stopped()
         count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):
-            report |= _measured(request, quantized, package, validation, phase, display, yardstick, seen)
+            report |= _measured(request, quantized, package, validation, reporter, yardstick, seen)
         if recipe.count_clips:
-            phase("count clips")
+            reporter.phase("count clips")
             package = with_usual_clips(package, samples)
         if request.referee:
-            phase("referee")
+            reporter.phase("referee")
             report["referee"] = compare_all(quantized, package)
             package = replace(package, info=package.info | {"self_test": {"by": "referee"}})
-        phase("write")
+        reporter.phase("write")
         report["size"]["package_bytes"] = _with_results(package, report).save(request.output)
         if request.derivation is not None and samples is not None:
             derivation.save(request.derivation, quantized, samples)
         if request.report is not None:
-            phase("report")
+            reporter.phase("report")
             write_report(request.report, workflow, report | {"sections": _sections(request, package)})
     if request.trials > 0:
         report["database"] = place_of(request.db)
     say_where_from(cache)
     if cache is not None and cache.line is not None:
         report["calibration"]["source"] = cache.line.removeprefix("calibration: ")
-    report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
-    if "calibrate" in phase.seconds and "workflow" not in report:
+    report["seconds"] = {name: round(value, 3) for name, value in reporter.seconds.items()}
+    if "calibrate" in reporter.seconds and "workflow" not in report:
         report["calibration"]["samples_per_second"] = round(
-            report["calibration"]["samples"] / phase.seconds["calibrate"], 1
+            report["calibration"]["samples"] / reporter.seconds["calibrate"], 1
         )
     return report
 
@@ -221,15 +217,15 @@ def _multiply_adds(variant):
     return {"int8": int8, "float": whole - int8}
 
 
-def _measured(request, quantized, package, validation, phase, display, yardstick, seen):
+def _measured(request, quantized, package, validation, reporter, yardstick, seen):
     """Latency, agreement and, with labels, accuracy of our own fp32 and of the package, both on this machine. seen:
     held-out samples by which something was chosen."""
     int8 = package.shapes[0].session(request.threads)
     sessions = {"fp32": yardstick.fp32(quantized.model, int8.target), "int8": int8}
     report = {"variant": sessions["int8"].target, "threads": sessions["int8"].threads}
     if validation is not None:
-        report |= _accuracy(request, sessions, validation, phase, display)
-    phase("measure")
+        report |= _accuracy(request, sessions, validation, reporter)
+    reporter.phase("measure")
     agreed = yardstick.agreement(quantized.model, package, int8)
     report |= {"agreement": agreed} if agreed else {}
     promise = yardstick.promise(seen)
@@ -243,15 +239,15 @@ def _measured(request, quantized, package, validation, phase, display, yardstick
     return report | {"latency": {name: latency.as_dict() for name, latency in found.items()}}
 
 
-def _accuracy(request, sessions, validation, phase, display):
+def _accuracy(request, sessions, validation, reporter):
     arrays, scoring = validation
-    phase("validate fp32")
-    display.update(0, scoring.count)
-    exact = run_samples(sessions["fp32"], arrays, display.advance, only=scoring.only)
+    reporter.phase("validate fp32")
+    reporter.progress(0, scoring.count)
+    exact = run_samples(sessions["fp32"], arrays, reporter.advance, only=scoring.only)
     scoring = scoring.completed(exact, silent=request.max_drop is not None)  # the search has said what there is to say
-    phase("validate int8")
-    display.update(0, scoring.count)
-    values = {"fp32": scoring.scores(exact), "int8": score(sessions["int8"], arrays, scoring, display.advance)}
+    reporter.phase("validate int8")
+    reporter.progress(0, scoring.count)
+    values = {"fp32": scoring.scores(exact), "int8": score(sessions["int8"], arrays, scoring, reporter.advance)}
     worst, drop = scoring.worst(values["fp32"], values["int8"]), scoring.drop(values["fp32"], values["int8"])
     missed = request.max_drop is not None and drop > request.max_drop
     several = (

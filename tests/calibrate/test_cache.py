@@ -164,7 +164,7 @@ def test_the_place(monkeypatch, tmp_path):
 
 
 def test_recipes_that_only_choose_ranges_share_an_entry(model, samples, tmp_path):
-    from octet.tools.building import api
+    from octet import api
 
     lines = []
     for calibrator in ("mse", "entropy", "max"):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from octet.tools.building import api
+from octet import api
 
 CHANNELS, SIZE = 32, 8
 

@@ -3,6 +3,7 @@
 import numpy as np
 from tvm import relax
 
+from octet import api
 from octet.passes.annotate import Recipe
 from octet.passes.frontend.model import Model
 from octet.passes.sensitivity.configuration import FLOAT, sites_of
@@ -14,7 +15,6 @@ from octet.passes.sensitivity.output_error import relative_error
 from octet.passes.sensitivity.simulator import Simulator
 from octet.targets.batches import run_samples
 from octet.targets.variant import TensorSpec
-from octet.tools.building import api
 
 
 def test_the_simulation_is_the_integer_network(bench):

@@ -63,7 +63,7 @@ def wheel(tmp_path_factory):
     """A wheel built from a source distribution, that from a clean copy, so that no stale build/ folder can hide or add
     a module."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py", "py.typed"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py", "api.py", "py.typed"):
         (source / name).write_bytes((ROOT / name).read_bytes())
     for room in ROOMS:
         for path in sources(room):
@@ -96,6 +96,7 @@ def test_wheel_holds_every_module_and_only_octet(wheel):
         names = {name for name in file.namelist() if ".dist-info/" not in name}
     expected = {f"octet/{path.relative_to(ROOT)}" for room in ROOMS for path in sources(room)} | {
         "octet/__init__.py",
+        "octet/api.py",
         "octet/py.typed",
     }
     assert names == expected

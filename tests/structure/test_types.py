@@ -39,6 +39,8 @@ def test_types(tmp_path):
         "-m",
         "octet",
         "-m",
+        "octet.api",
+        "-m",
         "use",
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

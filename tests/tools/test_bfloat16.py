@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import small_network
 
+from octet import api
 from octet.passes.annotate.recipe import Recipe
 from octet.targets import detect, registry
 from octet.targets.errors import OctetError, PackageError, TargetError
 from octet.targets.package import read_package
 from octet.targets.x86 import cost
-from octet.tools.building import api
 from octet.tools.building.bfloat16 import check_floats, described
 from octet.tools.commands.decision_tables import print_bfloat16
 

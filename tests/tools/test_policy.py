@@ -5,12 +5,15 @@ from functools import partial
 
 import pytest
 
+from octet import api
 from octet.targets import detect
 from octet.targets.errors import OctetError
 from octet.targets.registry import find
-from octet.tools.building import api, policy, region_times
+from octet.tools.building import packages, policy, region_times
+from octet.tools.building.options import BuildOptions
 from octet.tools.commands.decision_tables import print_policy
 from octet.tools.console import out
+from octet.tools.reporter import Reporter
 
 from ..policy.conftest import alternating, quantize  # noqa: F401 - a fixture
 
@@ -32,9 +35,14 @@ def build(quantized, counts):
     return made
 
 
+def built(hub, specs, build, name, decided=None, trials=0):
+    options = BuildOptions(policy=name, threads=1, trials=trials)
+    return policy.build_by_policy(hub, specs, build, options, Reporter(), decided)
+
+
 @pytest.mark.parametrize("target", ["amx", "x86-64-v3"])
 def test_int8_leaves_nothing_in_float(lone, target):
-    made = policy.build_by_policy(lone, (find(target),), "int8", False, build(lone, []), 1, lambda name: None)
+    made = built(lone, (find(target),), build(lone, []), "int8")
     assert made.report is None and sum(layer.dtype == "int8" for layer in made.realized.layers) == 2
 
 
@@ -47,19 +55,16 @@ def test_measured_times_decide(lone, monkeypatch):
     )
     monkeypatch.setattr(policy, "measured_times", faster)
     monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 2.0, "chosen_ms": 1.0})
-    made = policy.build_by_policy(lone, (detect.native(),), "fastest", True, build(lone, counts), 1, lambda name: None)
+    made = built(lone, (detect.native(),), build(lone, counts), "fastest", trials=1)
     assert counts == [True, False, True], "in int8; all in float, for the times only; as chosen"
     assert {layer["name"] for layer in made.report["layers"]} == {"conv0", "conv1"} and made.report["how"] == "measured"
     assert all(layer["int8_us"] > layer["float_us"] > 0 for layer in made.report["layers"])
     assert not any(layer.dtype == "int8" for layer in made.realized.layers)
-    again = policy.build_by_policy(
+    again = built(
         lone,
         (detect.native(),),
-        "fastest",
-        False,
         build(lone, []),
-        1,
-        lambda name: None,
+        "fastest",
         json.loads(json.dumps(made.report)),
     )
     assert [one.weights.tobytes() for (one,) in again.variants] == [one.weights.tobytes() for (one,) in made.variants]
@@ -67,19 +72,16 @@ def test_measured_times_decide(lone, monkeypatch):
         one.library for (one,) in made.variants
     ] and again.quantized.decisions == made.quantized.decisions
     with pytest.raises(OctetError, match="regions in float that this network does not have"):
-        policy.build_by_policy(
+        built(
             lone,
             (detect.native(),),
-            "fastest",
-            False,
             build(lone, []),
-            1,
-            lambda name: None,
+            "fastest",
             {"layers": [{"region": 99}]},
         )
     reasons = {
         entry["name"]: entry["reason"]
-        for entry in api._operators(made.quantized.decisions, made.realized.layers)["reasons"]
+        for entry in packages._operators(made.quantized.decisions, made.realized.layers)["reasons"]
     }
     assert "faster in float" in reasons["conv0"] and "measured" in reasons["conv0"]
 
@@ -92,30 +94,20 @@ def test_a_network_that_is_not_faster_stays(lone, monkeypatch):
         lambda *args: (t := measured(*args)) and type(t)(t.int8, (0.0,) * len(t.float), t.quantize, t.dequantize),
     )
     monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 1.0, "chosen_ms": 1.0})
-    made = policy.build_by_policy(lone, (detect.native(),), "fastest", True, build(lone, []), 1, lambda name: None)
+    made = built(lone, (detect.native(),), build(lone, []), "fastest", trials=1)
     assert made.quantized is lone and made.report["layers"] == [] and len(made.report["rejected"]) == 2
 
 
 def test_the_cost_model_speaks_up_only_when_it_is_clear(quantize, capsys):  # noqa: F811
     spec = find("x86-64-v3")
     small = quantize(partial(alternating, groups=32))
-    assert (
-        policy.build_by_policy(small, (spec,), "fastest", False, build(small, []), 1, lambda name: None).report[
-            "layers"
-        ]
-        == []
-    )
+    assert built(small, (spec,), build(small, []), "fastest").report["layers"] == []
     large = quantize(partial(alternating, groups=32, layers=8))
-    assert (
-        policy.build_by_policy(
-            large, (find("avx512vnni"),), "fastest", False, build(large, []), 1, lambda name: None
-        ).report["layers"]
-        == []
-    )
+    assert built(large, (find("avx512vnni"),), build(large, []), "fastest").report["layers"] == []
     monkey = policy._CLEAR_SECONDS
     policy._CLEAR_SECONDS = 1e-6
     try:
-        made = policy.build_by_policy(large, (spec,), "fastest", False, build(large, []), 1, lambda name: None)
+        made = built(large, (spec,), build(large, []), "fastest")
     finally:
         policy._CLEAR_SECONDS = monkey
     assert len(made.report["layers"]) == 8 and made.report["how"] == "cost model"

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from octet import api
 from octet.targets import archive
 from octet.targets.package import Package, read_package
-from octet.tools.building import api
 from octet.tools.building.rebuilding import compared
 from octet.tools.main import main
 

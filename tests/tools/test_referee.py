@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from octet import api
 from octet.passes.pipeline import to_integers
 from octet.targets.errors import OctetError
-from octet.tools.building import api, referee
+from octet.tools.building import referee
 from octet.tools.building.referee import checked, compare
 
 

@@ -13,6 +13,7 @@ from octet.targets.measure.stages import measure_job
 from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
 from octet.targets.x86.workload import workload_of
 from octet.tools.tuning.carry import carry
+from octet.tools.tuning.request import TuningRequest
 from octet.tuning import carry_export
 from octet.tuning.builder import build
 from octet.tuning.carry_export import export_candidates
@@ -193,4 +194,4 @@ def test_weights_repeat_with_odd_periods():
 
 def test_carrying_measures_nothing_now(database):
     with pytest.raises(OctetError, match="--tracker, --key and --budget measure now"):
-        carry("m.octet", None, "5m", None, None, None, None, None, None, "somewhere", None, database, None)
+        carry(TuningRequest("m.octet", budget="5m"), "somewhere", None, database, None)

@@ -16,7 +16,7 @@ from octet.targets.opening import open_session
 from octet.targets.package import Package, failed_outputs, read_package, selftest_of
 from octet.targets.x86.emulation.library import emulated
 from octet.targets.x86.emulation.source import BASE, INSTRUCTIONS, for_machine
-from octet.tools.building import api
+from octet.tools.building import packages
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -95,7 +95,7 @@ def test_a_package_for_other_machines_has_a_self_test(variants, monkeypatch):
     """Here nothing runs as it is, so the best variant is emulated."""
     made, _, _ = variants
     with monkeypatch.context() as patch:
-        patch.setattr(api, "detect", SimpleNamespace(missing=lambda features: ("something",)))
-        found = api.with_selftest(Package(tuple(made), {}))
+        patch.setattr(packages, "detect", SimpleNamespace(missing=lambda features: ("something",)))
+        found = packages.with_selftest(Package(tuple(made), {}))
     native = next(variant for variant in made if variant.target == detect.native().name)
     assert found.selftest and failed_outputs(open_session(native), found.selftest) == ()

@@ -2,13 +2,11 @@
 whenever it gets better."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import combinations
 
-from ...passes.annotate import Recipe
-from ...passes.calibrate.cache import StatisticsCache
 from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize, to_integers
 from ...passes.policy.estimate import estimate
@@ -28,9 +26,10 @@ from ...targets.package import Package
 from ...targets.samples import digest_of
 from ...targets.stored_array import Array
 from ...targets.x86 import cost
-from ..phases import Display
-from . import api
+from ..reporter import Reporter
 from .judge import MetricJudge
+from .options import BuildOptions
+from .packages import build_package, resolve_targets
 from .statistics import measuring
 
 _VERSION = "2"  # of what a state file means
@@ -41,30 +40,17 @@ CHOICES, CHOICES_FAR = 40.0, 120.0
 
 @dataclass
 class Workflow:
-    """Compiles designs and keeps the best. save(package, figures): writes it; targets: names. state: path of the
-    journal, None keeps none.
-    free: options of the recipe that the user left open ("residuals", "attention", "calibrator"). canonical: the network
-    in canonical form, if somebody has it."""
+    """Compiles designs and keeps the best. save(package): writes it. state: path of the journal, None keeps none.
+    canonical: the network in canonical form, if somebody has it."""
 
     model: Model
     samples: Mapping[str, Array]
-    recipe: Recipe
-    targets: Sequence[str]
-    threads: int | None
-    phase: Callable[[str], None]
-    display: Display
+    options: BuildOptions
+    reporter: Reporter
     save: Callable[[Package], object] = lambda package: None
     state: str | None = None
-    trials: int = 0
-    db: str | None = None
-    policy: str = "fastest"
-    cache: StatisticsCache | None = None
-    free: tuple[str, ...] = ()
     canonical: Model | None = None
-    repair: bool = True  # whether channels may be rescaled where int8 is far from fp32
-    outputs: tuple[str, ...] = ()  # names of those that errors are of, () for all
     apart: bool = False  # whether a part of the held-out samples stays untouched by what is chosen
-    choices: float | None = None  # seconds that may go into it instead, as the clock on the wall says
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
     clock: Budget = field(default_factory=Budget)
@@ -76,18 +62,18 @@ class Workflow:
         self.bench = Bench(
             self.canonical or canonicalize(self.model),
             self.samples,
-            threads=self.threads,
-            progress=self.display.update,
-            measure=measuring(self.cache),
-            outputs=self.outputs,
+            threads=self.options.threads,
+            progress=self.reporter.progress,
+            measure=measuring(self.options.cache),
+            outputs=self.options.outputs,
             apart=self.apart,
         )
 
     def calibrated(self) -> tuple:
         """(hub, package) of the best calibrators; no accuracy target."""
         self._tell("calibrate")
-        design = Design(self.recipe)
-        if self.recipe.calibrator == "auto":
+        design = Design(self.options.recipe)
+        if self.options.recipe.calibrator == "auto":
             design = choose_calibration(self.bench, design, Journal(), self._tell, self.steps.append)
         design = self._chosen(design)
         return design, *self.compile(design)
@@ -95,19 +81,19 @@ class Workflow:
     def _chosen(self, design) -> Design:
         """With what is nearly free where it removes much of the error: sums or attention of a transformer in float,
         rescaled channels."""
-        options = switches_of(self.bench.plan(design), self.free)
-        smoothings, rescale = self._smoothings(), self.repair and self.bench.rescalable
-        if not options and not smoothings and not rescale and "calibrator" not in self.free:
+        options = switches_of(self.bench.plan(design), self.options.free)
+        smoothings, rescale = self._smoothings(), self.options.repair and self.bench.rescalable
+        if not options and not smoothings and not rescale and "calibrator" not in self.options.free:
             return design
         self._tell("int8 or float" if options or smoothings else "rescaled channels" if rescale else "calibrators")
         scout, errors, took = self.bench.scout(), {}, 0.0
-        clock = Budget() if self.choices is not None else Budget(clock=cpu_seconds)
+        clock = Budget() if self.options.seconds is not None else Budget(clock=cpu_seconds)
         recipes = [
             design.with_recipe(**dict.fromkeys(some, "float")).recipe
             for count in range(len(options) + 1)
             for some in combinations(options, count)
         ]
-        limit, begun = CHOICES if self.choices is None else self.choices, clock.clock()
+        limit, begun = CHOICES if self.options.seconds is None else self.options.seconds, clock.clock()
         scout.expect(recipes)
         scout.prepared(design)  # so that the first error takes no longer than others
         preparing = clock.clock() - begun
@@ -123,7 +109,7 @@ class Workflow:
             return errors[candidate]
 
         self.steps.append(Attempt("as calibrated", error(design), None, True, design))
-        if self.choices is None and errors[design] > FAR:
+        if self.options.seconds is None and errors[design] > FAR:
             limit = CHOICES_FAR
         beyond = max(0.0, clock.clock() - begun - limit)  # a first error that takes longer leaves less for the rest
         clock = Budget(max(0.0, limit - beyond), clock.clock)
@@ -142,7 +128,7 @@ class Workflow:
             else design
         )
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
-        if "calibrator" in self.free:
+        if "calibrator" in self.options.free:
             design = choose_calibrator(design, error, self.steps.append, far=FAR, spent=spent)
         self._tell("calibrate")
         if not design.scaling:
@@ -153,25 +139,23 @@ class Workflow:
         """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in
         int8 stays there."""
         if (
-            not self.repair
-            or self.policy != "fastest"
-            or not any(spec.backend.estimates for spec in api.resolve_targets(self.targets))
+            not self.options.repair
+            or self.options.policy != "fastest"
+            or not any(spec.backend.estimates for spec in resolve_targets(self.options.targets))
         ):
             return ()
-        return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.recipe.int8_layers)
+        return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.options.recipe.int8_layers)
 
     def _seconds(self, bench, design) -> float:
         """Of one run on one core of the first CPU target, by the cost model."""
-        spec = next(spec for spec in api.resolve_targets(self.targets) if spec.backend.estimates)
+        spec = next(spec for spec in resolve_targets(self.options.targets) if spec.backend.estimates)
         with unwatched():
             _, module = to_integers(bench.hub(design))
         return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
 
-    def search(
-        self, judge: MetricJudge, target: float, budget: float | None, most_float: float, repair: bool, calibrate: bool
-    ) -> SearchOutcome:
+    def search(self, judge: MetricJudge, target: float, most_float: float, calibrate: bool) -> SearchOutcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""
-        clock = self.clock = Budget(budget)
+        clock = self.clock = Budget(self.options.seconds)
         journal = Journal(self.state, self._identity(judge))
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
@@ -184,14 +168,14 @@ class Workflow:
             clock,
             journal,
             most_float,
-            repair,
+            self.options.repair,
             self._tell,
-            self.free,
+            self.options.free,
             cache(partial(self._seconds, self.bench)),
             self._smoothings(),
         )
         self._tell("calibrate")
-        outcome = search.run(Design(self.recipe), calibrate)
+        outcome = search.run(Design(self.options.recipe), calibrate)
         self.resumed = journal.reused
         self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
         if outcome.met or not clock.spent:
@@ -203,18 +187,14 @@ class Workflow:
         """(hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
-            self.compiled = {
-                design: api.compile_with_hub(
-                    quantized, self.targets, self.trials, self.db, self.threads, self.phase, self.policy
-                )
-            }
+            self.compiled = {design: build_package(quantized, self.options, self.reporter)}
             self.stage = None
         return self.compiled[design]
 
     def _confirm(self, design) -> float:
         _, package = self.compile(design)
         self._tell("confirm on the compiled module")
-        outputs = run_samples(package.shapes[0].session(self.threads), self.judge.arrays)
+        outputs = run_samples(package.shapes[0].session(self.options.threads), self.judge.arrays)
         drop = self.judge.drop(outputs)
         if drop < self.best:
             self.best = drop
@@ -228,11 +208,11 @@ class Workflow:
             return  # its phases are the compiler's
         if stage != self.stage:
             self.stage = stage
-            self.phase(stage)
+            self.reporter.phase(stage)
         left = self.clock.left
-        self.display.describe(text if left is None else f"{text} (budget left {left:.0f} s)")
+        self.reporter.message(text if left is None else f"{text} (budget left {left:.0f} s)")
         if total is not None:
-            self.display.update(done, total)
+            self.reporter.progress(done, total)
 
     def _identity(self, judge) -> str:
         """Of everything that a measurement depends on."""
@@ -240,26 +220,27 @@ class Workflow:
             f"{self.model.sha256} {self.model.batch}",
             f"{judge.scoring.metric.name} {judge.scoring.outputs}",
         )
-        digest = hashlib.sha256(f"{_VERSION} {model} {scoring} {Design(self.recipe).key} {self.targets}".encode())
+        asked = f"{Design(self.options.recipe).key} {list(self.options.targets)}"
+        digest = hashlib.sha256(f"{_VERSION} {model} {scoring} {asked}".encode())
         for arrays in (self.samples, judge.arrays, judge.scoring.references, judge.scoring.data):
             for name, array in arrays.items():
                 digest.update(f"{name} {digest_of(array)}".encode())
         return digest.hexdigest()
 
 
-def automatic(request, workflow: Workflow, validation, budget: float | None) -> tuple:
+def automatic(request, workflow: Workflow, validation) -> tuple:
     """(hub, package, what the report says of it). validation: (arrays, Scoring) or None."""
     if request.max_drop is None:
         design, quantized, package = workflow.calibrated()
         workflow.outcome = SearchOutcome(design, float("nan"), True, workflow.steps)
         return quantized, package, {"workflow": described(workflow.outcome)}
     arrays, scoring = validation
-    workflow.phase("fp32 reference")
+    workflow.reporter.phase("fp32 reference")
     exact = workflow.bench.float_outputs(arrays)
     scoring = scoring.completed(exact)
     judge = MetricJudge(arrays, scoring, scoring.scores(exact))
     calibrate = request.calibrator in (None, "auto")
-    workflow.outcome = workflow.search(judge, request.max_drop, budget, request.max_float, request.repair, calibrate)
+    workflow.outcome = workflow.search(judge, request.max_drop, request.max_float, calibrate)
     quantized, package = workflow.compile(workflow.outcome.design)
     return (
         quantized,

@@ -16,62 +16,39 @@ from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.search import SearchOutcome
 from ...passes.sensitivity.switches import switches_of
 from ...targets import detect
-from . import api
+from ..reporter import Reporter
 from .accuracy import CHOICES_FAR, Workflow, automatic, described
+from .options import BuildOptions
+from .packages import build_package
+from .quantizing import quantize_canonical
 
 
-def by_default(
-    request, model, samples, recipe, names, free, yardstick, phase, display, cache, seconds: float | None
-) -> tuple:
-    """(hub, package, what the report says of it). A part of the samples is held out of calibration. free: options that
-    may change (accuracy.Workflow).
-    seconds: that what is tried may take, None for what accuracy.CHOICES says. yardstick: tells how near to fp32 a
-    package is. A network that is near enough costs one calibration and one build."""
-    phase("canonicalize")
+def by_default(request, model, samples, options: BuildOptions, reporter: Reporter, yardstick) -> tuple:
+    """(hub, package, what the report says of it). A part of the samples is held out of calibration. yardstick: tells
+    how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
+    reporter.phase("canonicalize")
     canonical = canonicalize(model)
-    workflow = partial(
-        Workflow,
-        model,
-        samples,
-        recipe,
-        names,
-        request.threads,
-        phase,
-        display,
-        trials=request.trials,
-        db=request.db,
-        policy=request.policy,
-        cache=cache,
-        free=free,
-        canonical=canonical,
-        repair=request.repair,
-        outputs=request.output_names,
-        choices=seconds,
-    )
-    if free and switches_of(Annotate(recipe).decide(canonical.module), free):
-        return automatic(request, workflow(), None, None)
+    workflow = partial(Workflow, model, samples, options, reporter, canonical=canonical)
+    if options.free and switches_of(Annotate(options.recipe).decide(canonical.module), options.free):
+        return automatic(request, workflow(), None)
     started = cpu_seconds()
-    calibrated = api.quantize_canonical(
-        canonical, for_ranges(samples, model), recipe, request.threads, phase, display.update, cache
-    )
+    calibrated = quantize_canonical(canonical, for_ranges(samples, model), options, reporter)
     took = cpu_seconds() - started
-    quantized, package = api.compile_with_hub(
-        calibrated, names, request.trials, request.db, request.threads, phase, request.policy
-    )
+    quantized, package = build_package(calibrated, options, reporter)
     check_stopped()
     if (
-        not request.repair
-        or not _poor(yardstick, quantized, package, request.threads)
-        or not (rescalable(canonical.module) or smoothings_of(canonical.module) or "calibrator" in free)
+        not options.repair
+        or not _poor(yardstick, quantized, package, options.threads)
+        or not (rescalable(canonical.module) or smoothings_of(canonical.module) or "calibrator" in options.free)
     ):
         return quantized, package, {}
-    design = Design(recipe)
+    design = Design(options.recipe)
     if 2 * took > (
-        CHOICES_FAR if seconds is None else seconds
+        CHOICES_FAR if options.seconds is None else options.seconds
     ):  # its error and that of one rescaled network: either is built and run as calibration did
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}
-    return automatic(request, workflow(compiled={design: (quantized, package)}), None, None)
+    return automatic(request, workflow(compiled={design: (quantized, package)}), None)
 
 
 def _poor(yardstick, quantized, package, threads):

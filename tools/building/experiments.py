@@ -7,7 +7,6 @@ from math import sqrt
 
 import numpy as np
 
-from ...passes.annotate import Recipe
 from ...passes.canonicalize.fold_affine import FoldAffine
 from ...passes.canonicalize.fold_affine_forward import FoldAffineForward
 from ...passes.canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
@@ -20,7 +19,9 @@ from ...passes.sensitivity.improvement import CALIBRATIONS
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.output_error import sqnr
 from ...passes.sensitivity.ranking import rank
+from ..reporter import Reporter
 from .judge import MetricJudge
+from .options import BuildOptions
 from .statistics import measuring
 
 GRANULARITIES = ("per-channel", "per-tensor")
@@ -51,22 +52,21 @@ def study(
     samples,
     arrays,
     scoring,
+    options: BuildOptions,
+    reporter: Reporter,
     *,
     seed: int = 0,
     target: float = 0.01,
-    threads=None,
-    tell: Callable = lambda *a: None,
-    cache=None,
-    recipe: Recipe = Recipe(),
     tuner: Callable | None = None,
 ) -> dict:
     """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary,
     ...]}; equal for equal arguments.
 
-    recipe: its other choices. tuner(bench, design, tell(text)) -> a function from inputs to outputs: the design after
-    fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs are compared with.
-    tell(text, rows done, rows of calibrators in all). Partial quantization is measured where the best calibration of a
-    (granularity, folding) pair loses more than `target`, relative to fp32."""
+    options: its recipe's other choices hold for all rows. tuner(bench, design, tell(text)) -> a function from inputs to
+    outputs: the design after fine-tuning, one row more for each pair. model: Model as imported. scoring: what outputs
+    are compared with. reporter: is told of the rows that are done, out of the rows of calibrators. Partial quantization
+    is measured where the best calibration of a (granularity, folding) pair loses more than `target`, relative to
+    fp32."""
     networks = {
         name: network
         for name, network in (("folded", canonicalize(model)), ("kept", _unfolded(model)))
@@ -74,9 +74,14 @@ def study(
     }
     rows: list[StudyRow] = []
     fp32: Mapping[str, float] | None = None
+
+    def tell(text):
+        reporter.message(text)
+        reporter.progress(sum(not row.in_float for row in rows), total)
+
     total = len(networks) * len(GRANULARITIES) * (len(CALIBRATIONS) + (tuner is not None))
     for folding, network in networks.items():
-        bench = Bench(network, samples, threads=threads, measure=measuring(cache))
+        bench = Bench(network, samples, threads=options.threads, measure=measuring(options.cache))
         exact = bench.float_outputs(arrays)
         scoring = scoring.completed(exact)
         judge = MetricJudge(arrays, scoring, scoring.scores(exact))
@@ -86,11 +91,11 @@ def study(
                 bench,
                 judge,
                 exact,
-                replace(recipe, weights=granularity),
+                replace(options.recipe, weights=granularity),
                 folding,
                 seed,
                 target,
-                lambda text: tell(text, sum(not row.in_float for row in rows), total),
+                tell,
                 tuner,
             )
     assert fp32 is not None, "there is a network that is folded"

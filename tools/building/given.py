@@ -44,8 +44,8 @@ class Given:
         """The Model of an ONNX file; what was assumed goes to stderr. data: a DATA.npz whose arrays fix dimensions that
         nobody spoke of, or the shapes of such arrays. several: whether the caller can do with several shapes. Raises
         OctetError for those where it cannot."""
+        from ...passes.frontend.onnx import load_onnx
         from ...targets.stored_array import shapes_of_npz
-        from .api import load_onnx
 
         if option := next((option for option, many in self._written() if many and not several), None):
             raise OctetError(f"{option}: several shapes are for a package, which compile-model makes; give one here")

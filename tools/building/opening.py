@@ -29,9 +29,14 @@ def open_model(
     model = given.load(path, data)
     if not model.comes_quantised:
         return _fp32_session(model, threads), "fp32"
-    from .api import compile, quantize
+    from ..reporter import Reporter
+    from .options import BuildOptions
+    from .packages import build_package
+    from .quantizing import quantize_model
 
-    return compile(quantize(model), threads=threads).session(threads), "int8"
+    options, reporter = BuildOptions(threads=threads), Reporter()
+    package = build_package(quantize_model(model, None, options, reporter), options, reporter)[1]
+    return package.session(threads), "int8"
 
 
 def of_data(session, data):

@@ -23,9 +23,10 @@ from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.variant import Variant
 from ...targets.x86 import cost
+from ..reporter import Reporter
+from .options import BuildOptions
 from .region_times import compare, estimated_times, measured_times
 
-POLICIES = ("fastest", "int8", "float")
 _MEASURED_MARGIN, _MEASURED_GAIN = (
     1.05,
     0.99,
@@ -50,30 +51,22 @@ class BuiltByPolicy:
     report: dict | None
 
 
-def check_policy(policy: str) -> None:
-    """Raises OctetError for a name that is none."""
-    if policy not in POLICIES:
-        raise OctetError(f"policy {policy!r} is unknown: use one of {', '.join(POLICIES)}")
-
-
 def build_by_policy(
     quantized: Quantized,
     specs,
-    policy: str,
-    measure: bool,
     build: Callable,
-    threads: int | None,
-    phase,
+    options: BuildOptions,
+    reporter: Reporter,
     decided: dict | None = None,
 ) -> BuiltByPolicy:
     """build(modules, spec, tune=True) -> Variants of realised, float-fused modules, one for each shape; tune: whether
     their kernels are tuned first, where that is wanted.
-    measure: whether this machine's time decides where it can. What is decided for the first shape holds for all, so
+    With trials, this machine's time decides where it can. What is decided for the first shape holds for all, so
     that they have the same weights.
     decided: the report of a BuiltByPolicy, which is made again by it: nothing is measured or estimated. Raises
     OctetError where it is of another network."""
-    phase("realize")
-    if policy == "float":
+    reporter.phase("realize")
+    if options.policy == "float":
         quantized = _all_in_float(quantized)
     realized, module = _graphs(quantized)
 
@@ -85,11 +78,11 @@ def build_by_policy(
             variants = tuple((variant,) for variant in variants)
         return BuiltByPolicy(hub, realized, modules, variants, report)
 
-    if policy != "fastest" or not all(spec.backend.estimates for spec in specs):
+    if options.policy != "fastest" or not all(spec.backend.estimates for spec in specs):
         return outcome(quantized, realized, module, None)
-    here = [spec for spec in specs if measure and not detect.missing(spec.features)]
+    here = [spec for spec in specs if options.trials > 0 and not detect.missing(spec.features)]
     variants = tuple(build((module,), spec)[0] for spec in specs) if here else ()
-    phase("policy")
+    reporter.phase("policy")
     if decided is None and not here and not any(_worth_a_look(module, spec) for spec in specs):
         return outcome(quantized, realized, module, {"how": "cost model", "target": specs[0].name, "layers": []})
     regions = regions_of(quantized.module)
@@ -110,7 +103,9 @@ def build_by_policy(
         for number, spec in enumerate(specs):
             if spec in here:
                 (built,) = build((float_module,), spec, tune=False)
-                times[spec] = measured_times(regions, int8, variants[number], built, quantized.model, spec, threads)
+                times[spec] = measured_times(
+                    regions, int8, variants[number], built, quantized.model, spec, options.threads
+                )
             else:
                 times[spec] = estimated_times(
                     regions,
@@ -129,9 +124,11 @@ def build_by_policy(
     mixed_realized, mixed_module = _graphs(mixed)
     mixed_variants = tuple(build((mixed_module,), spec)[0] for spec in specs) if here else ()
     if here:
-        phase("policy")
+        reporter.phase("policy")
         pairs = [(variants[specs.index(spec)], mixed_variants[specs.index(spec)]) for spec in here]
-        report["networks"] = [{"target": spec.name} | compare(*pair, threads) for spec, pair in zip(here, pairs)]
+        report["networks"] = [
+            {"target": spec.name} | compare(*pair, options.threads) for spec, pair in zip(here, pairs)
+        ]
         if sum(entry["chosen_ms"] / entry["int8_ms"] for entry in report["networks"]) > _MEASURED_GAIN * len(here):
             return outcome(quantized, realized, module, report | {"layers": [], "rejected": report["layers"]}, variants)
     names = {var.name for number in floats for var in regions.members[number]}

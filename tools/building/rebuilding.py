@@ -12,9 +12,12 @@ from ...targets.errors import OctetError, PackageError
 from ...targets.package import Package, read_package
 from ...targets.samples import load_samples
 from ...targets.schema import parsed
-from .api import compile_with_hub, quantize
+from ..reporter import Reporter
 from .given import as_compiled
 from .opening import check_origin
+from .options import BuildOptions
+from .packages import build_package
+from .quantizing import quantize_model
 from .statistics import hub_from
 from .watching import check_samples_for_clips, with_clips_of, with_usual_clips
 
@@ -37,7 +40,7 @@ class RebuildComparison:
 
 
 def rebuild(
-    path, model_path, statistics, db=None, threads: int | None = None, phase=lambda name: None, calib=None
+    path, model_path, statistics, reporter: Reporter, db=None, threads: int | None = None, calib=None
 ) -> RebuildComparison:
     """Makes the package `path` again, with the recipe, targets, policy and shapes that its manifest says. statistics:
     of `octet calibrate`, or what --derivation wrote; None for a network that comes quantised. db: the tuning records
@@ -52,7 +55,7 @@ def rebuild(
         package.others,
         package.pads,
     )
-    phase("import")
+    reporter.phase("import")
     batch = package.info["model"]["batch"]
     model = given.load(
         model_path, {spec.name: (1, *sample_shape(spec, batch)) for spec in package.inputs}, several=True
@@ -62,7 +65,9 @@ def rebuild(
             f"--statistics STATS: {model_path} is not quantised, so its statistics are needed; make them with octet "
             "calibrate from the same samples"
         )
-    policy, recipe = _policy_of(package), _recipe_of(path, package.info["recipe"])
+    recipe = _recipe_of(path, package.info["recipe"])
+    targets = tuple(variant.target for variant in package.variants)
+    options = BuildOptions(recipe, targets, threads, db=db, policy=_policy_of(package))
     if calib is not None and not recipe.count_clips:
         raise OctetError(f"--calib {calib}: {path} counts no clipped values, so no samples are needed; leave it out")
     answered = None if calib is None else load_samples(calib, model)
@@ -79,9 +84,10 @@ def rebuild(
     )
     if tuned and db is None:
         raise OctetError(f"{path}: has schedules of tuning records ({tuned[0]}); name the database with --db")
-    quantized, samples = (
-        (quantize(model, recipe=recipe), 0) if model.comes_quantised else hub_from(statistics, model, recipe)
-    )
+    if model.comes_quantised:
+        quantized, samples = quantize_model(model, None, options, reporter), 0
+    else:
+        quantized, samples = hub_from(statistics, model, recipe)
     repairs = [name for name, value in (package.info.get("repairs") or {}).items() if value]
     if repairs and quantized.origin is None:
         raise PackageError(
@@ -92,19 +98,17 @@ def rebuild(
     decided = (
         report if report.get("how") == "measured" else None
     )  # what a clock said is data; what the cost model said is computed again
-    made = compile_with_hub(
-        quantized, [variant.target for variant in package.variants], 0, db, threads, phase, policy, decided
-    )[1]
+    made = build_package(quantized, options, reporter, decided)[1]
     unknown = {}
     if recipe.count_clips:
-        phase("count clips")
+        reporter.phase("count clips")
         made = with_clips_of(made, package) if answered is None else with_usual_clips(made, answered)
         unknown = (
             {"manifest clips": "what is usual was learnt from samples; name them with --calib"}
             if answered is None
             else {}
         )
-    phase("compare")
+    reporter.phase("compare")
     info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
     found = compared(archive.read(path), replace(made, info=info))
     return replace(found, left_out=found.left_out | unknown)

@@ -4,27 +4,29 @@ from contextlib import contextmanager
 
 from ...targets import detect
 from ...targets.variant import Variant
+from ..reporter import Reporter
+from .options import BuildOptions
 
 
 @contextmanager
-def records_for(trials: int, db, threads: int | None, phase):
+def records_for(options: BuildOptions, reporter: Reporter):
     """Yields records(module, spec, tune=True) -> what lowering asks for tuned schedules, or None where none are wanted.
 
     With trials, the kernels of the targets that run here are tuned first, each workload once. Raises OctetError for a
     database that cannot be opened."""
-    if trials == 0 and db is None:
+    if options.trials == 0 and options.db is None:
         yield lambda module, spec, tune=True: None
         return
     from ...tuning.apply import Applied
     from ...tuning.database import Database
     from ...tuning.place import place_of
 
-    database = Database(place_of(db))
+    database = Database(place_of(options.db))
     seen: set = set()
 
     def records(module, spec, tune=True):
-        if tune and trials > 0 and not detect.missing(spec.features):
-            _tune(module, spec, database, trials, threads, phase, seen)
+        if tune and options.trials > 0 and not detect.missing(spec.features):
+            _tune(module, spec, database, options, reporter, seen)
         return Applied(database, spec)
 
     try:
@@ -33,7 +35,7 @@ def records_for(trials: int, db, threads: int | None, phase):
         database.close()
 
 
-def _tune(module, spec, database, trials, threads, phase, seen):
+def _tune(module, spec, database, options, reporter, seen):
     """seen: (target, workload) that were tuned in this compilation, whose trials are spent."""
     from ...tuning.state import TuningLimits
     from ...tuning.tasks import tasks_of_graph
@@ -41,9 +43,9 @@ def _tune(module, spec, database, trials, threads, phase, seen):
 
     tasks = [task for task in tasks_of_graph(module, spec) if (spec.name, task.workload.key) not in seen]
     if tasks:
-        phase(f"tune {spec.name}")
+        reporter.phase(f"tune {spec.name}")
         seen.update((spec.name, task.workload.key) for task in tasks)
-        tune(tasks, spec, database, TuningLimits(trials=trials), threads)
+        tune(tasks, spec, database, TuningLimits(trials=options.trials), options.threads)
 
 
 def sources(variant: Variant) -> dict:

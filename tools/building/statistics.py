@@ -18,7 +18,7 @@ from ...passes.sensitivity.observe import statistics_of
 from ...targets.batches import batch_of
 from ...targets.errors import DataError
 from ..data import read_samples
-from ..phases import phases
+from ..reporter import reporting
 
 
 def measure(
@@ -26,8 +26,8 @@ def measure(
 ) -> tuple:
     """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left
     as it is."""
-    with phases() as (phase, display):
-        phase("import")
+    with reporting() as reporter:
+        reporter.phase("import")
         model = given.load(model_path, calib, several=True)
         samples = _fitted(calib, model, shard)
         canonical = canonicalize(model)
@@ -37,10 +37,10 @@ def measure(
             if reason is None:
                 return identity, len(store.load(output)[1]), ", fresh: nothing was run"
             note = f", measured again: {reason}"
-        phase("calibrate")
+        reporter.phase("calibrate")
         tensors = measured_tensors([sites_of(canonical.module, Recipe())])
         statistics = measuring(cache)(
-            canonical.module, tensors, samples, Libraries().executor_factory(threads), display.update
+            canonical.module, tensors, samples, Libraries().executor_factory(threads), reporter.progress
         )
         store.save(output, identity, statistics)
     return identity, len(statistics), note

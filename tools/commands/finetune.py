@@ -122,7 +122,7 @@ def finetune(
     from ..building.recipes import recipe_of
     from ..console import check_json, decibels, out, percent, say, table, write_json
     from ..data import check_calib, read_samples, warn_of_constant
-    from ..phases import phases
+    from ..reporter import reporting
     from ..training.course import Course
     from ..training.finetuning import Finetuning
     from ..training.fit import Schedule
@@ -134,8 +134,8 @@ def finetune(
         raise OctetError("--device cuda: PyTorch finds no GPU here; leave --device out")
     kept = cache_of(cache, no_cache)
     made = recipe_of(SimpleNamespace(**recipe | {"calibrator": recipe["calibrator"] or "auto"}))
-    with phases() as (phase, display):
-        phase("import")
+    with reporting() as reporter:
+        reporter.phase("import")
         network = given.load(model, calib if calib is not None else train)
         check_calib(calib, model, network)
         samples = None if calib is None or network.comes_quantised else read_samples(calib, network)[0]
@@ -145,9 +145,9 @@ def finetune(
         lessons = lessons_of(network, train, validate, metric, output_names)
         schedule = Schedule(epochs, mini_batch, learning_rate, seed)
         course = Course(lessons, schedule, distill, variants, threads, device)
-        report = Finetuning(network, samples, made, course, phase, display, kept).run(output)
+        report = Finetuning(network, samples, made, course, reporter, kept).run(output)
     say_where_from(kept)
-    report["seconds"] = {name: round(value, 3) for name, value in phase.seconds.items()}
+    report["seconds"] = {name: round(value, 3) for name, value in reporter.seconds.items()}
     chosen, name = lessons.scoring.metric, lessons.scoring.worst(report["fp32"], report["tuned"])
     best = report["epochs"][report["best_epoch"]]
     rows = [

@@ -39,26 +39,25 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
     from ..building.recipes import recipe_of
     from ..console import say
     from ..data import check_calib, read_samples, warn_of_constant
-    from ..phases import phases
+    from ..reporter import reporting
 
     check_writable(output)
     from ...passes.calibrate.held_out import for_ranges
     from ...passes.export.onnx_qdq import export_qdq
-    from ..building.api import quantize as quantize_model
+    from ..building.options import BuildOptions
+    from ..building.quantizing import quantize_model
 
     made, kept = recipe_of(SimpleNamespace(**recipe)), cache_of(cache, no_cache)
-    with phases() as (phase, display):
-        phase("import")
+    with reporting() as reporter:
+        reporter.phase("import")
         network = given.load(model, calib)
         check_calib(calib, model, network)
         samples = None if calib is None else read_samples(calib, network)[0]
         if samples is not None and not network.comes_quantised:
             warn_of_constant(calib, samples)
             samples = for_ranges(samples, network)
-        quantized = quantize_model(
-            network, samples, made, threads=threads, phase=phase, progress=display.update, cache=kept
-        )
-        phase("export")
+        quantized = quantize_model(network, samples, BuildOptions(made, threads=threads, cache=kept), reporter)
+        reporter.phase("export")
         export_qdq(quantized, output, codes)
     say_where_from(kept)
     counts = "{} operators in int8, {} in float".format(*_counts(quantized))

@@ -30,11 +30,11 @@ def rebuild(package, model, statistics, calib, db, threads, json_path):
     from ...targets.errors import OctetError
     from ..building import rebuilding
     from ..console import check_json, say, write_json
-    from ..phases import phases
+    from ..reporter import reporting
 
     check_json(json_path)
-    with phases() as (phase, _):
-        found = rebuilding.rebuild(package, model, statistics, db, threads, phase, calib)
+    with reporting() as reporter:
+        found = rebuilding.rebuild(package, model, statistics, reporter, db, threads, calib)
     for name in found.same:
         say(f"{name}: the same, byte for byte")
     for name, why in found.left_out.items():

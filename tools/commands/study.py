@@ -94,19 +94,16 @@ def study(
 
     from ...targets.writing import check_writable, write_atomically
     from ..building.experiments import study as run_study
+    from ..building.options import BuildOptions
     from ..building.recipes import recipe_of
     from ..console import check_json, out, table, write_json
     from ..data import read_samples
     from ..metrics import find_metric
     from ..pages import plots
     from ..pages.study_page import page
-    from ..phases import phases
+    from ..reporter import reporting
     from ..scores import scoring_of
     from ..training.requirement import require
-
-    def tell(text, done, total):
-        display.describe(text)
-        display.update(done, total)
 
     check_json(json_path)
     if html is not None:
@@ -115,8 +112,8 @@ def study(
     if train is not None:
         require("octet study --train")
     chosen, kept = find_metric(metric), cache_of(cache, no_cache)
-    with phases() as (phase, display):
-        phase("import")
+    with reporting() as reporter:
+        reporter.phase("import")
         network = given.load(model, calib)
         samples, _ = read_samples(calib, network)
         arrays, others = read_samples(data, network, others=chosen.whole)
@@ -134,18 +131,16 @@ def study(
             tuner = FineTuner(
                 Course(lessons_of(network, train, None, metric, output_names), schedule, 0.5, variants, threads)
             )
-        phase("study")
+        reporter.phase("study")
         report = run_study(
             network,
             samples,
             arrays,
             scoring,
+            BuildOptions(recipe_of(SimpleNamespace(**recipe)), threads=threads, cache=kept),
+            reporter,
             seed=seed,
             target=max_drop,
-            threads=threads,
-            tell=tell,
-            cache=kept,
-            recipe=recipe_of(SimpleNamespace(**recipe)),
             tuner=tuner,
         )
     say_where_from(kept)

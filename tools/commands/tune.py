@@ -64,23 +64,19 @@ def tune(json_path, db, export_to, import_from, **options):
     from ...tuning.place import place_of
     from ..console import check_json, out, say, write_json
     from ..tuning.display import figures, live, print_session
+    from ..tuning.request import TuningRequest
     from ..tuning.session import run_session
 
     check_json(json_path)
+    request = TuningRequest(**options)
     with opened(place_of(db)) as database:
         if export_to is not None or import_from is not None:
             from ..tuning.carry import carry, print_carried
 
-            found = carry(
-                **options,
-                export_to=export_to,
-                import_from=import_from,
-                database=database,
-                progress=lambda text: say(text, err=True),
-            )
+            found = carry(request, export_to, import_from, database, lambda text: say(text, err=True))
             print_carried(out(), found, export_to, import_from)
             return write_json(json_path, found)
         with live() as progress:
-            session = run_session(database=database, progress=progress, **options)
+            session = run_session(request, database, progress)
         print_session(out(), session, database.shown)
         write_json(json_path, figures(session))

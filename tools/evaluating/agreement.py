@@ -1,7 +1,6 @@
 """How near a package is to fp32 on samples that its ranges do not come from, output by output."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
@@ -13,6 +12,7 @@ from ...passes.sensitivity.padding import padding_of
 from ...targets.batches import batch_of, feed_of, samples_of
 from ...targets.runtime import Session
 from ..building.sessions import float_session
+from ..reporter import Reporter
 from .promise import Samples
 
 _MOST_DB = 200.0
@@ -22,12 +22,12 @@ _MOST_DB = 200.0
 class Yardstick:
     """fp32 on this machine, built when it is first asked for. samples: those of calibration, or None. outputs: names of
     those to compare, () for all.
-    threads: of every run. phase: told when something long begins."""
+    threads: of every run. reporter: told when something long begins."""
 
     samples: dict | None
     outputs: tuple[str, ...] = ()
     threads: int | None = None
-    phase: Callable[[str], None] = lambda name: None
+    reporter: Reporter = field(default_factory=Reporter)
     _fp32: Session | None = None
     _known: tuple = (None, None, Samples())  # the last package, what was found, and of every sample
 
@@ -35,7 +35,7 @@ class Yardstick:
         """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves
         them too.)"""
         if self._fp32 is None:
-            self.phase("build fp32")
+            self.reporter.phase("build fp32")
             self._fp32 = float_session(model, self.threads, target)
         return self._fp32
 
@@ -48,7 +48,7 @@ class Yardstick:
             return {}
         if self._known[0] is not package:
             fp32 = self.fp32(model, session.target)
-            self.phase("measure")
+            self.reporter.phase("measure")
             figures, samples = self._measured(fp32, session, padding_of(model))
             self._known = package, figures, samples
         return self._known[1]

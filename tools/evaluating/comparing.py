@@ -3,10 +3,13 @@
 from ...passes.calibrate.held_out import for_ranges
 from ...targets.batches import run_samples
 from ...targets.errors import OctetError
-from ..building import api
 from ..building.opening import fp32_session
+from ..building.options import BuildOptions
+from ..building.packages import build_package
+from ..building.quantizing import quantize_model
 from ..console import percent, progress, table
 from ..data import read_samples
+from ..reporter import Reporter
 from . import comparison
 from .evaluation import score
 
@@ -50,7 +53,9 @@ def compare(names, path, given, calib, session, precision, values, arrays, scori
         ours = [("octet fp32", score(fp32, arrays, scoring)), ("octet int8", values)]
     else:
         model = given.load(path, calib)
-        package = api.compile(api.quantize(model, for_ranges(samples, model), threads=session.threads))
+        options, reporter = BuildOptions(threads=session.threads), Reporter()
+        hub = quantize_model(model, for_ranges(samples, model), options, reporter)
+        package = build_package(hub, options, reporter)[1]
         ours = [
             ("octet fp32", values),
             ("octet int8, as calibrated", score(package.session(session.threads), arrays, scoring)),

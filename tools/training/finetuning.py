@@ -2,7 +2,7 @@
 file."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ...passes.sensitivity.journal import Journal
 from ...targets.samples import digest_of
 from ...targets.stored_array import Array, select
 from ..building.statistics import measuring
-from ..phases import Display
+from ..reporter import Reporter
 from .course import Course
 from .tuned import export
 
@@ -30,22 +30,21 @@ _VERSION = "3"  # of what a state file means
 class Finetuning:
     """model: as imported. calib: samples of the calibration, None for a network that comes quantised. recipe:
     calibrator "auto" chooses by measurement.
-    phase, display: of the command; cache: StatisticsCache or None."""
+    cache: StatisticsCache or None."""
 
     model: Model
     calib: Mapping[str, Array] | None
     recipe: Recipe
     course: Course
-    phase: Callable[[str], None]
-    display: Display
+    reporter: Reporter
     cache: StatisticsCache | None = None
 
     def run(self, output: str) -> dict:
         """Writes the tuned network; what became of it, for people and JSON. Raises UnsupportedModelError for operators
         without a form in PyTorch."""
         calibrated, lessons, state = self._calibrated(), self.course.lessons, f"{output}.state"
-        taken = self.course.take(calibrated, state, self._identity(), self._tell, self.phase)
-        self.phase("write")
+        taken = self.course.take(calibrated, state, self._identity(), self._tell, self.reporter.phase)
+        self.reporter.phase("write")
         export(
             taken.quantized,
             taken.network,
@@ -72,29 +71,29 @@ class Finetuning:
         }
 
     def _calibrated(self) -> Quantized:
-        self.phase("canonicalize")
+        self.reporter.phase("canonicalize")
         canonical = canonicalize(self.model)
         if self.model.comes_quantised:
             return given_hub(canonical)
-        self.phase("calibrate")
+        self.reporter.phase("calibrate")
         assert self.calib is not None, "a network that does not come quantised has calibration samples"
         bench = Bench(
             canonical,
             self.calib,
             threads=self.course.threads,
-            progress=self.display.update,
+            progress=self.reporter.progress,
             measure=measuring(self.cache),
         )
         design = Design(self.recipe)
         if self.recipe.calibrator == "auto":
             design = choose_calibration(
-                bench, design, Journal(), lambda text, done=None, total=None: self.display.describe(text)
+                bench, design, Journal(), lambda text, done=None, total=None: self.reporter.message(text)
             )
         return bench.hub(design)
 
     def _tell(self, done, total, text):
-        self.display.describe(f"train: {text}")
-        self.display.update(done, total)
+        self.reporter.message(f"train: {text}")
+        self.reporter.progress(done, total)
 
     def _identity(self) -> str:
         """Of everything that the training depends on."""

@@ -1,31 +1,17 @@
 """Tuning for a machine that is not here: candidates out, measurements in."""
 
-from ...targets import detect
 from ...targets.errors import OctetError
 from ...tuning.carry_export import DEFAULT_TRIALS, export_candidates
 from ...tuning.carry_import import import_measurements
 from ...tuning.database import Database
+from .request import TuningRequest
 from .session import tasks_of
 
 
-def carry(
-    model,
-    calib,
-    budget,
-    trials,
-    target,
-    given,
-    threads,
-    tracker,
-    key,
-    export_to,
-    import_from,
-    database: Database,
-    progress,
-) -> dict:
+def carry(request: TuningRequest, export_to, import_from, database: Database, progress) -> dict:
     """Imports first, then exports; {"imported": figures or None, "exported": figures or None}. Raises OctetError for
     what a user can get wrong."""
-    if tracker is not None or key is not None or budget is not None:
+    if request.tracker is not None or request.key is not None or request.budget is not None:
         raise OctetError(
             "tune: --tracker, --key and --budget measure now; leave them out with --export-candidates and "
             "--import-measurements"
@@ -33,11 +19,9 @@ def carry(
     imported = import_measurements(import_from, database) if import_from is not None else None
     if export_to is None:
         return {"imported": imported, "exported": None}
-    spec = detect.resolve(target if target is not None else "native")
-    tasks = tasks_of(model, calib, given, spec, threads)
-    exported = export_candidates(
-        tasks, spec, database, export_to, trials if trials is not None else DEFAULT_TRIALS, threads or 1, progress
-    )
+    spec, tasks = tasks_of(request)
+    trials = request.trials if request.trials is not None else DEFAULT_TRIALS
+    exported = export_candidates(tasks, spec, database, export_to, trials, request.threads or 1, progress)
     return {"imported": imported, "exported": exported}
 
 
