@@ -7,9 +7,9 @@ signatures.json, if it is there, holds signatures of the manifest.
 
 import hashlib
 import io
+import os
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from .errors import OctetError, PackageError
 from .manifest.checks import manifest_of
@@ -48,7 +48,7 @@ def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> byt
     return json_text({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
 
 
-def write(path: Path, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
+def write(path: str | os.PathLike, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
     """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
     listed = json_text(
         {"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1
@@ -66,7 +66,7 @@ def write(path: Path, text: bytes, members: dict[str, bytes], signatures: tuple[
     return buffer.getbuffer().nbytes
 
 
-def read(path: Path, trust: Trust | None = None) -> Contents:
+def read(path: str | os.PathLike, trust: Trust | None = None) -> Contents:
     """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every
     member's size and digest. Nothing is decompressed before its size is known to be meant. Raises PackageError in one
     line for whatever is wrong with the file."""
@@ -103,7 +103,7 @@ def read(path: Path, trust: Trust | None = None) -> Contents:
         raise PackageError(f"{path}: is corrupt ({type(error).__name__}); {_AGAIN}") from error
 
 
-def _manifest_text(path, file):
+def _manifest_text(path: str | os.PathLike, file: zipfile.ZipFile) -> bytes:
     comment = file.comment.decode("ascii", "replace")
     if MANIFEST not in file.namelist() or not comment.startswith(_MAGIC):
         raise PackageError(
@@ -123,7 +123,7 @@ def _manifest_text(path, file):
     return text
 
 
-def _signatures(path, file):
+def _signatures(path: str | os.PathLike, file: zipfile.ZipFile) -> tuple[Signature, ...]:
     """Those that the package holds, whoever made them and whether they are right or not."""
     if SIGNATURES not in file.namelist():
         return ()
@@ -135,7 +135,7 @@ def _signatures(path, file):
         raise PackageError(f"{path}: {SIGNATURES} holds no signatures ({error}); sign the package again") from error
 
 
-def _manifest(path: Path, text: bytes) -> Manifest:
+def _manifest(path: str | os.PathLike, text: bytes) -> Manifest:
     try:
         values = parsed(text)
         number = values.get("format") if isinstance(values, dict) else None
@@ -152,11 +152,11 @@ def _manifest(path: Path, text: bytes) -> Manifest:
         ) from error
 
 
-def _members(path, file, manifest):
-    found = file.infolist()
-    if len({info.filename for info in found}) < len(found):
+def _members(path: str | os.PathLike, file: zipfile.ZipFile, manifest: Manifest) -> dict[str, bytes]:
+    listed = file.infolist()
+    if len({info.filename for info in listed}) < len(listed):
         raise PackageError(f"{path}: has two members of one name; {_AGAIN}")
-    found = {info.filename: info for info in found if info.filename not in (MANIFEST, SIGNATURES)}
+    found = {info.filename: info for info in listed if info.filename not in (MANIFEST, SIGNATURES)}
     for name in sorted(manifest.members.keys() ^ found.keys()):
         raise PackageError(
             f"{path}: member {printable(name)[:100]} is "

@@ -1,7 +1,7 @@
 """Samples as the batches that a session runs, and the rows of its outputs as results of samples again."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .variant import TensorSpec
 
 
-def batch_of(inputs: "tuple[TensorSpec, ...] | list[TensorSpec]") -> int:
+def batch_of(inputs: "Sequence[TensorSpec]") -> int:
     """Samples per run: the extent of the inputs (TensorSpecs) along their batch axes; 1 where they differ."""
     extents = {spec.shape[spec.batch_axis] if spec.shape and spec.batch_axis is not None else 1 for spec in inputs}
     return int(extents.pop()) if len(extents) == 1 else 1
@@ -20,12 +20,15 @@ def takes_whole(spec: "TensorSpec", batch: int) -> bool:
     return not spec.shape or spec.batch_axis is None or spec.shape[spec.batch_axis] != batch
 
 
-def sample_shape(spec, batch: int) -> tuple[int, ...]:
+def sample_shape(spec: "TensorSpec", batch: int) -> tuple[int, ...]:
     """The shape of one sample of an input or output; runs take and give `batch` of them."""
-    return spec.shape if takes_whole(spec, batch) else spec.shape[: spec.batch_axis] + spec.shape[spec.batch_axis + 1 :]
+    axis = spec.batch_axis
+    return spec.shape if axis is None or takes_whole(spec, batch) else spec.shape[:axis] + spec.shape[axis + 1 :]
 
 
-def feed_of(inputs, arrays, rows) -> dict[str, np.ndarray]:
+def feed_of(
+    inputs: "Sequence[TensorSpec]", arrays: Mapping[str, Any], rows: np.ndarray | slice
+) -> dict[str, np.ndarray]:
     """One run's inputs: the samples `rows` (an index array or a slice, as many as the batch) of every array, in the
     order of `inputs`."""
     return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
@@ -35,15 +38,17 @@ class Feeds(Sequence):
     """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last
     sample. Each is read when it is asked for."""
 
-    def __init__(self, inputs, arrays, batch: int, most: int | None = None):
+    def __init__(
+        self, inputs: "Sequence[TensorSpec]", arrays: Mapping[str, Any], batch: int, most: int | None = None
+    ) -> None:
         self._inputs, self._arrays, self._batch = inputs, arrays, batch
         self._count = len(next(iter(arrays.values())))
         self._runs = -(-(self._count if most is None else min(self._count, most)) // batch)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._runs
 
-    def __getitem__(self, number):
+    def __getitem__(self, number: Any) -> Any:
         if not 0 <= number < self._runs:
             raise IndexError(number)
         start = number * self._batch
@@ -57,10 +62,10 @@ def _joined(spec: "TensorSpec", samples: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(samples, 0, spec.batch_axis)) if spec.batch_axis else samples
 
 
-def samples_of(spec, value: np.ndarray, batch: int, count: int) -> np.ndarray:
+def samples_of(spec: "TensorSpec", value: np.ndarray, batch: int, count: int) -> np.ndarray:
     """The first `count` samples of one run's output, on the first axis. An output that is not one piece per sample
     stays as it is."""
-    if not takes_whole(spec, batch):
+    if spec.batch_axis is not None and not takes_whole(spec, batch):
         return np.moveaxis(value, spec.batch_axis, 0)[:count]
     return value[None] if batch == 1 or not value.ndim else value
 
@@ -96,7 +101,9 @@ def takes_samples(spec: "TensorSpec", batch: int, shape: tuple[int, ...]) -> boo
     return bool(shape) and (shape[1:] == tuple(sample_shape(spec, batch)) or batch == 1 and shape[1:] == spec.shape)
 
 
-def run_samples(session, arrays: Mapping, progress=None, only: str | None = None) -> dict:
+def run_samples(
+    session: Any, arrays: Mapping, progress: Callable[[int], None] | None = None, only: str | None = None
+) -> dict:
     """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs
     as one, of batch B and returns the first N rows of every output. The last batch is filled up by repeating its last
     sample. progress: called with the number of samples done. only: the one output to keep."""

@@ -37,7 +37,7 @@ def two_parts_suffice(scale: float) -> bool:
     return bool(np.all(_rounded(before, s) <= n) and np.all(_rounded(after, s) > n))
 
 
-def _rounded(values, scale):
+def _rounded(values: np.ndarray, scale: np.float32) -> np.ndarray:
     """rne(q), with the fused operation in float64: the product is exact there, and the sum rounds to float32 as if it
     were, unless it is halfway between two float32 numbers (NaN then)."""
     high, low = (np.float64(part) for part in two_parts(scale))

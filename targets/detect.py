@@ -4,6 +4,7 @@ import ctypes
 import functools
 import os
 import platform
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .cuda.running.identity import on_device
@@ -67,7 +68,7 @@ def _lesser(level: str, flags: frozenset[str]) -> frozenset[str]:
     return known[level]
 
 
-def auxiliary_flags(getauxval) -> frozenset[str]:
+def auxiliary_flags(getauxval: Callable[[int], int]) -> frozenset[str]:
     """The flags of arm64 that targets need, by what the system tells this very process (getauxval of C): /proc/cpuinfo
     is the machine's beneath an emulator."""
     return frozenset(flag for flag, (entry, _, _, bit, _) in AUXILIARY.items() if getauxval(entry) >> bit & 1)
@@ -113,7 +114,7 @@ def _quota() -> int:
         return os.cpu_count() or 1
 
 
-def missing(features) -> tuple[str, ...]:
+def missing(features: Iterable[str]) -> tuple[str, ...]:
     """The features that this machine lacks, sorted."""
     features = frozenset(features)
     return tuple(sorted(features.difference(*(backend.features(features) for backend in BACKENDS.values()))))

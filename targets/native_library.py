@@ -8,7 +8,8 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import cast
+from types import ModuleType
+from typing import Any, cast
 
 from . import detect
 from .errors import OctetError
@@ -16,7 +17,7 @@ from .native.mapped import mapped
 
 
 @functools.cache
-def runtime():
+def runtime() -> ModuleType:
     """tvm_ffi with libtvm_runtime.so loaded into the process. Raises OctetError where TVM is not installed."""
     found = importlib.util.find_spec("tvm")
     if found is None or importlib.util.find_spec("tvm_ffi") is None:
@@ -40,7 +41,7 @@ def runtime_library() -> ctypes.CDLL:
     return ctypes.CDLL(str(Path(found.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
 
 
-def _import_tvm_ffi():
+def _import_tvm_ffi() -> ModuleType:
     """`import tvm_ffi` imports PyTorch where that is installed (0.9 s) for tensors that we never pass: it is hidden for
     that one import."""
     hidden = "torch" not in sys.modules
@@ -54,7 +55,7 @@ def _import_tvm_ffi():
     return tvm_ffi
 
 
-def open_library(image: bytes):
+def open_library(image: bytes) -> Any:
     """The tvm_ffi module of a shared object held in memory. Raises PackageError when it cannot be mapped."""
     tvm_ffi = runtime()
     with mapped(image) as path:
@@ -75,7 +76,7 @@ def use_threads(count: int) -> None:
 
 
 @functools.cache
-def _functions():
+def _functions() -> tuple[Any, Any]:
     """(the limit of the calling thread's cores: with 1 TVM calls kernels without a pool; the configuration of the
     calling thread's pool, which is made)."""
     known = runtime()  # its library needs one that this loads

@@ -5,12 +5,13 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 import numpy as np
 
@@ -66,7 +67,10 @@ def names_of(source: Path) -> list[str]:
 
 
 def read_npz(
-    source, limit: int, names=None, declared: Mapping[str, tuple] = MappingProxyType({})
+    source: str | os.PathLike | IO[bytes],
+    limit: int,
+    names: Collection[str] | None = None,
+    declared: Mapping[str, tuple] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything
     is decompressed; declared: {name: (dtype, shape)} that an array must be of, compared before it is decompressed.
@@ -119,7 +123,7 @@ def _broken() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source):
+def _opened(source: str | os.PathLike | IO[bytes]) -> Iterator[zipfile.ZipFile]:
     with (
         os.fdopen(open_regular(source), "rb")
         if isinstance(source, (str, os.PathLike))
@@ -131,7 +135,7 @@ def _opened(source):
             yield file
 
 
-def read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """(shape, whether in Fortran order, dtype) that a .npy file declares, whose bytes come next. Raises ValueError for
     what NumPy does not write, and for objects (pickles)."""
     version = np.lib.format.read_magic(stream)
@@ -149,7 +153,7 @@ def read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
     return shape, fortran, dtype
 
 
-def _array(file, info, declared):
+def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple | None) -> np.ndarray:
     """One array, piece by piece into its own memory."""
     with _member(file, info, declared) as (stream, (shape, fortran, dtype), size):
         memory = _filled(stream, size)
@@ -158,7 +162,9 @@ def _array(file, info, declared):
 
 
 @contextmanager
-def _member(file, info, declared):
+def _member(
+    file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple | None
+) -> Iterator[tuple[IO[bytes], tuple[tuple[int, ...], bool, np.dtype], int]]:
     """(the stream behind a member's header, (shape, whether in Fortran order, dtype), bytes that follow): exactly as
     many as the header declares. declared: (dtype, shape) or None."""
     with file.open(info) as stream:
@@ -174,7 +180,7 @@ def _member(file, info, declared):
         yield stream, (shape, fortran, dtype), size
 
 
-def _filled(stream, size):
+def _filled(stream: IO[bytes], size: int) -> np.ndarray:
     memory, filled = np.empty(size, np.uint8), 0
     while filled < size and (piece := stream.read(min(_PIECE, size - filled))):
         memory[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)

@@ -8,9 +8,12 @@ variants/<target>/kernels.ll.xz, the LLVM IR that kernels.so was made from, and 
 kernels, which no session unpacks (a CUDA target has kernels.fatbin and kernels.cu; its launches stand in the manifest)
 """
 
+import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +39,9 @@ from .selftest import read_selftest
 from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
 from .variant import TensorSpec, Variant
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Package:
     def outputs(self) -> tuple[TensorSpec, ...]:
         return self.variants[0].outputs
 
-    def save(self, path) -> int:
+    def save(self, path: "str | os.PathLike") -> int:
         """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be
         written."""
         text, members = self.written()
@@ -98,7 +104,10 @@ class Package:
         if self.others:
             manifest |= {"shapes": [shape_entry(other.variants) for other in self.others], "pads": self.pads}
         if all(variant.integer is not None for variant in self.variants):
-            manifest["integer"] = [shape_entry([variant.integer for variant in one.variants]) for one in self.shapes]
+            manifest["integer"] = [
+                shape_entry([variant.integer for variant in one.variants if variant.integer is not None])
+                for one in self.shapes
+            ]
         return archive.manifest_text(
             manifest, members, max(variant.backend.package_format for variant in self.variants)
         ), members
@@ -142,7 +151,7 @@ class Package:
             session.why = f"the driver refused {best.target}"
             return session
 
-    def _opened(self, variant, target, **how):
+    def _opened(self, variant: Variant, target: str | None, **how: Any) -> Session | ShapedSession:
         first = open_session(variant, **how)
         session: Session | ShapedSession = first
         if self.others:
@@ -161,7 +170,7 @@ class Package:
         return "; ".join(f"{v.target} does not run here: {lack}" for v, lack in zip(better, lacks, strict=True))
 
 
-def read_package(path: Path, trust: Trust | None = None) -> Package:
+def read_package(path: str | os.PathLike, trust: Trust | None = None) -> Package:
     """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size
     and SHA-256 of every member. Raises PackageError."""
     contents = archive.read(path, trust or trust_of(None))
@@ -190,10 +199,10 @@ def read_package(path: Path, trust: Trust | None = None) -> Package:
 
 
 def load(
-    path,
+    path: "str | os.PathLike",
     threads: int | None = None,
     target: str | None = None,
-    keys=None,
+    keys: Any = None,
     signers: int | None = None,
     streams: int | None = None,
     pin: bool = False,
@@ -242,7 +251,7 @@ def _selftest_member(shape: int) -> str:
     return f"shapes/{shape}/selftest.npz" if shape else "selftest.npz"
 
 
-def _recorded(members, number, signature) -> dict:
+def _recorded(members: Mapping[str, bytes], number: int, signature: Any) -> dict:
     """The self-test vectors of a shape, {} where there are none."""
     data = members.get(_selftest_member(number))
     return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)

@@ -24,7 +24,7 @@ def _note() -> None:
     _forking = os.getpid()
 
 
-def _arm(parent):
+def _arm(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the kernel was asked
         os._exit(1)

@@ -4,8 +4,8 @@ runtime (native/)."""
 import os
 import time
 import weakref
-from collections.abc import Callable
-from typing import Literal, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -120,7 +120,7 @@ class Session:
         self._end = weakref.finalize(self, _end, library, handles)
         self._end.atexit = False  # a thread of the process may still be running kernels then
 
-        def make(number):
+        def make(number: int) -> Stream:
             handles.append(library.open(shape, address, threads, _others(number, threads) if pin else None))
             return Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
 
@@ -170,7 +170,7 @@ class Session:
     @overload
     def run(self, inputs: dict, recompute: bool, health: bool) -> dict | tuple[dict, Health]: ...
 
-    def run(self, inputs, recompute=False, health=False):
+    def run(self, inputs: Mapping[str, np.ndarray], recompute: bool = False, health: bool = False) -> Any:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names,
         shapes or dtypes, and, compiled with --self-check, SelfCheckError for an answer that contradicts itself.
         recompute: then computes it once more and raises only if that one does, too.
@@ -241,7 +241,7 @@ class Session:
             self._threads(), lambda: self.run(inputs, recompute, health)
         )
 
-    def _threads(self):
+    def _threads(self) -> Any:
         """One per stream. A forked process has none of its parent's."""
         from concurrent.futures import ThreadPoolExecutor
 

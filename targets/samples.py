@@ -5,10 +5,10 @@ starts.
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,14 +20,33 @@ from .reading.regular import open_regular
 from .schema import printable
 from .stored_array import UNREADABLE, Array, StoredArray, open_npz
 
+if TYPE_CHECKING:
+    import os
+
+    from .stored_array import Declared
+    from .variant import TensorSpec
+
+
 LABELS = "labels"
 OF = LABELS + "/"  # labels/OUTPUT: those of that output
 _PIECE = 1 << 20  # bytes that are looked at in one go
 _Array = TypeVar("_Array", bound=Array)
+
+
+class TakesInputs(Protocol):
+    """What has the inputs of a network: an imported model, a package, a session."""
+
+    @property
+    def inputs(self) -> "Sequence[TensorSpec]":
+        """The inputs, in their order."""
+
+
 _LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
 
 
-def load_samples(path, model, rows=None, others: bool = False) -> dict[str, Array]:
+def load_samples(
+    path: "str | os.PathLike", model: TakesInputs, rows: Callable[[int], np.ndarray] | None = None, others: bool = False
+) -> dict[str, Array]:
     """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and
     `labels` if it holds them.
     Everything is read once, to check it. rows: function of the number of samples that gives those wanted (indices);
@@ -54,12 +73,12 @@ def load_samples(path, model, rows=None, others: bool = False) -> dict[str, Arra
         raise DataError(f"{path}: is not a readable .npz ({_line(error)}): save it with np.savez") from None
 
 
-def _starts_as_array(path):
+def _starts_as_array(path: "str | os.PathLike") -> bool:
     with open(open_regular(path), "rb") as file:
         return file.read(6) == b"\x93NUMPY"
 
 
-def _check_declared(model, where, others, declared):
+def _check_declared(model: TakesInputs, where: str, others: bool, declared: "Mapping[str, Declared]") -> None:
     """Before anything is read: an array that the model does not take, or more of it than is allowed, is not
     decompressed first."""
     _check_signature(model, declared, where, others)
@@ -77,7 +96,7 @@ def _check_declared(model, where, others, declared):
 
 
 def check_samples(
-    model, samples: Mapping[str, Array], where: str = "samples", others: bool = False
+    model: TakesInputs, samples: Mapping[str, Array], where: str = "samples", others: bool = False
 ) -> dict[str, Array]:
     """`samples` (name -> array, samples on the first axis) as contiguous arrays of the model's dtypes; a StoredArray
     stays one and is read a few megabytes at a time. Raises DataError: one line, what is wrong, where, and the remedy.
@@ -91,7 +110,7 @@ def check_samples(
     return checked | {name: np.ascontiguousarray(array) for name, array in samples.items() if name not in checked}
 
 
-def _check_signature(model, samples, where, others):
+def _check_signature(model: TakesInputs, samples: Mapping[str, Any], where: str, others: bool) -> None:
     """Names, shapes and dtypes (arrays, or what headers declare) against the model and each other; no value is looked
     at."""
     inputs = {spec.name: spec for spec in model.inputs}
@@ -121,16 +140,16 @@ def _check_signature(model, samples, where, others):
         _check_labels(where, name, samples[name], count)
 
 
-def _is_labels(name):
+def _is_labels(name: str) -> bool:
     return name == LABELS or name.startswith(OF)
 
 
-def inputs_of(model, samples: Mapping[str, _Array]) -> dict[str, _Array]:
+def inputs_of(model: TakesInputs, samples: Mapping[str, _Array]) -> dict[str, _Array]:
     """The samples without the labels, in the order of the model's inputs."""
     return {spec.name: samples[spec.name] for spec in model.inputs}
 
 
-def digest_of(array) -> str:
+def digest_of(array: Array) -> str:
     """SHA-256 of an array: dtype, shape and values."""
     if isinstance(array, StoredArray):
         if array.digest is None:
@@ -142,7 +161,7 @@ def digest_of(array) -> str:
     return digest.hexdigest()
 
 
-def _check_input(where, spec, array, batch):
+def _check_input(where: str, spec: "TensorSpec", array: Any, batch: int) -> None:
     wanted = sample_shape(spec, batch)
     shape = ", ".join(["samples", *map(str, wanted)])
     if not takes_samples(spec, batch, array.shape):
@@ -164,12 +183,12 @@ def _check_input(where, spec, array, batch):
         )
 
 
-def _finite(where, spec, array):
+def _finite(where: str, spec: "TensorSpec", array: Array) -> Array:
     """The array as the model takes it. Raises DataError for a value that is not finite."""
     dtype = np.dtype(spec.dtype)
     checked = np.issubdtype(array.dtype, np.floating)
 
-    def look(start, piece):
+    def look(start: int, piece: np.ndarray) -> None:
         if checked:
             _check_finite(where, spec.name, piece, start)
             if piece.dtype != dtype:
@@ -183,14 +202,14 @@ def _finite(where, spec, array):
     return np.ascontiguousarray(array, dtype)
 
 
-def _scan(array: StoredArray, look):
+def _scan(array: StoredArray, look: Callable[[int, np.ndarray], None]) -> None:
     """Reads all of it once: look(first row, rows) on every piece, its digest, and the file's checksum. Raises OSError
     where that is wrong."""
     digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
     found = array.checksum[0] if array.checksum is not None else 0
     for start, piece in array.pieces():
         look(start, piece)
-        raw = piece.reshape(-1).view(np.uint8)
+        raw = piece.reshape(-1).view(np.uint8).data
         digest.update(raw)
         found = zlib.crc32(raw, found) if array.checksum is not None else 0
     if array.checksum is not None and found != array.checksum[1]:
@@ -198,7 +217,7 @@ def _scan(array: StoredArray, look):
     array.digest = digest.hexdigest()
 
 
-def _harmless(given, wanted):
+def _harmless(given: np.dtype, wanted: np.dtype) -> bool:
     """float64 -> float32 rounds, and is meant; integers of another width keep their values if the wanted type is at
     least as wide."""
     both_float = np.issubdtype(given, np.floating) and np.issubdtype(wanted, np.floating)
@@ -207,7 +226,7 @@ def _harmless(given, wanted):
     )
 
 
-def _check_finite(where, name, array, start):
+def _check_finite(where: str, name: str, array: np.ndarray, start: int) -> None:
     step = max(_PIECE // max(array[:1].nbytes, 1), 1)
     for at in range(0, len(array), step):  # no temporary of the size of the whole array
         good = np.isfinite(array[at : at + step])
@@ -217,7 +236,7 @@ def _check_finite(where, name, array, start):
             raise DataError(f"{where}: {name!r} holds {what} in sample {start + index}: remove or repair that sample")
 
 
-def _check_labels(where, name, labels, count):
+def _check_labels(where: str, name: str, labels: Array, count: int) -> None:
     if labels.ndim == 0 or len(labels) != count:
         found = len(labels) if labels.ndim else "a scalar"
         raise DataError(f"{where}: {found} {name[:_LONGEST]} for {count} samples: give one label per sample")
@@ -227,10 +246,10 @@ def _check_labels(where, name, labels, count):
         )
 
 
-def _names(model):
+def _names(model: TakesInputs) -> str:
     return ", ".join(spec.name for spec in model.inputs)
 
 
-def _line(error):
+def _line(error: BaseException) -> str:
     said = getattr(error, "strerror", None) or str(error)
     return printable(said.splitlines()[0])[:_LONGEST] if said else type(error).__name__

@@ -5,7 +5,7 @@ Conversion is msgspec's; the classes that say what a file holds (msgspec.Struct)
 
 import json
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # bytes, or a few of some
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 
 
-def parsed(text: str | bytes):
+def parsed(text: str | bytes) -> Any:
     """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are
     none."""
     try:
@@ -35,13 +35,13 @@ def parsed(text: str | bytes):
         raise ValueError(str(error)) from None
 
 
-def json_text(value, **layout) -> str:
+def json_text(value: object, **layout: Any) -> str:
     """JSON values as the text that every reader of JSON takes: numbers that are not finite, which JSON lacks, become
     null. layout: as json.dumps takes it."""
     return json.dumps(_finite(value), allow_nan=False, **layout)
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
@@ -49,7 +49,7 @@ def _finite(value):
     return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-def checked(value, kind):
+def checked(value: object, kind: Any) -> Any:
     """JSON values as `kind`. Raises ValueError with what is wrong, and where."""
     try:
         return msgspec.convert(value, kind)
@@ -57,7 +57,7 @@ def checked(value, kind):
         raise ValueError(_shortened(str(error))) from None
 
 
-def read_json(text: str | bytes, kind):
+def read_json(text: str | bytes, kind: Any) -> Any:
     """The JSON values of a text as `kind`, refused at the first one that is not: nothing is made of the rest. Raises
     ValueError as `parsed` and `checked` do."""
     try:

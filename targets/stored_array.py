@@ -6,39 +6,22 @@ out once, row by row, to an unlinked temporary file."""
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import IO, Any
 
 import numpy as np
 
 from .npz import read_header
 from .reading.regular import open_regular
+from .shared_file import SharedFile, temporary
 
 _MOST_MEMBERS = 4096  # of an .npz
 _PIECE = 1 << 22  # bytes that are read at once where everything is read
 _LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28  # of a zip member; the zip format, section 4.3.7
-
-
-class _File:
-    """A descriptor that is closed with its last user."""
-
-    def __init__(self, descriptor: int, name: str):
-        self.descriptor, self.name = descriptor, name
-
-    def read(self, offset: int, size: int, into: memoryview) -> None:
-        done = 0
-        while done < size:
-            count = os.preadv(self.descriptor, [into[done:size]], offset + done)
-            if count == 0:
-                raise OSError(5, f"{self.name} became shorter while it was read")
-            done += count
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
 
 
 class StoredArray:
@@ -51,13 +34,13 @@ class StoredArray:
 
     def __init__(
         self,
-        file: _File,
+        file: SharedFile,
         offset: int,
         shape: tuple[int, ...],
         dtype: np.dtype,
         rows: np.ndarray | None = None,
         converted: np.dtype | None = None,
-    ):
+    ) -> None:
         self._file, self._offset, self._shape, self._stored, self._rows = file, offset, shape, dtype, rows
         self.digest: str | None = None
         self.checksum: tuple[int, int] | None = None
@@ -68,20 +51,20 @@ class StoredArray:
     ndim = property(lambda self: len(self.shape))
     nbytes = property(lambda self: prod(self.shape) * self.dtype.itemsize)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows) -> np.ndarray:
+    def __getitem__(self, rows: Any) -> np.ndarray:
         """rows: an index, a slice, indices or a mask. A new array, aligned for kernels."""
         if isinstance(rows, (int, np.integer)):
             return self._read(np.array([range(len(self))[rows]]))[0]
         return self._read(np.arange(len(self))[rows])
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         found = self[:]
         return found if dtype is None else found.astype(dtype, copy=False)
 
-    def select(self, rows) -> "StoredArray":
+    def select(self, rows: Any) -> "StoredArray":
         """The chosen rows, not read yet."""
         chosen = np.arange(len(self))[rows]
         found = StoredArray(
@@ -96,22 +79,22 @@ class StoredArray:
             found.digest = hashlib.sha256(self.digest.encode() + chosen.tobytes()).hexdigest()
         return found
 
-    def astype(self, dtype) -> "StoredArray":
+    def astype(self, dtype: Any) -> "StoredArray":
         """The same, converted when it is read. What the file's checksum is of is no longer what one reads."""
         found = StoredArray(self._file, self._offset, self._shape, self._stored, self._rows, dtype)
         found.digest, found.checksum = self.digest, self.checksum if found.dtype == self.dtype else None
         return found
 
-    def pieces(self):
+    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, array) of all rows in order, a few megabytes at a time."""
         step = max(_PIECE // max(self._row_bytes, 1), 1)
         for start in range(0, len(self), step):
             yield start, self[start : start + step]
 
-    def _read(self, rows):
+    def _read(self, rows: np.ndarray) -> np.ndarray:
         rows = rows if self._rows is None else self._rows[rows]
         found = _aligned((len(rows), *self._shape[1:]), self._stored)
-        view, size = memoryview(found.reshape(-1).view(np.uint8)), self._row_bytes
+        view, size = found.reshape(-1).view(np.uint8).data, self._row_bytes
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         for start, stop in zip([0, *breaks], [*breaks, len(rows)]) if size else ():
             if stop > start:
@@ -125,13 +108,13 @@ class StoredArray:
 Array = np.ndarray | StoredArray  # of samples, on the first axis
 
 
-def _aligned(shape, dtype):
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     raw = np.empty(prod(shape) * dtype.itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
 
-def select(array, rows):
+def select(array: StoredArray | np.ndarray, rows: Any) -> StoredArray | np.ndarray:
     """The rows of an array, without reading those of a StoredArray."""
     return array.select(rows) if isinstance(array, StoredArray) else array[rows]
 
@@ -150,18 +133,20 @@ class Declared:
     ndim = property(lambda self: len(self.shape))
     nbytes = property(lambda self: prod(self.shape) * self.dtype.itemsize)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
 
 def open_npz(
-    path, rows=None, check: Callable[[Mapping[str, Declared]], None] = lambda declared: None
+    path: str | os.PathLike,
+    rows: Callable[[int], np.ndarray] | None = None,
+    check: Callable[[Mapping[str, Declared]], None] = lambda declared: None,
 ) -> dict[str, StoredArray | np.ndarray]:
     """{name: array} of an .npz. rows: function of a length that gives the rows wanted (of the labels too), an index
     array; nothing else is read.
     check: called with all headers before any array is read or decompressed; it raises what it has to say.
     Raises OSError, ValueError or zipfile.BadZipFile where it is none; objects (pickles) are refused."""
-    file = _File(open_regular(path), str(path))
+    file = SharedFile(open_regular(path), str(path))
     with os.fdopen(os.dup(file.descriptor), "rb") as stream, zipfile.ZipFile(stream) as archive:
         members = _members(archive)
         declared = {name: _declared(archive, member) for name, member in members.items()}
@@ -169,7 +154,7 @@ def open_npz(
         return {name: _member(archive, member, declared[name], file, rows) for name, member in members.items()}
 
 
-def shapes_of_npz(path) -> dict[str, tuple[int, ...]]:
+def shapes_of_npz(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
     """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says
     why)."""
     try:
@@ -199,7 +184,7 @@ UNREADABLE = (
 )
 
 
-def _members(archive):
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """{name of the array: member}."""
     found = archive.infolist()
     if len(found) > _MOST_MEMBERS:
@@ -211,7 +196,7 @@ def _members(archive):
     return members
 
 
-def _declared(archive, member) -> Declared:
+def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Declared:
     with archive.open(member) as stream:
         packed = member.compress_type != zipfile.ZIP_STORED
         try:
@@ -228,7 +213,13 @@ def _declared(archive, member) -> Declared:
     return found
 
 
-def _member(archive, member, declared, file, rows):
+def _member(
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    declared: Declared,
+    file: SharedFile,
+    rows: Callable[[int], np.ndarray] | None,
+) -> StoredArray | np.ndarray:
     shape, dtype, begin = declared.shape, declared.dtype, declared.begin
     if not begin:
         return np.zeros((), dtype)
@@ -251,40 +242,28 @@ def _member(archive, member, declared, file, rows):
     return found
 
 
-def _data_offset(file, member):
+def _data_offset(file: SharedFile, member: zipfile.ZipInfo) -> int:
     header = bytearray(_LOCAL_HEADER)
     file.read(member.header_offset, _LOCAL_HEADER, memoryview(header))
     lengths = (int.from_bytes(header[at : at + 2], "little") for at in (_NAME_LENGTH, _EXTRA_LENGTH))
     return member.header_offset + _LOCAL_HEADER + sum(lengths)
 
 
-def _temporary(name):
-    with tempfile.TemporaryFile(prefix="octet.") as made:
-        return _File(os.dup(made.fileno()), name)
-
-
-def _unpacked(stream, size, name):
-    file, done = _temporary(name), 0
+def _unpacked(stream: IO[bytes], size: int, name: str) -> SharedFile:
+    file, done = temporary(name), 0
     while done < size:
         piece = stream.read(min(_PIECE, size - done))
         if not piece:
             raise EOFError(f"{name} ends early")
-        done += _write(file, done, piece)
+        done += file.write(done, piece)
     stream.read(1)  # the end: zipfile compares the checksum there
     return file
 
 
-def _write(file, offset, data) -> int:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(file.descriptor, memoryview(data)[done:], offset + done)
-    return done
-
-
-def _transposed(source, offset, shape, dtype, name):
+def _transposed(source: SharedFile, offset: int, shape: tuple[int, ...], dtype: np.dtype, name: str) -> SharedFile:
     """In C order. Columns (all axes but the first, last one slowest) of a Fortran-ordered array are contiguous: block
     by block of rows."""
-    file, columns = _temporary(name), prod(shape[1:])
+    file, columns = temporary(name), prod(shape[1:])
     step = max(_PIECE // max(columns * dtype.itemsize, 1), 1)
     for start in range(0, shape[0], step):
         count = min(step, shape[0] - start)
@@ -296,5 +275,5 @@ def _transposed(source, offset, shape, dtype, name):
                 memoryview(block[column].view(np.uint8)),
             )
         rows = block.reshape(*reversed(shape[1:]), count).transpose()
-        _write(file, start * columns * dtype.itemsize, np.ascontiguousarray(rows).tobytes())
+        file.write(start * columns * dtype.itemsize, np.ascontiguousarray(rows).tobytes())
     return file

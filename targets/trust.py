@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -46,7 +47,9 @@ class Trust:
     keys: dict[str, str]
     signers: int = 1
 
-    def proved(self, path: Path, manifest: bytes, signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    def proved(
+        self, path: str | os.PathLike, manifest: bytes, signatures: tuple[Signature, ...]
+    ) -> tuple[Signature, ...]:
         """The signatures of these bytes by the keys. Raises PackageError where they are too few."""
         proved = tuple(one for one in signatures if one.key in self.keys and is_of(one, manifest))
         if len(proved) >= self.signers:
@@ -100,7 +103,7 @@ def signatures_of(data: bytes) -> tuple[Signature, ...]:
     return found
 
 
-def signed(manifest: bytes, key) -> Signature:
+def signed(manifest: bytes, key: Any) -> Signature:
     """key: an Ed25519 private key, as `private_key` gives it."""
     return Signature(_raw(key.public_key()), key.sign(_PURPOSE + manifest).hex())
 
@@ -130,7 +133,7 @@ def new_key(passphrase: bytes | None = None) -> tuple[bytes, bytes]:
     )
 
 
-def private_key(path):
+def private_key(path: str | os.PathLike) -> Any:
     """The Ed25519 key of a PEM file (PKCS 8, as `octet keygen` and `openssl genpkey -algorithm ed25519` write it). Its
     passphrase, if it has one, is that of OCTET_KEY_PASSPHRASE. Raises OctetError."""
     forms, ed25519 = _library("serialization"), _library("asymmetric.ed25519")
@@ -178,7 +181,7 @@ def _public_keys(source: Path | bytes | str) -> Iterator[tuple[str, str]]:
         yield _raw(key), where
 
 
-def _raw(key):
+def _raw(key: Any) -> str:
     return key.public_bytes_raw().hex()
 
 
@@ -189,7 +192,7 @@ def _number_of(signers: int | None, keys: int) -> int:
     return int(text)
 
 
-def _read(path: Path | str) -> bytes:
+def _read(path: str | os.PathLike) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)
@@ -200,7 +203,7 @@ def _read(path: Path | str) -> bytes:
     return data
 
 
-def _library(part):
+def _library(part: str) -> ModuleType:
     """A part of cryptography's primitives. Raises OctetError where it is not installed: a check that cannot be made has
     not succeeded."""
     from importlib import import_module

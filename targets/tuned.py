@@ -1,7 +1,7 @@
 """Schedules that were found by measuring, of any target."""
 
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .workload_key import Keyed
 
@@ -20,7 +20,7 @@ class Records(Protocol):
     def __call__(self, workload: Keyed) -> Tuned | None: ...
 
 
-def words(schedule) -> str:
+def words(schedule: Any) -> str:
     """A schedule for people: one word per decision."""
     return " ".join(
         f"{key}={int(value) if isinstance(value, bool) else value}" for key, value in asdict(schedule).items()

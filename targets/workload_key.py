@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from functools import cached_property
+from typing import Any
 
 
 class Keyed(ABC):
@@ -34,7 +35,7 @@ class Keyed(ABC):
         return hashlib.sha256(self.text.encode()).hexdigest()[:32]
 
 
-def with_infinities(value):
+def with_infinities(value: Any) -> Any:
     """JSON values in which an infinity is text, as it is no number of JSON, with the numbers."""
     if isinstance(value, dict):
         return {key: with_infinities(entry) for key, entry in value.items()}

@@ -31,7 +31,7 @@ def workload_from(entry: dict) -> Keyed:
     return made
 
 
-def _check_numbers(value, place="problem"):
+def _check_numbers(value: object, place: str = "problem") -> None:
     """Raises ValueError for what takes for ever to walk through, before anything does."""
     if isinstance(value, dict):
         for fields in _WINDOWS:
@@ -49,5 +49,5 @@ def _check_numbers(value, place="problem"):
         raise ValueError(f"{place} is {value:.3g}")
 
 
-def _extents(value):
+def _extents(value: object) -> list[int]:
     return [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, int)]

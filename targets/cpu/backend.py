@@ -2,7 +2,7 @@
 own."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..kinds.backend import Backend, Emulation
@@ -49,7 +49,7 @@ class CpuBackend(Backend):
 
         return asked & detect.cpu_features()
 
-    def lack(self, features: tuple[str, ...]) -> str:
+    def lack(self, features: Iterable[str]) -> str:
         machine, here = machine_of(features), platform.machine()
         return (
             f"this CPU lacks {', '.join(_missing(features))}"
@@ -57,7 +57,7 @@ class CpuBackend(Backend):
             else f"it is for {machine}, this CPU is {here}"
         )
 
-    def stands_in(self, features: tuple[str, ...]) -> str:
+    def stands_in(self, features: Iterable[str]) -> str:
         return f"it lacks {', '.join(_missing(features))}"
 
     def stored(self, source: "PackedText | str") -> bytes:
@@ -127,7 +127,7 @@ class CpuBackend(Backend):
         return CpuDevice(threads)
 
 
-def _missing(features: tuple[str, ...]) -> tuple[str, ...]:
+def _missing(features: Iterable[str]) -> tuple[str, ...]:
     from .. import detect
 
     return detect.missing(features)

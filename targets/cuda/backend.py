@@ -1,11 +1,20 @@
 """The backend of NVIDIA GPUs, whose kernels are CUDA C++ and launched through the driver."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..kinds.backend import Backend, Emulation
 
 if TYPE_CHECKING:
+    import tvm
+
+    from ..measure.cuda import CudaDevice
     from ..shaped.session import ShapedSession
+    from ..spec import TargetSpec
+    from ..variant import Variant
+    from .emulator import EmulatedCudaSession
+    from .running.peak import DevicePeak
+    from .running.session import CudaSession
 
 _FEATURE = "cuda_"  # how the features of its targets begin
 
@@ -18,12 +27,12 @@ class CudaBackend(Backend):
     exports = portable = host = shapes = watches = codes = bfloat16 = estimates = False
     repeats, quiet_seconds = 4, 20  # candidates are machine code, loaded in milliseconds
 
-    def tvm_target(self, spec):
+    def tvm_target(self, spec: "TargetSpec") -> "tvm.target.Target":
         import tvm
 
         return tvm.target.Target({"kind": "cuda", "arch": spec.mcpu})
 
-    def check_compiler(self, spec):
+    def check_compiler(self, spec: "TargetSpec") -> None:
         from .compiling.compiler import find_compiler
 
         find_compiler(spec.extra["code"])
@@ -34,22 +43,22 @@ class CudaBackend(Backend):
 
         return asked & driver.features() if any(feature.startswith(_FEATURE) for feature in asked) else frozenset()
 
-    def lack(self, features):
+    def lack(self, features: Iterable[str]) -> str:
         from .running import driver
 
         return driver.state()
 
-    def stands_in(self, features):
+    def stands_in(self, features: Iterable[str]) -> str:
         found = _device()
         return f"its {found.name} is sm_{found.arch}" if found is not None else "there is no CUDA device or no driver"
 
     def stored(self, source: str) -> bytes:
         return source.encode()
 
-    def restored(self, member):
+    def restored(self, member: bytes) -> str:
         return member.decode()
 
-    def described(self, variant):
+    def described(self, variant: "Variant") -> dict[str, object]:
         """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library
         itself."""
         from dataclasses import asdict
@@ -61,7 +70,15 @@ class CudaBackend(Backend):
             {"driver": asdict(needs)} if needs is not None else {}
         )
 
-    def open(self, variant, threads, reuse_outputs, streams, pin, beside):
+    def open(
+        self,
+        variant: "Variant",
+        threads: int | None,
+        reuse_outputs: bool,
+        streams: int | None,
+        pin: bool,
+        beside: object,
+    ) -> "CudaSession":
         from ..errors import OctetError
         from .running.session import CudaSession
 
@@ -72,35 +89,35 @@ class CudaBackend(Backend):
     def session_device(self, session: "ShapedSession") -> dict[str, str]:
         return {"device": _device().name}
 
-    def peak(self, spec, session):
+    def peak(self, spec: "TargetSpec", session: object) -> "DevicePeak":
         from .running.peak import peak_of
 
         return peak_of(_device())
 
-    def emulations(self, variant):
+    def emulations(self, variant: "Variant") -> list[Emulation]:
         return [Emulation("thread by thread", _thread_by_thread, ordered=True)]
 
-    def device_name(self):
+    def device_name(self) -> str:
         return _device().name
 
-    def measured_here(self, about):
+    def measured_here(self, about: dict[str, Any]) -> bool:
         from .running.identity import identity, same
 
         return same(identity(about.get("name", ""), about.get("multiprocessors")), _device().identity)
 
-    def measuring_device(self, threads):
+    def measuring_device(self, threads: int) -> "CudaDevice":
         from ..measure.cuda import CudaDevice
 
         return CudaDevice()
 
 
-def _device():
+def _device() -> Any:
     from .running.driver import device
 
     return device()
 
 
-def _thread_by_thread(variants):
+def _thread_by_thread(variants: "Sequence[Variant]") -> "list[EmulatedCudaSession]":
     from .emulator import EmulatedCudaSession
 
     return list(map(EmulatedCudaSession, variants))

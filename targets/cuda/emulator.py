@@ -53,15 +53,17 @@ class Emulator:
     def buffer(self, array: np.ndarray) -> "Buffer":
         return Buffer(self._library, array)
 
-    def launch(self, name: str, grid, block: int, shared: int, addresses, seed: int = 0) -> None:
+    def launch(
+        self, name: str, grid: tuple[int, int, int], block: int, shared: int, addresses: list[int], seed: int = 0
+    ) -> None:
         """addresses: of the operands, in order. seed: picks the order of threads. Raises EmulationError."""
         values = [ctypes.c_void_p(address) for address in addresses]
         assert len(values) == self._operands[name], (name, len(values))
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         text = ctypes.create_string_buffer(_TEXT)
-        grid, threads = (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(block, 1, 1)
+        extents, threads = (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(block, 1, 1)
         if self._library.octet_emulate(
-            name.encode(), grid, threads, shared, pointers, ctypes.c_uint64(seed), text, _TEXT
+            name.encode(), extents, threads, shared, pointers, ctypes.c_uint64(seed), text, _TEXT
         ):
             raise EmulationError(f"{name}: {text.value.decode()}")
 
@@ -102,7 +104,7 @@ class Buffer:
     """A copy of an array that ends (to 16 bytes) where memory may no longer be touched. `array` is valid as long as the
     buffer lives."""
 
-    def __init__(self, library, array: np.ndarray):
+    def __init__(self, library: ctypes.CDLL, array: np.ndarray) -> None:
         flat = np.ascontiguousarray(array).reshape(-1)
         self._library, self._bytes = library, -(-max(flat.nbytes, 1) // 16) * 16
         self._end = library.octet_buffer_end(self._bytes)
@@ -140,5 +142,5 @@ def write_library(text: str, path: Path, device: Path = DEVICE) -> Path:
     return path
 
 
-def _first_error(text):
+def _first_error(text: str) -> str:
     return next((line for line in text.splitlines() if "error" in line), text.strip()[-200:])

@@ -2,6 +2,7 @@
 launched."""
 
 from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def bits(value: float) -> str:
     return f"0x{int(np.float32(value).view(np.uint32)):08x}u"
 
 
-def literal(value) -> str:
+def literal(value: Any) -> str:
     """C++ for a Python value; a dataclass is the aggregate of the same name and field order. float: its float32
     bits."""
     if is_dataclass(value):

@@ -4,7 +4,7 @@
 (4 for int8 of at most 4 channels); the channel is axis 1 of rank 4, the last axis of rank 2 and 3. int8 is stored as it
 is. Padding channels hold unspecified values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -127,13 +127,13 @@ def packed(shape: tuple[int, ...] | Iterator, dtype: str = "int8") -> CudaLayout
     return CudaLayout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)
 
 
-def rows(shape) -> CudaLayout:
+def rows(shape: tuple[int, ...]) -> CudaLayout:
     """int8 with the last axis as the channel."""
     shape = tuple(int(extent) for extent in shape)
     return CudaLayout("packed" if len(shape) in (2, 3) else "rows", shape, "int8")
 
 
-def plain(shape, dtype: str) -> CudaLayout:
+def plain(shape: Iterable[int], dtype: str) -> CudaLayout:
     return CudaLayout("plain", tuple(int(extent) for extent in shape), dtype)
 
 

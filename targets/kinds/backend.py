@@ -2,9 +2,15 @@
 what it does, and nobody compares its name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import tvm
+
+    from ..spec import TargetSpec
+    from ..variant import Variant
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,11 @@ class Backend(ABC):
     quiet_seconds: ClassVar[int]
 
     @abstractmethod
-    def tvm_target(self, spec):
+    def tvm_target(self, spec: "TargetSpec") -> "tvm.target.Target":
         """The tvm.target.Target of a TargetSpec (imports TVM's compiler)."""
 
     @abstractmethod
-    def check_compiler(self, spec) -> None:
+    def check_compiler(self, spec: "TargetSpec") -> None:
         """Raises TargetError where this machine has no compiler for a TargetSpec."""
 
     @abstractmethod
@@ -70,40 +76,42 @@ class Backend(ABC):
         """Those of the features that this machine has."""
 
     @abstractmethod
-    def lack(self, features) -> str:
+    def lack(self, features: Iterable[str]) -> str:
         """Why a variant that needs these features does not run here, in words."""
 
     @abstractmethod
-    def stands_in(self, features) -> str:
+    def stands_in(self, features: Iterable[str]) -> str:
         """What this machine has in the place of a target with these features, in words: for whoever looks for another
         machine."""
 
     @abstractmethod
-    def stored(self, source) -> bytes:
+    def stored(self, source: Any) -> bytes:
         """A variant's source as the member of a package."""
 
     @abstractmethod
-    def restored(self, member: bytes):
+    def restored(self, member: bytes) -> Any:
         """The source that `stored` made a member of, and of b"" an empty one."""
 
     @abstractmethod
-    def described(self, variant) -> dict:
+    def described(self, variant: "Variant") -> dict:
         """JSON values that a manifest says of a variant beside what it says of all."""
 
     @abstractmethod
-    def open(self, variant, threads: int | None, reuse_outputs: bool, streams: int | None, pin: bool, beside):
+    def open(
+        self, variant: "Variant", threads: int | None, reuse_outputs: bool, streams: int | None, pin: bool, beside: Any
+    ) -> Any:
         """A session, as `opening.open_session` says."""
 
     @abstractmethod
-    def session_device(self, session) -> dict:
+    def session_device(self, session: Any) -> dict:
         """{"device": name} where a session runs on a device beside the processor, else {}."""
 
     @abstractmethod
-    def peak(self, spec, session):
+    def peak(self, spec: "TargetSpec", session: Any) -> Any:
         """What the kernels of a session could reach here, as `x86/roofline.py` takes it."""
 
     @abstractmethod
-    def emulations(self, variant) -> list[Emulation]:
+    def emulations(self, variant: "Variant") -> list[Emulation]:
         """The ways to run a variant without what it needs, the truest first."""
 
     @abstractmethod

@@ -14,10 +14,10 @@ from ..watch.described import check_words
 from .fields import Info, Manifest
 
 if TYPE_CHECKING:
-    from .fields import Entry
+    from .fields import Entry, Shape, _OfShape
 
 
-def manifest_of(values) -> Manifest:
+def manifest_of(values: object) -> Manifest:
     """JSON values as a manifest. Raises ValueError, which names the field."""
     made = checked(values, Manifest)
     try:
@@ -51,7 +51,7 @@ def manifest_of(values) -> Manifest:
     return made
 
 
-def _check_tensors(signature):
+def _check_tensors(signature: "Shape | Manifest") -> None:
     for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
         _unique(side, [tensor.name for tensor in tensors])
         for tensor in tensors:
@@ -66,21 +66,21 @@ def _check_tensors(signature):
     _check_counts(signature)
 
 
-def _check_shape(shape, manifest, of):
+def _check_shape(shape: "Shape", manifest: Manifest, of: Manifest | None) -> None:
     """It is of the same network. of: the shape whose tensors it has, some of them as codes; None for one with extents
     of its own."""
     _check_tensors(shape)
     for mine, theirs in zip((*shape.inputs, *shape.outputs), (*of.inputs, *of.outputs) if of is not None else ()):
         if mine.shape != theirs.shape:
             raise ValueError(f"{mine.name} is of shape {list(mine.shape)}, and {list(theirs.shape)} in float")
-    for mine, theirs in ((shape.inputs, manifest.inputs), (shape.outputs, manifest.outputs)):
+    for ours, others in ((shape.inputs, manifest.inputs), (shape.outputs, manifest.outputs)):
         if [
             (one.name, one.dtype if of is None or one.quantization is None else "float32", len(one.shape))
-            for one in mine
-        ] != [(one.name, one.dtype, len(one.shape)) for one in theirs]:
+            for one in ours
+        ] != [(one.name, one.dtype, len(one.shape)) for one in others]:
             raise ValueError(
-                f"has {', '.join(one.name for one in mine)}, not of the names, types and ranks of "
-                f"{', '.join(one.name for one in theirs)}"
+                f"has {', '.join(one.name for one in ours)}, not of the names, types and ranks of "
+                f"{', '.join(one.name for one in others)}"
             )
     if len(shape.variants) != len(manifest.variants):
         raise ValueError(f"has {len(shape.variants)} variants of {len(manifest.variants)}")
@@ -90,7 +90,7 @@ def _check_shape(shape, manifest, of):
         _check_steps(entry.target, own)
 
 
-def _check_steps(target: str, entry: "Entry") -> None:
+def _check_steps(target: str, entry: "Entry | _OfShape") -> None:
     behind = 0
     for first, last, _ in entry.loops:
         if not behind <= first < last <= len(entry.steps):
@@ -99,7 +99,7 @@ def _check_steps(target: str, entry: "Entry") -> None:
     check_words(target, entry)
 
 
-def _check_counts(signature: Manifest) -> None:
+def _check_counts(signature: "Shape | Manifest") -> None:
     counts = {tensor.name for tensor in signature.outputs if tensor.shape == (1,) and tensor.dtype == "int64"}
     for tensor in (*signature.inputs, *signature.outputs):
         if tensor.counted is not None and (
@@ -111,7 +111,7 @@ def _check_counts(signature: Manifest) -> None:
             )
 
 
-def _check_variant(entry, manifest):
+def _check_variant(entry: "Entry", manifest: Manifest) -> None:
     if len(entry.launches) != (len(entry.steps) if BACKENDS[entry.kind].launches else 0):
         raise ValueError(
             f"variant {entry.target}: {len(entry.launches)} launches for {len(entry.steps)} steps of kind {entry.kind}"
@@ -138,7 +138,7 @@ def _unique(what: str, names: list[str]) -> None:
         raise ValueError(f"{what}: {twice} is there twice")
 
 
-def _texts(value, place):
+def _texts(value: object, place: str) -> None:
     """Everything that may be printed is printable."""
     if isinstance(value, dict):
         for key, entry in value.items():

@@ -1,5 +1,6 @@
 """A variant as its entry in the manifest and the package's members, and back."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ..schema import one_line
 from ..variant import TensorSpec, Variant
 
 if TYPE_CHECKING:
-    from .fields import Shape
+    from .fields import Entry, Manifest, Shape
 
 OBJECT = "kernels.o.xz"  # what is linked into libraries for other programs
 
@@ -20,7 +21,7 @@ def library_member(variant: Variant) -> str:
     return f"variants/{variant.target}/{variant.backend.library_member}"
 
 
-def tensor_entry(spec: TensorSpec):
+def tensor_entry(spec: TensorSpec) -> dict[str, object]:
     plain: dict[str, object] = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
     plain |= {} if spec.batch_axis == 0 else {"batch_axis": spec.batch_axis}
     plain |= {} if spec.quantization is None else {"quantization": list(spec.quantization)}
@@ -51,7 +52,7 @@ def _of_shape(variant: Variant) -> dict[str, Any]:
     )
 
 
-def shape_entry(variants):
+def shape_entry(variants: Sequence[Variant]) -> dict[str, object]:
     return {
         "inputs": [tensor_entry(spec) for spec in variants[0].inputs],
         "outputs": [tensor_entry(spec) for spec in variants[0].outputs],
@@ -59,7 +60,9 @@ def shape_entry(variants):
     }
 
 
-def variant_of(entry, members, inputs, outputs):
+def variant_of(
+    entry: "Entry", members: Mapping[str, bytes], inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> Variant:
     folder, backend = f"variants/{entry.target}", BACKENDS[entry.kind]
     return Variant(
         target=entry.target,
@@ -76,22 +79,22 @@ def variant_of(entry, members, inputs, outputs):
     )
 
 
-def _own(entry):
+def _own(entry: Any) -> dict[str, Any]:
     """What `_of_shape` says, as fields of a Variant."""
     own = {"steps": tuple(step.step for step in entry.steps), "words": entry.words and entry.words.words}
     return own | {name: getattr(entry, name) for name in ("arena_bytes", "lane_bytes", "loops")}
 
 
-def signature_of(side):
+def signature_of(side: "Shape | Manifest") -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Of the manifest or of one of its other shapes: (inputs, outputs)."""
     return tuple(tensor.spec for tensor in side.inputs), tuple(tensor.spec for tensor in side.outputs)
 
 
 def variants_beside(number: int, shape: "Shape", variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
     """The variants of another shape, beside those of the first one."""
-    signature = dict(zip(("inputs", "outputs"), signature_of(shape)))
+    inputs, outputs = signature_of(shape)
     return tuple(
-        replace(variant, shape=number, **signature, **_own(entry))
+        replace(variant, shape=number, inputs=inputs, outputs=outputs, **_own(entry))
         for variant, entry in zip(variants, shape.variants, strict=True)
     )
 
@@ -108,7 +111,7 @@ def with_integer(variants: tuple[Variant, ...], number: int, described: tuple) -
     )
 
 
-def clean(value):
+def clean(value: Any) -> Any:
     """Names that came with a network, fit for a manifest: what would control a terminal is escaped."""
     if isinstance(value, dict):
         return {key: clean(entry) for key, entry in value.items()}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -95,7 +96,7 @@ class Figures:
         return cls(seconds, {int(i): error for i, error in said.errors.items()}, said.device)
 
 
-def part(task: MeasuringTask, numbers) -> MeasuringTask:
+def part(task: MeasuringTask, numbers: Iterable[int]) -> MeasuringTask:
     """The task with the default and the candidates of these numbers."""
     return replace(task, candidates=(task.candidates[0], *(task.candidates[i] for i in numbers)))
 
@@ -118,7 +119,7 @@ def run_batch(batch: Batch, quiet: float | None = None) -> Figures:
             raise OctetError(f"{batch.task.name}: the default kernel could not be measured: {reason}")
 
 
-def _child(packed, skip, quiet):
+def _child(packed: bytes, skip: Iterable[int], quiet: float) -> tuple[Figures | None, int, str]:
     """(Figures or None, the candidate at work when the child ended, why it did)."""
     with tempfile.TemporaryFile() as errors:
         command = [sys.executable, "-m", "octet.targets.measure.child", str(os.getpid()), *map(str, skip)]
@@ -159,7 +160,7 @@ def _child(packed, skip, quiet):
         return found, at, reason
 
 
-def _end(process):
+def _end(process: subprocess.Popen) -> None:
     """The child and whatever it may have started."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
@@ -167,10 +168,11 @@ def _end(process):
         pass
 
 
-def _line(process, quiet):
+def _line(process: subprocess.Popen, quiet: float) -> bytes:
     """The child's next line; empty when it has ended. A child that says nothing is ended."""
     watch = threading.Timer(quiet, _end, [process])
     watch.start()
+    assert process.stdout is not None
     try:
         return process.stdout.readline(_LONGEST_LINE)
     finally:

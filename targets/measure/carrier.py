@@ -33,7 +33,7 @@ class Carrier:
     measure` appends to.
     Raises DataError in one line for whatever is wrong with the files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
         self._members = _unpacked(self.path) if is_archive(path) else None
         self.measurements = self.path.with_name(self.path.name + "." + LOG) if is_archive(path) else self.path / LOG
@@ -92,7 +92,7 @@ def _decompressed(data: bytes) -> bytes:
     return found
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: str | os.PathLike) -> bool:
     return str(path).endswith(ARCHIVE)
 
 
@@ -166,8 +166,8 @@ class _Unpacked(lzma.LZMAFile):
         finally:
             self.most = _HEADER
 
-    def read(self, size=-1):
-        if not 0 <= size <= self.most:
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= self.most:
             raise lzma.LZMAError(f"{size} bytes at once")
         return super().read(size)
 

@@ -7,19 +7,20 @@ one JSON value per line. Ends with the process PARENT."""
 import json
 import os
 import sys
+from collections.abc import Sequence
 
 from ..parent import die_with_parent
 from .batch import Batch
 from .rounds import measure
 
 
-def main(arguments) -> int:
+def main(arguments: Sequence[str]) -> int:
     die_with_parent(int(arguments[0]))
     # What libraries print must not mix with the protocol.
     protocol = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def say(text):
+    def say(text: str) -> None:
         print(text, file=protocol, flush=True)
 
     batch = Batch.unpack(sys.stdin.buffer.read())
@@ -31,7 +32,7 @@ def main(arguments) -> int:
     return 0
 
 
-def _line(error):
+def _line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__
 

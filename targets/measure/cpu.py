@@ -1,6 +1,7 @@
 """Candidates on this CPU: shared libraries through TVM's runtime."""
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -27,14 +28,14 @@ class CpuDevice:
         """A library that fails leaves the others as they are."""
         return True
 
-    def load(self, task: MeasuringTask, candidate: Candidate, blobs) -> "CpuKernel":
+    def load(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes]) -> "CpuKernel":
         return CpuKernel(task, candidate, blobs)
 
 
 class CpuKernel:
     """A run of the library calls the kernel once per copy of the constants."""
 
-    def __init__(self, task: MeasuringTask, candidate: Candidate, blobs):
+    def __init__(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes]) -> None:
         made = {
             "input": lambda number: task.inputs[number].array(),
             "constant": lambda number: np.tile(
@@ -64,7 +65,7 @@ class CpuKernel:
         """Arrays and library go with the object."""
 
 
-def _kept(array):
+def _kept(array: np.ndarray) -> np.ndarray:
     """On a 64-byte boundary, with slack behind it."""
     made = aligned((array.size + _SLACK,), array.dtype)
     made[: array.size] = array

@@ -1,5 +1,7 @@
 """Candidates on a CUDA device: cubins through the driver, a graph of launches timed with events."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..cuda.backend import CudaBackend
@@ -42,7 +44,7 @@ class CudaDevice:
             return False
         return True
 
-    def load(self, task: MeasuringTask, candidate: Candidate, blobs) -> "PlacedCandidate":
+    def load(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes]) -> "PlacedCandidate":
         return PlacedCandidate(task, candidate, blobs, self._l2_bytes)
 
 
@@ -51,7 +53,7 @@ class PlacedCandidate:
     together they do not fit into the second-level cache; activations stay there, as in a network that has just written
     them."""
 
-    def __init__(self, task: MeasuringTask, candidate: Candidate, blobs, l2_bytes: int):
+    def __init__(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes], l2_bytes: int) -> None:
         constants = [np.frombuffer(blobs[name], np.uint8) for name in candidate.constants]
         offsets = np.cumsum([0, *(-(-(part.size + 64) // _ALIGNMENT) * _ALIGNMENT for part in constants)]).tolist()
         size = offsets[-1]
@@ -61,7 +63,7 @@ class PlacedCandidate:
             block[offset : offset + part.size] = part
         zeros = [number for kind, number in candidate.operands if kind == "zero"]
 
-        def place(copy, kind, number):
+        def place(copy: int, kind: str, number: int) -> tuple[str, int]:
             found = {"constant": lambda: ("weights", copy * size + offsets[number]), "zero": lambda: ("arena", 0)}
             return found[kind]() if kind in found else (kind, number)
 

@@ -122,7 +122,7 @@ class _Line(msgspec.Struct):
     time: Text = ""
 
 
-def _measurement(entry):
+def _measurement(entry: object) -> Measurement:
     """Raises ValueError for what is no measurement."""
     made = checked(entry, _Line)
     if not isinstance(made.device.get("name", ""), str) or not isinstance(

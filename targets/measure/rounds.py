@@ -1,6 +1,9 @@
 """Times kernels against each other in interleaved rounds, so that a device that slows down slows all; each is checked
 against the referee first."""
 
+from collections.abc import Callable, Collection
+from typing import Any
+
 import numpy as np
 
 from ..errors import OctetError
@@ -13,7 +16,7 @@ MOST_CALLS = 2000
 GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
 
 
-def measure(batch: Batch, skip, say) -> Figures:
+def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> Figures:
     """skip: candidates to leave out. say(candidate): called before anything is done with it. Raises whatever a kernel
     or a driver raises."""
     backend = BACKENDS[batch.kind]
@@ -62,7 +65,7 @@ def measure(batch: Batch, skip, say) -> Figures:
     return Figures({index: np.array(rows) for index, rows in seconds.items()}, errors, device.about)
 
 
-def calls(kernel) -> int:
+def calls(kernel: Any) -> int:
     """Of a kernel, to fill a repetition."""
     kernel.seconds(1)
     return max(1, min(MOST_CALLS, int(REPEAT_SECONDS / max(kernel.seconds(2), 1e-7))))

@@ -1,8 +1,9 @@
 """Measures the candidates of a carried job on this machine: all, then the promising ones longer, then the best once
 more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from .batch import Batch, part, run_batch
 from .carrier import Carrier
 from .job import MeasuringTask
 from .log import FINAL, FIRST, WINNER, Measurement
+
+if TYPE_CHECKING:
+    from .batch import Figures
+
 
 BATCH = 8  # candidates that are measured against the default at a time
 FINALISTS = 2
@@ -32,7 +37,11 @@ class Progress:
     best: float | None
 
 
-def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda state: None, measure=run_batch) -> dict:
+def measure_job(
+    carrier: Carrier,
+    progress: Callable[[Progress], None] = lambda state: None,
+    measure: "Callable[..., Figures]" = run_batch,
+) -> dict:
     """Appends to the carrier's measurements; what this device has measured before is not measured again. measure: takes
     a Batch to its Figures.
     Returns {"measured", "failed", "faster", "tasks", "device"}. Raises OctetError where this machine lacks what the job
@@ -65,7 +74,7 @@ def measure_job(carrier: Carrier, progress: Callable[[Progress], None] = lambda 
     return totals | {"tasks": len(job.tasks), "device": name}
 
 
-def _check(carrier):
+def _check(carrier: Carrier) -> None:
     job = carrier.job
     if detect.missing(job.features):
         has = BACKENDS[job.kind].stands_in(job.features)
@@ -102,13 +111,13 @@ class _Work:
         ratio = self._ratios(WINNER)[winner]
         return ratio if ratio < 1.0 else None
 
-    def _ratios(self, stage):
+    def _ratios(self, stage: str) -> dict[int, float]:
         """{candidate: median ratio, infinite for a failure}."""
         return {
             e.candidate: float("inf") if e.error else float(np.median(e.ratios)) for e in self.held if e.stage == stage
         }
 
-    def _stage(self, stage, numbers, rounds):
+    def _stage(self, stage: str, numbers: Sequence[int], rounds: int) -> None:
         if not numbers:
             return
         chosen = part(self.task, numbers)
@@ -119,7 +128,7 @@ class _Work:
         log.append(self.carrier.measurements, made)
         self.held += made
 
-    def _measurement(self, stage, candidate, position, found):
+    def _measurement(self, stage: str, candidate: int, position: int, found: "Figures") -> Measurement:
         about = {**found.device, "name": self.name}
         if position not in found.seconds:
             return Measurement(

@@ -81,13 +81,15 @@ class Library:
         """Whether it has `share`; libraries of earlier versions have not."""
         return self._share is not None
 
-    def share(self, stream: c_void_p, taken: c_int64, count: int, first, sizes, own, nanoseconds: int) -> None:
+    def share(
+        self, stream: c_void_p, taken: c_int64, count: int, first: Any, sizes: Any, own: Any, nanoseconds: int
+    ) -> None:
         """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per
         tensor."""
         assert self._share is not None, "ask `shares` first"
         checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 
-    def step(self, stream: c_void_p, index: int, chunk: int, tensors) -> None:
+    def step(self, stream: c_void_p, index: int, chunk: int, tensors: Any) -> None:
         checked(self._step(stream, index, chunk, tensors))
 
     def close(self, stream: c_void_p) -> None:

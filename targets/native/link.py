@@ -115,7 +115,7 @@ def _runtime(machine: str) -> bytes:
         return made.read_bytes()
 
 
-def run_compiler(folder, *arguments, machine: str = platform.machine()) -> None:
+def run_compiler(folder: Path | str, *arguments: str | Path, machine: str = platform.machine()) -> None:
     """Calls the C compiler for a machine in a folder. Raises OctetError where there is none, and with the first error
     that it names."""
     variable, names, install = _compilers(machine)

@@ -3,6 +3,8 @@ runs of some microseconds wait for otherwise."""
 
 import ctypes
 import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +12,10 @@ from ..batches import batch_of, feed_of, meant, sample_shape, samples_of, takes_
 from ..errors import DataError
 from .given_inputs import wrong_dtype
 from .stream import addresses, aligned
+
+if TYPE_CHECKING:
+    from ..variant import TensorSpec
+
 
 _SLICE = 50_000_000  # ns that a thread stays in C: a signal waits no longer for it, or for one run
 
@@ -20,7 +26,7 @@ class Runs:
     thread does with its stream: all runs that no other one has taken, until none is left. `end` leaves none. `results`:
     what they gave."""
 
-    def __init__(self, inputs, outputs, given: dict):
+    def __init__(self, inputs: "Sequence[TensorSpec]", outputs: "Sequence[TensorSpec]", given: dict) -> None:
         self._inputs, self._outputs, self._batch = inputs, outputs, batch_of(inputs)
         arrays = {spec.name: np.asarray(given[spec.name]) for spec in inputs}
         self._samples = _count(inputs, arrays, self._batch)
@@ -29,7 +35,7 @@ class Runs:
         self._results = [aligned((self.count, *spec.shape), spec.dtype) for spec in outputs]
         self._taken, self._order = ctypes.c_int64(0), itertools.count()
 
-    def shared(self, share):
+    def shared(self, share: Callable[..., None]) -> Callable[[Any], None]:
         """share: `Library.share`."""
         arrays, specs = [*self._given, *self._results], (*self._inputs, *self._outputs)
         first, sizes = (
@@ -37,17 +43,17 @@ class Runs:
             (ctypes.c_int64 * len(arrays))(*(spec.nbytes for spec in specs)),
         )
 
-        def work(stream):
+        def work(stream: Any) -> None:
             own = (ctypes.c_void_p * len(arrays))(*stream.places)
             while self._taken.value < self.count:
                 share(stream.handle, self._taken, self.count, first, sizes, own, _SLICE)
 
         return work
 
-    def one_by_one(self, infer):
+    def one_by_one(self, infer: Callable[[Any], None]) -> Callable[[Any], None]:
         """infer(stream): runs what was staged there, and looks at the answer."""
 
-        def work(stream):
+        def work(stream: Any) -> None:
             while (number := next(self._order)) < self.count and self._taken.value < self.count:
                 stream.stage([block[number] for block in self._given])
                 infer(stream)
@@ -63,7 +69,7 @@ class Runs:
         """{output: array}, samples on the first axis."""
         return {spec.name: self._of_samples(spec, block) for spec, block in zip(self._outputs, self._results)}
 
-    def _of_samples(self, spec, block):
+    def _of_samples(self, spec: "TensorSpec", block: np.ndarray) -> np.ndarray:
         if spec.counted is None and _in_place(spec, self._batch):
             return block if takes_whole(spec, self._batch) else block.reshape(-1, *spec.shape[1:])[: self._samples]
         names = [each.name for each in self._outputs]
@@ -77,7 +83,7 @@ class Runs:
         )
 
 
-def _count(inputs, arrays, batch):
+def _count(inputs: "Sequence[TensorSpec]", arrays: Mapping[str, np.ndarray], batch: int) -> int:
     """How many samples the arrays hold."""
     for spec in inputs:
         array = arrays[spec.name]
@@ -98,12 +104,12 @@ def _count(inputs, arrays, batch):
     return next(iter(counts.values()))
 
 
-def _in_place(spec, batch):
+def _in_place(spec: "TensorSpec", batch: int) -> bool:
     """Whether arrays of samples, one behind the other, are arrays of runs."""
     return batch == 1 if takes_whole(spec, batch) else spec.batch_axis == 0
 
 
-def _of_runs(spec, array, batch, runs):
+def _of_runs(spec: "TensorSpec", array: np.ndarray, batch: int, runs: int) -> np.ndarray:
     """[runs, *shape]: what each run takes of one input. The last run is filled up with the last sample."""
     if len(array) != runs * batch:
         array = array[np.minimum(np.arange(runs * batch), len(array) - 1)]

@@ -56,12 +56,12 @@ class Stream:
         ]
         self._large = [(i, staging) for i, staging in numbered if staging.nbytes > _WORTH_A_LOOK]
 
-    def stage(self, arrays) -> None:
+    def stage(self, arrays: Sequence[np.ndarray]) -> None:
         """Small inputs are copied, which keeps Python's lock (NumPy gives it to another thread meanwhile, who is slow
         to give it back); large ones are read where they are, if they lie as kernels want them."""
         for i, staging, octets in self._small:
             if arrays[i].flags.c_contiguous:
-                octets[:] = memoryview(arrays[i]).cast("B")
+                octets[:] = arrays[i].data.cast("B")
             else:
                 staging[...] = arrays[i]
         for i, staging in self._large:

@@ -1,7 +1,12 @@
 """What differs between the shapes of a package: axes whose extents are the same in every shape are one dimension (the
 length of two inputs and of an output)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..variant import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,7 @@ class Dimension:
     cuts: bool
 
 
-def dimensions(inputs, outputs) -> list[Dimension]:
+def dimensions(inputs: "Sequence[Sequence[TensorSpec]]", outputs: "Sequence[Sequence[TensorSpec]]") -> list[Dimension]:
     """What differs between shapes. inputs, outputs: the signature (TensorSpecs) of each."""
     of_inputs, of_outputs = _varying(inputs), _varying(outputs)
     cuts = all(extents in of_inputs for extents in of_outputs)
@@ -24,7 +29,7 @@ def dimensions(inputs, outputs) -> list[Dimension]:
     ]
 
 
-def _varying(signatures) -> dict[tuple[int, ...], list]:
+def _varying(signatures: "Sequence[Sequence[TensorSpec]]") -> dict[tuple[int, ...], list]:
     """{extents: axes that have them in the signatures}, of axes that are not the same in all."""
     found: dict[tuple[int, ...], list] = {}
     for tensors in zip(*signatures):
@@ -35,7 +40,7 @@ def _varying(signatures) -> dict[tuple[int, ...], list]:
     return found
 
 
-def described(signatures) -> str:
+def described(signatures: "Sequence[Sequence[TensorSpec]]") -> str:
     """The shapes of the inputs that differ between signatures, the smallest first."""
     varying = {name for axes in _varying(signatures).values() for name, _ in axes}
     ordered = sorted(signatures, key=lambda specs: sum(spec.nbytes for spec in specs))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,17 +43,17 @@ class PaddedSession:
         """How many runs there may be at one time."""
         return self._session.streams
 
-    def run(self, inputs: dict, **options) -> dict:
+    def run(self, inputs: dict, **options: Any) -> Any:
         """As `Session.run`."""
-        return self._cut(self._session.run(self._whole(inputs), **options))
+        return self._meant(self._session.run(self._whole(inputs), **options))
 
     def run_many(self, inputs: dict, streams: int | None = None) -> dict:
         """As `Session.run_many`, one run after the other on one stream: each is padded and cut back."""
         return run_samples(self, inputs)
 
-    async def run_async(self, inputs: dict, **options) -> dict:
+    async def run_async(self, inputs: dict, **options: Any) -> Any:
         """As `Session.run_async`."""
-        return self._cut(await self._session.run_async(self._whole(inputs), **options))
+        return self._meant(await self._session.run_async(self._whole(inputs), **options))
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
         """As `Session.profile`: of the padded run."""
@@ -72,14 +72,18 @@ class PaddedSession:
                     raise wrong_dtype(spec, array)
         return found
 
-    def _cut(self, results):
+    def _meant(self, found: Any) -> Any:
+        """The outputs, cut; beside the health of the answer where that was asked for."""
+        return (self._cut(found[0]), *found[1:]) if isinstance(found, tuple) else self._cut(found)
+
+    def _cut(self, results: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, results.values())}
 
     def _cut_back(self, spec: "TensorSpec", value: np.ndarray) -> np.ndarray:
         return value if value.shape == spec.shape else np.ascontiguousarray(value[self._parts[spec.name]])
 
 
-def _cut(spec, extents, side):
+def _cut(spec: "TensorSpec", extents: Mapping[Dimension, int], side: str) -> "TensorSpec":
     shape = list(spec.shape)
     for dimension, n in extents.items():
         for name, axis in getattr(dimension, side):

@@ -3,7 +3,8 @@
 Arrays that have none of the shapes are padded to the smallest that they fit, where the package says with what (`pads`),
 and the results are cut back to their extents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from ..runtime import Session
 from ..variant import Step, TensorSpec
 from .dimensions import described, dimensions
 from .padded import PaddedSession
+
+if TYPE_CHECKING:
+    from .dimensions import Dimension
+
 
 _MOST = 1024  # shapes of arrays that are remembered
 
@@ -23,7 +28,7 @@ class ShapedSession:
     shapes: the sessions. pads: {input: value to pad it with}; without a value for an input, its arrays must have the
     extents of a shape. Thread-safe; runs of different shapes go side by side. A context manager, which closes it."""
 
-    def __init__(self, shapes: tuple[Session, ...], pads: Mapping[str, float]):
+    def __init__(self, shapes: tuple[Session, ...], pads: Mapping[str, float]) -> None:
         first = shapes[0]
         self.shapes, self.pads = shapes, dict(pads)
         self.inputs: tuple[TensorSpec, ...] = first.inputs
@@ -32,7 +37,7 @@ class ShapedSession:
         self.target, self.threads, self.weights, self.why = first.target, first.threads, first.weights, ""
         self._names = frozenset(spec.name for spec in self.inputs)
         self._exact = {_key(session.inputs): session for session in shapes}
-        self._found = dict(self._exact)
+        self._found: dict[tuple, Session | PaddedSession] = dict(self._exact)
         self._dimensions = dimensions([session.inputs for session in shapes], [session.outputs for session in shapes])
 
     @property
@@ -45,10 +50,10 @@ class ShapedSession:
         """How many runs of one shape there may be at one time."""
         return self.shapes[0].streams
 
-    def __enter__(self):
+    def __enter__(self) -> "ShapedSession":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -57,7 +62,7 @@ class ShapedSession:
         for session in self.shapes:
             session.close()
 
-    def run(self, inputs: dict, **options) -> dict:
+    def run(self, inputs: dict, **options: Any) -> dict:
         """As `Session.run`. Raises DataError for arrays that no shape takes."""
         return self._for(inputs).run(inputs, **options)
 
@@ -68,7 +73,7 @@ class ShapedSession:
             inputs, streams
         )  # the first shape says what is wrong
 
-    async def run_async(self, inputs: dict, **options) -> dict:
+    async def run_async(self, inputs: dict, **options: Any) -> dict:
         """As `Session.run_async`."""
         return await self._for(inputs).run_async(inputs, **options)
 
@@ -84,7 +89,7 @@ class ShapedSession:
         """What runs inputs of these shapes ({input: shape}): a session whose signature they are. Raises DataError in
         one line that lists what there is."""
         key = tuple(tuple(shapes[spec.name]) for spec in self.inputs)
-        found = self._found.get(key)
+        found: Session | PaddedSession | None = self._found.get(key)
         if found is None:
             found = self._padded(key)
             if len(self._found) >= _MOST:
@@ -92,21 +97,21 @@ class ShapedSession:
             self._found[key] = found
         return found
 
-    def _for(self, inputs):
+    def _for(self, inputs: Mapping[str, np.ndarray]) -> Any:
         if not self._exact:
             raise OctetError("run: the session is closed; load the package again")
         if inputs.keys() != self._names:
             return self.shapes[0]  # which says what is wrong
         return self.at({name: np.shape(array) for name, array in inputs.items()})
 
-    def _padded(self, key):
+    def _padded(self, key: tuple[tuple[int, ...], ...]) -> PaddedSession:
         extents = self._extents(key)
         fitting = [
             i
             for i in range(len(self.shapes))
             if extents is not None and all(self._fits(dimension, n, i) for dimension, n in extents.items())
         ]
-        if not fitting:
+        if extents is None or not fitting:
             self._refuse(key, extents)
         return PaddedSession(
             self.shapes[min(fitting, key=lambda i: sum(spec.nbytes for spec in self.shapes[i].inputs))],
@@ -114,7 +119,7 @@ class ShapedSession:
             self.pads,
         )
 
-    def _fits(self, dimension, n, shape):
+    def _fits(self, dimension: "Dimension", n: int, shape: int) -> bool:
         """Whether arrays of an extent are of a shape, or become so by padding."""
         return (
             n == dimension.extents[shape]
@@ -123,7 +128,7 @@ class ShapedSession:
             and all(name in self.pads for name, _ in dimension.inputs)
         )
 
-    def _extents(self, key):
+    def _extents(self, key: tuple[tuple[int, ...], ...]) -> "dict[Dimension, int] | None":
         """{dimension: extent} of arrays of these shapes; None where they are of no such network."""
         found = {}
         place = {spec.name: number for number, spec in enumerate(self.inputs)}
@@ -140,7 +145,7 @@ class ShapedSession:
             found[dimension] = ns.pop()
         return found
 
-    def _refuse(self, key, extents):
+    def _refuse(self, key: tuple[tuple[int, ...], ...], extents: "dict[Dimension, int] | None") -> NoReturn:
         given = ", ".join(f"{spec.name} {list(shape)}" for spec, shape in zip(self.inputs, key))
         listed = described([session.inputs for session in self.shapes])
         fits = extents is not None and any(
@@ -173,5 +178,5 @@ def for_samples(session: AnySession, arrays: Mapping[str, tuple[int, ...]]) -> A
     return session.at(shapes)
 
 
-def _key(specs):
+def _key(specs: Sequence[TensorSpec]) -> tuple[tuple[int, ...], ...]:
     return tuple(spec.shape for spec in specs)

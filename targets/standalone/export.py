@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from .folder import check_folder, write_folder
 from .names import commented
 from .tensors import constants, parameters, tables
 
+if TYPE_CHECKING:
+    import os
+
 
 @dataclass(frozen=True)
 class ExportForm:
@@ -32,7 +36,7 @@ class ExportForm:
 
 
 def export(
-    package: Package, folder, name: str, target: str | None = None, form: ExportForm = ExportForm()
+    package: Package, folder: "str | os.PathLike", name: str, target: str | None = None, form: ExportForm = ExportForm()
 ) -> tuple[Variant, dict[str, int]]:
     """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as
     `check_name` allows. target: of the package's variants [default: the best one for this machine]. Raises OctetError
@@ -115,7 +119,7 @@ def session_source(shapes: Sequence[Variant], name: str, form: ExportForm) -> st
     return _filled("octet_net.c", name, TABLES="\n".join(texts))
 
 
-def _texts(package, shapes, name, form) -> dict[str, bytes]:
+def _texts(package: Package, shapes: Sequence[Variant], name: str, form: ExportForm) -> dict[str, bytes]:
     """Everything in the folder but the library."""
     variant, weights = shapes[0], f"{name}.weights" if form.mapped else None
     about = (
@@ -163,13 +167,13 @@ def codes(values: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
         return np.clip(np.rint(values / np.float32(scale)) + np.float32(zero_point), -128, 127).astype(np.int8)
 
 
-def _filled(template, name, **texts) -> str:
+def _filled(template: str, name: str, **texts: str) -> str:
     """A template with its texts, and the library's name in the place of octet_net."""
     text = (OURS / template).read_text().replace("octet_net", name).replace("OCTET_NET", name.upper())
     return re.sub("@([A-Z]+)@", lambda found: texts[found[1]], text)
 
 
-def _all_names(name):
+def _all_names(name: str) -> frozenset[str]:
     """Of all files that an export of this name can write, in any form."""
     return frozenset(
         {"main.c", "CMakeLists.txt"}

@@ -29,7 +29,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def _reason(name):
+def _reason(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*", name, re.ASCII):
         return "is no name of functions in C and C++"
     if len(name) > _LONGEST:

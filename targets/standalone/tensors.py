@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..variant import Variant
 from .names import commented, literal
+
+if TYPE_CHECKING:
+    from ..variant import TensorSpec
+
 
 _TYPES = {
     "bool": "uint8_t",
@@ -51,7 +56,7 @@ def constants(shapes: Sequence[Variant], name: str, weights: str | None) -> str:
     return "\n".join(lines)
 
 
-def _described(spec):
+def _described(spec: "TensorSpec") -> dict[str, object]:
     return {
         "NAME": literal(spec.name),
         "TYPE": _TYPES[spec.dtype],
@@ -75,7 +80,7 @@ def tables(shapes: Sequence[Variant], name: str) -> str:
     return "\n".join([*lines, f"static const shape_of_inputs SHAPES[] = {{{', '.join(entries)}}};"])
 
 
-def _row(spec, counters, name):
+def _row(spec: "TensorSpec", counters: Sequence[str], name: str) -> str:
     shape = f"(const int64_t[]){_braced(spec.shape)}" if spec.shape else "NULL"
     axis, by = (spec.counted[0], counters.index(spec.counted[1])) if spec.counted is not None else (-1, -1)
     scale, zero_point = spec.quantization or (1.0, 0)
@@ -97,10 +102,10 @@ def parameters(shape: Variant) -> dict[str, str]:
     return {"PARAMETERS": ", ".join(views), "SOURCES": sources, "SINKS": sinks}
 
 
-def _std(spec):
+def _std(spec: "TensorSpec") -> str:
     kind = _TYPES[spec.dtype]
     return f"std::{kind}" if kind.endswith("_t") else kind
 
 
-def _braced(extents):
+def _braced(extents: Sequence[int]) -> str:
     return "{" + ", ".join(map(str, extents)) + "}" if extents else "{1}"

@@ -10,7 +10,7 @@ from .inputs import Usual, WatchedInput
 from .words import Check, Words
 
 if TYPE_CHECKING:
-    from ..manifest.fields import Entry
+    from ..manifest.fields import Entry, _OfShape
 
 _ALIGNMENT, _MOST = 64, 1 << 18
 _PARTS = 8  # of an input's channels, at most
@@ -82,7 +82,7 @@ class WordsEntry(Struct):
         )
 
 
-def check_words(target: str, one: "Entry") -> None:
+def check_words(target: str, one: "Entry | _OfShape") -> None:
     """Raises ValueError for words that do not lie in the arena. one: an Entry of the manifest, or what it has for
     another shape."""
     if one.words is not None and (

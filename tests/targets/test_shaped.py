@@ -23,9 +23,10 @@ class Echo:
         self.outputs = (TensorSpec("y", (1, height, length), "float32"), TensorSpec("sums", (1, height), "float32"))
         self.steps, self.target, self.threads, self.weights, self.why, self.batch = (), "echo", 1, None, "", 1
 
-    def run(self, feed):
+    def run(self, feed, health=False):
         self.fed = feed
-        return {"y": feed["x"].copy(), "sums": feed["x"].sum(2)}
+        results = {"y": feed["x"].copy(), "sums": feed["x"].sum(2)}
+        return (results, "health") if health else results
 
     def close(self):
         pass
@@ -80,6 +81,15 @@ def test_what_fits_nowhere_lists_the_shapes(session, feed):
         r"\[1, 3, 4\], m \[4\] or .*x \[1, 5, 8\], m \[8\]; give arrays that fit",
     ):
         session.run(feed)
+
+
+def test_the_health_of_a_padded_answer_stands_beside_its_results(session):
+    feed = arrays(2, 3)
+    results, health = session.run(feed, health=True)
+    assert health == "health" and {name: value.shape for name, value in results.items()} == {
+        "y": (1, 2, 3),
+        "sums": (1, 2),
+    }
 
 
 def test_a_closed_session_says_so(session):

@@ -5,6 +5,8 @@ float32 sums, products and quotients are rounded one by one, and scalar function
 so that a generated kernel computes what the referee computes. Raises `Unsupported` for what has no C++ here."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import tvm
 from tvm import tirx
@@ -69,7 +71,7 @@ class Printer:
         self._names: dict = {}
         self._taken: set[str] = set()
 
-    def name(self, var) -> str:
+    def name(self, var: tirx.Var) -> str:
         if var not in self._names:
             base = re.sub(r"\W", "_", str(var.name)) or "v"
             name = f"v_{base}"
@@ -81,7 +83,7 @@ class Printer:
             self._taken.add(name)
         return self._names[var]
 
-    def expr(self, e) -> str:
+    def expr(self, e: Any) -> str:
         kind, dtype = type(e).__name__, str(e.ty.dtype) if hasattr(e.ty, "dtype") else ""
         if kind == "IntImm":
             return (
@@ -116,7 +118,7 @@ class Printer:
             return self.name(e)
         raise Unsupported(f"an expression of kind {kind}")
 
-    def index(self, buffer, indices) -> str:
+    def index(self, buffer: tirx.Buffer, indices: Sequence[tirx.Expr]) -> str:
         """Row-major."""
         text = "0L"
         for extent, index in zip(buffer.shape, indices, strict=True):
@@ -127,7 +129,7 @@ class Printer:
             )
         return text
 
-    def _choice(self, condition, yes, no):
+    def _choice(self, condition: tirx.Expr, yes: tirx.Expr, no: tirx.Expr) -> str:
         return f"({self.expr(condition)} ? {self.expr(yes)} : {self.expr(no)})"
 
     def _call(self, e: tirx.Expr, dtype: str) -> str:
@@ -150,7 +152,7 @@ class Printer:
             return f"static_cast<float>(::{kind}({arguments}))"
         raise Unsupported(f"the function {name} of {dtype}")
 
-    def statement(self, s, indent: str = "  ") -> list[str]:
+    def statement(self, s: Any, indent: str = "  ") -> list[str]:
         """Lines."""
         kind = type(s).__name__
         if kind == "SeqStmt":
@@ -191,7 +193,7 @@ class Printer:
             return []
         raise Unsupported(f"a statement of kind {kind}")
 
-    def block(self, realize, indent: str = "  ") -> list[str]:
+    def block(self, realize: Any, indent: str = "  ") -> list[str]:
         """A block whose loops are open: its variables, its start where a reduction begins, its body."""
         block = realize.block
         if block.alloc_buffers or block.match_buffers:

@@ -5,8 +5,10 @@ result, reductions as loops inside it, or as a schedule of MetaSchedule's stock 
 other form (its iterations may depend on one another) is run by a single thread: slow, and right."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from tvm import tirx
 
@@ -72,7 +74,7 @@ def default_kernel(workload: NestWorkload, family: str) -> CudaKernel:
     return _nest(workload.function.body.block.body, family, workload.operator).kernel
 
 
-def _nest(statement, family, operator):
+def _nest(statement: tirx.Stmt, family: str, operator: str) -> Nest:
     printer = Printer()
     loops, realize = _loops(statement)
     parallel = realize is not None and _is_plain(loops, realize)
@@ -98,7 +100,15 @@ def _operands(printer: Printer) -> tuple[tuple[tirx.Expr, ...], tuple[tirx.Expr,
     return tuple(buffer for buffer in printer.loaded if buffer not in printer.stored), writes
 
 
-def _kernel(printer, lines, reads, writes, family, grid, block):
+def _kernel(
+    printer: Printer,
+    lines: list[str],
+    reads: Sequence[tirx.Buffer],
+    writes: Sequence[tirx.Buffer],
+    family: str,
+    grid: tuple[int, int, int],
+    block: int,
+) -> CudaKernel:
     pointers = [
         f"  {'const ' if buffer in reads else ''}{_type(buffer)}* {printer.name(buffer)} = "
         f"static_cast<{'const ' if buffer in reads else ''}{_type(buffer)}*>(p{i});"
@@ -124,7 +134,7 @@ def _type(buffer: tirx.Expr) -> str:
     return type_of(str(buffer.dtype))
 
 
-def _loops(statement):
+def _loops(statement: Any) -> tuple[list[tirx.For], Any]:
     """([loops from the outside], the block that they surround); None for another form."""
     loops = []
     while isinstance(statement, tirx.For):
@@ -133,7 +143,7 @@ def _loops(statement):
     return loops, statement if type(statement).__name__ == "SBlockRealize" else None
 
 
-def _is_plain(loops, realize):
+def _is_plain(loops: list[tirx.For], realize: Any) -> bool:
     """Whether every variable of the block is one loop, from 0 on, and spatial or a reduction."""
     block = realize.block
     kinds = {var.iter_type for var in block.iter_vars} <= {tirx.IterVar.DataPar, tirx.IterVar.CommReduce}
@@ -161,7 +171,7 @@ def _threads(printer: Printer, loops: list, work: int) -> list[str]:
     return lines
 
 
-def _reduced(printer, loops, realize):
+def _reduced(printer: Printer, loops: list[tirx.For], realize: Any) -> list[str]:
     lines = printer.block(realize, "  " * (len(loops) + 1))
     for depth, loop in reversed(list(enumerate(loops))):
         indent, variable = "  " * (depth + 1), printer.name(loop.loop_var)

@@ -64,7 +64,7 @@ class NestWorkload(Keyed):
         return self.result[1]
 
 
-def nest_workload(operator: str, statement, reads: Sequence, writes: Sequence) -> NestWorkload | None:
+def nest_workload(operator: str, statement: tirx.Stmt, reads: Sequence, writes: Sequence) -> NestWorkload | None:
     """Of a nest that a thread per element can do; None where nobody could measure it: it has several results, or
     operands that are indices."""
     if len(writes) != 1 or any(str(buffer.dtype) not in _OPERANDS for buffer in reads):
@@ -93,5 +93,5 @@ def from_dict(entry: dict) -> NestWorkload:
     return made
 
 
-def shape_of(buffer) -> tuple[tuple[int, ...], str]:
+def shape_of(buffer: tirx.Buffer) -> tuple[tuple[int, ...], str]:
     return tuple(int(extent) for extent in buffer.shape), str(buffer.dtype)

@@ -73,7 +73,7 @@ def function_of(text: str) -> "tirx.PrimFunc":
     raise ValueError("its nest is not written as TVM writes it")
 
 
-def _allowed(node, called, inner) -> bool:
+def _allowed(node: ast.AST, called: bool, inner: bool) -> bool:
     if not isinstance(node, _NODES):
         return False
     if called and not isinstance(node, ast.Attribute):

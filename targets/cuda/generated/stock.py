@@ -5,6 +5,7 @@ Of the stock CUDA rules there are AutoBind (which loops become blocks and thread
 memory pay for products, and those have kernels of their own; AutoInline, as a nest is one block."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import tvm
 from tvm import tirx
@@ -44,7 +45,7 @@ def unrolled(function: tirx.PrimFunc) -> int:
     return int(function.body.block.annotations.get("meta_schedule.unroll_explicit", 0))
 
 
-def _sampled(trace):
+def _sampled(trace: Any) -> dict[str, tuple[Any, list[int]]]:
     """{field: (instruction, its choices)}."""
     names = {tuple(_THREADS): "threads", tuple(_UNROLL): "unroll"}
     found = {}
@@ -54,7 +55,7 @@ def _sampled(trace):
     return found
 
 
-def _space(function):
+def _space(function: tirx.PrimFunc) -> Any:
     """The one schedule of the stock design space, its decisions sampled anyhow."""
     from tvm.s_tir import meta_schedule as ms
 

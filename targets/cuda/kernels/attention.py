@@ -1,11 +1,16 @@
 """Attention of int8 heads in one launch: both products and the softmax between them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..kernel import CudaKernel, literal
 from . import functions
 from .conv import Epilogue, Views
 from .conv_schedule import rounded
+
+if TYPE_CHECKING:
+    from ...spec import TargetSpec
+
 
 _MOST_KEYS = 1024
 _MOST_DEPTH = 128
@@ -45,7 +50,7 @@ def shared_bytes(keys: int, depth: int, width: int) -> int:
     return columns * (depth + 16) + (width + 16) * (columns + 16) + 4 * 16 * (columns + 8 + warps + 1)
 
 
-def fits(keys: int, depth: int, width: int, spec) -> bool:
+def fits(keys: int, depth: int, width: int, spec: "TargetSpec") -> bool:
     """Whether there is a kernel for heads of so many keys, bytes of a key and of a value. spec: the target."""
     small = keys <= _MOST_KEYS and depth <= _MOST_DEPTH and depth % 32 == 0 and width <= _MOST_DEPTH and width % 8 == 0
     return spec.dot != "dp4a" and small and shared_bytes(keys, depth, width) <= spec.extra["shared_bytes"]

@@ -1,16 +1,24 @@
 """Convolutions and linear layers: problem -> kernel, with its constants packed."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..kernel import CudaKernel, blocks, literal
 from ..layout import GRANULE
-from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, depth_of, rounded, tile_for
+from .conv_constants import folded_bias, tiled_constants
+from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, rounded, tile_for
 from .window import Window
 
+if TYPE_CHECKING:
+    from ...spec import TargetSpec
+
+
 _TABLE_BYTES = 256
+_Constants = tuple[np.ndarray, ...]  # weights, bias, multipliers
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class ConvKernel:
     schedule: as built."""
 
     kernel: CudaKernel
-    constants: tuple[np.ndarray, np.ndarray, np.ndarray]
+    constants: tuple[np.ndarray, ...]
     schedule: Schedule
 
 
@@ -99,7 +107,7 @@ def conv_kernel(
     weight: np.ndarray,
     bias: np.ndarray,
     multiplier: np.ndarray,
-    spec,
+    spec: "TargetSpec",
     schedule: Schedule | None = None,
     table: np.ndarray | None = None,
     turned: tuple[int, int] | None = None,
@@ -121,20 +129,23 @@ def conv_kernel(
         epilogue = TurnedEpilogue(**asdict(epilogue), turned=turned[0], tokens=turned[1])
     arguments = f"{literal(problem)}, {literal(epilogue)}"
     if isinstance(schedule, Tile):
-        kernel, constants = (
-            tiled_kernel("conv2d", problem, epilogue, schedule, spec),
-            _tiled(problem, schedule, weight, bias, multiplier),
-        )
+        kernel = tiled_kernel("conv2d", problem, epilogue, schedule, spec)
+        constants: _Constants = tiled_constants(problem, schedule, weight, bias, multiplier)
     else:
-        make = {Depthwise: _depthwise, Rows: _rows, Direct: _direct}[type(schedule)]
-        kernel, constants = make(problem, schedule, arguments, weight, _folded(problem, weight, bias), multiplier)
+        families: dict[type, Callable[..., tuple[CudaKernel, _Constants]]] = {
+            Depthwise: _depthwise,
+            Rows: _rows,
+            Direct: _direct,
+        }
+        make = families[type(schedule)]
+        kernel, constants = make(problem, schedule, arguments, weight, folded_bias(problem, weight, bias), multiplier)
     if table is not None:
         rows, biases, multipliers = constants
         constants = rows, np.concatenate([biases.reshape(-1), table.view(np.int32)]), multipliers
     return ConvKernel(kernel, constants, schedule)
 
 
-def default_schedule(problem: Conv, spec) -> Schedule:
+def default_schedule(problem: Conv, spec: "TargetSpec") -> Schedule:
     """The analytical schedule. spec: the target."""
     if is_depthwise(problem):
         return Depthwise(4 if problem.out_width >= 4 else 1, 128)
@@ -144,7 +155,7 @@ def default_schedule(problem: Conv, spec) -> Schedule:
 
 
 def tiled_kernel(
-    operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec, views: Views | None = None
+    operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec: "TargetSpec", views: Views | None = None
 ) -> CudaKernel:
     """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views:
     of a batch.
@@ -183,11 +194,11 @@ def packed_views(p: Conv) -> Views:
     return Views(p.groups, 0, p.images * p.stride, 0, p.outputs * pitch, 0, p.images * p.out_stride, pitch)
 
 
-def is_depthwise(p) -> bool:
+def is_depthwise(p: Conv) -> bool:
     return p.groups > 1 and p.channels == 1 and p.outputs == 1 and p.stride == p.out_stride
 
 
-def is_few_rows(p) -> bool:
+def is_few_rows(p: Conv) -> bool:
     """Whether device/conv_direct.cuh's dense_rows can do it."""
     return (
         prod((p.height, p.width, p.kernel_height, p.kernel_width, p.groups)) == 1
@@ -196,59 +207,14 @@ def is_few_rows(p) -> bool:
     )
 
 
-def fits_tiles(p) -> bool:
+def fits_tiles(p: Conv) -> bool:
     """Whether groups start at 16-byte granules of data and result."""
     return p.groups == 1 or (p.channels % 16 == 0 and p.outputs % 16 == 0)
 
 
-def _folded(p, weight, bias, rows=slice(None), columns=slice(None)):
-    """The bias with what the data's zero point adds through these rows and columns of the window."""
-    return (
-        bias.astype(np.int64) - p.zero_point * weight[:, :, rows][..., columns].sum(axis=(1, 2, 3), dtype=np.int64)
-    ).astype(np.int32)
-
-
-def classes(
-    extent: int, step: int, padding: int, kernel: int, dilation: int, size: int, zero_point: int
-) -> list[list[int]]:
-    """As device/conv.cuh's classes_of: which of `kernel` taps lie inside of an image of `size`, for each class of the
-    `extent` lines of a result."""
-    if zero_point == 0:
-        return [list(range(kernel))]
-
-    def inside(line):
-        return [tap for tap in range(kernel) if 0 <= line * step - padding + tap * dilation < size]
-
-    before = min(-(-padding // step), extent)
-    behind = extent - min(max(-(-(size + padding - (kernel - 1) * dilation) // step), 0), extent)
-    if before + behind > extent:
-        before, behind = extent, 0
-    return [*map(inside, range(before)), list(range(kernel)), *map(inside, range(extent - behind, extent))]
-
-
-def _tiled(p, tile, weight, bias, multiplier):
-    """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]; a bias for every class of
-    pixels."""
-    outputs, channels = rounded(p.outputs, tile.columns), 4 if p.stride == 4 else rounded(p.channels, 16)
-    taps = np.zeros((p.groups, outputs, p.kernel_height, p.kernel_width, channels), np.int8)
-    taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(
-        0, 1, 3, 4, 2
-    )
-    rows = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
-    rows[..., : depth_of(p)] = taps.reshape(p.groups, outputs, -1)
-    down = classes(p.out_height, p.step_height, p.top, p.kernel_height, p.dilation_height, p.height, p.zero_point)
-    across = classes(p.out_width, p.step_width, p.left, p.kernel_width, p.dilation_width, p.width, p.zero_point)
-    biases = [_per_group(p, _folded(p, weight, bias, inside, beside), outputs) for inside in down for beside in across]
-    return rows, np.stack(biases, 1), _per_group(p, multiplier, outputs)
-
-
-def _per_group(p, vector, outputs):
-    out = np.zeros((p.groups, outputs), vector.dtype)
-    out[:, : p.outputs] = vector.reshape(p.groups, p.outputs)
-    return out
-
-
-def _depthwise(p, schedule, arguments, weight, bias, multiplier):
+def _depthwise(
+    p: Conv, schedule: Depthwise, arguments: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
+) -> tuple[CudaKernel, _Constants]:
     words, runs = p.stride // 4, -(-p.out_width // schedule.run)
     call = f"conv_depthwise<{arguments}, {schedule.run}>"
     kernel = CudaKernel(
@@ -264,7 +230,9 @@ def _depthwise(p, schedule, arguments, weight, bias, multiplier):
     return kernel, (rows, *(np.pad(vector, (0, p.stride - p.groups)) for vector in (bias, multiplier)))
 
 
-def _rows(p, schedule, arguments, weight, bias, multiplier):
+def _rows(
+    p: Conv, schedule: Rows, arguments: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
+) -> tuple[CudaKernel, _Constants]:
     kernel = CudaKernel(
         "dp4a_dense",
         "conv_direct.cuh",
@@ -278,7 +246,9 @@ def _rows(p, schedule, arguments, weight, bias, multiplier):
     return kernel, (rows, bias, multiplier)
 
 
-def _direct(p, schedule, arguments, weight, bias, multiplier):
+def _direct(
+    p: Conv, schedule: Direct, arguments: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
+) -> tuple[CudaKernel, _Constants]:
     call = f"conv_direct<{arguments}>"
     kernel = CudaKernel(
         "dp4a_conv2d",

@@ -107,7 +107,7 @@ class Tile:
         return self.rows * self.columns // self.threads
 
     @property
-    def _most(self):
+    def _most(self) -> int:
         return min(_MOST_REGISTERS, _REGISTERS // self.threads // 8 * 8)
 
     @property
@@ -201,7 +201,7 @@ def candidates(spec: "TargetSpec", wmma: int = 0) -> tuple[Tile, ...]:
     return tuple(tile for tile in tiles if tile.sound and tile.shared_bytes <= spec.extra["shared_bytes"])
 
 
-def buildable(problem, tile: Tile, spec) -> bool:
+def buildable(problem: "Conv", tile: Tile, spec: "TargetSpec") -> bool:
     """Whether the target's shared memory, registers and threads hold the tile, and the problem fills its splits."""
     if (
         not tile.sound

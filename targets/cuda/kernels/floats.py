@@ -1,5 +1,6 @@
 """float32 (and index) operators on plain tensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -57,7 +58,9 @@ def binary(
     return CudaKernel(operation, "floats.cuh", call, 3, blocks(prod(result), 128), 128)
 
 
-def where(dtype: str, result, condition, a, b) -> CudaKernel:
+def where(
+    dtype: str, result: tuple[int, ...], condition: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
+) -> CudaKernel:
     return CudaKernel(
         "where",
         "floats.cuh",
@@ -79,7 +82,7 @@ def unary(count: int, kind: str, attrs: dict[str, Any]) -> CudaKernel:
     return CudaKernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
 
 
-def scalars(count: int, dtype: str, operations) -> CudaKernel:
+def scalars(count: int, dtype: str, operations: Sequence[tuple[str, float, bool]]) -> CudaKernel:
     """functions.scalars of float32(x)."""
     name, text = functions.scalars(operations)
     return CudaKernel(

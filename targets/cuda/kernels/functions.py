@@ -1,7 +1,8 @@
 """Scalar float32 functions as CUDA C++: the sequences of `targets/float_math.py`, written out operation by
 operation."""
 
-from collections.abc import Callable
+import builtins
+from collections.abc import Callable, Mapping, Sequence
 
 from ... import float_math, recurrent_math
 from ..kernel import bits
@@ -23,30 +24,30 @@ class Writer:
         self.lines.append(f"  {kind} {name} = {text};")
         return name
 
-    def const(self, value):
+    def const(self, value: float) -> str:
         return f"float_of_bits({bits(value)})"
 
     add, sub, mul, div, min, max = map(_two, ("add", "sub", "mul", "quotient", "lesser", "greater"))
 
-    def sqrt(self, x):
+    def sqrt(self, x: str) -> str:
         return self._let("float", f"root({x})")
 
     def rint(self, x: str) -> str:
         return self._let("float", f"nearest({x})")
 
-    def abs(self, x):
+    def abs(self, x: str) -> str:
         return self._let("float", f"float_of_bits(bits_of({x}) & 0x7fffffffu)")
 
-    def select(self, condition, a, b):
+    def select(self, condition: str, a: str, b: str) -> str:
         return self._let("float", f"{condition} ? {a} : {b}")
 
-    def less(self, a, b):
+    def less(self, a: str, b: str) -> str:
         return self._let("bool", f"{a} < {b}")
 
-    def int(self, x):
+    def int(self, x: str) -> str:
         return self._let("int", f"to_int({x})")
 
-    def shift_right(self, i, n):
+    def shift_right(self, i: str, n: builtins.int) -> str:
         return self._let("int", f"{i} >> {n}")
 
     def isub(self, i: str, j: str) -> str:
@@ -61,22 +62,22 @@ class Writer:
         return self._let("float", f"float_of_bits(({raw} & 0x007fffffu) | 0x3f000000u)"), self._let("float", exponent)
 
 
-def _wide(name, *more):
+def _wide(name: str, *more: float) -> Callable[[Writer, str], str]:
     """The C library's float64 function, rounded once, as passes/unary.py has it."""
     arguments = "".join(f", {value}" for value in more)
     return lambda m, x: m._let("float", f"static_cast<float>(::{name}(static_cast<double>({x}){arguments}))")
 
 
-def _celu(m, x, alpha):
+def _celu(m: Writer, x: str, alpha: float) -> str:
     grown = m._let("double", f"fmin({alpha} * ::expm1(fmin(static_cast<double>({x}) / {alpha}, 0.0)), 0.0)")
     return m._let("float", f"static_cast<float>(fmax(static_cast<double>({x}), 0.0) + {grown})")
 
 
-def _thresholded_relu(m, x, alpha):
+def _thresholded_relu(m: Writer, x: str, alpha: float) -> str:
     return m._let("float", f"static_cast<double>({x}) > {alpha} ? {x} : 0.0f")
 
 
-def _power(m, x, exponent):
+def _power(m: Writer, x: str, exponent: float) -> str:
     return _wide("pow", exponent)(m, x)
 
 
@@ -101,7 +102,7 @@ _ONE_WIDE = (
 WIDE = frozenset(
     (*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign")
 )  # functions of <cmath> that are called in float64
-_MORE = {
+_MORE: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "clip": (lambda m, x, low, high: m.min(m.max(x, m.const(low)), m.const(high)), ("low", "high")),
     "relu": (lambda m, x: m.max(x, m.const(0.0)), ()),
     "negative": (lambda m, x: m._let("float", f"-{x}"), ()),
@@ -113,7 +114,8 @@ _MORE = {
     "celu": (_celu, ("alpha",)),
     "thresholded_relu": (_thresholded_relu, ("alpha",)),
     "power": (_power, ("exponent",)),
-} | {kind: (_wide(kind), ()) for kind in _ONE_WIDE}
+    **{kind: (_wide(kind), ()) for kind in _ONE_WIDE},
+}
 _ALL: dict[str, tuple[Callable, tuple[str, ...]]] = {
     **float_math.FUNCTIONS,
     **_MORE,
@@ -129,7 +131,7 @@ def parameters(kind: str) -> tuple[str, ...]:
     return _ALL[kind][1]
 
 
-def function(kind: str, attrs) -> tuple[str, str]:
+def function(kind: str, attrs: Mapping[str, float]) -> tuple[str, str]:
     """(name, definition) of float name(float x)."""
     m = Writer()
     sequence, names = _ALL[kind]
@@ -139,7 +141,7 @@ def function(kind: str, attrs) -> tuple[str, str]:
     return name, f"OCTET_DEVICE float {name}(float x) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n"
 
 
-def scalars(operations) -> tuple[str, str]:
+def scalars(operations: Sequence[tuple[str, float, bool]]) -> tuple[str, str]:
     """(name, definition) of float name(float x). operations: (name of a Writer's operation, constant, whether that is
     the right operand), one after the other."""
     m, value = Writer(), "x"

@@ -1,6 +1,7 @@
 """Kernels that move elements: reformats, transposes, slices, concatenations, padding; and quantize / dequantize, which
 move and convert."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -25,7 +26,14 @@ class Move:
     to_step: tuple[int, ...]
 
 
-def region(extent, start: int, from_step, to: int, to_step, divisor=None) -> Move:
+def region(
+    extent: tuple[int, ...],
+    start: int,
+    from_step: Sequence[int],
+    to: int,
+    to_step: Sequence[int],
+    divisor: Sequence[int] | None = None,
+) -> Move:
     """A Move of fewer axes; the innermost axis of the result is put last, so that neighbouring threads write
     neighbouring elements."""
     axes = sorted(range(len(extent)), key=lambda axis: -abs(to_step[axis]) if extent[axis] > 1 else -(2**62))

@@ -9,7 +9,7 @@ _CAPTURE_THREAD_LOCAL = 1
 _EVENT_EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL: the record is a node of the graph, not an edge between its nodes
 
 
-def captured(driver: Driver, stream, work: Callable[[], None]) -> ctypes.c_void_p:
+def captured(driver: Driver, stream: ctypes.c_void_p, work: Callable[[], None]) -> ctypes.c_void_p:
     """The executable graph of what `work` sends to the stream. Where that fails the stream no longer captures, and
     nothing is left behind."""
     graph = ctypes.c_void_p()
@@ -40,7 +40,7 @@ class Marks:
             self.close()
             raise
 
-    def record(self, index: int, stream, in_graph: bool = False) -> None:
+    def record(self, index: int, stream: ctypes.c_void_p, in_graph: bool = False) -> None:
         if in_graph:
             self._driver.call("cuEventRecordWithFlags", self._events[index], stream, _EVENT_EXTERNAL)
         else:

@@ -19,7 +19,7 @@ def same(device: str, other: str) -> bool:
     return device == other or _name(device) == other or device == _name(other)
 
 
-def _name(device):
+def _name(device: str) -> str:
     return device.rpartition(_BETWEEN)[0] if device.endswith(" multiprocessors") else device
 
 

@@ -2,7 +2,9 @@
 call."""
 
 import ctypes
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +12,10 @@ from ...errors import PackageError
 from . import needs
 from .driver import device, driver
 from .graph import Marks, captured
+
+if TYPE_CHECKING:
+    from ...variant import Launch, Variant
+
 
 _MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _STREAM_NON_BLOCKING = 1
@@ -23,7 +29,7 @@ class Loaded:
     inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once. What
     cannot be loaded gives back what it holds."""
 
-    def __init__(self, variant):
+    def __init__(self, variant: "Variant") -> None:
         found, card = driver(), device()
         if found is None or card is None:
             raise PackageError(
@@ -37,7 +43,7 @@ class Loaded:
             self._open(variant)
             self._held = held.pop_all()
 
-    def _open(self, variant):
+    def _open(self, variant: "Variant") -> None:
         self._context: ctypes.c_void_p | None = self._driver.handle("cuDevicePrimaryCtxRetain", self._device.number)
         self._hold("cuDevicePrimaryCtxRelease_v2", self._device.number)
         self.enter()
@@ -70,7 +76,9 @@ class Loaded:
         }
         self._launches = [self._prepared(launch) for launch in variant.launches]
         self.wait()
-        self._whole, self._kernels, self._steps = self._captured(self._transfer_and_launch), None, None
+        self._whole = self._captured(self._transfer_and_launch)
+        self._kernels: ctypes.c_void_p | None = None
+        self._steps: tuple[ctypes.c_void_p, Marks] | None = None
 
     def enter(self) -> None:
         self._driver.call("cuCtxSetCurrent", self._context)
@@ -135,24 +143,26 @@ class Loaded:
             self._held.close()
             self._context = None
 
-    def _hold(self, name, *arguments):
+    def _hold(self, name: str, *arguments: Any) -> None:
         """What `close` will call, the last first."""
         self._held.callback(self._driver.release, name, *arguments)
 
-    def _allocate(self, size):
+    def _allocate(self, size: int) -> int:
         pointer = ctypes.c_uint64()
         self._driver.call("cuMemAlloc_v2", ctypes.byref(pointer), ctypes.c_size_t(size + 64))
         self._hold("cuMemFree_v2", ctypes.c_uint64(pointer.value))
         return pointer.value
 
-    def _page_locked(self, shape, dtype):
+    def _page_locked(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         count = int(np.prod(shape, dtype=np.int64))
         size = max(count * np.dtype(dtype).itemsize, 1)
         pointer = self._driver.handle("cuMemAllocHost_v2", ctypes.c_size_t(size))
         self._hold("cuMemFreeHost", pointer)
-        return np.frombuffer((ctypes.c_uint8 * size).from_address(pointer.value), dtype, count).reshape(shape)
+        assert pointer.value is not None
+        memory: Any = (ctypes.c_uint8 * size).from_address(pointer.value)
+        return np.frombuffer(memory, dtype, count).reshape(shape)
 
-    def _copy_in(self, to, array):
+    def _copy_in(self, to: int, array: np.ndarray) -> None:
         self._driver.call(
             "cuMemcpyHtoDAsync_v2",
             ctypes.c_uint64(to),
@@ -161,7 +171,9 @@ class Loaded:
             self._stream,
         )
 
-    def _prepared(self, launch):
+    def _prepared(
+        self, launch: "Launch"
+    ) -> "tuple[ctypes.c_void_p, tuple[int, int, int], int, int, ctypes.Array[ctypes.c_void_p], list[ctypes.c_uint64]]":
         """(function, grid, block, shared bytes, pointers to the operands' addresses, what keeps those alive)."""
         addresses = [
             self._bases[kind] + at if kind in self._bases else self._places[kind][at] for kind, at in launch.operands
@@ -170,7 +182,7 @@ class Loaded:
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         return self._functions[launch.function], launch.grid, launch.block, launch.shared, pointers, values
 
-    def _launch(self, index):
+    def _launch(self, index: int) -> None:
         function, grid, block, shared, pointers, _ = self._launches[index]
         self._driver.call("cuLaunchKernel", function, *grid, block, 1, 1, shared, self._stream, pointers, None)
 
@@ -194,14 +206,14 @@ class Loaded:
                 self._stream,
             )
 
-    def _launch_marked(self, marks):
+    def _launch_marked(self, marks: Marks) -> None:
         for index in range(len(self._launches)):
             marks.record(index, self._stream, in_graph=True)
             for _ in range(LEAST_LAUNCHES):
                 self._launch(index)
         marks.record(len(self._launches), self._stream, in_graph=True)
 
-    def _captured(self, work):
+    def _captured(self, work: Callable[[], None]) -> ctypes.c_void_p:
         graph = captured(self._driver, self._stream, work)
         self._hold("cuGraphExecDestroy", graph)
         return graph

@@ -57,5 +57,5 @@ def check(target: str, needs: Needs | None, device: Device, version: int) -> Non
         )
 
 
-def _words(version):
+def _words(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"

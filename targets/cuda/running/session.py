@@ -1,6 +1,7 @@
 """A session on a CUDA device. Needs the driver only: no toolkit, no TVM."""
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class CudaSession(Session):
         with self._lock:
             self._loaded.close()
 
-    def _stage(self, arrays):
+    def _stage(self, arrays: Sequence[np.ndarray]) -> None:
         self._loaded.enter()  # a session may be called from any thread
         for array, staging in zip(arrays, self._staging, strict=True):
             staging[...] = array
