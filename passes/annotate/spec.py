@@ -52,14 +52,6 @@ class SharedQuantizationSpec:
 
 
 @dataclass(frozen=True)
-class DerivedQuantizationSpec:
-    """scale = the product of the scales of other edges: a bias, int32, zero point 0."""
-
-    edges: tuple[int, ...]
-    dtype: str = "int32"
-
-
-@dataclass(frozen=True)
 class FixedQuantizationSpec:
     """The range is known from the operator (softmax, sigmoid: [0, 1]; tanh: [-1, 1]): nothing is measured."""
 

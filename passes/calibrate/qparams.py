@@ -49,8 +49,3 @@ def quantize(x: np.ndarray, qparams: QParams) -> np.ndarray:
     return np.clip(
         np.rint(np.asarray(x, np.float32) / np.float32(qparams.scale)) + qparams.zero_point, low, high
     ).astype(np.int8)
-
-
-def dequantize(q: np.ndarray, qparams: QParams) -> np.ndarray:
-    """float32."""
-    return (q.astype(np.float32) - np.float32(qparams.zero_point)) * np.float32(qparams.scale)

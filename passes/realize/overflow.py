@@ -27,11 +27,6 @@ class Bound:
     accumulator: int
     converted: float
 
-    @property
-    def headroom_bits(self) -> int:
-        """How many more bits the accumulator could hold."""
-        return 31 - int(self.accumulator).bit_length()
-
 
 def accumulator_bounds(weight: np.ndarray, zero_point: int) -> np.ndarray:
     """int64 [O]: the largest |sum (q - zero_point) * weight| of every output channel. weight: int8 [O, ...]."""

@@ -99,15 +99,13 @@ class CpuBackend(Backend):
         from ..registry import TARGETS
 
         portably = Emulation("its instructions spelled portably", _portably)
-        machines = {emulator.MACHINE: emulator}
-        machine = machines.get(TARGETS[variant.target].machine) if variant.target in TARGETS else None
-        if machine is None:
+        if variant.target not in TARGETS or TARGETS[variant.target].machine != emulator.MACHINE:
             return [portably]
-        lacks = machine.missing()
+        lacks = emulator.missing()
         return [
             Emulation(
                 "its machine code under QEMU",
-                lambda variants: list(map(machine.EmulatedSession, variants)),
+                lambda variants: list(map(emulator.EmulatedArm64Session, variants)),
                 f"as machine code: {lacks}" if lacks else "",
             ),
             portably,

@@ -4,6 +4,7 @@ variant for an arm64 machine."""
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -76,6 +77,17 @@ def test_without_qemu_the_table_says_so(package, tmp_path, monkeypatch):
             f"{spec.name} not run as machine code: no-such-emulator is not installed (Debian: qemu-user)",
             f"{spec.name} its instructions spelled portably byte for byte as recorded",
         ]
+
+
+def test_machine_code_goes_to_the_emulator_of_its_processor(monkeypatch):
+    """Whether or not this machine has one."""
+    variants = [SimpleNamespace(target=spec.name) for spec in ARM]
+    monkeypatch.setattr(emulator, "missing", lambda: "")
+    for variant in variants:
+        machine_code, portable = registry.TARGETS[variant.target].backend.emulations(variant)
+        assert machine_code.lacks == "" and "QEMU" in machine_code.how and "portably" in portable.how
+        (session,) = machine_code.sessions([variant])
+        assert isinstance(session, emulator.EmulatedArm64Session)
 
 
 @needs_cross

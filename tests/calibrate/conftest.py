@@ -64,3 +64,8 @@ def samples():
 def referee():
     """The NumPy referee as an executor (it hands out tensors: summaries=False)."""
     return lambda module: lambda feed: reference.run(module, feed)
+
+
+def dequantize(codes, qparams):
+    """What codes stand for, float32."""
+    return (codes.astype(np.float32) - np.float32(qparams.zero_point)) * np.float32(qparams.scale)

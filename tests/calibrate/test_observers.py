@@ -5,8 +5,10 @@ import pytest
 
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.observers import _Error, find_range
-from octet.passes.calibrate.qparams import LIMITS, choose, dequantize, quantize
+from octet.passes.calibrate.qparams import LIMITS, choose, quantize
 from octet.passes.calibrate.statistics import Statistics
+
+from .conftest import dequantize
 
 
 def statistics_of(x):

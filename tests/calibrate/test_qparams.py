@@ -3,7 +3,9 @@
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from octet.passes.calibrate.qparams import LIMITS, SMALLEST_SCALE, choose, dequantize, quantize
+from octet.passes.calibrate.qparams import LIMITS, SMALLEST_SCALE, choose, quantize
+
+from .conftest import dequantize
 
 finite = st.floats(min_value=-(2.0**100), max_value=2.0**100, width=32)
 

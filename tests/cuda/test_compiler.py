@@ -76,7 +76,8 @@ def test_machine_code_has_the_intended_instructions(built, tmp_path):
 
 def test_ptx_has_the_intended_instructions(built):
     spec, variant = built
-    text = compiler.compile_ptx(variant.source, spec.extra["code"])
+    arch = spec.extra["code"]
+    text = compiler.find_compiler(arch).ptx(variant.source, arch, compiler.FLAGS, compiler.DEVICE)[0].decode()
     ldmatrix, copies = "ldmatrix.sync.aligned.m8n8.x4", ("cp.async.cg.shared.global", "cp.async.ca.shared.global")
     sixteen = ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", ldmatrix, *copies)
     wanted = {

@@ -163,7 +163,7 @@ def test_machine_code_has_tensor_instructions_and_no_spills(arch, tmp_path):
     assert all(kernel.shared <= spec.extra["shared_bytes"] for kernel in kernels)
     code, usage = compiler.compile_cubin(source(kernels), arch)
     assert {(used.spills, used.stack) for used in usage.values()} == {(0, 0)} and len(usage) == 3
-    text = compiler.compile_ptx(source(kernels), arch)
+    text = compiler.find_compiler(arch).ptx(source(kernels), arch, compiler.FLAGS, compiler.DEVICE)[0].decode()
     for shape in ("m8n32k16", "m16n16k16", "m32n8k16"):
         assert (
             f"wmma.mma.sync.aligned.row.col.{shape}.s32.s8.s8.s32" in text

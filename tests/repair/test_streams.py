@@ -14,7 +14,6 @@ from octet.passes.repair.equalize_channels import EqualizeChannels
 from octet.passes.repair.exponents import Exponents
 from octet.passes.repair.find_streams import streams_of
 from octet.passes.repair.migrate_scales import MigrateScales
-from octet.passes.repair.twin import rescaled_twin
 from octet.passes.repair.weights import layers_of
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design
@@ -22,6 +21,7 @@ from octet.passes.sensitivity.taps import channel_maxima
 
 sys.path.insert(0, str(Path(__file__).parent))
 from attention import HIDDEN, TOKENS, WIDTH, save
+from twin import rescaled_twin
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["three layers", "one layer"])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from octet.passes.annotate import Recipe
-from octet.passes.repair.twin import rescaled_twin
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget, parse_duration
 from octet.passes.sensitivity.choose_calibration import choose_calibration
@@ -19,6 +18,8 @@ from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
 from octet.passes.sensitivity.search import Search
 from octet.targets.errors import OctetError, OctetWarning
+
+from ..repair.twin import rescaled_twin
 
 
 class Synthetic:

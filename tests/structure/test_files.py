@@ -60,6 +60,36 @@ def test_nothing_committed_is_a_build_product_or_large():
         assert not path.exists() or path.stat().st_size < 2_000_000, name
 
 
+def words_of(tree):
+    """What a file names: variables, attributes, imports, and words in strings that are nothing else (operators, tables
+    by name)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_the_product_uses_what_it_defines():
+    """What only tests use stands beside the tests. Decorated functions are left out: commands, converters and rules are
+    called by their tables."""
+    paths = [path for room in ROOMS[:4] for path in (ROOT / room).rglob("*.py")]
+    trees = {path: ast.parse(path.read_text()) for path in (*paths, ROOT / "__init__.py", ROOT / "api.py")}
+    used = {word for tree in trees.values() for word in words_of(tree)}
+    unused = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) or (isinstance(node, ast.FunctionDef) and not node.decorator_list)
+        if node.name not in used and not node.name.startswith("__")
+    ]
+    assert not unused
+
+
 HOMONYMS = {
     "Epilogue": "of CUDA's it is the name in device/requantize.cuh",
     "TableEpilogue": "likewise",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from octet.passes.realize.checksum import checksum_of, sums_of
+from .checksum import checksum_of, sums_of
 
 LAYERS = {
     "3 x 3": (

@@ -1,12 +1,23 @@
 """Runs what was compiled for any x86 level on this machine: as it is where the machine has the instructions, emulated
 where it lacks some."""
 
+import tempfile
+from pathlib import Path
+
 from octet.passes.lower.codegen import compile_module
 from octet.targets import detect
 from octet.targets.native_library import open_library
 from octet.targets.runtime import Session
-from octet.targets.x86.emulation.library import emulated, library_of
+from octet.targets.x86.emulation.library import compiled, emulated
 from octet.targets.x86.emulation.source import source_of
+
+
+def library_of(source, host):
+    """A shared library, for TVM's runtime, of LLVM IR for machines of target `host`."""
+    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
+        library = Path(folder) / "kernels.so"
+        compiled(source, host).export_library(str(library))
+        return library.read_bytes()
 
 
 def module_here(mod, spec, features=frozenset()):

@@ -12,11 +12,11 @@ import pytest
 
 from octet.targets import detect, registry
 from octet.targets.bfloat16 import add_blocks, round_to_bfloat16
-from octet.targets.x86.emulation.library import library_of
 from octet.targets.x86.emulation.source import INSTRUCTIONS
 from octet.targets.x86.tiles import tile_config
 
 sys.path.insert(0, str(Path(__file__).parent))
+from here import library_of
 from instruction_models import MODELS
 
 LEAST = registry.find("x86-64-v3")

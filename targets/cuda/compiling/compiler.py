@@ -64,11 +64,6 @@ def compile_cubin(text: str, arch: int | str) -> tuple[bytes, dict[str, Usage]]:
     return code, usage(log)
 
 
-def compile_ptx(text: str, arch: int | str) -> str:
-    """PTX alone; errors as of `compile_fatbin`."""
-    return find_compiler(arch).ptx(text, arch, FLAGS, DEVICE)[0].decode()
-
-
 def usage(text: str) -> dict[str, Usage]:
     """ptxas -v's report."""
     return {

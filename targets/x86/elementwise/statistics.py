@@ -210,22 +210,15 @@ def _reduce(y: tirx.Buffer) -> None:
         )
 
 
-def first_of(minimum: float, maximum: float, zeros: float, middle: float, elements: int) -> int:
-    """Where the choice begins: a place in [0, elements) that these four float32 values of the tensor (`middle`: its
-    middle element) decide."""
-    bits = [int(np.float32(value).view(np.int32)) & 0x7FFFFFFF for value in (minimum, maximum, zeros, middle)]
-    mixed = sum(bit * factor for bit, factor in zip(bits, _FACTORS))
-    return ((mixed ^ (mixed >> 31)) & 0x7FFFFFFF) * elements >> 31
-
-
-_FACTORS = (668265263, 374761393, 1013904223, 842502087)  # odd, below 2^30: the sum of four products stays in int64
+FACTORS = (668265263, 374761393, 1013904223, 842502087)  # odd, below 2^30: the sum of four products stays in int64
 
 
 def _first(x: tirx.Buffer, y: tirx.Buffer, middle: tirx.Expr, elements: tirx.Expr) -> tirx.Expr:
-    """`first_of` in the kernel, int32."""
+    """Where the choice begins, int32: a place in [0, elements) that four values of the tensor decide, its least, its
+    largest, how many are 0, and its middle element."""
     values = [*(y[SUMMARY + row] for row in (MINIMUM, MAXIMUM, ZEROS)), x[middle]]
     mixed = tirx.const(0, "int64")
-    for value, factor in zip(values, _FACTORS):
+    for value, factor in zip(values, FACTORS):
         mixed = mixed + (tirx.reinterpret("int32", value) & tirx.const(0x7FFFFFFF, "int32")).astype(
             "int64"
         ) * tirx.const(factor, "int64")

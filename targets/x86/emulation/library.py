@@ -29,14 +29,6 @@ def compiled(source: str, host: TargetSpec) -> "tvm.runtime.Module":
         return tvm.runtime.load_module(str(text))
 
 
-def library_of(source: str, host: TargetSpec) -> bytes:
-    """A shared library of it for TVM's runtime."""
-    with tempfile.TemporaryDirectory(prefix="octet-") as folder:
-        library = Path(folder) / "kernels.so"
-        compiled(source, host).export_library(str(library))
-        return library.read_bytes()
-
-
 def emulated(variant: Variant, host: TargetSpec | None = None) -> Variant:
     """The variant with kernels that run on machines of target `host`, by default this one: the same steps on the same
     memory. Raises PackageError where the variant does not hold its kernels as LLVM IR, or as IR that this version

@@ -5,7 +5,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from octet.targets.cuda.compiling.compiler import FLAGS, compile_cubin, compile_ptx
+from octet.targets.cuda.compiling.compiler import FLAGS, compile_cubin, find_compiler
 from octet.targets.cuda.compiling.nvcc import find_nvcc
 from octet.targets.cuda.compiling.source import DEVICE
 from octet.targets.errors import TargetError
@@ -25,7 +25,9 @@ class Compiler:
 
     def ptx(self, texts: list[str], arch: int) -> list[bytes]:
         """PTX of sources, as a driver takes it."""
-        return self._all(texts, f"ptx {arch}", lambda text: compile_ptx(text, arch).encode() + b"\0")
+        return self._all(
+            texts, f"ptx {arch}", lambda text: find_compiler(arch).ptx(text, arch, FLAGS, DEVICE)[0] + b"\0"
+        )
 
     def plain_cubin(self, path: Path, target: str) -> bytes:
         """Of a file that includes nothing of ours. target: as nvcc's -gencode."""

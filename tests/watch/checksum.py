@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...targets.watch.odd_numbers import odd_numbers
-from ..referee.conv import convolve
+from octet.passes.referee.conv import convolve
+from octet.targets.watch.odd_numbers import odd_numbers
 
 MODULUS = 1 << 32
 _STORED = 128  # a stored byte less its code

@@ -5,8 +5,8 @@ the repairs are worth."""
 import numpy as np
 from tvm import IRModule
 
-from .find_streams import streams_of
-from .scale_channels import scale_channels
+from octet.passes.repair.find_streams import streams_of
+from octet.passes.repair.scale_channels import scale_channels
 
 POWERS = 2.0 ** np.arange(-4, 5)
 
