@@ -79,9 +79,9 @@ def chosen(path: Path) -> list[str]:
     return []
 
 
-def told(path: Path) -> str:
-    """Of what its samples are by survey.txt, "" where it does not say."""
-    return next((kind for kind, pattern in listed("samples") if fnmatch.fnmatchcase(str(path), pattern)), "")
+def told(path: Path, what: str) -> str:
+    """Of what its "samples" are, or what it "decides", by survey.txt; "" where it does not say."""
+    return next((kind for kind, pattern in listed(what) if fnmatch.fnmatchcase(str(path), pattern)), "")
 
 
 def tried(name: str, path: Path, folder: Path) -> dict:
@@ -96,7 +96,7 @@ def tried(name: str, path: Path, folder: Path) -> dict:
         path,
         samples,
         folder,
-        told(path),
+        told(path, "samples"),
         *chosen(path),
     ]
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
@@ -114,6 +114,20 @@ def tried(name: str, path: Path, folder: Path) -> dict:
         return report | {"error": report["compile"].pop("line")}
     found = {key: compiled[key] for key in ("seconds", "operators", "multiply_adds")}
     return report | found | {"agreement": compiled.get("agreement", {})}  # none of outputs that are not float
+
+
+def decided(report: dict, path: Path, folder: Path) -> dict:
+    """The same with its `decisions`, as survey_decisions.py prints them; {} where survey.txt names none."""
+    decision = told(path, "decides")
+    if not decision:
+        return report | {"decisions": {}}
+    script, package = Path(__file__).with_name("survey_decisions.py"), SURVEY / report["name"] / "network.octet"
+    command = [sys.executable, script, path, package, folder, told(path, "samples"), decision, *report["options"]]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    if made.returncode:
+        print(f"{report['name']} decides nothing: {made.stderr.strip().splitlines()[-1]}")
+        return report
+    return report | {"decisions": json.loads(made.stdout.splitlines()[-1])}
 
 
 def timed(report: dict, path: Path) -> dict:
@@ -170,7 +184,17 @@ def _limited():
 
 def table(reports: list[dict]) -> str:
     """A row per network, in the order of their names."""
-    heads = ("network", "chosen", "samples", "compile, s of CPU", "GB", "dB", *RUNTIMES, "int8 / float")
+    heads = (
+        "network",
+        "chosen",
+        "samples",
+        "compile, s of CPU",
+        "GB",
+        "dB",
+        "decides as fp32",
+        *RUNTIMES,
+        "int8 / float",
+    )
     rows = [" | ".join(heads), " | ".join("---" for _ in heads)]
     for report in reports:
         taken = report.get("compile", {})
@@ -178,6 +202,8 @@ def table(reports: list[dict]) -> str:
         cells.append(f"{taken['peak'] / 1e9:.1f}" if "peak" in taken else "")
         agreed = (report.get("agreement") or {}).get("sqnr_db")
         cells.append(report["error"] if report["error"] else "" if agreed is None else f"{agreed:.1f}")
+        made = report.get("decisions")
+        cells.append("{decision}: {same} of {asked}".format(**made) if made else "")
         best = min(report.get("milliseconds", {"": 0}).values())
         for runtime in RUNTIMES:
             value = report.get("milliseconds", {}).get(runtime)
@@ -218,6 +244,9 @@ def main(words):
         kept = SURVEY / f"{name}.json"
         report = json.loads(kept.read_text()) if kept.exists() else tried(name, path, gallery)
         kept.write_text(json.dumps(report, indent=1))
+        if not report["error"] and "decisions" not in report:
+            report = decided(report, path, gallery)
+            kept.write_text(json.dumps(report, indent=1))
         if times and not report["error"] and "milliseconds" not in report:
             report = timed(report, path)
             kept.write_text(json.dumps(report, indent=1))

@@ -17,7 +17,7 @@ SPEECH = speech.PACKAGE
 COUNT = 48
 LARGE = 2**19  # values of one sample; of such, fewer are taken
 SUGGESTED = re.compile(r"(--(?:dim|shape)) ([^\s=]+)=([^\s,]+)")
-KINDS = ("lines", "pages", "logmel", "spectra")
+KINDS = ("lines", "pages", "logmel", "spectra", "ridges")
 STATE = re.compile(r"state|hidden|cell|^[hc]\d?$")
 TEXTS = ("the weather is fine today", "please call me back in the evening", "seven railway stations", "good morning")
 
@@ -87,6 +87,19 @@ def spectrum(made_of, shape, spoken):
     return np.broadcast_to(found, shape).astype("float32")
 
 
+def ridges(shape, random):
+    """float32 of `shape`, [1, height, width, 1], 0..255: a finger's print, ridges of nine pixels around a core that end
+    and branch where their phase turns by 2 pi (Larkin and Fletcher's model, Optics Express 15, 2007)."""
+    y, x = np.mgrid[: shape[1], : shape[2]].astype("float64")
+    core = random.uniform(0.35, 0.65, 2) * shape[1:3]
+    phase = 2 * np.pi / 9 * np.hypot(y - core[0], (x - core[1]) * random.uniform(1, 1.4))
+    for sign, *place in zip(np.resize([1, -1], 24), *random.uniform(0, 1, (2, 24)) * np.reshape(shape[1:3], (2, 1))):
+        phase += sign * np.arctan2(y - place[0], x - place[1])
+    inside = np.hypot((y - shape[1] / 2) / shape[1], (x - shape[2] / 2) / shape[2]) < 0.48
+    grey = 0.5 + 0.5 * np.cos(phase) + 0.1 * random.standard_normal(phase.shape)
+    return np.where(inside, 255 * grey.clip(0, 1), 255).reshape(shape).astype("float32")
+
+
 def sample(name, shape, dtype, rows, random, folder, said=""):
     """An array of `shape`: a whole input."""
     made_of = kind(name, shape, dtype, said)
@@ -96,6 +109,8 @@ def sample(name, shape, dtype, rows, random, folder, said=""):
         return drawn(made_of, shape, random).astype(dtype)
     if made_of in ("logmel", "spectra"):
         return spectrum(made_of, shape, speech.spoken(folder, TEXTS[random.integers(len(TEXTS))], random)).astype(dtype)
+    if made_of == "ridges":
+        return ridges(shape, random).astype(dtype)
     if made_of == "ones":
         return np.ones(shape, dtype)
     if made_of == "integers":
@@ -165,24 +180,29 @@ def carried(path, arrays, states, values):
                 arrays[name][number] = array
 
 
-def main(path, samples, folder, said, *wanted):
+def drawn_for(model, path, folder, said, values, seed=5) -> dict:
+    """{input: samples of the network `path`, which loaded as `model`}. values: of inputs that became constants."""
     import onnx
 
+    random, rows = np.random.default_rng(seed), rows_looked_up(onnx.load(path, load_external_data=False).graph)
+    count = COUNT if all(np.prod(each.shape) < LARGE for each in model.inputs) else COUNT // 4
+    arrays = {}
+    for each in model.inputs:
+        made = (
+            sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder), said)
+            for _ in range(count)
+        )
+        arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
+    states = [name for name in arrays if STATE.search(name)]
+    if states and said != "spectra":  # of which a sample is a whole piece of music
+        carried(path, arrays, states, values)
+    return arrays
+
+
+def main(path, samples, folder, said, *wanted):
     model, options, error = loaded(path, wanted)
     if model is not None:
-        random, rows = np.random.default_rng(5), rows_looked_up(onnx.load(path, load_external_data=False).graph)
-        count = COUNT if all(np.prod(each.shape) < LARGE for each in model.inputs) else COUNT // 4
-        arrays = {}
-        for each in model.inputs:
-            made = (
-                sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder), said)
-                for _ in range(count)
-            )
-            arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
-        states = [name for name in arrays if STATE.search(name)]
-        if states and said != "spectra":  # of which a sample is a whole piece of music
-            carried(path, arrays, states, options_read(options)["values"])
-        np.savez(samples, **arrays)
+        np.savez(samples, **drawn_for(model, path, folder, said, options_read(options)["values"]))
     made_of = dict.fromkeys(kind(each.name, each.shape, each.dtype, said) for each in model.inputs) if model else {}
     print(json.dumps({"options": options, "error": error, "samples": ", ".join(made_of)}))
 

@@ -27,7 +27,7 @@ from .recipe import Recipe
 FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise.match, unary.match)
 _DEMANDED = "its result is only used in float"
 _SUPPLIED = "none of its operands is int8"
-_EXCLUDED = "left in float for accuracy: by --max-drop, or named in the recipe"
+_EXCLUDED = "left in float for accuracy: as measured, or named in the recipe"
 _NAMED = "named by --float-layers"
 _SPECTRUM = "in float: a logarithm or root of its squares follows, which makes as much of small values as of large ones"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"

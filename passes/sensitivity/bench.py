@@ -180,7 +180,9 @@ class Bench:
         network = self._network(design.scaling)
         sites = self._sites(network, design.recipe)
         self._collect(network, sites)
-        configuration = configure(sites, network.statistics, design.recipe)
+        if design.recipe not in network.configurations:
+            network.configurations[design.recipe] = configure(sites, network.statistics, design.recipe)
+        configuration = network.configurations[design.recipe]
         missing = sites.operands.keys() - network.operands
         if network.simulator is None or missing:
             network.operands |= missing

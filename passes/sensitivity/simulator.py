@@ -171,4 +171,5 @@ class RescaledNetwork:
     operands: set = field(default_factory=set)
     simulator: Simulator | None = None
     sites: dict[Recipe, Sites] = field(default_factory=dict)
+    configurations: dict[Recipe, Configuration] = field(default_factory=dict)
     weights_of: tuple = ()

@@ -14,7 +14,7 @@ from .attempt import LEFT_OUT, Attempt
 from .design import FURTHEST, Design
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
-_WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
+WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
 _SLOWER = (
     1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
 )
@@ -43,7 +43,7 @@ def _named(design) -> str:
     )
 
 
-def _worth(before, found) -> float:
+def worth(before, found) -> float:
     """The most that a network may take times its time for an error that falls so far."""
     slower, slowest = (_FAR_SLOWER, _FAR_SLOWEST) if before > FAR else (_SLOWER, _SLOWEST)
     return min(slowest, slower ** log2(before / max(found, 1e-12)))
@@ -80,8 +80,8 @@ def choose_switches(
         if not tried:
             break
         found, chosen, option = min(tried, key=lambda entry: entry[0])
-        ratio = seconds(chosen) / seconds(design) if found <= best * _WORTH else None
-        kept = ratio is not None and ratio <= _worth(best, found)
+        ratio = seconds(chosen) / seconds(design) if found <= best * WORTH else None
+        kept = ratio is not None and ratio <= worth(best, found)
         for value, candidate, name in tried:
             taken = kept and name == option
             if candidate in known and not taken:
@@ -126,6 +126,6 @@ def _scaled(design, name, error, seconds, log, spent) -> Design | None:
         log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
         return None
     before, found, ratio = error(design), error(candidate), seconds(candidate) / seconds(design)
-    kept = found <= before * _WORTH and ratio <= _worth(before, found)
+    kept = found <= before * WORTH and ratio <= worth(before, found)
     log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
     return candidate if kept else None

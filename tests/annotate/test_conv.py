@@ -90,6 +90,6 @@ def test_an_operator_left_in_float_by_the_recipe(network, observed, decisions):
         "relu1",
     ]  # the float layer reads the exact value; what it makes is quantised for c
     assert (
-        decided["b"].reason == "left in float for accuracy: by --max-drop, or named in the recipe"
+        decided["b"].reason == "left in float for accuracy: as measured, or named in the recipe"
         and decided["a"].dtype == "int8"
     )

@@ -65,7 +65,7 @@ def test_not_behind_a_mask(network, decisions):
 
 def test_left_in_float_by_name(network, decisions):
     decided = decisions(attention(network), softmax="table", float_operators={"soft"})
-    assert decided["soft"].reason == "left in float for accuracy: by --max-drop, or named in the recipe"
+    assert decided["soft"].reason == "left in float for accuracy: as measured, or named in the recipe"
 
 
 def test_unknown_softmax():

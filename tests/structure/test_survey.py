@@ -62,6 +62,7 @@ def _tried():
         "samples": "noise",
         "compile": compiled,
         "agreement": {"sqnr_db": 40.04},
+        "decisions": {"decision": "text", "same": 8, "asked": 9},
         "operators": {"int8": 3, "float": 1},
         "milliseconds": {"octet-int8": 1.5, "openvino-int8": 2.0, "octet-fp32": 1.4},
     }
@@ -71,14 +72,44 @@ def _tried():
 
 def test_the_table_shows_the_fastest_and_the_reason(script):  # noqa: F811
     _, _, first, second = script("survey").table(_tried()).splitlines()
-    assert first == "| one |  | noise | 8.1 | 1.5 | 40.0 | 1.500 | 2.000 |  | **1.400** |  |  | 3 / 1 |"
-    assert second == "| two | --dim n=2 |  |  |  | two.onnx: no |  |  |  |  |  |  |  |"
+    assert first == "| one |  | noise | 8.1 | 1.5 | 40.0 | text: 8 of 9 | 1.500 | 2.000 |  | **1.400** |  |  | 3 / 1 |"
+    assert second == "| two | --dim n=2 |  |  |  | two.onnx: no |  |  |  |  |  |  |  |  |"
 
 
 def test_what_was_tried_is_counted(script):  # noqa: F811
     said = script("survey").summary(_tried())
     assert said.startswith("2 structures tried, 1 compiled: in 8 s") and "1 agree with fp32" in said
     assert said.endswith("Of 1 that were timed, 1 are faster than every peer that runs them, 0 than Octet's own fp32.")
+
+
+def _layout(distance):
+    """PicoDet's outputs of one level: a box around place 9 of a page of 76 x 100 places, `distance` strides wide each
+    way."""
+    scores, distances = np.zeros((1, 7600, 10)), np.zeros((1, 7600, 32))
+    scores[0, 76 + 9, 3], distances[0, :, distance::8] = 0.9, 50
+    return {"scores": scores, "distances": distances}
+
+
+def test_decisions_are_compared(script):  # noqa: F811
+    pytest.importorskip("scipy")
+    decisions = script("survey_decisions")
+    answers = decisions.ANSWERS
+    logits = np.eye(4)[[0, 2, 2, 0, 2, 3]]
+    assert (
+        answers["text"]({"y": logits[None]})[0].tolist()
+        == [2, 2, 3]
+        == answers["text"]({"y": logits[:, None]})[0].tolist()
+    )
+    assert decisions.compared([np.array([2, 2, 3, 1])], [np.array([2, 2, 3])]) == (2, 3)
+    assert decisions.compared([np.array([], int)], [np.array([], int)]) == (0, 0)
+    assert answers["class"]({"y": np.array([[1, 3, 2]]), "z": np.array([5, 4])}) == [(1, 0)]
+    assert answers["yes"]({"y": np.array([[0.4, 0.6]])}) == [False, True]
+    assert decisions.compared(answers["places"]({"y": logits}), [0, 2, 2, 0, 2, 1]) == (5, 6)
+    [boxes] = answers["layout"](_layout(2))
+    assert boxes == [(60.0, -4.0, 92.0, 28.0, 3)]
+    shifted, other = [(61.0, -4.0, 93.0, 28.0, 3)], [(60.0, -4.0, 92.0, 28.0, 4)]
+    assert decisions.compared([boxes], [shifted]) == (1, 1) and decisions.compared([boxes], [other]) == (0, 2)
+    assert decisions.compared([boxes + boxes], [shifted]) == (1, 2) and decisions.compared([[]], [[]]) == (0, 0)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 48, 96), (1, 1, 32, 100), (1, 64, 80, 3)])

@@ -1,14 +1,20 @@
-"""Agreement with fp32: of every float output, on samples that ranges do not come from."""
+"""Agreement with fp32: of every float output, on samples that ranges do not come from. Outputs that are probabilities
+are found in the graph, and what fp32 and int8 decide by them is counted without the usual decision."""
 
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
+from octet.passes.frontend.onnx import load_onnx
+from octet.passes.pipeline import canonicalize
 from octet.passes.sensitivity.padding import Padding
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import agreement
 from octet.tools.evaluating.agreement import Yardstick
+from octet.tools.evaluating.decisions import HALF, LARGEST, Decisions, decided_outputs
 
 
 class Spoken:
@@ -35,6 +41,7 @@ class Spoken:
 def agreed(monkeypatch, fp32, int8, samples, outputs=(), padding=Padding()):
     monkeypatch.setattr(agreement, "float_session", lambda model, threads, target: fp32)
     monkeypatch.setattr(agreement, "padding_of", lambda model: padding)
+    monkeypatch.setattr(agreement, "decided_outputs", lambda model: {})
     return Yardstick(samples, outputs).agreement(None, SimpleNamespace(), int8)
 
 
@@ -91,3 +98,60 @@ def test_padding_does_not_count(monkeypatch):
     assert agreed(monkeypatch, fp32, int8, {"x": x})["sqnr_db"] < 0
     found = agreed(monkeypatch, fp32, int8, {"x": x}, padding=Padding("x", {"y": 1}))
     assert found["sqnr_db"] == 40.0 and found["padding"] == "x"
+
+
+def network(folder, nodes, shape):
+    """Canonical: x [1, 4, 6] to y of `shape`."""
+    nodes = [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 4, 6]), ("y", shape)))
+    shapes = [
+        helper.make_tensor("flat", TensorProto.INT64, [2], [4, 6]),
+        helper.make_tensor("one", TensorProto.INT64, [3], [1, 4, 6]),
+    ]
+    graph = helper.make_graph(nodes, "n", [x], [y], shapes)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "n.onnx")
+    return canonicalize(load_onnx(folder / "n.onnx"))
+
+
+SOFTMAX = ("Softmax", ["x"], ["p"], {"axis": -1})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape", "kind"),
+    [
+        ([("Sigmoid", ["x"], ["y"])], [1, 4, 6], HALF),
+        ([("Sigmoid", ["x"], ["p"]), ("Transpose", ["p"], ["y"], {"perm": [0, 2, 1]})], [1, 6, 4], HALF),
+        ([("Softmax", ["x"], ["y"], {"axis": -1})], [1, 4, 6], LARGEST),
+        (
+            [("Reshape", ["x", "flat"], ["r"]), ("Softmax", ["r"], ["p"]), ("Reshape", ["p", "one"], ["y"])],
+            [1, 4, 6],
+            LARGEST,
+        ),
+        ([SOFTMAX, ("Transpose", ["p"], ["y"], {"perm": [0, 2, 1]})], [1, 6, 4], None),  # the classes lie elsewhere
+        ([SOFTMAX, ("Reshape", ["p", "flat"], ["y"])], [4, 6], None),  # one decision a row: the promise speaks of it
+        ([("Tanh", ["x"], ["y"])], [1, 4, 6], None),
+    ],
+)
+def test_which_outputs_decide(tmp_path, nodes, shape, kind):
+    assert decided_outputs(network(tmp_path, nodes, shape)) == ({} if kind is None else {"y": kind})
+
+
+def test_the_usual_decision_does_not_count():
+    made = Decisions({"y": HALF, "z": LARGEST})
+    for _ in range(2):
+        exact = {"y": np.array([[0.9, 0.8, 0.1, 0.2, 0.3]]), "z": np.eye(4)[[[0, 0, 0, 1, 2, 3]]]}
+        found = {"y": np.array([[0.7, 0.4, 0.2, 0.6, 0.0]]), "z": np.eye(4)[[[0, 0, 3, 1, 3, 3]]]}
+        made.add(exact, found, {})
+    assert made.found == {
+        "y": {"kind": HALF, "same": 2, "asked": 6},  # of 0.9, 0.8 and 0.2 the first
+        "z": {"kind": LARGEST, "same": 4, "asked": 8},  # of the last four and the third, less the two that both call 0
+    }
+
+
+def test_places_that_are_padding_do_not_count():
+    made = Decisions({"y": HALF})
+    made.add({"y": np.array([[0.9, 0.8]])}, {"y": np.array([[0.9, 0.1]])}, {"y": np.array([[True, False]])})
+    assert made.found == {"y": {"kind": HALF, "same": 1, "asked": 1}}
+    made = Decisions({"y": HALF})
+    made.add({"y": np.array([[0.1]])}, {"y": np.array([[0.2]])}, {})
+    assert made.found == {}

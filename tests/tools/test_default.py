@@ -95,6 +95,38 @@ def test_what_the_budget_has_no_time_for_is_left_out_and_said(octet, tmp_path):
     assert 0 < report["agreement"]["sqnr_db"] < 25 and not report["workflow"]["design"]["scaling"]
 
 
+def test_the_operator_whose_error_is_large_is_left_in_float(octet, tmp_path):
+    """Channels of the input that lie far apart, which no constant in front of the first layer can absorb."""
+    rng = np.random.default_rng(0)
+    levels = np.float32([1, 400]).reshape(2, 1, 1)
+    constants = {
+        "a": (rng.standard_normal((8, 2, 1, 1)) / levels).astype(np.float32),
+        "b": rng.standard_normal((64, 8, 3, 3)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["p"]),
+        helper.make_node("Sigmoid", ["p"], ["q"]),
+        helper.make_node("Conv", ["q", "b"], ["y"], pads=[1] * 4),
+    ]
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 8, 8])]
+        for name, channels in (("x", 2), ("y", 64))
+    )
+    weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "levels", inputs, outputs, weights)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "net.onnx"
+    )
+    np.savez(tmp_path / "calib.npz", x=levels * rng.standard_normal((40, 2, 8, 8)).astype(np.float32))
+    files = ("--calib", tmp_path / "calib.npz", "-o", tmp_path / "o.octet", "--json", tmp_path / "o.json")
+    octet("compile", tmp_path / "net.onnx", *files, "--no-cache", "--threads", 1)
+    report = json.loads((tmp_path / "o.json").read_text())
+    assert report["agreement"]["sqnr_db"] > 24 and report["multiply_adds"]["float"] == 8 * 8 * 8 * 2
+    assert report["workflow"]["float_operators"] == ["p"] and 0 < report["workflow"]["float_macs_fraction"] < 0.02
+    kept = [step["name"] for step in report["workflow"]["steps"] if step["kept"]]
+    assert kept[-1].startswith("1 operator in float, +")
+
+
 def test_a_package_with_rescaled_channels_is_not_said_to_be_remade(octet, tmp_path):
     folder = branches(tmp_path, 64.0)
     for arguments in (("calibrate", "-o", folder / "stats"), ("compile", "-o", folder / "o.octet", "--threads", 1)):

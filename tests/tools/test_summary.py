@@ -76,6 +76,13 @@ def test_agreement_names_the_worst_output_and_those_not_judged():
     assert "agreement, 5 calibration samples " in shown(agreement=agreement(30.0, samples=5, held_out=False))
 
 
+def test_decisions_are_said_where_decibels_are_low():
+    made = {"y": {"kind": "above one half", "same": 199, "asked": 200}}
+    found = shown(agreement=agreement(18.25, decisions=made))
+    assert "of 200 decisions above one half in y, in fp32 or int8, the same" in found and "99.50%" in found
+    assert "decisions" not in shown(agreement=agreement(25.0, decisions=made))
+
+
 def test_fp32_is_measured_on_the_target_of_the_package(tmp_path):
     """A package for AVX2 on a machine with AVX-512 is set beside fp32 with AVX2."""
     import onnx

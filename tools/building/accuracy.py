@@ -15,9 +15,11 @@ from ...passes.sensitivity.attempt import Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
 from ...passes.sensitivity.choose_calibration import choose_calibration, choose_calibrator
+from ...passes.sensitivity.choose_operators import choose_operators
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
+from ...passes.sensitivity.ranking import Ranked, rank
 from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Search, SearchOutcome
 from ...passes.sensitivity.switches import FAR, choose_smoothing, choose_switches, switches_of
@@ -36,6 +38,7 @@ _VERSION = "2"  # of what a state file means
 # Seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first
 # error; and of a network that is FAR from fp32
 CHOICES, CHOICES_FAR = 40.0, 120.0
+_RANKING = 0.5  # of what is left of them
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Workflow:
     clock: Budget = field(default_factory=Budget)
     stage: str | None = None  # the phase that runs
     resumed: int = 0  # measurements of an earlier search that were used again
+    ranking: list[Ranked] = field(default_factory=list)  # without an accuracy target, where int8 was far from fp32
     outcome: SearchOutcome | None = None  # of the search, once it has ended
 
     def __post_init__(self):
@@ -103,7 +107,7 @@ class Workflow:
             if candidate not in errors:
                 started = clock.clock()
                 errors[candidate] = scout.error(candidate)
-                if candidate.scaling:
+                if candidate.scaling and not candidate.recipe.float_operators:
                     scout.forget_simulator(candidate.scaling)
                 took = clock.clock() - started
             return errors[candidate]
@@ -130,19 +134,23 @@ class Workflow:
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
         if "calibrator" in self.options.free:
             design = choose_calibrator(design, error, self.steps.append, far=FAR, spent=spent)
+        if self._may_take_longer():
+            few = clock.part(_RANKING)
+            ranked = lambda chosen: rank(scout, chosen, scout.plan(chosen), None, Journal(), few, self._tell)  # noqa: E731
+            design, self.ranking = choose_operators(design, ranked, error, seconds, self.steps.append, spent=spent)
         self._tell("calibrate")
         if not design.scaling:
             self.bench.expect(recipes)  # as the scout did, so the machine code for that is there
         return design
 
+    def _may_take_longer(self) -> bool:
+        """What costs time is for a policy that asks for it, where the cost model knows a target."""
+        known = any(spec.backend.estimates for spec in resolve_targets(self.options.targets))
+        return known and self.options.repair and self.options.policy == "fastest"
+
     def _smoothings(self) -> tuple[str, ...]:
-        """What costs time is for a policy that asks for it, where the cost model knows a target; what the user keeps in
-        int8 stays there."""
-        if (
-            not self.options.repair
-            or self.options.policy != "fastest"
-            or not any(spec.backend.estimates for spec in resolve_targets(self.options.targets))
-        ):
+        """Those that may be tried; what the user keeps in int8 stays there."""
+        if not self._may_take_longer():
             return ()
         return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.options.recipe.int8_layers)
 
@@ -232,7 +240,7 @@ def automatic(request, workflow: Workflow, validation) -> tuple:
     """(hub, package, what the report says of it). validation: (arrays, Scoring) or None."""
     if request.max_drop is None:
         design, quantized, package = workflow.calibrated()
-        workflow.outcome = SearchOutcome(design, float("nan"), True, workflow.steps)
+        workflow.outcome = SearchOutcome(design, float("nan"), True, workflow.steps, workflow.ranking)
         return quantized, package, {"workflow": described(workflow.outcome)}
     arrays, scoring = validation
     workflow.reporter.phase("fp32 reference")

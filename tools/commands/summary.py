@@ -4,6 +4,7 @@ from ..console import percent, size, table
 from .decision_tables import print_bfloat16, print_operators, print_policy, print_workflow
 
 _WORTH_REPAIRING = 0.01  # relative drop from which --max-drop is mentioned
+_USUAL_DB = 20.0  # below which it is said how many decisions are fp32's, where outputs are probabilities
 _POOR_DB = 15.0  # agreement below which an unvalidated package is mentioned
 
 
@@ -112,6 +113,16 @@ def _agreement(found):
         if "sqnr_db" in found
         else []
     )
+    if found.get("sqnr_db", _USUAL_DB) < _USUAL_DB:
+        rows += [
+            (
+                f"of {made['asked']} decisions {made['kind']} in {name}, in fp32 or int8, the same",
+                "",
+                percent(made["same"] / made["asked"]),
+                "",
+            )
+            for name, made in found.get("decisions", {}).items()
+        ]
     return rows + [
         (f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in found["zero"]
     ]

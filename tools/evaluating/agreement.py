@@ -13,6 +13,7 @@ from ...targets.batches import batch_of, feed_of, samples_of
 from ...targets.runtime import Session
 from ..building.sessions import float_session
 from ..reporter import Reporter
+from .decisions import Decisions, decided_outputs
 from .promise import Samples
 
 _MOST_DB = 200.0
@@ -40,7 +41,8 @@ class Yardstick:
         return self._fp32
 
     def agreement(self, model, package, session) -> dict:
-        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "zero": outputs of nothing but
+        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "decisions": of outputs that are
+        probabilities, how many are fp32's (decisions.py), "zero": outputs of nothing but
         zeros, "not_finite": outputs that are not where fp32 is, "samples": how many, "held_out": whether ranges came
         from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no
         "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
@@ -49,7 +51,7 @@ class Yardstick:
         if self._known[0] is not package:
             fp32 = self.fp32(model, session.target)
             self.reporter.phase("measure")
-            figures, samples = self._measured(fp32, session, padding_of(model))
+            figures, samples = self._measured(fp32, session, padding_of(model), decided_outputs(model))
             self._known = package, figures, samples
         return self._known[1]
 
@@ -62,12 +64,13 @@ class Yardstick:
         is. None where too few or no samples are held out."""
         return self._known[2].promise(seen) if self._known[1] and self._known[1]["held_out"] else None
 
-    def _measured(self, fp32: Session, session: Session, padding) -> tuple[dict, Samples]:
+    def _measured(self, fp32: Session, session: Session, padding, decided) -> tuple[dict, Samples]:
         assert self.samples is not None, "`agreement` answers for nobody without samples"
         batch = batch_of(fp32.inputs)
         fit, held = split(self.samples, batch)
         names, each = judged(fp32.outputs, self.outputs), Samples()
         total, errors = _count(held), OutputErrors(names)
+        decisions = Decisions({name: kind for name, kind in decided.items() if name in names})
         for start in range(0, total, batch):
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
             count = min(batch, total - start)
@@ -76,6 +79,7 @@ class Yardstick:
                 {name: array[:count] if array.ndim else array for name, array in feed.items()}, exact
             )  # a scalar is of the one sample
             errors.add(exact, found, kept)
+            decisions.add(exact, found, kept)
             each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, found, kept)
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero:
@@ -89,7 +93,8 @@ class Yardstick:
         if not decibels:
             return found, each
         worst = min(decibels, key=decibels.__getitem__)
-        return found | {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels}, each
+        found |= {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels, "decisions": decisions.found}
+        return found, each
 
 
 def _count(samples):

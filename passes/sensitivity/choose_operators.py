@@ -1,0 +1,53 @@
+"""The few operators that a network leaves in float by itself because int8 is far from fp32 after everything that is
+cheaper: those whose own error at the outputs is largest.
+
+Errors are often made in few places: a recording's samples in front of a Fourier transform, the first layers of a text
+reader whose functions have a few large values. How many is measured: 1, 2, 4, ... of the ranking."""
+
+from collections.abc import Callable
+
+from .attempt import LEFT_OUT, Attempt
+from .design import Design
+from .ranking import Ranked
+from .switches import FAR, WORTH, worth
+
+LEAST = 1e-2  # relative squared error (20 dB) from which on operators go to float
+
+
+def choose_operators(
+    design: Design,
+    ranked: Callable,
+    error: Callable,
+    seconds: Callable,
+    log: Callable,
+    *,
+    spent: Callable = lambda: False,
+) -> tuple[Design, list[Ranked]]:
+    """(the design with the fewest operators in float that bring it near to fp32, or else those that bring it nearest,
+    where that is worth its time as a switch's is; the ranking, [] where it was not needed).
+
+    ranked(design): its operators, most sensitive first (`rank`). error(design): relative, squared. seconds(design): of
+    one run, estimated. log(Attempt): what was tried. spent(): whether there is no time for another error."""
+    before = error(design)
+    if before <= LEAST:
+        return design, []
+    if spent():
+        log(Attempt(f"the most sensitive operators in float: {LEFT_OUT}", None, None, False, design))
+        return design, []
+    ranking = ranked(design)
+    names = [layer.name for layer in ranking]
+    took, tried, count = seconds(design), [], 1
+    while count <= len(ranking):
+        candidate = design.with_recipe(float_operators=design.recipe.float_operators | set(names[:count]))
+        found, ratio = error(candidate), seconds(candidate) / took
+        tried.append((found, ratio, count, candidate))
+        if found <= FAR or ratio > worth(before, 0.0) or count == len(ranking) or spent():
+            break  # near enough, or more of them would take too long
+        count = min(2 * count, len(ranking))
+    taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= worth(before, entry[0])]
+    best = min(taken, default=None)
+    for entry in tried:
+        found, ratio, count, candidate = entry
+        name = f"{count} operator{'s' * (count > 1)} in float, {ratio - 1:+.1%} of the estimated time"
+        log(Attempt(name, found, None, entry is best, candidate))
+    return (design if best is None else best[-1]), ranking
