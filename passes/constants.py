@@ -11,7 +11,7 @@ _SMALL = 1 << 12  # elements: below that a copy is quicker
 _ROWS = 64  # of a matrix that are transposed at a time: what they are written to stays in the caches
 
 
-def array(constant) -> np.ndarray:
+def array(constant: tvm.ir.GenericConst) -> np.ndarray:
     """The value of a Relax constant. Not to be written to: where it is large it is the constant's own memory."""
     value = constant.value
     if value.ndim == 0 or int(np.prod(value.shape)) < _SMALL:
@@ -21,7 +21,7 @@ def array(constant) -> np.ndarray:
     return found
 
 
-def constant(value: np.ndarray):
+def constant(value: np.ndarray) -> tvm.ir.GenericConst:
     """A Relax constant of that value and dtype. The array becomes its memory where it can, so nobody may write to it
     any more."""
     value = np.asarray(value)

@@ -2,14 +2,18 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..targets.errors import OctetError
 from .pipeline import check_name
 from .running import Instruments, watched
 
+if TYPE_CHECKING:
+    import os
+
 
 def instruments(
-    dump_ir=None, stop_after: str | None = None, verify_ir: bool = False
+    dump_ir: "str | os.PathLike | None" = None, stop_after: str | None = None, verify_ir: bool = False
 ) -> AbstractContextManager[Instruments]:
     """Instruments for the passes of a with block.
 

@@ -18,11 +18,11 @@ def listing(module: tvm.IRModule) -> str:
     return _CONSTANT.sub(lambda found: types[int(found[1])], text)
 
 
-def _constants(module) -> list[str]:
+def _constants(module: tvm.IRModule) -> list[str]:
     """The types of all constants that TVMScript leaves to its metadata, in the order in which it prints them."""
     found: dict = {}
 
-    def visit(expr):
+    def visit(expr: relax.Expr) -> None:
         if isinstance(expr, tvm.ir.GenericConst) and expr.ty.shape.values:
             found.setdefault(
                 expr, f"const({expr.ty.dtype}[{', '.join(str(int(extent)) for extent in expr.ty.shape.values)}])"

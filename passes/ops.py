@@ -146,7 +146,7 @@ def register() -> None:
         tvm.ir.register_op_attr(name, "FPurity", True)
 
 
-def call(name, args, **attrs):
+def call(name: str, args: list[relax.Expr], **attrs: Any) -> relax.Call:
     """A call of one of Octet's operators. Raises InvalidOperator for what its definition (passes/operators/) does not
     allow. The type of the result, and with it the shapes of the operands, are checked when a BlockBuilder emits or
     normalises the call."""
@@ -154,7 +154,7 @@ def call(name, args, **attrs):
     return relax.Call(Op.get(name), args, make_node("ir.DictAttrs", **attrs))
 
 
-def _infer(call, _):
+def _infer(call: relax.Call, _: relax.BlockBuilder) -> relax.TensorType:
     """Of any of Octet's operators: TVM asks for it whenever a call has no type yet, and when it checks that a module is
     well formed."""
     operator, tensors, attrs = OPERATORS[call.op.name], [_tensor(arg) for arg in call.args], attrs_of(call)
@@ -176,7 +176,7 @@ def is_op(expr: relax.Expr, *names: str) -> TypeGuard[relax.Call]:
     return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
 
 
-def shape_of(expr) -> tuple[int, ...]:
+def shape_of(expr: relax.Expr) -> tuple[int, ...]:
     """The static shape of a tensor expression."""
     return tuple(int(extent) for extent in expr.ty.shape.values)
 
@@ -197,7 +197,7 @@ def is_part(expr: relax.Expr) -> bool:
     return is_op(expr, "octet.unary") and attrs_of(expr)["kind"] in PARTS
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, (tvm.ir.Array, list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, (tvm.tirx.IntImm, tvm.tirx.FloatImm)):

@@ -11,6 +11,7 @@ of a recipe, are not."""
 
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import Any
 
 import tvm
 
@@ -113,7 +114,7 @@ def float_layers(floats: str) -> list:
     return [FuseFloat(), UseBfloat16()] if floats == "bf16" else [FuseFloat()]
 
 
-def to_integers(quantized) -> tuple[Realized, tvm.IRModule]:
+def to_integers(quantized: Any) -> tuple[Realized, tvm.IRModule]:
     """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float
     layers fused."""
     embedded = apply(

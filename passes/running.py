@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..targets.errors import OctetError
 from .listing import listing
@@ -16,6 +16,7 @@ from .verify import verify
 
 if TYPE_CHECKING:
     import tvm
+
 
 _ACTIVE: ContextVar["Instruments | None"] = ContextVar("instruments", default=None)
 
@@ -28,7 +29,7 @@ class NamedPass:
     function: Callable
     note: str = ""
 
-    def __call__(self, module):
+    def __call__(self, module: Any) -> Any:
         return self.function(module)
 
 
@@ -49,7 +50,7 @@ class Instruments:
     written: Path | None = None
     reached: bool = False
 
-    def saw(self, name: str, note: str, module, seconds: float) -> None:
+    def saw(self, name: str, note: str, module: "tvm.IRModule", seconds: float) -> None:
         self.ran.append((name, note, seconds))
         self.module = module
         if self.dump_ir is not None:
@@ -60,7 +61,7 @@ class Instruments:
             self.reached = True
             raise _Stop
 
-    def _write(self, name, described, seconds):
+    def _write(self, name: str, described: str, seconds: float) -> None:
         try:
             self._listed(name, described, seconds)
         except OSError as error:
@@ -68,7 +69,7 @@ class Instruments:
                 f"{self.dump_ir}: the IR cannot be written: {error.strerror}; name another folder"
             ) from None
 
-    def _listed(self, name, described, seconds):
+    def _listed(self, name: str, described: str, seconds: float) -> None:
         assert self.dump_ir is not None, "asked for"
         number = len(self.ran)
         title = f"{number:03} {described}: {seconds * 1e3:.1f} ms"
@@ -111,12 +112,12 @@ def check_stopped() -> None:
         )
 
 
-def name_of(step) -> str:
+def name_of(step: Any) -> str:
     """What a pass is called: the name of its class; of a NamedPass, its own."""
     return step.name if isinstance(step, NamedPass) else type(step).__name__
 
 
-def apply(step: Callable, module):
+def apply(step: Callable, module: Any) -> Any:
     """step(module): a module, or a value with the field `module`."""
     active = _ACTIVE.get()
     if active is None:

@@ -125,7 +125,7 @@ def range_of(attrs: dict[str, Any]) -> tuple[float, float] | None:
     return RANGES.get(attrs["kind"])
 
 
-def evaluate(kind: str, x: np.ndarray, attrs=None) -> np.ndarray:
+def evaluate(kind: str, x: np.ndarray, attrs: Any = None) -> np.ndarray:
     """f(x), float32 of x's shape. `attrs` may be the whole attribute dictionary of an `octet.unary` call; a kind's
     parameters are taken from it."""
     parameters = {name: float(attrs[name]) for name in PARAMETERS.get(kind, ())}

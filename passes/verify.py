@@ -38,7 +38,7 @@ def _static(ty: relax.TensorType) -> bool:
     return extents is not None and all(isinstance(extent, (int, tvm.tirx.IntImm)) for extent in extents)
 
 
-def _said(error) -> str:
+def _said(error: Exception) -> str:
     """The last line of a message that says something: TVM puts the reason behind the expression."""
     lines = [
         line.strip()

@@ -19,18 +19,37 @@ m.split(x)             (f, e): x = f * 2**e, f in [0.5, 1), e as float32; x > 0 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .float_ops import FloatOps, FloatValue
-
-
 STEPS = 255  # between the least and the largest value of coarse
+FloatValue: TypeAlias = Any  # a value, condition or int32 of some arithmetic: an array, a TIR vector, a name in C++
 
 
-def exp(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+class FloatOps(Protocol):
+    """The namespace `m` of the module's docstring."""
+
+    def const(self, value: float, /) -> FloatValue: ...
+    def add(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def sub(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def mul(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def div(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def min(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def max(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def sqrt(self, x: FloatValue, /) -> FloatValue: ...
+    def rint(self, x: FloatValue, /) -> FloatValue: ...
+    def abs(self, x: FloatValue, /) -> FloatValue: ...
+    def select(self, condition: FloatValue, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def less(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
+    def int(self, x: FloatValue, /) -> FloatValue: ...
+    def shift_right(self, i: FloatValue, n: Any, /) -> FloatValue: ...
+    def isub(self, i: FloatValue, j: FloatValue, /) -> FloatValue: ...
+    def power_of_two(self, i: FloatValue, /) -> FloatValue: ...
+    def split(self, x: FloatValue, /) -> tuple[FloatValue, FloatValue]: ...
+
+
+def exp(m: FloatOps, x: FloatValue) -> FloatValue:
     """e ** x. 0 below -87.33 (no subnormal results), inf above 88.73."""
     low = m.const(-87.33654)
     clamped = m.min(m.max(x, low), m.const(89.0))
@@ -44,7 +63,7 @@ def exp(m: "FloatOps", x: "FloatValue") -> "FloatValue":
     return m.select(m.less(x, low), m.const(0.0), scaled)
 
 
-def log(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def log(m: FloatOps, x: FloatValue) -> FloatValue:
     """Natural logarithm of a positive normal number; -inf at 0, NaN below."""
     tiny = m.const(1.17549435e-38)
     fraction, exponent = m.split(m.max(x, tiny))
@@ -72,7 +91,7 @@ def log(m: "FloatOps", x: "FloatValue") -> "FloatValue":
     return m.select(m.less(x, m.const(math.inf)), y, x)
 
 
-def log1p_of_unit(m: "FloatOps", u: "FloatValue") -> "FloatValue":
+def log1p_of_unit(m: FloatOps, u: FloatValue) -> FloatValue:
     """log(1 + u) for u in [0, 1], accurate for small u."""
     w = m.add(u, m.const(1.0))
     difference = m.sub(w, m.const(1.0))
@@ -81,7 +100,7 @@ def log1p_of_unit(m: "FloatOps", u: "FloatValue") -> "FloatValue":
     return m.select(unit, u, m.mul(log(m, w), quotient))
 
 
-def tanh(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def tanh(m: FloatOps, x: FloatValue) -> FloatValue:
     """Hyperbolic tangent."""
     magnitude = m.abs(x)
     e = exp(m, m.add(magnitude, magnitude))
@@ -93,13 +112,13 @@ def tanh(m: "FloatOps", x: "FloatValue") -> "FloatValue":
     return m.select(m.less(magnitude, m.const(0.625)), near, far)
 
 
-def sigmoid(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def sigmoid(m: FloatOps, x: FloatValue) -> FloatValue:
     """1 / (1 + e ** -x), without overflow on either side."""
     e = exp(m, m.sub(m.const(0.0), m.abs(x)))
     return m.div(m.select(m.less(x, m.const(0.0)), e, m.const(1.0)), m.add(m.const(1.0), e))
 
 
-def erf(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def erf(m: FloatOps, x: FloatValue) -> FloatValue:
     """Error function: x P(x^2) / Q(x^2) on [-4, 4], limited to [-1, 1]."""
     x = m.min(m.max(x, m.const(-4.0)), m.const(4.0))
     z = m.mul(x, x)
@@ -123,62 +142,62 @@ def erf(m: "FloatOps", x: "FloatValue") -> "FloatValue":
     return m.min(m.max(value, m.const(-1.0)), m.const(1.0))
 
 
-def softplus(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def softplus(m: FloatOps, x: FloatValue) -> FloatValue:
     """log(1 + e ** x)."""
     e = exp(m, m.sub(m.const(0.0), m.abs(x)))
     return m.add(m.max(x, m.const(0.0)), log1p_of_unit(m, e))
 
 
-def silu(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def silu(m: FloatOps, x: FloatValue) -> FloatValue:
     return m.mul(x, sigmoid(m, x))
 
 
-def mish(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def mish(m: FloatOps, x: FloatValue) -> FloatValue:
     return m.mul(x, tanh(m, softplus(m, x)))
 
 
-def gelu(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def gelu(m: FloatOps, x: FloatValue) -> FloatValue:
     scaled = m.mul(x, m.const(0.70710678118654752))
     return m.mul(m.mul(m.const(0.5), x), m.add(m.const(1.0), erf(m, scaled)))
 
 
-def gelu_tanh(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def gelu_tanh(m: FloatOps, x: FloatValue) -> FloatValue:
     cube = m.mul(m.mul(x, x), x)
     inner = m.mul(m.const(0.79788456080286536), m.add(x, m.mul(m.const(0.044715), cube)))
     return m.mul(m.mul(m.const(0.5), x), m.add(m.const(1.0), tanh(m, inner)))
 
 
-def hard_sigmoid(m: "FloatOps", x: "FloatValue", alpha: float, beta: float) -> "FloatValue":
+def hard_sigmoid(m: FloatOps, x: FloatValue, alpha: float, beta: float) -> FloatValue:
     return m.min(m.max(m.add(m.mul(m.const(alpha), x), m.const(beta)), m.const(0.0)), m.const(1.0))
 
 
-def hard_swish(m: "FloatOps", x: "FloatValue") -> "FloatValue":
+def hard_swish(m: FloatOps, x: FloatValue) -> FloatValue:
     return m.mul(x, hard_sigmoid(m, x, 1.0 / 6.0, 0.5))
 
 
-def leaky_relu(m: "FloatOps", x: "FloatValue", alpha: float) -> "FloatValue":
+def leaky_relu(m: FloatOps, x: FloatValue, alpha: float) -> FloatValue:
     return m.select(m.less(x, m.const(0.0)), m.mul(m.const(alpha), x), x)
 
 
-def elu(m: "FloatOps", x: "FloatValue", alpha: float) -> "FloatValue":
+def elu(m: FloatOps, x: FloatValue, alpha: float) -> FloatValue:
     grown = m.sub(exp(m, m.min(x, m.const(0.0))), m.const(1.0))
     return m.select(m.less(x, m.const(0.0)), m.mul(m.const(alpha), grown), x)
 
 
-def selu(m: "FloatOps", x: "FloatValue", alpha: float, gamma: float) -> "FloatValue":
+def selu(m: FloatOps, x: FloatValue, alpha: float, gamma: float) -> FloatValue:
     return m.mul(m.const(gamma), elu(m, x, alpha))
 
 
-def _whole(m: "FloatOps", x: "FloatValue", step: float) -> "FloatValue":
+def _whole(m: FloatOps, x: FloatValue, step: float) -> FloatValue:
     """x in whole steps. step: a power of two, so that both products are exact."""
     return m.mul(m.rint(m.mul(x, m.const(1.0 / step))), m.const(step))
 
 
-def coarse(m: "FloatOps", x: "FloatValue", step: float, low: float) -> "FloatValue":
+def coarse(m: FloatOps, x: FloatValue, step: float, low: float) -> FloatValue:
     return m.min(m.max(_whole(m, x, step), m.const(low)), m.const(low + STEPS * step))
 
 
-def remainder(m: "FloatOps", x: "FloatValue", step: float) -> "FloatValue":
+def remainder(m: FloatOps, x: FloatValue, step: float) -> FloatValue:
     return m.sub(x, _whole(m, x, step))
 
 
@@ -209,14 +228,14 @@ FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {
 }  # kind of octet.unary -> (function, names of its parameters)
 
 
-def unary(m: "FloatOps", kind: str, x: "FloatValue", attrs: Mapping[str, float]) -> "FloatValue":
+def unary(m: FloatOps, kind: str, x: FloatValue, attrs: Mapping[str, float]) -> FloatValue:
     """The value of an octet.unary `kind` at x; `attrs` holds its parameters. KeyError for a kind that is not in
     FUNCTIONS."""
     function, names = FUNCTIONS[kind]
     return function(m, x, *[float(attrs[name]) for name in names])
 
 
-def _polynomial(m: "FloatOps", x: "FloatValue", coefficients: Sequence[float]) -> "FloatValue":
+def _polynomial(m: FloatOps, x: FloatValue, coefficients: Sequence[float]) -> FloatValue:
     """Horner's rule, the highest power first."""
     value = m.const(coefficients[0])
     for coefficient in coefficients[1:]:

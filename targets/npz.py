@@ -60,7 +60,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
     return buffer.getvalue()
 
 
-def names_of(source: Path) -> list[str]:
+def names_of(source: str | os.PathLike | IO[bytes]) -> list[str]:
     """The arrays that an .npz (a path or a binary file) holds. Raises OSError, or ValueError where it is none."""
     with _opened(source) as file:
         return [name.removesuffix(".npy") for name in file.namelist()]

@@ -249,7 +249,7 @@ class Session:
             self._executor = os.getpid(), ThreadPoolExecutor(self.streams, "octet-run")
         return self._executor[1]
 
-    def run_into(self, inputs: dict, results: tuple[int, ...]) -> None:
+    def run_into(self, inputs: Mapping[str, np.ndarray], results: tuple[int, ...]) -> None:
         """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's
         size."""
         arrays = self._given.arrays(inputs)

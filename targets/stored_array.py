@@ -17,7 +17,7 @@ import numpy as np
 
 from .npz import read_header
 from .reading.regular import open_regular
-from .shared_file import SharedFile, temporary
+from .reading.shared_file import SharedFile, temporary
 
 _MOST_MEMBERS = 4096  # of an .npz
 _PIECE = 1 << 22  # bytes that are read at once where everything is read

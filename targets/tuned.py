@@ -10,7 +10,7 @@ from .workload_key import Keyed
 class Tuned:
     """A schedule that was found by measuring, and where: what `octet inspect` shows as the kernel's source."""
 
-    schedule: object
+    schedule: Any
     source: str
 
 

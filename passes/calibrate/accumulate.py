@@ -9,7 +9,9 @@ Runs are kept in a small buffer and taken in some at a time: first all ranges (a
 then all histograms, in one compiled loop. So a run of a small network costs some microseconds here and none of the
 memory grows with the number of samples."""
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 import tvm
@@ -36,16 +38,16 @@ class NonFinite(Exception):
 
 
 @cache
-def _kernel():
+def _kernel() -> Any:
     target = detect.native().tvm_target()
     return tvm.compile(histogram(BINS, SHIFT, SLOTS), target=target)["histogram"]
 
 
-def _tensor(array):
+def _tensor(array: np.ndarray) -> tvm.runtime.Tensor:
     return tvm.runtime.tensor(array)
 
 
-def _shared(array):
+def _shared(array: np.ndarray) -> tvm.runtime.Tensor:
     return tvm.runtime.from_dlpack(array)
 
 
@@ -88,7 +90,7 @@ class Accumulator:
         if self._pending == self.rows:
             self._flush()
 
-    def add_from(self, run, feed) -> None:
+    def add_from(self, run: Any, feed: Mapping[Any, Any]) -> None:
         """The same, of a run that writes its summaries here by itself: run.into(feed, row)."""
         if self._row is None:
             self._row = addresses(self._buffer)

@@ -6,8 +6,9 @@ Where the folder grows past its limit, what was used least recently goes."""
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from octet.targets.errors import DataError, OctetError
 from octet.targets.writing import home, replace_atomically
@@ -15,6 +16,12 @@ from octet.targets.writing import home, replace_atomically
 from . import store
 from .identity import Identity, network_identity
 from .statistics import Statistics
+
+if TYPE_CHECKING:
+    import tvm
+
+    from .collect import ExecutorFactory
+
 
 LIMIT = 512 << 20  # bytes
 _LEFT_OVER = 3600  # seconds after which nobody is still writing a file
@@ -80,7 +87,13 @@ class StatisticsCache:
         return max(found, key=lambda entry: (entry[0], -entry[1]))[2] or "" if found else ""
 
     def measured(
-        self, measure, mod, tensors: Iterable[str], samples: Mapping, executor_factory, progress=None
+        self,
+        measure: Callable[..., dict[str, Statistics]],
+        mod: "tvm.IRModule",
+        tensors: Iterable[str],
+        samples: Mapping,
+        executor_factory: "ExecutorFactory",
+        progress: Callable[[int, int | None], None] | None = None,
     ) -> dict[str, Statistics]:
         """measure(mod, tensors, samples, executor_factory, progress) -> {tensor: Statistics}, without doing again what
         was done before."""

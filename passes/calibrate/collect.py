@@ -1,10 +1,10 @@
 """Streams samples through the fp32 network and gathers the statistics of every observed tensor: one pass, constant
 memory."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, prod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from tvm import IRModule, relax
@@ -104,12 +104,12 @@ def _elements(x: relax.Expr) -> int:
     return prod(shape_of(x))
 
 
-def _samples(mod, x):
+def _samples(mod: IRModule, x: relax.Var) -> int:
     """How many values of a tensor go into its histogram in one run."""
     return min(_elements(x), SAMPLES * _batch(mod))
 
 
-def _batch(mod):
+def _batch(mod: IRModule) -> int:
     return batch_of(signature_of(mod))
 
 
@@ -159,7 +159,7 @@ class _Summaries(Accumulator):
     """What `octet.statistics` made; an executor with one array for all its results (libraries.PackedExecutor) writes it
     where it is wanted."""
 
-    def __init__(self, edges, mod, collecting, run):
+    def __init__(self, edges: list[Edge], mod: IRModule, collecting: IRModule, run: Any) -> None:
         elements = {edge_of(v).edge: _elements(v.args[0]) for v in _values(mod) if is_op(v, "octet.observe")}
         widths = [int(field.shape.values[0]) - SUMMARY_HEADER for field in collecting["main"].ret_ty.fields]
         self._packed = hasattr(run, "into")
@@ -167,7 +167,7 @@ class _Summaries(Accumulator):
             [elements[edge.edge] for edge in edges], widths, *((run.starts, run.size) if self._packed else ())
         )
 
-    def take(self, run, feed):
+    def take(self, run: Any, feed: Mapping[Any, Any]) -> None:
         if self._packed:
             self.add_from(run, feed)
         else:
@@ -181,7 +181,7 @@ class _Arrays:
         self.statistics = [Statistics() for _ in edges]
         self._runs = 0
 
-    def take(self, run, feed):
+    def take(self, run: Any, feed: Mapping[Any, Any]) -> None:
         for tensor, (statistics, array) in enumerate(zip(self.statistics, run(feed), strict=True)):
             statistics.update(array)
             if statistics.nonfinite:
@@ -192,7 +192,7 @@ class _Arrays:
         return self.statistics
 
 
-def _batches(samples, inputs):
+def _batches(samples: Samples, inputs: list[TensorSpec]) -> Iterator[tuple[dict[str, np.ndarray], int, int | None]]:
     """(one run's inputs, samples that are new in it, samples in all or None). The last batch is filled up with its own
     samples, so that shards of whole batches see exactly what the whole sees."""
     batch = batch_of(inputs)
@@ -217,7 +217,7 @@ def _batches(samples, inputs):
         yield from ((feed, fresh, None) for feed, fresh, _ in _batches(left, inputs))
 
 
-def signature_of(mod):
+def signature_of(mod: IRModule) -> list[TensorSpec]:
     """The signature of `main`; where the batch is not axis 0, the front end left a word in the module's attributes."""
     params, axes = (
         mod["main"].params,

@@ -60,6 +60,6 @@ def for_ranges(samples: Mapping[str, Array], model: "Model") -> dict[str, Array]
     return split(samples, batch_of(model.inputs))[0]
 
 
-def fitted(samples: Mapping[str, Array], model) -> int:
+def fitted(samples: Mapping[str, Array], model: "Model") -> int:
     """How many those are."""
     return len(next(iter(for_ranges(samples, model).values())))

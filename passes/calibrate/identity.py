@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 from tvm import IRModule, relax
@@ -90,7 +91,7 @@ class Identity:
         return "the calibration data changed"
 
 
-def _first_difference(mine, theirs):
+def _first_difference(mine: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
     return next((name for name in (*theirs, *mine) if mine.get(name) != theirs.get(name)), None)
 
 
@@ -109,7 +110,7 @@ def network_identity(mod: IRModule) -> Identity:
     return Identity(graph, weights, inputs)
 
 
-def _described(value, constants):
+def _described(value: relax.Expr, constants: Any) -> str:
     """`value` in words; its constants' values go into the digest."""
     if is_constant(value):
         array = array_of(value)

@@ -51,7 +51,7 @@ def _percentile(statistics: Statistics, fraction: float, scheme: str) -> tuple[f
     return statistics.quantile(cut), statistics.quantile(1 - cut)
 
 
-def _clipped(low, high, limit):
+def _clipped(low: float, high: float, limit: float) -> tuple[float, float]:
     return max(low, -limit), min(high, limit)
 
 
@@ -112,7 +112,7 @@ def _divergence(counts: np.ndarray, start: int, stop: int, levels: int) -> float
     return float(np.sum(p[some] * np.log(p[some] / q[some])))
 
 
-def _mse(statistics, scheme):
+def _mse(statistics: Statistics, scheme: str) -> tuple[float, float]:
     low, high = statistics.range
     error = _Error(statistics, scheme)
     if scheme == "symmetric":
@@ -140,7 +140,7 @@ class _Error:
     """Squared error of representing the histogram, its values in the middle of their bins, in a range. Sums of 1, x and
     x^2 up to every bin are made once; a range then costs one search for the borders of its 256 levels."""
 
-    def __init__(self, statistics, scheme):
+    def __init__(self, statistics: Statistics, scheme: str) -> None:
         below, above, count = statistics.masses()
         self._x, weight = (below + above) / 2, count.astype(np.float64)
         self._sums = np.stack(

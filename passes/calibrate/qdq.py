@@ -37,7 +37,7 @@ class InsertQDQ:
     def __call__(self, mod: IRModule) -> IRModule:
         layers = _layers(mod)
 
-        def replace(walk, observe, x):
+        def replace(walk: "Replacer", observe: relax.Call, x: relax.Expr) -> relax.Var:
             edge = edge_of(observe)
             if edge.spec == "weight":
                 return self._weight(walk, edge, array_of(observe.args[0]), *layers[edge.edge])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tvm import IRModule
 
@@ -17,6 +17,9 @@ from .qdq import InsertQDQ
 from .qparams import LARGEST_SCALE, QParams, choose
 from .real_places import real_places
 from .statistics import Statistics
+
+if TYPE_CHECKING:
+    pass
 
 
 class MadeOf(Protocol):
@@ -53,7 +56,7 @@ class Quantized:
 
 
 def quantize(
-    model,
+    model: Model,
     samples: Samples,
     recipe: Recipe | None = None,
     *,
@@ -93,7 +96,7 @@ def hub_of(model: Model, recipe: Recipe, statistics: Mapping[str, Statistics]) -
     return _hub(model, annotated, recipe, annotate.decide(model.module).decisions, measured)
 
 
-def _other_hub(model, other, recipe, statistics) -> Quantized:
+def _other_hub(model: Model, other: Model, recipe: Recipe, statistics: dict[str, Statistics]) -> Quantized:
     """Of another shape. Its tensors have the names of the first one's, as they come from the same nodes. Raises
     OctetError where its graph has others."""
     try:
@@ -128,7 +131,7 @@ def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
     return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
 
 
-def checked_samples(model, samples):
+def checked_samples(model: Model, samples: Samples) -> Any:
     """As `collect` takes them; streams are checked part by part. Raises DataError."""
     if isinstance(samples, Mapping):
         return inputs_of(model, check_samples(model, samples))
@@ -141,7 +144,13 @@ def checked_samples(model, samples):
     return (inputs_of(model, check_samples(model, chunk, where=f"samples, part {i}")) for i, chunk in enumerate(chunks))
 
 
-def _hub(model, annotated, recipe, decisions, statistics):
+def _hub(
+    model: Model,
+    annotated: IRModule,
+    recipe: Recipe,
+    decisions: tuple[Decision, ...],
+    statistics: Mapping[int, Statistics],
+) -> Quantized:
     edges = tuple(edges_of(annotated))
     qparams = group_qparams(edges, statistics, recipe)
     named = {edge.tensor: statistics[edge.edge] for edge in edges if edge.measured and edge.edge in statistics}
@@ -158,7 +167,7 @@ def group_qparams(edges: Iterable[Edge], statistics: Mapping[int, Statistics], r
     return {group: _qparams(members, statistics, recipe) for group, members in groups.items()}
 
 
-def _qparams(members, statistics, recipe):
+def _qparams(members: list[Edge], statistics: Mapping[int, Statistics], recipe: Recipe) -> QParams:
     owner = next(edge for edge in members if edge.edge == edge.group)
     if owner.spec == "fixed":
         return choose(owner.low, owner.high, owner.scheme)

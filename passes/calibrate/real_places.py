@@ -6,7 +6,8 @@ Where the graph has a padding mask (proved: lower/batch/masked.py) no other plac
 places have the values that they had. In padded places tensors then have values of real ones, instead of those that only
 padding has and that are in no answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from tvm import IRModule
@@ -17,7 +18,7 @@ from ..lower.batch.masked import padding_mask
 Feed = Mapping[str, np.ndarray]
 
 
-def real_places(mod: IRModule, inputs: tuple[TensorSpec, ...]) -> Callable[[Feed], Feed]:
+def real_places(mod: IRModule, inputs: Sequence[TensorSpec]) -> Callable[[Any], Any]:
     """The feed of a run -> that which it is calibrated with. mod: canonical fp32. inputs: its TensorSpecs."""
     first = {spec.name: spec.shape for spec in inputs if spec.batch_axis == 0}
     found = padding_mask(mod)
@@ -26,7 +27,7 @@ def real_places(mod: IRModule, inputs: tuple[TensorSpec, ...]) -> Callable[[Feed
     mask = found[0]
     others = [name for name, shape in first.items() if name != mask and len(shape) >= 2 and shape[1] == first[mask][1]]
 
-    def filled(feed):
+    def filled(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         feed = dict(feed)
         taken = np.stack([_taken(row) for row in np.asarray(feed[mask])])
         for name in others:

@@ -128,7 +128,7 @@ class Statistics:
         inside = (wanted - (summed[i] - count[i])) / count[i]
         return float(below[i] + (above[i] - below[i]) * inside)
 
-    def _folded(self):
+    def _folded(self) -> "Statistics":
         low, high = self.range
         folded = Statistics(self.count, self.zeros, self.nonfinite, max(low, -high, 0.0), max(high, -low), self.top)
         folded.histogram[0] = self.histogram.sum(0)

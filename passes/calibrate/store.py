@@ -2,12 +2,12 @@
 
 An .npz without pickle. Shards of the same network merge exactly, in any order (statistics.py)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
@@ -20,6 +20,10 @@ from octet.targets.writing import write_atomically
 from .identity import Identity
 from .statistics import BINS, Statistics, window_top
 
+if TYPE_CHECKING:
+    import os
+
+
 _KEY = "octet_statistics"
 _MOST = 8192  # tensors: their histograms are 1 GiB
 _LARGEST_HEADER = 32 << 20  # bytes
@@ -28,11 +32,11 @@ _HIGHEST = window_top(_FLOAT)
 
 
 def save(
-    path,
+    path: "str | os.PathLike",
     identity: Identity,
     statistics: Mapping[str, Statistics],
     more: Mapping[str, np.ndarray] = MappingProxyType({}),
-    write=write_atomically,
+    write: "Callable[[str | os.PathLike, bytes], None]" = write_atomically,
 ) -> None:
     """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone. write: takes the path and the
     bytes."""
@@ -70,7 +74,7 @@ class _Header(msgspec.Struct):
     ]
 
 
-def holds_statistics(path) -> bool:
+def holds_statistics(path: Path | str) -> bool:
     """Whether a file was written by `save`."""
     try:
         return _KEY in names_of(path)

@@ -1,11 +1,19 @@
 """Values between and around the pixels of an image, as ONNX operators."""
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..ops import attrs_of, shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def interleave(call, operands, out):
+    from .onnx_qdq import Emitter
+
+
+def interleave(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """Zeros between neighbours: a last axis of `stride` per pixel and row, then the surplus cut off."""
     attrs = attrs_of(call)
     n, c, h, w = shape_of(call.args[0])
@@ -21,14 +29,14 @@ def interleave(call, operands, out):
     )
 
 
-def frame(call, operands, out):
+def frame(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """Constants joined to the sides, then above and below."""
     attrs = attrs_of(call)
     top, left, bottom, right = attrs["padding"]
     n, c, h, w = shape_of(call.args[0])
     fill = np.array(attrs["fill"], np.float32).reshape(-1, 1, 1)
 
-    def joined(x, axis, before, after, extents):
+    def joined(x: str, axis: int, before: int, after: int, extents: Callable[[int], tuple[int, int]]) -> str:
         sides = [
             [out.constant(np.broadcast_to(fill, (n, c, *extents(width))).copy())] if width else []
             for width in (before, after)

@@ -1,5 +1,7 @@
 """One operator by ONNX's own evaluator, from its ONNX form: for those that the referee lacks."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
@@ -8,8 +10,11 @@ from ...targets.errors import UnsupportedModelError
 from .onnx_qdq import OPSET, Emitter
 from .operators import EXPORTERS
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def evaluate(call, args):
+
+def evaluate(call: "relax.Call", args: list[np.ndarray | list[int]]) -> np.ndarray | tuple[np.ndarray, ...]:
     """An array, or a tuple of them. args: stand for call.args. Raises UnsupportedModelError for an operator without an
     ONNX form."""
     if call.op.name not in EXPORTERS:

@@ -1,36 +1,44 @@
 """Operators that move, choose or repeat elements, in ONNX."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..ops import attrs_of, shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def _reshape(call, operands, out):
+    from .onnx_qdq import Emitter
+
+
+def _reshape(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Reshape", [operands[0], out.constant(np.array(shape_of(call), np.int64))])
 
 
-def _transpose(call, operands, out):
+def _transpose(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     axes = attrs_of(call)["axes"]
     return out.node("Transpose", operands, perm=axes if axes is not None else list(range(len(shape_of(call))))[::-1])
 
 
-def _concat(call, operands, out):
+def _concat(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Concat", operands, axis=attrs_of(call)["axis"])
 
 
-def _split(call, operands, out):
+def _split(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> tuple[str, ...]:
     axis = attrs_of(call)["axis"]
     sizes = [int(field.shape.values[axis]) for field in call.ty.fields]
     return out.node("Split", [operands[0], out.constant(np.array(sizes, np.int64))], outputs=len(sizes), axis=axis)
 
 
-def _slice(call, operands, out):
+def _slice(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     axes, begin, end = ([int(v.value) for v in arg.fields] for arg in call.args[1:4])
     strides = [int(v.value) for v in call.args[4].fields] if len(call.args) > 4 else [1] * len(axes)
     return out.node("Slice", [operands[0], *(out.constant(np.array(v, np.int64)) for v in (begin, end, axes, strides))])
 
 
-def _pad(call, operands, out):
+def _pad(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     width = attrs["pad_width"]
     pads = out.constant(np.array(width[0::2] + width[1::2], np.int64))
@@ -38,24 +46,24 @@ def _pad(call, operands, out):
     return out.node("Pad", [operands[0], pads, out.constant(np.float32(attrs["pad_value"]))], mode=mode)
 
 
-def _tile(call, operands, out):
+def _tile(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Tile", [operands[0], out.constant(np.array(attrs_of(call)["repeats"], np.int64))])
 
 
-def _take(call, operands, out):
+def _take(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     axis = attrs_of(call)["axis"]
     return out.node("Gather", operands, axis=axis if axis is not None else 0)
 
 
-def _embedding(call, operands, out):
+def _embedding(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Gather", [out.node("DequantizeLinear", operands[:2], axis=0), operands[2]])
 
 
-def _broadcast(call, operands, out):
+def _broadcast(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Expand", [operands[0], out.constant(np.array(shape_of(call), np.int64))])
 
 
-def _flip(call, operands, out):
+def _flip(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """A slice with step -1."""
     ends = [np.array([value], np.int64) for value in (-1, -(2**62), attrs_of(call)["axis"], -1)]
     return out.node("Slice", [operands[0], *map(out.constant, ends)])

@@ -1,12 +1,20 @@
 """Normalisations of rows in ONNX (opset 17)."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
 from ..ops import attrs_of, shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def layer_norm(call, operands, out):
+    from .onnx_qdq import Emitter
+
+
+def layer_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     axes = [a % len(shape_of(call)) for a in attrs["axes"]]
     if axes != list(range(min(axes), len(shape_of(call)))):
@@ -14,7 +22,7 @@ def layer_norm(call, operands, out):
     return out.node("LayerNormalization", operands, axis=axes[0], epsilon=attrs["epsilon"])
 
 
-def rms_norm(call, operands, out):
+def rms_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """Spelled out: the operator comes with opset 23."""
     attrs, (x, weight) = attrs_of(call), operands
     axes = [axis % len(shape_of(call)) for axis in attrs["axes"]]

@@ -5,6 +5,10 @@ convolution with its bias, and a bias between int8 operands becomes int32 at sca
 derived spec of annotate/spec.py.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -27,19 +31,22 @@ IR_VERSION = 8
 class Emitter:
     """The ONNX graph as it grows. `node` returns the name of its result, or a tuple of names if `outputs` is given."""
 
-    def __init__(self, opset=OPSET):
+    def __init__(self, opset: int = OPSET) -> None:
         self.opset = opset
-        self.nodes, self.initializers, self._taken, self._constants = [], [], set(), {}
+        self.nodes: list = []
+        self.initializers: list = []
+        self._taken: set = set()
+        self._constants: dict = {}
         self._hint = "tensor"
 
-    def node(self, kind, inputs, outputs=None, **attributes):
+    def node(self, kind: str, inputs: Iterable[str], outputs: int | None = None, **attributes: Any) -> Any:
         names = tuple(self.fresh(self._hint) for _ in range(1 if outputs is None else outputs))
         self.nodes.append(
             helper.make_node(kind, list(inputs), list(names), name=self.fresh(f"{self._hint}_{kind}"), **attributes)
         )
         return names[0] if outputs is None else names
 
-    def constant(self, array, hint=None) -> str:
+    def constant(self, array: np.ndarray | np.generic | float, hint: str | None = None) -> str:
         array = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
@@ -47,7 +54,7 @@ class Emitter:
             self.initializers.append(numpy_helper.from_array(array, self._constants[key]))
         return self._constants[key]
 
-    def fresh(self, hint) -> str:
+    def fresh(self, hint: str) -> str:
         name, number = hint, 0
         while name in self._taken:
             number += 1
@@ -93,7 +100,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
     return model
 
 
-def export_qdq(quantized, path, codes: str = "uint8") -> None:
+def export_qdq(quantized: Any, path: Path, codes: str = "uint8") -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations,
     uint8 (OpenVINO misreads int8 ones where they are concatenated) or int8 (which TensorRT wants). Raises OctetError if
     it cannot be written."""
@@ -114,7 +121,14 @@ def merged_biases(graph: Graph) -> dict[Node, Node]:
     return {layer: members[1] for layer in layers if len(members := bare_members(graph, layer)) == 2}
 
 
-def _export(graph, node, bias, unsigned, names, out):
+def _export(
+    graph: "Graph",
+    node: Node,
+    bias: Node | None,
+    unsigned: bool,
+    names: dict[relax.Var, Any],
+    out: Emitter,
+) -> Any:
     out._hint = node.name
     value = node.value
     if isinstance(value, relax.TupleGetItem):
@@ -137,11 +151,11 @@ def _export(graph, node, bias, unsigned, names, out):
     return EXPORTERS[node.op](value, operands, out)
 
 
-def _operand(expr, names, out):
+def _operand(expr: relax.Expr, names: dict[relax.Var, Any], out: Emitter) -> Any:
     return out.constant(array_of(expr)) if is_constant(expr) else names[expr]
 
 
-def _bias(graph, node, add, out):
+def _bias(graph: "Graph", node: Node, add: Node, out: Emitter) -> str:
     """The bias [channels]: int32 behind a DequantizeLinear if data and weights are int8, otherwise float32."""
     bias = next(array_of(x) for x in add.inputs if is_constant(x)).reshape(-1).astype(np.float32)
     scales = [_scale(graph, x) for x in node.inputs]
@@ -159,7 +173,7 @@ def _bias(graph, node, add, out):
     )
 
 
-def _scale(graph, expr):
+def _scale(graph: "Graph", expr: relax.Var) -> Any:
     node = graph.producer.get(expr) if isinstance(expr, relax.Var) else None
     return array_of(node.arg(1)) if node is not None and is_op(node.value, "relax.dequantize") else None
 

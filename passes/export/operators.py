@@ -5,7 +5,7 @@ An exporter is `function(call, operands, out) -> result`: operands are the ONNX 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from .functions import unary
 from .sampling import grid_sample, resize, roi_align
 
 if TYPE_CHECKING:
-    from tvm import relax
+    from tvm import relax, tirx
 
     from .onnx_qdq import Emitter
 
@@ -41,7 +41,7 @@ def _conv2d(call: "relax.Call", operands: list, out: "Emitter") -> str:
     )
 
 
-def _transposed_conv(call, operands, out):
+def _transposed_conv(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     return out.node(
         "ConvTranspose",
@@ -55,7 +55,7 @@ def _transposed_conv(call, operands, out):
     )
 
 
-def _max_pool(call, operands, out):
+def _max_pool(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     return out.node(
         "MaxPool",
@@ -68,7 +68,7 @@ def _max_pool(call, operands, out):
     )
 
 
-def _avg_pool(call, operands, out):
+def _avg_pool(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     if set(attrs["dilation"]) != {1}:
         raise UnsupportedModelError(
@@ -85,13 +85,13 @@ def _avg_pool(call, operands, out):
     )
 
 
-def _clip(call, operands, out):
+def _clip(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     bounds = [out.constant(np.float32(_literal(arg))) for arg in call.args[1:]]
     return out.node("Clip", [operands[0], *bounds])
 
 
 def _reduce(kind: str) -> Callable:
-    def export(call, operands, out):
+    def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
         attrs = attrs_of(call)
         axes = attrs["axis"] if attrs["axis"] is not None else list(range(len(shape_of(call.args[0]))))
         if kind == "ReduceSum":
@@ -110,7 +110,7 @@ def _reduce(kind: str) -> Callable:
     return export
 
 
-def _prelu(call, operands, out):
+def _prelu(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     rank, axis = len(shape_of(call)), attrs_of(call)["axis"] % len(shape_of(call))
     shape = [1] * (rank - axis)
     shape[0] = int(np.prod(shape_of(call.args[1])))
@@ -123,27 +123,27 @@ def _softmax(kind: str) -> Callable:
 
 
 def _arg(kind: str) -> Callable:
-    def export(call, operands, out):
+    def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
         attrs = attrs_of(call)
         return out.node(kind, operands, axis=attrs["axis"], keepdims=int(attrs["keepdims"]))
 
     return export
 
 
-def _cast(call, operands, out):
+def _cast(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Cast", operands, to=out.dtype(str(call.ty.dtype)))
 
 
-def _leaky(call, operands, out):
+def _leaky(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("LeakyRelu", operands, alpha=float(attrs_of(call)["alpha"]))
 
 
-def _cumsum(call, operands, out):
+def _cumsum(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     return out.node("CumSum", [operands[0], out.constant(np.int64(attrs["axis"]))], exclusive=int(attrs["exclusive"]))
 
 
-def _topk(call, operands, out):
+def _topk(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> tuple[str, ...]:
     attrs = attrs_of(call)
     both = out.node(
         "TopK",
@@ -156,7 +156,7 @@ def _topk(call, operands, out):
 
 
 def _qdq(kind: str) -> Callable:
-    def export(call, operands, out):
+    def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
         axis = attrs_of(call)["axis"]
         per_channel = math.prod(shape_of(call.args[1])) > 1
         return out.node(kind, operands, **({"axis": axis} if per_channel else {}))
@@ -164,7 +164,7 @@ def _qdq(kind: str) -> Callable:
     return export
 
 
-def _einsum(call, operands, out):
+def _einsum(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Einsum", operands, equation=attrs_of(call)["subscripts"])
 
 
@@ -172,11 +172,11 @@ def _plain(kind: str) -> Callable:
     return lambda call, operands, out: out.node(kind, operands)
 
 
-def _literal(arg):
+def _literal(arg: "tirx.Expr") -> float:
     return float(arg.value)
 
 
-def _octet_unary(call, operands, out):
+def _octet_unary(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     return unary(attrs.pop("kind"), operands[0], out, **attrs)
 

@@ -1,6 +1,7 @@
 """What reads an image between its pixels, as ONNX nodes: Resize, GridSample, RoiAlign."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def resize(call: "relax.Call", operands: list[str], out: "Emitter") -> str:
         "round_prefer_floor": "round_prefer_floor",
         "round_prefer_ceil": "round_prefer_ceil",
     }
-    extra: dict[str, object] = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
+    extra: dict[str, Any] = {"nearest_mode": nearest[attrs["rounding_method"]]} if mode == "nearest" else {}
     if mode == "cubic":
         extra = {"cubic_coeff_a": attrs["cubic_alpha"], "exclude_outside": int(attrs["cubic_exclude"])}
     sizes = out.constant(np.array(shape_of(call), np.int64))
@@ -36,7 +37,7 @@ def resize(call: "relax.Call", operands: list[str], out: "Emitter") -> str:
     )
 
 
-def grid_sample(call, operands, out):
+def grid_sample(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     rank = len(shape_of(call))
     grid = out.node("Transpose", [operands[1]], perm=[0, *range(2, rank), 1])
@@ -54,7 +55,7 @@ def grid_sample(call, operands, out):
     )
 
 
-def roi_align(call, operands, out):
+def roi_align(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """Regions (image, x1, y1, x2, y2) apart into numbers of images and corners. ONNX's aligned form takes half a pixel
     off what is scaled, Relax's does not."""
     attrs = attrs_of(call)

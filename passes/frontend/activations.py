@@ -50,7 +50,7 @@ def unary(node: "OnnxNode") -> relax.Call | None:
     )
 
 
-def _unary(node, x, kind, **parameters):
+def _unary(node: "OnnxNode", x: relax.Var, kind: str, **parameters: float) -> relax.Call:
     """octet.unary; a scalar is a vector of one element for as long, as kernels have rows."""
     scalar = not x.ty.shape.values
     x = node.emit(relax.op.reshape(x, [1]), "vector") if scalar else x

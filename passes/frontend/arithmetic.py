@@ -46,7 +46,7 @@ def is_inf(node: "OnnxNode") -> relax.Expr:
     return relax.op.equal(node.inputs[0], relax.const(np.array(wanted, node.dtype(0)), node.dtype(0)))
 
 
-def reduce_truth(node):
+def reduce_truth(node: "OnnxNode") -> None:
     """The largest or smallest truth value, which is a reduction of 0 and 1; numbers are left to TVM."""
     if node.dtype(0) != "bool":
         return None

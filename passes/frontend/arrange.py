@@ -17,7 +17,7 @@ _WHOLE = {"bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16,
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
-def identity(node):
+def identity(node: "OnnxNode") -> relax.Expr:
     """Identity, and Dropout at inference, whose mask keeps everything."""
     if (
         node.op == "Dropout"
@@ -31,7 +31,7 @@ def identity(node):
     return node.inputs[0]
 
 
-def pad(node):
+def pad(node: "OnnxNode") -> relax.Call:
     """R.nn.pad; `axes` (opset 18) is spread to all axes, negative pads cut."""
     pads, axes = node.array(1, "pads").tolist(), node.array(3, "axes")
     value = node.array(2, "fill value")
@@ -53,7 +53,7 @@ def pad(node):
     )
 
 
-def tile(node):
+def tile(node: "OnnxNode") -> relax.Call:
     """R.tile with known repeats."""
     return relax.op.tile(node.inputs[0], [int(r) for r in node.array(1, "repeats")])
 
@@ -84,7 +84,7 @@ def concat(node: "OnnxNode") -> relax.Call:
     return parts[0] if len(parts) == 1 else relax.op.concat(relax.Tuple(parts), axis)
 
 
-def unsqueeze(node):
+def unsqueeze(node: "OnnxNode") -> relax.Call:
     """R.expand_dims; the axes count in the result, and one may come as a scalar."""
     axes = node.attrs["axes"] if node.opset < 13 else node.array(1, "axes").reshape(-1)
     rank = len(node.shape(0)) + len(axes)

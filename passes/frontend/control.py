@@ -57,11 +57,11 @@ def _branch(graph: "OnnxImporter", body: onnx.GraphProto) -> list[relax.Var]:
     return graph.run_body(body, [])
 
 
-def loop(graph, node, attrs):
+def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
     """[carried values..., results of all trips...]."""
     body, (trips, going, *carried) = attrs["body"], [graph.value(name) if name else None for name in node.input]
     most = _trips(graph, trips, body)
-    kept = [[] for _ in range(len(body.output) - 1 - len(carried))]
+    kept: list[list] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     going = True if going is None else _flag(going)
     trip = 0
     while going and trip < most:
@@ -90,13 +90,13 @@ def _flag(value: np.ndarray) -> bool:
     return bool(value.reshape(-1)[0])
 
 
-def scan(graph, node, attrs):
+def scan(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
     """[states..., results of all steps...] (opset 9 and later)."""
     body, count = attrs["body"], int(attrs["num_scan_inputs"])
     values = [graph.value(name) for name in node.input]
     states, scanned = values[: len(values) - count], values[len(values) - count :]
     axes, back = attrs.get("scan_input_axes", (0,) * count), attrs.get("scan_input_directions", (0,) * count)
-    kept = [[] for _ in range(len(body.output) - len(states))]
+    kept: list[list] = [[] for _ in range(len(body.output) - len(states))]
     out_axes, out_back = (
         attrs.get("scan_output_axes", (0,) * len(kept)),
         attrs.get("scan_output_directions", (0,) * len(kept)),
@@ -126,7 +126,7 @@ def _slice(graph: "OnnxImporter", node: onnx.NodeProto, value: relax.Expr, axis:
     return graph.emit(relax.op.reshape(one, [*shape[:axis], *shape[axis + 1 :]]), node, "step")
 
 
-def _stacked(graph, node, values, axis):
+def _stacked(graph: "OnnxImporter", node: onnx.NodeProto, values: Any, axis: int) -> relax.Var:
     """All trips' results along a new axis."""
     if all(isinstance(value, np.ndarray) for value in values):
         return np.stack(values, axis)
@@ -179,7 +179,7 @@ def _position(graph: "OnnxImporter", node: onnx.NodeProto, index: int, default: 
     return place
 
 
-def _length(graph, node, attrs):
+def _length(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[np.ndarray]:
     return [np.array(len(graph.value(node.input[0])), "int64")]
 
 
@@ -194,7 +194,7 @@ def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) 
     return [graph.emit(relax.op.concat([graph.expression(value) for value in values], attrs["axis"]), node)]
 
 
-def _split(graph, node, attrs):
+def _split(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
     value = graph.value(node.input[0])
     shape = graph.extents(value)
     axis = attrs.get("axis", 0) % len(shape)

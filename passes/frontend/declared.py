@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnx import TensorProto
 
@@ -123,7 +123,7 @@ def _external(tensor: "onnx.TensorProto", size: int, path: Path, where: str) -> 
     return External(file, offset, size)
 
 
-def _number(text, default, where, key):
+def _number(text: Any, default: int, where: str, key: str) -> int:
     if text is None or text == "":
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 18:
@@ -131,5 +131,5 @@ def _number(text, default, where, key):
     return int(text)
 
 
-def type_name(number) -> str:
+def type_name(number: int) -> str:
     return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"number {number}"

@@ -1,6 +1,7 @@
 """Gemm, whose alpha, beta and transpositions go into known weights and biases right away, and determinants."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -37,7 +38,7 @@ def gemm(node: "OnnxNode") -> relax.Var:
     return node.emit(relax.op.add(product, c), "bias")
 
 
-def determinant(node):
+def determinant(node: "OnnxNode") -> relax.Call:
     """Of matrices [.., n, n] by minors of the rows from the last one up: [..]."""
     *shape, rows = node.shape(0)
     if rows > _MOST_ROWS:
@@ -50,17 +51,22 @@ def determinant(node):
         ]
         for r in range(rows)
     ]
-    minors = {(c,): at[-1][c] for c in range(rows)}
+    minors: dict[tuple[int, ...], Any] = {(c,): at[-1][c] for c in range(rows)}
     for row in reversed(at[:-1]):
         minors = {columns: _expanded(node, row, columns, minors) for columns in _larger(minors, rows)}
     return relax.op.reshape(minors[tuple(range(rows))], batch)
 
 
-def _larger(minors, rows):
+def _larger(minors: Mapping[Any, Any], rows: int) -> list[tuple[int, ...]]:
     return sorted({tuple(sorted({*columns, c})) for columns in minors for c in range(rows) if c not in columns})
 
 
-def _expanded(node, row, columns, minors):
+def _expanded(
+    node: "OnnxNode",
+    row: list[relax.Var],
+    columns: tuple[int, ...],
+    minors: Mapping[Any, Any],
+) -> relax.Var:
     name, total = "minor" + "_".join(map(str, columns)), None
     for sign, column in enumerate(columns):
         term = node.emit(

@@ -3,6 +3,7 @@
 With the batch fixed this turns every chain of Shape, Gather, Concat, Cast, ... that computes a shape into a constant.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _NEVER = {
 }
 
 
-def can_fold(node: onnx.NodeProto, inputs) -> bool:
+def can_fold(node: onnx.NodeProto, inputs: list[np.ndarray | str | None]) -> bool:
     """Whether every input is a NumPy array or left out (None)."""
     if node.op_type == "Constant":
         return True
@@ -35,7 +36,7 @@ def can_fold(node: onnx.NodeProto, inputs) -> bool:
     )
 
 
-def fold(node: onnx.NodeProto, inputs, opsets) -> list[np.ndarray]:
+def fold(node: onnx.NodeProto, inputs: list[np.ndarray], opsets: Sequence[onnx.OperatorSetIdProto]) -> list[np.ndarray]:
     """The node's outputs. `inputs`: arrays (None for an input left out); `opsets`: the model's opset_import."""
     named = {name: value for name, value in zip(node.input, inputs) if name}
     graph = helper.make_graph(

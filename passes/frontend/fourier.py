@@ -49,7 +49,7 @@ def dft(node: "OnnxNode") -> relax.Expr:
     return y if order == list(range(rank)) else relax.op.permute_dims(y, [order.index(i) for i in range(rank)])
 
 
-def stft(node):
+def stft(node: "OnnxNode") -> relax.Call:
     """Of frames of [B, length(, 1 or 2)], each times a window, to [B, frames, bins, 2]."""
     shape, step = node.shape(0), int(node.array(1, "step").reshape(-1)[0])
     window, size = node.array(2, "window"), node.array(3, "length of a frame")
@@ -74,7 +74,15 @@ def stft(node):
     return relax.op.reshape(y, [shape[0], frames, bins, 2])
 
 
-def _spectrum(node, rows, window, points, pairs, inverse, onesided):
+def _spectrum(
+    node: "OnnxNode",
+    rows: relax.Var,
+    window: np.ndarray,
+    points: int,
+    pairs: bool,
+    inverse: bool,
+    onesided: bool,
+) -> tuple[relax.Var, int]:
     """([.., bins * 2], bins) of rows [.., n], or [.., n * 2] of pairs; points: L, up to which the signal is cut or
     filled with zeros."""
     bins, used = points // 2 + 1 if onesided else points, min(len(window), points)
@@ -86,7 +94,7 @@ def _spectrum(node, rows, window, points, pairs, inverse, onesided):
     return _product(node, rows, matrix.reshape(-1, bins * 2)), bins
 
 
-def _signal_of_half(bins, points):
+def _signal_of_half(bins: int, points: int) -> np.ndarray:
     """[bins * 2, points]: the real signal of the first half of its spectrum; the other half is its mirror image."""
     wave = np.zeros((bins, points), complex)
     used = min(bins, points // 2 + 1)
@@ -101,7 +109,7 @@ def _product(node: "OnnxNode", rows: relax.Expr, matrix: np.ndarray) -> relax.Va
     return node.emit(relax.op.matmul(rows, relax.const(matrix.astype("float32")), out_dtype="float32"), "spectrum")
 
 
-def _check_size(points, bins):
+def _check_size(points: int, bins: int) -> None:
     if points * bins * 4 > _LARGEST:
         raise UnsupportedModelError(f"transforms {points} points, too many for a matrix; export it with shorter frames")
 

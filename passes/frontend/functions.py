@@ -1,5 +1,7 @@
 """Operators that ONNX defines by others, where the importer has none: their definition is written out in the graph."""
 
+from collections.abc import Iterable
+
 import onnx
 from onnx import defs, helper
 
@@ -43,11 +45,11 @@ def definition(
     return _written_for(node, function, schema), max(entry.version for entry in function.opset_import)
 
 
-def _newest(versions, opset):
+def _newest(versions: list[int], opset: int) -> int | None:
     return max((version for version in versions if version <= opset), default=None)
 
 
-def _written_for(node, function, schema) -> onnx.GraphProto:
+def _written_for(node: onnx.NodeProto, function: onnx.FunctionProto, schema: onnx.defs.OpSchema) -> onnx.GraphProto:
     """The function as a graph: attributes have the node's values or their defaults, inputs that the node leaves out
     are left out inside."""
     given = {
@@ -66,7 +68,9 @@ def _written_for(node, function, schema) -> onnx.GraphProto:
     )
 
 
-def _with_attributes(nodes, given, absent, prefix):
+def _with_attributes(
+    nodes: Iterable[onnx.NodeProto], given: dict[str, onnx.AttributeProto], absent: set[str], prefix: str
+) -> list[onnx.NodeProto]:
     made = []
     for inner in nodes:
         copy = onnx.NodeProto()

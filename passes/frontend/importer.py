@@ -8,6 +8,7 @@
 
 import contextlib
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ class _Refusal(UnsupportedModelError):
 
 
 class OnnxImporter(onnx_frontend.ONNXGraphImporter):
-    def __init__(self, proto, inputs, opset, path):
+    def __init__(self, proto: onnx.ModelProto, inputs: "tuple[TensorSpec, ...]", opset: int, path: Path | str) -> None:
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
         self.opset, self._opsets, self._proto, self._path = opset, proto.opset_import, proto, Path(path)
         self._specs = inputs
@@ -67,11 +68,12 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self.notes: set[str] = set()  # what became something else than the file says
         self._constants = KnownValues(self.notes)
-        self._names = {}  # the variables' names as they shall be: the builder spells them its own way
-        self._makers = {}  # of a MaxPool: variable -> (its node, the shape that it reads)
+        self._names: dict = {}  # the variables' names as they shall be: the builder spells them its own way
+        self._makers: dict = {}  # of a MaxPool: variable -> (its node, the shape that it reads)
         self._applied = 0  # operators in place of others
-        self._counted, self.places = CountedAxes(self.bb.lookup_binding, self._refuse), []
-        self.grids = []  # of the constants that the file holds as integers
+        self._counted = CountedAxes(self.bb.lookup_binding, self._refuse)
+        self.places: list = []
+        self.grids: list = []  # of the constants that the file holds as integers
 
     def run(self) -> IRModule | None:
         graph = self._proto.graph
@@ -123,7 +125,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._counted.require_known(value, read)
         return np.array(np.prod(shape, dtype="int64")) if operator == "Size" else shape_slice(shape, attrs)
 
-    def _definition(self, node):
+    def _definition(self, node: onnx.NodeProto) -> Any:
         """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
         if node.op_type in OURS or node.op_type in self._table and node.op_type not in functions.WRITTEN_OUT:
             return None
@@ -158,7 +160,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
                 self._convert(inner)
             return [self._values[value.name] for value in body.output]
 
-    def _emit(self, node, arrays, attrs):
+    def _emit(self, node: onnx.NodeProto, arrays: list[np.ndarray | None], attrs: dict[str, Any]) -> None:
         inputs = onnx_frontend.onnx_input(self.operand(name) if name else None for name in node.input)
         arrays = [None if array is None else in_float32(array) for array in arrays]
         for name in {"to", "dtype"} & attrs.keys():
@@ -167,16 +169,9 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in OURS:
+            name, count = name_of(node), len(node.output)
             args = OnnxNode(
-                node.op_type,
-                name_of(node),
-                self._bind_as,
-                tuple(inputs),
-                tuple(arrays),
-                attrs,
-                self.opset,
-                len(node.output),
-                self._makers,
+                node.op_type, name, self._bind_as, tuple(inputs), tuple(arrays), attrs, self.opset, count, self._makers
             )
             result = self._guard(node, OURS[node.op_type], args)
         if isinstance(result, OnnxNode):
@@ -192,11 +187,8 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         hint = name_of(node)
         if not isinstance(result, relax.Tuple):
             # A leaf (a passed-through variable or constant) needs no binding of its own.
-            result = (
-                result
-                if isinstance(result, (relax.Var, GenericConst))
-                else self._guard(node, self._bind_as, result, hint)
-            )
+            if not isinstance(result, (relax.Var, GenericConst)):
+                result = self._guard(node, self._bind_as, result, hint)
             many = isinstance(result.ty, relax.TupleType)
             values = [relax.TupleGetItem(result, i) for i in range(len(node.output))] if many else [result]
         else:
@@ -211,44 +203,45 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             self._guard(node, check_result, value.ty)
             if node.op_type == "MaxPool":
                 self._makers[value] = node, self.extents(self._values[node.input[0]])
-            self._values[name] = (
-                self._constants.known(value) if isinstance(value, GenericConst) else unless_empty(value)
-            )
+            known = isinstance(value, GenericConst)
+            self._values[name] = self._constants.known(value) if known else unless_empty(value)
 
     def _bind_as(self, expr: relax.Expr, name: str) -> relax.Var:
         var = self.bb.emit(expr)
         self._names[var] = name
         return var
 
-    def value(self, name):
+    def value(self, name: str) -> Any:
         """A known value, an expression, or what stands for several (Sequence) or for integers (codes.py)."""
         return self._values[name]
 
-    def has(self, name) -> bool:
+    def has(self, name: str) -> bool:
         return name in self._values
 
-    def apply(self, node, operator, values, attributes=(), outputs=None):
+    def apply(
+        self, node: onnx.NodeProto, kind: str, values: Sequence, attributes: Sequence = (), outputs: int | None = None
+    ) -> Any:
         """The result of another operator in place of `node` on values of any kind; a list where their number is
         given."""
         self._applied += 1
-        names = [f"{operator}#{self._applied}.{i}" if value is not None else "" for i, value in enumerate(values)]
-        results = [f"{operator}#{self._applied}->{i}" for i in range(outputs or 1)]
+        names = [f"{kind}#{self._applied}.{i}" if value is not None else "" for i, value in enumerate(values)]
+        results = [f"{kind}#{self._applied}->{i}" for i in range(outputs or 1)]
         with self._values.body():
             for name, value in zip(names, values):
                 if name:
                     self._values[name] = np.asarray(value) if isinstance(value, np.generic) else value
-            made = onnx.helper.make_node(operator, names, results, name=node.name or node.output[0])
+            made = onnx.helper.make_node(kind, names, results, name=node.name or node.output[0])
             made.attribute.extend(attributes)
             self._convert(made)
             found = [self._values[name] for name in results]
         return found[0] if outputs is None else found
 
-    def known(self, name):
+    def known(self, name: str) -> Any:
         """A known value; None for one that is computed at run time."""
         value = self._values[name] if name in self._values else None
         return value if isinstance(value, np.ndarray) else None
 
-    def emit(self, expr, node, suffix=""):
+    def emit(self, expr: relax.Call, node: onnx.NodeProto, suffix: str = "") -> relax.Var:
         """Binds an expression to a variable named after the node."""
         return self._bind_as(expr, f"{name_of(node)}.{suffix}" if suffix else name_of(node))
 
@@ -277,12 +270,12 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             )
         return result
 
-    def extents(self, value):
+    def extents(self, value: relax.Var | np.ndarray) -> list[int]:
         """Of a value."""
         value = value.value if isinstance(value, Codes) else value
         return list(value.shape) if isinstance(value, np.ndarray) else list(shape_of(value))
 
-    def _guard(self, node, function, *args):
+    def _guard(self, node: onnx.NodeProto, function: Callable[..., Any], *args: Any) -> Any:
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # TVM's importer prints the operands on failure
                 return function(*args)

@@ -4,7 +4,7 @@ every target gives the same.
 x / 0 = 0,  x mod 0 = 0,  lowest / -1 = lowest,  x mod -1 = 0       (integers; ONNX leaves these open)
 x << n, x >> n for n outside of [0, bits): 0, or -1 for x < 0 shifted to the right, as ONNX says"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -67,7 +67,7 @@ def modulo(node: "OnnxNode") -> relax.Expr:
     return R.where(moved, node.emit(R.add(rest, y), "sum"), rest)
 
 
-def shift(node):
+def shift(node: "OnnxNode") -> relax.Expr:
     """A shift by at least the width is one by width - 1, and to the left nothing is left of it."""
     (x, n), dtype = node.inputs, node.dtype(0)
     bits = np.dtype(dtype).itemsize * 8
@@ -86,7 +86,7 @@ _BITS = (
 )
 
 
-def power(node):
+def power(node: "OnnxNode") -> Any:
     """In the type of x. Integers by squaring, one step per bit of the exponent; 1 / x^n is 0 unless x is 1 or -1. With
     one operand an integer both are taken to float32."""
     (x, n), dtype, kind = node.inputs, node.dtype(0), node.dtype(1)
@@ -111,7 +111,7 @@ def power(node):
     )
 
 
-def _exponent(node, n, dtype, kind):
+def _exponent(node: "OnnxNode", n: relax.Expr, dtype: str, kind: str) -> tuple[relax.Expr, relax.Expr | None]:
     """(its magnitude below 64, with the last bit kept; whether it is negative, None where it cannot be)."""
     inverse = None
     if kind.startswith("int"):

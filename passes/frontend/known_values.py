@@ -1,12 +1,16 @@
 """Values that are known before the network runs, and the constants of Relax that they become."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
 
 from ..constants import array
 from .weights import WIDE_FLOATS, in_float32
+
+if TYPE_CHECKING:
+    import tvm
 
 
 class KnownValues:
@@ -23,7 +27,7 @@ class KnownValues:
     def __contains__(self, value: np.ndarray) -> bool:
         return id(value) in self._constants
 
-    def known(self, constant) -> np.ndarray:
+    def known(self, constant: "tvm.ir.GenericConst") -> np.ndarray:
         """The value of a constant that somebody else made."""
         value = array(constant)
         self._constants[id(value)] = (value, constant)

@@ -5,7 +5,7 @@ printed, extents that a machine can hold, attributes that mean something."""
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import onnx
 from onnx import TensorProto
@@ -60,12 +60,12 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
     return found
 
 
-def check_functions(proto: onnx.ModelProto, path) -> None:
+def check_functions(proto: onnx.ModelProto, path: Path) -> None:
     """Raises UnsupportedModelError where the functions of the file, written out, are more nodes than a network has:
     each may call another one twice."""
     functions, known = {(one.domain, one.name): one for one in proto.functions}, {}
 
-    def size(graph):
+    def size(graph: onnx.FunctionProto | onnx.GraphProto) -> int:
         inner = [
             one
             for node in graph.node
@@ -83,7 +83,7 @@ def check_functions(proto: onnx.ModelProto, path) -> None:
         return known[name]
 
     try:
-        nodes = size(proto.graph)
+        nodes: float = size(proto.graph)
     except RecursionError:
         nodes = math.inf
     if nodes > limit("nodes"):
@@ -181,7 +181,7 @@ def _check_values(graph: onnx.GraphProto, path: Path) -> None:
             _check_type(value.type.tensor_type, f"{path}: {side} {value.name!r}", optional=side == "output")
 
 
-def _check_type(tensor, where, optional):
+def _check_type(tensor: onnx.TypeProto.Tensor, where: str, optional: bool) -> None:
     if tensor.elem_type not in FIELDS and not (optional and tensor.elem_type == TensorProto.UNDEFINED):
         raise UnsupportedModelError(
             f"{where} has element type {type_name(tensor.elem_type)}; export it in float32 or an integer of 8 to 64 "
@@ -238,7 +238,7 @@ def _check_attributes(node: onnx.NodeProto, weight: list[int] | None, path: Path
             _refuse(node, f"pads {pads[:8]} for windows of {kernel[:8]}: some would lie outside of the image", path)
 
 
-def _refuse(node, what, path):
+def _refuse(node: onnx.NodeProto, what: str, path: Path) -> NoReturn:
     raise UnsupportedModelError(
         f"{path}: {node.op_type} node {node.name or (node.output[0] if node.output else '?')!r} has {what}; export it "
         "again"

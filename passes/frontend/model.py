@@ -1,11 +1,15 @@
 """The value that travels through the passes: a Relax module with the signature of the network it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from tvm.ir import IRModule
 
 from ...targets.variant import TensorSpec
+
+if TYPE_CHECKING:
+    import tvm
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Model:
         """The same network after a pass."""
         return replace(self, module=module)
 
-    def after(self, step) -> "Model":
+    def after(self, step: "Callable[[tvm.IRModule], tvm.IRModule]") -> "Model":
         """Every shape after a pass."""
         return replace(self, module=step(self.module), others=tuple(other.after(step) for other in self.others))
 

@@ -32,7 +32,7 @@ def restore_names(module: IRModule, names: dict[relax.Var, str]) -> IRModule:
     return replace_main(module, _Renamer(func, given).run())
 
 
-def _text(name):
+def _text(name: str) -> str:
     """On one line, without characters that would control a terminal or hide text."""
     text = one_line(name)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

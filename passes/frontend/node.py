@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -50,7 +50,7 @@ class OnnxNode:
     outputs: int
     makers: Mapping = field(default_factory=dict)
 
-    def emit(self, expr, suffix=""):
+    def emit(self, expr: "relax.Call", suffix: str = "") -> "relax.Var":
         """Binds an intermediate value, named after the node; every one but the operator itself needs a suffix."""
         return self.bind(expr, f"{self.name}.{suffix}" if suffix else self.name)
 
@@ -69,11 +69,11 @@ class OnnxNode:
         """Whether the optional input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def maker(self, index: int) -> tuple[onnx.NodeProto | None, list[int] | None]:
+    def maker(self, index: int) -> Any:
         """Of an input; (None, None) where nothing is known."""
         return self.makers.get(self.inputs[index], (None, None))
 
-    def array(self, index: int, what: str) -> np.ndarray | None:
+    def array(self, index: int, what: str) -> Any:
         """A known optional input; None if it is left out. Raises UnsupportedModelError if it is computed at run
         time."""
         if not self.has(index):

@@ -2,6 +2,7 @@
 axis of a reshaped tensor."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,7 @@ def _per_channel(node: "OnnxNode", index: int, name: str) -> relax.Expr:
     return node.emit(relax.op.reshape(value, [1, c] + [1] * len(image)), name)
 
 
-def layer_norm(node):
+def layer_norm(node: "OnnxNode") -> relax.Var:
     """Over the last axes, [y, mean, 1 / sqrt(variance + epsilon)] where the statistics are outputs too; several axes
     through a reshape. Scale and bias that are computed at run time are a product and a sum behind it."""
     shape = node.shape(0)
@@ -80,7 +81,7 @@ def _over(node: "OnnxNode", index: int, shape: list[int], default: float, known:
     return relax.const(np.broadcast_to(value, shape).reshape(-1).astype("float32"))
 
 
-def _statistics(node, rows, shape, epsilon):
+def _statistics(node: "OnnxNode", rows: relax.Expr, shape: Sequence[int], epsilon: float) -> list[relax.Var]:
     """Mean and 1 / sqrt(variance + epsilon) over the last axis of `rows`, in `shape`."""
     mean = node.emit(relax.op.mean(rows, [-1], keepdims=True), "mean")
     apart = node.emit(relax.op.subtract(rows, mean), "apart")
@@ -93,7 +94,7 @@ def _statistics(node, rows, shape, epsilon):
     return [node.emit(relax.op.reshape(each, shape), name) for name, each in named.items()]
 
 
-def rms_norm(node):
+def rms_norm(node: "OnnxNode") -> relax.Expr:
     """x / sqrt(mean(x * x) + epsilon) * scale over the last axes: R.nn.rms_norm over the last axis of rows. A scale
     computed at run time is a product behind it."""
     shape = node.shape(0)

@@ -1,7 +1,8 @@
 """ONNX file -> Model: read, check, fix the batch, import."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnx import inliner
 
@@ -21,12 +22,23 @@ from .shapes.several import one_model, said_of_each
 from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
 
 if TYPE_CHECKING:
+    import os
+
+    import numpy as np
     import onnx
     import tvm
 
 
 @exclusive
-def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, values=None, data=None, pads=None) -> Model:
+def load_onnx(
+    path: "str | os.PathLike",
+    batch: int | str | None = None,
+    shapes: Mapping[str, Any] | None = None,
+    dims: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+    data: "dict[str, np.ndarray | tuple[int, ...]] | None" = None,
+    pads: Mapping[str, float] | None = None,
+) -> Model:
     """The fp32 network of an ONNX file in Relax, with static shapes.
 
     batch: extent of the batch where it is symbolic; None means 1, "none" that a sample has all axes of an input.
@@ -39,7 +51,7 @@ def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, valu
     it does not change results.
     Raises UnsupportedModelError, one line with the file, the node or tensor, and what to do.
     """
-    found = _shapes(data)
+    found, path = _shapes(data), Path(path)
     said = [Said(batch, *one, found) for one in said_of_each(shapes or {}, dims or {}, path)]
     return apply(
         NamedPass(
@@ -50,11 +62,11 @@ def load_onnx(path, batch: int | str | None = None, shapes=None, dims=None, valu
     )
 
 
-def _shapes(data: dict[str, tuple[int, ...]] | None) -> dict[str, tuple[int, ...]]:
+def _shapes(data: Mapping[str, Any] | None) -> dict[str, tuple[int, ...]]:
     return {name: tuple(getattr(array, "shape", array)) for name, array in (data or {}).items()}
 
 
-def _imported(path, said, values):
+def _imported(path: Path, said: Said, values: Mapping[str, Any]) -> Model:
     proto, sha256 = read_proto(path)
     proto, converted = convert_opset(proto, path)
     proto = _inline_functions(proto, path)
@@ -75,7 +87,7 @@ def _imported(path, said, values):
     outputs = tuple(
         TensorSpec(
             value.name,
-            [int(extent) for extent in ty.shape.values],
+            tuple(int(extent) for extent in ty.shape.values),
             str(ty.dtype),
             axis if axis < len(ty.shape.values) else 0,
         )

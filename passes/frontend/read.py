@@ -3,6 +3,7 @@
 import hashlib
 import stat
 from pathlib import Path
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -77,7 +78,7 @@ def _write_zeros(proto: onnx.ModelProto, path: Path) -> None:
                     setattr(attribute, field, zero)
 
 
-def _digest(path, size, digest):
+def _digest(path: Path, size: int, digest: Any) -> None:
     """The first bytes of a file, a piece at a time."""
     try:
         with open(path, "rb") as file:
@@ -88,7 +89,7 @@ def _digest(path, size, digest):
         raise UnsupportedModelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
-def first_line(error) -> str:
+def first_line(error: Exception) -> str:
     """An exception's message as one line without its final stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".:")

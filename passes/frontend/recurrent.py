@@ -5,7 +5,7 @@ shared by all steps) and one or two elementwise operators on the gates (targets/
 products can be int8, the gates and the cell state stay float."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -56,7 +56,7 @@ def _join(node: "OnnxNode", states: tuple[relax.Var, ...], name: str) -> relax.V
     return states[0] if len(states) == 1 else node.emit(relax.op.concat(list(states), axis=0), name)
 
 
-def _check(node, steps, ways):
+def _check(node: "OnnxNode", steps: int, ways: int) -> None:
     activations = [
         a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", _DEFAULT[node.op] * ways)
     ]
@@ -105,7 +105,7 @@ class _Layer:
             none = np.zeros_like(i)
             self.peepholes = np.concatenate([i, none, f, none])[None], np.concatenate([none, o, none, none])[None]
 
-    def emit(self, expr, name):
+    def emit(self, expr: relax.Call, name: str) -> relax.Var:
         return self.node.emit(expr, f"{name}{'b' if self.direction.reverse else ''}")
 
     def run(self) -> tuple[relax.Var, ...]:
@@ -118,7 +118,7 @@ class _Layer:
             for s, n in ((h, "h"), (c, "c"))
         )
 
-    def looped(self, projected, h, c):
+    def looped(self, projected: relax.Expr, h: relax.Expr | None, c: relax.Expr | None) -> tuple[relax.Expr, ...]:
         """([T, 1, B, H], h and c of the last step)."""
         t = self.emit(ops.call("octet.loop_index", [], steps=self.steps, reverse=int(self.direction.reverse)), "t")
         x = self.emit(ops.call("octet.loop_slice", [projected, t]), "x")
@@ -129,7 +129,7 @@ class _Layer:
         ]
         after = [
             state
-            for state in self.step("", x, *before, *[None] * (2 - len(before)), relax.const(self.r))
+            for state in self.step("", x, before[0], before[1] if len(before) == 2 else None, relax.const(self.r))
             if state is not None
         ]
         stacked = self.emit(ops.call("octet.loop_stack", [after[0], t, *after], steps=self.steps), "stack")
@@ -140,7 +140,9 @@ class _Layer:
         ]
         return sequence, *last, *[None] * (2 - len(last))
 
-    def unrolled(self, projected, h, c):
+    def unrolled(
+        self, projected: relax.Var, h: relax.Expr | None, c: relax.Expr | None
+    ) -> tuple[relax.Var, relax.Var, relax.Var]:
         """The same."""
         hidden, outputs = relax.const(self.r), [None] * self.steps
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
@@ -157,7 +159,7 @@ class _Layer:
         biased = self.emit(relax.op.add(product, relax.const(self.own)), "input_bias")
         return self.emit(relax.op.reshape(biased, [self.steps, self.batch, self.width]), "projected")
 
-    def initial(self, index, name):
+    def initial(self, index: int, name: str) -> Any:
         """A state given as an input [directions, B, H], or None for zeros."""
         if not self.node.has(index):
             return None
@@ -172,9 +174,7 @@ class _Layer:
     def zeros(self) -> relax.Expr:
         return relax.const(np.zeros((self.batch, self.hidden), "float32"))
 
-    def step(
-        self, t: int, x: relax.Expr, h: relax.Expr | None, c: relax.Expr | None, weight: relax.Expr
-    ) -> tuple[relax.Var, relax.Var]:
+    def step(self, t: int | str, x: relax.Expr, h: relax.Expr | None, c: relax.Expr | None, weight: relax.Expr) -> Any:
         """(h, c) of the next step."""
         if self.node.op == "GRU" and not self.linear_before_reset:
             return self.gru(t, x, self.zeros() if h is None else h), None
@@ -194,17 +194,17 @@ class _Layer:
         after = x if self.peepholes is None else self.seen(x, c, self.peepholes[1], f"output{t}")
         return self.emit(ops.call("octet.lstm_output", [after, r, c]), f"h{t}"), c
 
-    def seen(self, x, c, weights, name):
+    def seen(self, x: relax.Expr, c: relax.Expr, weights: np.ndarray, name: str) -> relax.Var:
         """The gates' inputs with what they see of the cell through peepholes, gates in ONNX's order i, o, f, c."""
         cells = self.emit(relax.op.concat([c] * 4, axis=1), f"{name}_cells")
         seen = self.emit(relax.op.multiply(cells, relax.const(np.ascontiguousarray(weights))), f"{name}_seen")
         return self.emit(relax.op.add(x, seen), f"{name}_peepholes")
 
-    def gru(self, t, x, h):
+    def gru(self, t: int | str, x: relax.Expr, h: relax.Expr | None) -> relax.Var:
         """The reset gate multiplies the state in front of the product: two products one behind the other."""
         n = self.hidden
 
-        def gates(first, last, state, name):
+        def gates(first: int, last: int, state: relax.Expr, name: str) -> relax.Var:
             product = self.emit(
                 relax.op.matmul(state, relax.const(np.ascontiguousarray(self.r[:, first:last]))), f"{name}_product{t}"
             )

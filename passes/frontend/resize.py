@@ -70,7 +70,7 @@ def _axes(node: "OnnxNode", rank: int) -> list[int]:
     return [int(axis) % rank for axis in node.attrs.get("axes", range(rank))]
 
 
-def _target(node, shape):
+def _target(node: "OnnxNode", shape: list[int]) -> tuple[list[int], list[float]]:
     """Output extents and scales for every axis."""
     sizes, scales = node.array(3, "sizes"), node.array(2, "scales")
     axes, policy = _axes(node, len(shape)), node.text("keep_aspect_ratio_policy", "stretch")
@@ -123,7 +123,7 @@ def _weights(node: "OnnxNode", mode: str, position: np.ndarray, extent: int, sca
     )
 
 
-def _regions(node, rank):
+def _regions(node: "OnnxNode", rank: int) -> dict[int, tuple[float, float]]:
     """{axis: (first, last)} of the input that is resized, as parts of its extent."""
     roi = node.array(1, "region")
     if roi is None or not roi.size:

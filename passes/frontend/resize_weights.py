@@ -61,7 +61,7 @@ def weights(
     return matrix.astype("float32")
 
 
-def _cubic(x, alpha):
+def _cubic(x: np.ndarray, alpha: float) -> np.ndarray:
     inner = ((alpha + 2) * x - (alpha + 3)) * x * x + 1
     outer = ((alpha * x - 5 * alpha) * x + 8 * alpha) * x - 4 * alpha
     return np.where(x <= 1, inner, np.where(x < 2, outer, 0))

@@ -15,8 +15,8 @@ class Scopes:
     """A mapping {name: value} of scopes inside each other; a name is looked up from the innermost scope outwards, and
     set in the innermost."""
 
-    def __init__(self):
-        self._scopes = [{}]
+    def __init__(self) -> None:
+        self._scopes: list[dict] = [{}]
 
     @contextmanager
     def body(self) -> Iterator[None]:

@@ -1,7 +1,9 @@
 """The network's inputs with static shapes, and where the batch lies in inputs and outputs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +18,7 @@ from .weights import WIDE_FLOATS
 _INPUT_DTYPES = {"float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
-def fix_inputs(graph: onnx.GraphProto, values, path) -> None:
+def fix_inputs(graph: onnx.GraphProto, values: Mapping[str, Any], path: Path | str) -> None:
     """Inputs that always have one value become constants. values: {input: number or array}. Raises
     UnsupportedModelError for what is no input or does not fit."""
     inputs = {value.name: value for value in graph.input}
@@ -137,7 +139,7 @@ def _names(value: onnx.ValueInfoProto) -> list[str]:
     return [dim.dim_param for dim in value.type.tensor_type.shape.dim]
 
 
-def _declared(value):
+def _declared(value: onnx.ValueInfoProto) -> Any:
     tensor = value.type.tensor_type
     return (
         tuple(_symbol(dim) if _is_symbolic(dim) else dim.dim_value for dim in tensor.shape.dim)
@@ -146,7 +148,7 @@ def _declared(value):
     )
 
 
-def _symbol(dim):
+def _symbol(dim: onnx.TensorShapeProto.Dimension) -> str:
     """The dimension's name; "" for what exporters write where they have none: two of them are not one dimension."""
     return "" if dim.dim_param in ("?", "-1", "None", "none") else dim.dim_param
 
@@ -164,6 +166,6 @@ def _dtype(value: onnx.ValueInfoProto, path: Path) -> str:
     return dtype
 
 
-def _is_symbolic(dim):
+def _is_symbolic(dim: onnx.TensorShapeProto.Dimension) -> bool:
     # Some exporters write an unknown extent as 0 or -1.
     return dim.WhichOneof("value") != "dim_value" or dim.dim_value <= 0

@@ -27,7 +27,7 @@ _TEMPLATES = [
 _CALLS = [tirx.transform.SplitHostDevice, tirx.transform.MakePackedAPI]
 
 
-def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec):
+def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec) -> tvm.runtime.Executable:
     """tvm's Executable. Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all
     others through the short one."""
     tirx.register_tir_pipeline("octet", _pipeline)
@@ -50,12 +50,12 @@ def compile_network(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[In
     return *link(kernels.write_to_file, interfaces, spec.machine), source_of(kernels.inspect_source("ll"))
 
 
-def _pipeline():
+def _pipeline() -> tvm.transform.Pass:
     whole, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
     short, calls = (tvm.transform.Sequential([make() for make in passes]) for passes in (_TEMPLATES, _CALLS))
 
     @tvm.transform.module_pass(opt_level=0)
-    def by_kind(mod, _):
+    def by_kind(mod: tvm.IRModule, _: tvm.transform.PassContext) -> tvm.IRModule:
         kinds: dict[bool, dict] = {False: {}, True: {}}
         for var, func in mod.functions_items():
             kinds[_attribute(func, "octet.kernel") == "fallback"][var] = func

@@ -1,7 +1,8 @@
 """The functions of a compiled network that sessions call: every kernel in order, chunks of a batch in loops."""
 
+from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import tirx
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tvm import relax
 
     from ...targets.variant import TensorSpec
-    from .program import KernelCall, Loop
+    from .program import KernelCall, Loop, Place
 
 ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there
 
@@ -24,8 +25,8 @@ ENTRY = "octet.entry"  # the attribute of a function that C calls: its name ther
 def emit_library(
     mod: tvm.IRModule,
     program: Program,
-    inputs,
-    outputs,
+    inputs: "Sequence[TensorSpec]",
+    outputs: "Sequence[TensorSpec]",
     tiles: bool = False,
     stepwise: bool = True,
     packed: bool = False,
@@ -73,7 +74,7 @@ def called_from_c(func: tirx.PrimFunc, name: str) -> tirx.PrimFunc:
     return _giving_zero(func.params, func.body).with_attr(ENTRY, name)
 
 
-def _giving_zero(params, body):
+def _giving_zero(params: "list[relax.Var]", body: tirx.AttrStmt | tirx.SeqStmt) -> tirx.PrimFunc:
     return tirx.PrimFunc(params, tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))]), tvm.ir.PrimType("int32"))
 
 
@@ -99,7 +100,7 @@ def _serial(func: tirx.PrimFunc) -> tirx.PrimFunc | None:
     return None if body is old else func.with_body(body)
 
 
-def _without_threads(stmt):
+def _without_threads(stmt: Any) -> Any:
     if isinstance(stmt, tirx.For) and stmt.kind == tirx.ForKind.PARALLEL:  # none stands inside another
         return tirx.For(
             stmt.loop_var, stmt.min, stmt.extent, tirx.ForKind.SERIAL, stmt.body, stmt.thread_binding, stmt.annotations
@@ -117,7 +118,7 @@ def _without_threads(stmt):
     )
 
 
-def _fields(kind):
+def _fields(kind: Any) -> list:
     """Of a statement's class and those that it derives from."""
     info = kind.__tvm_ffi_type_info__
     found: list = []
@@ -176,10 +177,10 @@ class _Entry:
                     tile_release()
         return builder.get() if self._packed else called_from_c(builder.get(), self._name)
 
-    def _arguments(self):
+    def _arguments(self) -> "dict[str, relax.Var | tirx.Buffer | list[relax.Var | tirx.Buffer]]":
         program, sides = self._program, {"input": self._inputs, "output": self._outputs}
         sizes = {"weights": program.weight_bytes, "arena": max(program.arena_bytes, 1)}
-        forms = [(name, (size,), "uint8") for name, size in sizes.items()]
+        forms: list[tuple[str, Any, str]] = [(name, (size,), "uint8") for name, size in sizes.items()]
         if not self._packed:
             forms.append(("lanes", None, "uint8"))
         tensors = [
@@ -241,15 +242,24 @@ class _Entry:
             for call in calls:
                 self._call(call, self._functions, loop, chunk, 0)
 
-    def _call(self, call, functions, loop, chunk, lane):
+    def _call(
+        self,
+        call: "KernelCall",
+        functions: dict[str, tvm.ir.GlobalVar],
+        loop: "Loop | None",
+        chunk: tirx.Expr | int,
+        lane: "relax.Var | int",
+    ) -> None:
         pointers = [self._pointer(place, loop, chunk, lane) for place in call.operands]
         if call.function == "memcpy":
             T.evaluate(tirx.call_extern("handle", "memcpy", *pointers, tirx.const(call.copied, "int64")))
         else:
             T.evaluate(tvm.ir.Call(functions[call.function], pointers, ret_ty=tvm.ir.PrimType("int32")))
 
-    def _pointer(self, place, loop, chunk, lane):
-        found = self._buffers["output" if place.kind == "packed" else place.kind]
+    def _pointer(
+        self, place: "Place", loop: "Loop | None", chunk: tirx.Expr | int, lane: "relax.Var | int"
+    ) -> "relax.Call":
+        found: Any = self._buffers["output" if place.kind == "packed" else place.kind]
         if place.kind == "packed":
             return tirx.address_of(found[0][place.offset])
         if place.kind == "lane":
@@ -261,6 +271,7 @@ class _Entry:
             return buffer.data
         shape = [int(extent) for extent in buffer.shape]
         batch = next(axis for axis, extent in enumerate(shape) if extent != 1)
+        assert loop is not None
         return tirx.address_of(
             buffer[tuple(chunk * (shape[batch] // loop.chunks) if axis == batch else 0 for axis in range(len(shape)))]
         )

@@ -12,7 +12,9 @@
 Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips
 through memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -20,6 +22,9 @@ from tvm import relax
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.graph import DataflowGraph
+
+if TYPE_CHECKING:
+    import tvm
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,13 @@ class Pixels:
 CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels})
 
 
-def find_fusions(main, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
+def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
     """({last variable of a chain: the chain}, the variables inside chains). able: the chains that a backend has kernels
     for; a table behind a layer is cheap only where the processor permutes bytes."""
     graph = DataflowGraph(main)
-    found, inner = {}, set()
+    found: dict = {}
+    inner: set = set()
+    chain: Any
     for var, value in graph.bindings:
         if ops.is_op(value, "relax.nn.softmax"):
             chain, members = _softmax(graph, var, value)
@@ -151,14 +158,14 @@ def _border(graph: DataflowGraph, var: relax.Var, operator: str, dtype: str) -> 
     return call.args[0], float(scale.reshape(())), int(zero_point.reshape(()))
 
 
-def _pixels(graph, var, call):
+def _pixels(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Sequence[Any]:
     quantized = _quantized(graph, var)
     if quantized is None or quantized[1:] != (1.0, -128):
         return None, ()
     return Pixels(call.args[0], quantized[0]), [var]
 
 
-def _over_peak(graph, p):
+def _over_peak(graph: DataflowGraph, p: relax.Var) -> Any:
     """(p * (1 / max(p)), the variables in between) where nothing else reads p or those; None where it is not so."""
     users = graph.users(p)
     if len(users) != 2 or None in users:
@@ -182,14 +189,17 @@ def _over_peak(graph, p):
     return (peaks, [p, largest, inverse]) if graph.used_once(largest) and graph.used_once(inverse) else None
 
 
-def _softmax(graph, var, call):
+def _softmax(
+    graph: DataflowGraph, var: relax.Var, call: relax.Call
+) -> tuple[Scores | Softmax | None, Sequence[relax.Var]]:
     over_peak = _over_peak(graph, var)
     result, before = over_peak if over_peak is not None else (var, [])
     quantized = _quantized(graph, result)
     if ops.attrs_of(call)["axis"] % _rank(var) != _rank(var) - 1 or quantized is None or quantized[2] not in (0, -128):
         return None, ()
     root, scale, zero_point = quantized
-    source, parts, members = call.args[0], {"scale": None, "mask": None}, [result, *before]
+    source, members = call.args[0], [result, *before]
+    known: dict[str, Any] = {"scale": None, "mask": None}
     for operator, key in (("relax.add", "mask"), ("relax.multiply", "scale")):
         inner = graph.definition(source)
         found = (
@@ -199,7 +209,7 @@ def _softmax(graph, var, call):
         )
         if found is not None:
             members.append(source)
-            source, parts[key] = found
+            source, known[key] = found
     product = graph.definition(source)
     if (
         ops.is_op(product, "octet.matmul")
@@ -207,7 +217,7 @@ def _softmax(graph, var, call):
         and ops.attrs_of(product)["out_dtype"] == "float32"
         and _unclipped(product)
     ):
-        parts = SoftmaxParts(**parts, probability_scale=scale, zero_point=zero_point)
+        parts = SoftmaxParts(**known, probability_scale=scale, zero_point=zero_point)
         return (Scores if over_peak is None else PeakScores)(product, parts, root), [*members, source]
     return (Softmax if over_peak is None else PeakSoftmax)(call.args[0], scale, zero_point, root), [result, *before]
 
@@ -217,7 +227,9 @@ def _unclipped(call: relax.Call) -> bool:
     return attrs["clip_min"] == -np.inf and attrs["clip_max"] == np.inf
 
 
-def _other_operand(graph, var, call, key):
+def _other_operand(
+    graph: DataflowGraph, var: relax.Var, call: relax.Call, key: str
+) -> "tuple[relax.Var, tvm.ir.GenericConst | float] | None":
     """(the operand with the shape of the result, the other one: a mask, or the value of a uniform constant)."""
     for source, other in (call.args, list(call.args)[::-1]):
         constant = graph.constant(other)
@@ -236,7 +248,7 @@ def _other_operand(graph, var, call, key):
     return None
 
 
-def _layer_norm(graph, var, call):
+def _layer_norm(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Sequence[Any]:
     attrs = ops.attrs_of(call)
     if (
         _rank(var) == 1
@@ -256,7 +268,9 @@ def _layer_norm(graph, var, call):
     return LayerNorm(call, operand, source, target, root), members
 
 
-def _quantized_function(graph, var, call):
+def _quantized_function(
+    graph: DataflowGraph, var: relax.Var, call: relax.Call
+) -> tuple[QuantizedFunction | None, Sequence[relax.Var]]:
     quantized = _quantized(graph, var)
     if quantized is None or _rank(var) not in (2, 3, 4):
         return None, ()
@@ -264,7 +278,9 @@ def _quantized_function(graph, var, call):
     return QuantizedFunction(call, scale, zero_point, root), [var]
 
 
-def _table_behind(graph, var, call):
+def _table_behind(
+    graph: DataflowGraph, var: relax.Var, call: relax.Call
+) -> tuple[TableBehind | None, Sequence[relax.Var]]:
     source, values = call.args[0], graph.constant(call.args[1])
     layer = graph.definition(source)
     if (

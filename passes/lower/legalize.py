@@ -4,8 +4,9 @@ R.max, R.min      NaN where the row holds one, -inf of a row of -inf (TVM begins
 R.argmax, R.argmin   the first place of that element
 octet.bits        the bits of an element as they are"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
+from typing import Any
 
 import tvm
 from tvm import relax, te, tirx
@@ -18,27 +19,27 @@ def legalize(module: tvm.IRModule, skip: tuple[str, ...] = ()) -> tvm.IRModule:
     return relax.transform.LegalizeOps(_OURS, skip_ops=list(skip))(module)
 
 
-def _before(a, b, largest, dtype):
+def _before(a: relax.Var, b: relax.Var, largest: bool, dtype: str) -> relax.Expr:
     """Whether a comes before b: NaN before everything else."""
     first = a > b if largest else a < b
     return tirx.Or(first, tirx.And(tirx.isnan(a), tirx.Not(tirx.isnan(b)))) if dtype.startswith("float") else first
 
 
-def _last(dtype, largest):
+def _last(dtype: str, largest: bool) -> tirx.Expr:
     """What nothing comes behind."""
     if dtype.startswith("float"):
         return tirx.const(-inf if largest else inf, dtype)
     return (tirx.min_value if largest else tirx.max_value)(dtype)
 
 
-def _reduced(x, axes, keepdims, results):
+def _reduced(x: te.Tensor, axes: Sequence[int] | None, keepdims: bool, results: Callable[..., Any]) -> Any:
     """te.compute over `axes` of x; results(places, element, reduce axes) -> its body."""
     rank = len(x.shape)
     axes = sorted(axis % rank for axis in (range(rank) if axes is None else axes))
     reduce = {axis: te.reduce_axis((0, x.shape[axis]), f"k{axis}") for axis in axes}
     shape = [1 if axis in reduce else x.shape[axis] for axis in range(rank) if keepdims or axis not in reduce]
 
-    def body(*places):
+    def body(*places: relax.Var) -> relax.Expr:
         kept = iter(place for at, place in enumerate(places) if not keepdims or at not in reduce)
         index = [reduce[axis] if axis in reduce else next(kept) for axis in range(rank)]
         return results(x(*index), list(reduce.values()))
@@ -62,10 +63,10 @@ def _extreme(largest: bool) -> Callable:
 
 
 def _place(largest: bool) -> Callable:
-    def legal(builder, call):
+    def legal(builder: relax.BlockBuilder, call: relax.Call) -> relax.Call:
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
 
-        def combined(a, b):
+        def combined(a: tuple[tirx.Expr, tirx.Expr], b: tuple[tirx.Expr, tirx.Expr]) -> tuple[tirx.Expr, tirx.Expr]:
             wins = tirx.Or(
                 _before(a[1], b[1], largest, dtype),
                 tirx.And(tirx.Not(_before(b[1], a[1], largest, dtype)), a[0] < b[0]),
@@ -74,13 +75,13 @@ def _place(largest: bool) -> Callable:
 
         reducer = te.comm_reducer(combined, lambda *_: (tirx.max_value("int64"), _last(dtype, largest)), "place")
 
-        def result(value, over):
+        def result(value: tirx.Expr, over: Sequence[tirx.IterVar]) -> Any:
             place = tirx.const(0, "int64")
             for axis in over:
                 place = place * axis.dom.extent + axis.var
             return reducer((tirx.Cast("int64", place), value), axis=over)
 
-        def compute(x):
+        def compute(x: te.Tensor) -> te.Tensor:
             places, _ = _reduced(x, None if attrs["axis"] is None else [attrs["axis"]], attrs["keepdims"], result)
             return te.compute(places.shape, lambda *index: places(*index), name="place")
 
@@ -89,7 +90,7 @@ def _place(largest: bool) -> Callable:
     return legal
 
 
-def _bits(builder, call):
+def _bits(builder: relax.BlockBuilder, call: relax.Call) -> relax.Call:
     dtype = str(call.ty.dtype)
     return builder.call_te(
         lambda x: te.compute(x.shape, lambda *at: tirx.reinterpret(dtype, x(*at)), name="bits"),

@@ -1,6 +1,7 @@
 """A lowered module -> a straight program: its calls in order, their operands at places."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -115,7 +116,13 @@ def _through(loops: list, collected: bool, first: int, last: int) -> tuple[int, 
     return first, last
 
 
-def _bound(binding, tensors, calls, sizes, layer):
+def _bound(
+    binding: relax.VarBinding,
+    tensors: Mapping[Any, Any],
+    calls: list[RawCall],
+    sizes: dict[tuple[str, int], int],
+    layer: str,
+) -> Any:
     value = binding.value
     if isinstance(value, relax.Var):
         return tensors[value]
@@ -148,7 +155,10 @@ def _bound(binding, tensors, calls, sizes, layer):
     return results if isinstance(value.ty, relax.TupleType) else results[0]
 
 
-def _storage(expr, tensors):
+def _storage(
+    expr: relax.Expr,
+    tensors: Mapping[Any, Any],
+) -> Any:
     return expr if isinstance(expr, tvm.ir.GenericConst) else tensors[expr]
 
 
@@ -162,13 +172,13 @@ def label(number: int) -> str:
     return f"layer{number}__"
 
 
-def _layer_of(var, mod) -> str:
+def _layer_of(var: relax.Var, mod: tvm.IRModule) -> str:
     """The identity of the layer that a lowered variable belongs to; "" for none."""
     found = _LABEL.match(var.name)
     return "" if found is None else str(mod.attrs[LAYERS][int(found[1])])
 
 
-def _step(i, name, mod, layer):
+def _step(i: int, name: str, mod: tvm.IRModule, layer: str) -> Step:
     attrs = mod[name].attrs
     known = {key.split(".")[1]: attrs[key] for key in attrs.keys() if key.startswith("octet.")}
     return Step(

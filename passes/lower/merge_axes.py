@@ -12,8 +12,10 @@ one channel in float32 that nothing has packed: packed they would be sixteen tim
 lowering, on float and integer operators; the values do not change by one bit. What still has no layout keeps its shape.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -34,15 +36,15 @@ _VIEWS = operators(lambda traits: traits.view)
 class MergeAxes:
     """The pass."""
 
-    def __call__(self, mod):
+    def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         return replace_main(mod, _Merger(mod["main"]).run())
 
 
 class _Merger(Forward):
-    def __init__(self, function):
+    def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
         self._graph = DataflowGraph(function)
-        self._merged = {}  # new variable -> the same tensor with its axes merged
+        self._merged: dict = {}  # new variable -> the same tensor with its axes merged
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
         new = self.new(value)
@@ -53,7 +55,7 @@ class _Merger(Forward):
         )
         return None if shapes is None else self._reshaped(new, var, shapes)
 
-    def _is_flat(self, value):
+    def _is_flat(self, value: relax.Call) -> bool:
         """Whether an elementwise operator reads images of one channel in float32 that no kernel packs."""
         operands = value.args[: traits_of(value.op.name).elementwise]
         made = [self._graph.definition(arg) for arg in operands if isinstance(arg, relax.Var)]
@@ -63,7 +65,7 @@ class _Merger(Forward):
             str(arg.ty.dtype) == "float32" and len(shape_of(arg)) == 4 and shape_of(arg)[1] == 1 for arg in operands
         )
 
-    def _shapes(self, call, result, flat):
+    def _shapes(self, call: relax.Call, result: tuple[int, ...], flat: bool) -> Mapping[Any, Any] | None:
         """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a
         layout as they are. flat: as `_is_flat` says."""
         if ops.is_op(call, "octet.dense"):
@@ -79,7 +81,7 @@ class _Merger(Forward):
             return None
         return _elementwise_shapes([shape_of(arg) for arg in call.args[:count]], rank)
 
-    def _reshaped(self, call, var, shapes):
+    def _reshaped(self, call: relax.Call, var: relax.Var, shapes: Mapping[Any, Any]) -> relax.Var:
         """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
         operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
         made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), var.name)
@@ -103,7 +105,7 @@ def _dense_shapes(call: relax.Call) -> dict[int, tuple[int, int]]:
     return {i: (prod(shape_of(arg)[:-1]), shape_of(arg)[-1]) for i, arg in tensors.items()}
 
 
-def _elementwise_shapes(shapes, rank):
+def _elementwise_shapes(shapes: list[tuple[int, ...]], rank: int) -> Mapping[int, tuple[int, ...]] | None:
     """{operand: shape}: the last axis by itself, and runs of the others along which the same operand, or none, is
     repeated."""
     shapes = [(1,) * (rank - len(shape)) + shape for shape in shapes]

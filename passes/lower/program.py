@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -10,6 +11,10 @@ import tvm_ffi
 
 from ...targets.variant import Step
 from . import memory
+
+if TYPE_CHECKING:
+    from tvm import tirx
+
 
 _ALIGNED = memory.ALIGNMENT // 4
 
@@ -68,13 +73,14 @@ class Program:
 class Weights:
     """Constants behind each other, each at a 64-byte boundary, equal ones once (unless `share` is off)."""
 
-    def __init__(self, share=True):
-        self.parts, self.size, self._share = [], 0, share  # (offset, bytes) of each
-        self._alike = {}  # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
+    def __init__(self, share: bool = True) -> None:
+        self.size, self._share = 0, share  # (offset, bytes) of each
+        self.parts: list = []
+        self._alike: dict = {}  # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
 
-    def place(self, array):
+    def place(self, array: np.ndarray) -> Place:
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        alike = self._alike.setdefault((raw.size, crc32(raw)), []) if self._share else []
+        alike = self._alike.setdefault((raw.size, crc32(raw.data)), []) if self._share else []
         found = next((offset for other, offset in alike if np.array_equal(other, raw)), None)
         if found is None:
             found = self.size
@@ -121,7 +127,7 @@ class Kernels:
         }
         return [replace(call, function=names.get(call.function, call.function)) for call in calls]
 
-    def _name(self, wanted, func) -> str:
+    def _name(self, wanted: str, func: "tirx.PrimFunc") -> str:
         alike = self._known.setdefault(tvm_ffi.structural_hash(func), [])
         for name in alike:
             if tvm_ffi.structural_equal(self.functions[name], func):

@@ -8,6 +8,7 @@ the network's entries     -> another one, which calls them by these names
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import tvm
 import tvm_ffi
@@ -36,7 +37,7 @@ def _code_for(target: str) -> "ReusedCode":
 class ReusedCode:
     """The object files of one target, and which kernel is where in them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
@@ -60,25 +61,26 @@ class ReusedCode:
         entries = compile_module(tvm.IRModule(calling), spec).mod
         return link(entries.write_to_file, interfaces, spec.machine, objects)[0]
 
-    def _compiled(self, kernels, spec) -> dict:
+    def _compiled(self, kernels: dict[tirx.Expr, tirx.PrimFunc], spec: TargetSpec) -> dict:
         """{variable: (symbol, number of its object file)} of every kernel; those that are new are compiled."""
         found = {var: self._find(func) for var, func in kernels.items()}
         new: dict[str, tirx.PrimFunc] = {}
         for var, func in kernels.items():
             if found[var] is None:
-                found[var] = self._find(func) or self._note(func)  # two of the same module may be equal
-                new.setdefault(found[var][0], func)
+                symbol, part = self._find(func) or self._note(func)  # two of the same module may be equal
+                found[var] = symbol, part
+                new.setdefault(symbol, func)
         if new:
             named = {tvm.ir.GlobalVar(symbol): func.with_attr(ENTRY, symbol) for symbol, func in new.items()}
             self._objects.append(_object(tvm.IRModule(named), spec))
         return found
 
-    def _find(self, func):
+    def _find(self, func: tirx.PrimFunc) -> Any:
         """(its symbol, the number of its object file) or None."""
         alike = self._known.get(tvm_ffi.structural_hash(func), ())
         return next((place for other, place in alike if tvm_ffi.structural_equal(other, func)), None)
 
-    def _note(self, func):
+    def _note(self, func: tirx.PrimFunc) -> tuple[str, int]:
         """The next symbol; its code is to come."""
         place = f"octet_kernel_{self._count}", len(self._objects)
         self._count += 1
@@ -86,14 +88,14 @@ class ReusedCode:
         return place
 
 
-def _object(mod, spec):
+def _object(mod: tvm.IRModule, spec: TargetSpec) -> bytes:
     with room_to_build() as folder:
         path = Path(folder) / "kernels.o"
         compile_module(mod, spec).mod.write_to_file(str(path))
         return path.read_bytes()
 
 
-def _call_of(func, symbol):
+def _call_of(func: tirx.PrimFunc, symbol: str) -> tirx.PrimFunc:
     """A function of the same arguments that calls the kernel in its object file."""
     called = tirx.Evaluate(tirx.call_extern("int32", symbol, *func.params))
     body = tirx.AttrStmt(tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), called)

@@ -38,7 +38,7 @@ def rules_of(lowered: Callable) -> dict[str, Callable]:
     def octet_unary(call: "relax.Call", ctx: "CpuContext | CudaContext") -> "CudaTensor | Value":
         return lowered(call, ctx, *function_of(call))
 
-    def leaky_relu(call, ctx):
+    def leaky_relu(call: "relax.Call", ctx: "CpuContext") -> "Value":
         return lowered(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})
 
     def clip(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor":

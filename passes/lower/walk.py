@@ -1,12 +1,20 @@
 """One expression of the logical graph on its way down: what every kind of target does alike."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tvm
 from tvm import relax
 
+if TYPE_CHECKING:
+    from .cpu.context import CpuContext
+    from .cpu.value import Value
+    from .cuda.context import CudaContext, CudaTensor
 
-def lowered(expr, context, rules: dict, otherwise: Callable):
+
+def lowered(
+    expr: relax.Expr, context: "CpuContext | CudaContext", rules: dict, otherwise: Callable
+) -> "CudaTensor | Value | tuple[CudaTensor | Value, ...]":
     """What `expr` becomes: a value of the context, a tuple of them, or what the first rule that takes the operator
     answers.
 

@@ -47,7 +47,7 @@ def numbers(low: int | None = None, high: int | None = None, whole: bool = False
 def real(finite: bool = True, low: int | None = None, optional: bool = False) -> Attribute:
     """A float (or int). finite: neither infinite nor NaN; otherwise anything but NaN."""
 
-    def accepts(value):
+    def accepts(value: object) -> bool:
         return (
             (_is_int(value) or isinstance(value, float))
             and not math.isnan(value)
@@ -70,7 +70,7 @@ def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _range(low, high):
+def _range(low: int | None, high: int | None) -> str:
     if high is not None:
         return f" from {low} to {high}"
     return f" of at least {low}" if low is not None else ""

@@ -5,6 +5,7 @@ TVM's calls into this form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .attributes import Attribute
 from .traits import Traits
@@ -54,7 +55,7 @@ class OperandType:
 class Arguments:
     """One call, as `result` and `check` of an operator see it. tensors: None for each whose type is not known yet."""
 
-    tensors: Sequence[OperandType | None]
+    tensors: Sequence[Any]
     attrs: Mapping
 
     def shape(self, position: int) -> list[int]:
@@ -109,11 +110,11 @@ class Operator:
             self._require(attribute.accepts(value), f"{name}={value!r}; expected {attribute.expected}")
         self._named(self.check, Arguments(tensors, attrs))
 
-    def infer(self, tensors: list[OperandType], attrs: Mapping) -> OperandType:
+    def infer(self, tensors: Sequence[Any], attrs: Mapping) -> OperandType:
         """The type of a verified call's result. Raises InvalidOperator where the shapes do not fit."""
         return self._named(self.result, Arguments(tensors, attrs))
 
-    def _form(self, tensors, attrs):
+    def _form(self, tensors: Sequence[Any], attrs: Mapping) -> Form:
         if len(self.forms) == 1:
             return self.forms[0]
         self._require(len(tensors) > 0, "no operands")
@@ -127,6 +128,7 @@ class Operator:
             found is not None,
             f"{self.forms[0].operands[0].name} of {dtype}{made}; expected {'; '.join(map(str, self.forms))}",
         )
+        assert found is not None
         return found
 
     def _named(self, function: Callable, arguments: Arguments) -> OperandType:

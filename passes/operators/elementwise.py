@@ -1,5 +1,7 @@
 """Operators that work element by element. Equations: passes/ops.py; the functions of octet.unary: passes/unary.py."""
 
+from typing import Any
+
 from ..unary import KINDS, PARAMETERS
 from .attributes import CLIP_INT8, ZERO_POINT, choice, real
 from .definition import Arguments, Form, Operand, OperandType, Operator
@@ -17,7 +19,7 @@ def _both(a: Arguments) -> OperandType:
     return OperandType(broadcast(a, a.shape(0), a.shape(1)), "int8")
 
 
-def _table(a):
+def _table(a: Arguments) -> OperandType:
     shape, table = a.shape(0), a.shape(1)
     per_channel = len(shape) in (2, 4) and table == [shape[1], 256]
     a.require(
@@ -27,7 +29,7 @@ def _table(a):
     return a.tensors[0]
 
 
-def _softmax(a):
+def _softmax(a: Arguments) -> OperandType:
     a.require(a.shape(1) == [256] and len(a.shape(0)) > 0, f"a table {a.shape(1)} for {a.shape(0)}; expected [256]")
     return a.tensors[0]
 
@@ -44,11 +46,11 @@ def _bfloat16(a: Arguments) -> OperandType:
     return OperandType(a.shape(0), "bfloat16")
 
 
-def _bits(a):
+def _bits(a: Arguments) -> OperandType:
     return OperandType(a.shape(0), "int32" if a.tensors[0].dtype == "float32" else "float32")
 
 
-def _state(a):
+def _state(a: Arguments) -> OperandType:
     gates, state = a.shape(0), a.shape(2)
     a.require(
         len(gates) == len(state) == 2 and a.shape(1) == gates and gates[0] == state[0],
@@ -57,7 +59,7 @@ def _state(a):
     return a.tensors[2]
 
 
-def _step(name, summary, state, **traits):
+def _step(name: str, summary: str, state: str, **traits: Any) -> Operator:
     operands = tuple(Operand(each, ("float32",)) for each in ("x", "r", state))
     return Operator(name, summary, (Form(operands, {}),), _state, Traits(samples="broadcast", **traits))
 

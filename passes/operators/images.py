@@ -24,20 +24,20 @@ def _avg_pool2d(a: Arguments) -> OperandType:
     return OperandType([n, c, windows(h, top, bottom, kh, sh), windows(w, left, right, kw, sw)], "int8")
 
 
-def _resize2d(a):
+def _resize2d(a: Arguments) -> OperandType:
     n, c, *_ = image(a)
     for tensor in a.tensors[1:]:
         a.require(len(tensor.shape) == 2 and tensor.shape[1] == 3, f"taps {tensor}; expected int32[extent, 3]")
     return OperandType([n, c, a.shape(1)[0], a.shape(2)[0]], "int8")
 
 
-def _interleave(a):
+def _interleave(a: Arguments) -> OperandType:
     n, c, h, w = image(a)
     sh, sw = a.attrs["strides"]
     return OperandType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], a.tensors[0].dtype)
 
 
-def _frame(a):
+def _frame(a: Arguments) -> OperandType:
     n, c, h, w = image(a)
     top, left, bottom, right = a.attrs["padding"]
     a.require(len(a.attrs["fill"]) == c, f"{len(a.attrs['fill'])} values for {c} channels")

@@ -57,7 +57,7 @@ def _check_residual(a: Arguments) -> None:
             a.require(name in a.attrs, f"has a residual, but no attribute {name}")
 
 
-def _vectors(a, channels, result):
+def _vectors(a: Arguments, channels: int, result: OperandType) -> OperandType:
     """Bias and multiplier hold one value per output channel, a residual has the result's shape."""
     for tensor in a.tensors[2:]:
         a.require(

@@ -36,7 +36,7 @@ def _slice(a: Arguments) -> OperandType:
     return OperandType(a.shape(0)[1:], "float32")
 
 
-def _state(a):
+def _state(a: Arguments) -> OperandType:
     a.require(len(a.shape(0)) == 2, f"a state {a.shape(0)}; expected [rows, columns]")
     return a.tensors[0]
 

@@ -14,7 +14,7 @@ def _statistics(a: Arguments) -> OperandType:
     return OperandType([SUMMARY_HEADER + a.attrs["samples"]], "float32")
 
 
-def _fake_quantize(a):
+def _fake_quantize(a: Arguments) -> OperandType:
     a.require(a.tensors[1].shape == [16], f"parameters {a.tensors[1]}; expected float32[16]")
     return a.tensors[0]
 

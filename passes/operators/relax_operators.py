@@ -1,5 +1,7 @@
 """The traits of Relax's operators: those that the canonical graph has, and what else lowering knows about."""
 
+from typing import Any
+
 from ..unary import RANGES, WIDE
 from .traits import Traits
 
@@ -9,7 +11,7 @@ KINDS = {
 } | {f"relax.nn.{name}": name for name in "silu gelu gelu_tanh softplus".split()}
 
 
-def _each(names: str, **traits) -> dict[str, Traits]:
+def _each(names: str, **traits: Any) -> dict[str, Traits]:
     return {f"relax.{name}": Traits(**traits) for name in names.split()}
 
 

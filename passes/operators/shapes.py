@@ -16,7 +16,7 @@ def broadcast(a: Arguments, x: list[int], y: list[int]) -> list[int]:
     return [n if m == 1 else m for m, n in zip(x, y)]
 
 
-def same(a) -> OperandType:
+def same(a: Arguments) -> OperandType:
     """The type of the first operand."""
     return a.tensors[0]
 

@@ -8,7 +8,7 @@ Inner results must be used once: what somebody else reads as well cannot disappe
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -17,6 +17,8 @@ from .. import ops
 from ..ops import shape_of
 
 if TYPE_CHECKING:
+    from tvm import tirx
+
     from ..rewriting.graph import DataflowGraph
 
 
@@ -38,12 +40,12 @@ def is_tensor(expr: relax.Expr) -> bool:
     return isinstance(expr.ty, relax.TensorType)
 
 
-def literal(expr):
+def literal(expr: "tirx.Expr") -> float:
     """The Python number of a literal operand."""
     return float(expr.value)
 
 
-def clip_bounds(graph, call):
+def clip_bounds(graph: "DataflowGraph", call: relax.Call) -> tuple[relax.Var, float, float] | None:
     """(operand, low, high) of a ReLU, ReLU6 or clip, or of a maximum/minimum with a scalar constant; None for anything
     else."""
     if ops.is_op(call, "relax.nn.relu"):
@@ -93,9 +95,9 @@ def match_chain(graph: "DataflowGraph", expr: relax.Expr) -> Chain | None:
     return None
 
 
-def _biased(graph, expr):
+def _biased(graph: "DataflowGraph", expr: relax.Var) -> Any:
     """(root, call, bias) if `expr` is a layer plus constants per channel, else None."""
-    biases: list[np.ndarray] = []
+    biases: list[Any] = []
     while isinstance(expr, relax.Var):
         call = graph.definition(expr)
         axis = _channel_axis(graph, call)
@@ -133,7 +135,7 @@ def _channel_axis(graph: "DataflowGraph", call: relax.Call) -> int | None:
     return None
 
 
-def per_axis(value, rank, axis, extent):
+def per_axis(value: np.ndarray, rank: int, axis: int, extent: int) -> np.ndarray | None:
     """A constant that broadcasts over everything but `axis` as float32 [extent]; None if it varies elsewhere."""
     if value.ndim > rank:
         return None

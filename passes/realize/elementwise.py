@@ -6,14 +6,24 @@ R.quantize(clip(dq(x)))            ->  octet.requantize(x), or x itself where sc
                                        cut off
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .. import ops
 from ..ops import QMAX, QMIN
 from . import overflow
 from .linear import Refused
 from .requantize import multiplier
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def requantize(context, source, low, high, out, name):
+    from .realize import Int8Source, Realizer
+    from .requantize import TensorQParams
+
+
+def requantize(
+    context: "Realizer", source: "Int8Source", low: float, high: float, out: "TensorQParams", name: str
+) -> "relax.Var":
     """The tensor of `source` on the scale and zero point of `out`, clipped to [low, high] (real numbers)."""
     clip_min, clip_max = out.bounds(low, high)
     if source.qparams == out and (clip_min, clip_max) == (QMIN, QMAX):
@@ -27,12 +37,14 @@ def requantize(context, source, low, high, out, name):
     )
 
 
-def realize_add_mul(context, var, low, high, out):
+def realize_add_mul(
+    context: "Realizer", var: "relax.Var", low: float, high: float, out: "TensorQParams"
+) -> "Refused | None":
     """`var` as octet.add / octet.mul; Refused, or None if it is neither."""
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.add", "relax.subtract", "relax.multiply"):
         return None
-    sources = [context.source(arg) for arg in call.args]
+    sources: list[Any] = [context.source(arg) for arg in call.args]
     if any(source is None for source in sources):
         return Refused("an operand is not quantised")
     params = [source.qparams for source in sources]

@@ -8,6 +8,7 @@ constants.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -20,12 +21,17 @@ from ..rewriting.function import replace_main
 from .chain import match_chain
 from .conv import geometry_of
 
+if TYPE_CHECKING:
+    import tvm
+
+    from .chain import Chain
+
 
 @dataclass(frozen=True)
 class FuseFloat:
     """The pass."""
 
-    def __call__(self, mod):
+    def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
         return replace_main(mod, _Fuser(mod["main"]).run())
 
 
@@ -34,7 +40,7 @@ class _Fuser(Forward):
         chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
         return self._fused(chain) if chain is not None and str(var.ty.dtype) == "float32" else None
 
-    def _fused(self, chain):
+    def _fused(self, chain: "Chain") -> relax.Var:
         weight = self.graph.constant(chain.call.args[1])
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
         weight = weight if is_conv else transposed(weight)

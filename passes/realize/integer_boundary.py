@@ -9,6 +9,7 @@ several scales, and a result that an operator computes in float stay float32: `b
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -56,7 +57,7 @@ def boundary_of(mod: tvm.IRModule) -> Boundary:
 
 def _scales(graph: DataflowGraph, param: relax.Expr) -> TensorQParams | str:
     """The QParams with which everybody quantises a parameter, or why there are none."""
-    found = set()
+    found: set[Any] = set()
     for user in graph.users(param):
         call = None if user is None else graph.definition(user)
         if not isinstance(call, relax.Call):
@@ -113,5 +114,7 @@ class _Walk(Forward):
         ]
         return relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0]
 
-    def finish(self, result, params=None):
+    def finish(
+        self, result: relax.Expr, params: Any = None
+    ) -> tuple[relax.Function, list[tuple[relax.Var, relax.Call]]]:
         return super().finish(result, self._params)

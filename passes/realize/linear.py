@@ -13,6 +13,9 @@ from .requantize import multiplier
 
 if TYPE_CHECKING:
     from ..rewriting.graph import DataflowGraph
+    from .chain import Chain
+    from .realize import Realizer
+    from .requantize import TensorQParams
 
 BIAS_LIMIT = 2.0**30  # leaves as much room again for the products
 
@@ -72,7 +75,14 @@ def widen_for_bias(weight: Weight, bias: np.ndarray, data_scale: float) -> Weigh
     return Weight(values, scale)
 
 
-def realize_linear(context, chain, operator, weight, geometry, out):
+def realize_linear(
+    context: "Realizer",
+    chain: "Chain",
+    operator: str,
+    weight: Refused | Weight,
+    geometry: dict[str, int | list[int]],
+    out: "TensorQParams | None",
+) -> Refused:
     """Emits octet.conv2d / octet.dense for `chain`; `out` is the QParams of the result, None for a float32 result.
 
     weight: Weight or Refused; geometry: the attributes that only the operator has. Returns the new variable or
@@ -99,6 +109,7 @@ def realize_linear(context, chain, operator, weight, geometry, out):
     factors = multiplier([data_scale, weight.scale], 1.0 if out is None else out.scale)
     attrs = {"residual_zero_point": 0, "residual_multiplier": 0.0}
     if residual is not None:
+        assert out is not None  # what is added to is requantised
         attrs["residual_zero_point"] = residual.qparams.zero_point
         attrs["residual_multiplier"] = float(multiplier([residual.qparams.scale], out.scale))
     bound = overflow.prove(

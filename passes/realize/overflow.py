@@ -9,7 +9,9 @@ A tap that falls on the padding contributes 0, which lies inside the bound. 2^10
 for the zero point.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +44,13 @@ def spread(zero_point: int) -> int:
     return max(QMAX - zero_point, zero_point - QMIN)
 
 
-def prove(weight, bias, zero_point, multiplier=None, residual=None):
+def prove(
+    weight: np.ndarray,
+    bias: np.ndarray,
+    zero_point: int,
+    multiplier: np.ndarray | float | np.floating | None = None,
+    residual: Sequence[Any] | None = None,
+) -> Bound | str:
     """Bound of a layer, or the reason (str) why it may overflow.
 
     weight int8 [O, ...]; bias int32/int64 [O]; multiplier float32 [O], None for a float32 result; residual (zero point,
@@ -54,7 +62,7 @@ def prove(weight, bias, zero_point, multiplier=None, residual=None):
     if multiplier is None:
         return Bound(worst, 0.0)
     added = 0.0 if residual is None else spread(residual[0]) * abs(float(residual[1]))
-    converted = totals * np.abs(multiplier.astype(np.float64)) + added
+    converted = totals * np.abs(np.asarray(multiplier).astype(np.float64)) + added
     largest = float(converted.max(initial=0.0))
     if not converts(largest):
         return (

@@ -7,6 +7,7 @@ codes   behind such an operator something was rounded to int8, so that single co
         `LEAST_DB` of signal to noise"""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import IRModule, relax
 
@@ -94,7 +95,7 @@ def _is_free(call: relax.Call) -> bool:
     return name in _FREE or handed_on(call)
 
 
-def _has_kernel(call, name, attrs):
+def _has_kernel(call: relax.Call, name: str, attrs: dict[str, Any]) -> bool:
     """Whether the sums are made in the referee's order: over the last axis of what a kernel takes, or over others one
     element after the other."""
     rank = len(call.args[0].ty.shape.values)

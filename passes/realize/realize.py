@@ -62,7 +62,7 @@ class Int8Source:
 class Realize:
     """The pass; `realize` gives the layers and their reasons as well."""
 
-    def __call__(self, mod):
+    def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         return realize(mod).module
 
 
@@ -76,14 +76,14 @@ def realize(mod: tvm.IRModule) -> Realized:
 class Realizer(Forward):
     """The walk. Rules ask it for operands (`source`, `int8`, `float`) and emit through it."""
 
-    def __init__(self, function):
+    def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
-        self._codes = {}  # (old float variable, QParams) -> new int8 variable or Refused
-        self._late = {}  # old variable -> the Chain it ends, emitted when a float operator asks for it
-        self._reasons = {}  # old variable -> why it is not in int8
-        self._bounds = {}  # new variable -> Bound
-        self._origin = {}  # new variable -> old variable
-        self._quantised = set()  # new float variables that become codes
+        self._codes: dict = {}  # (old float variable, QParams) -> new int8 variable or Refused
+        self._late: dict = {}  # old variable -> the Chain it ends, emitted when a float operator asks for it
+        self._reasons: dict = {}  # old variable -> why it is not in int8
+        self._bounds: dict = {}  # new variable -> Bound
+        self._origin: dict = {}  # new variable -> old variable
+        self._quantised: set = set()  # new float variables that become codes
 
     def realized(self) -> tuple[relax.Function, tuple[RealizedLayer, ...]]:
         """(the new function, its layers)."""
@@ -98,7 +98,7 @@ class Realizer(Forward):
 
     # What rules ask for
 
-    def source(self, expr):
+    def source(self, expr: relax.Var) -> Int8Source | None:
         """The int8 tensor behind a dequantised operand, or None."""
         call = self.graph.definition(expr)
         if not ops.is_op(call, "relax.dequantize") or self.graph.constant(call.args[0]) is not None:
@@ -119,11 +119,11 @@ class Realizer(Forward):
             self._codes[key] = compute()
         return self._codes[key]
 
-    def convert(self, value, have, want, name):
+    def convert(self, value: relax.Var, have: TensorQParams, want: TensorQParams, name: str) -> relax.Var:
         """An int8 variable from the QParams `have` to `want`."""
         return elementwise.requantize(self, Int8Source(value, have), -inf, inf, want, name)
 
-    def float(self, expr):
+    def float(self, expr: relax.Expr) -> relax.Expr:
         """The new expression for an operand of the old function (whatever its type)."""
         if isinstance(expr, relax.Var) and expr in self._late:
             self.values[expr] = self._emit_late(expr, self._late.pop(expr))
@@ -223,7 +223,7 @@ class Realizer(Forward):
             return None
         return chain
 
-    def _scales(self, users: list[relax.Expr]) -> set[TensorQParams]:
+    def _scales(self, users: list[relax.Expr]) -> set:
         """The different QParams that the R.quantize among these users have."""
         calls = [self.graph.definition(user) for user in users]
         return {

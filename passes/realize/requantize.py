@@ -6,6 +6,7 @@ bias       = rne(f64(b) / (f64(s_x) * f64(s_w)))        in float64
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class TensorQParams:
         assert np.isfinite(self.scale) and self.scale > 0, f"scale {self.scale} of a quantised tensor"
         assert QMIN <= self.zero_point <= QMAX, f"zero point {self.zero_point} of an int8 tensor"
 
-    def quantize(self, values):
+    def quantize(self, values: np.ndarray | float | list[float]) -> Any:
         """float32 array -> int8 array."""
         values = np.asarray(values, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -31,7 +32,7 @@ class TensorQParams:
                 np.int8
             )
 
-    def dequantize(self, values):
+    def dequantize(self, values: np.ndarray) -> np.ndarray:
         """int8 array -> float32 array."""
         return (np.asarray(values, np.int32) - self.zero_point).astype(np.float32) * np.float32(self.scale)
 
@@ -41,7 +42,7 @@ class TensorQParams:
         return int(self.quantize(low)), int(self.quantize(high))
 
 
-def qparams(scale, zero_point):
+def qparams(scale: Any, zero_point: Any) -> TensorQParams | None:
     """QParams of constant operands of R.quantize / R.dequantize; None unless both hold one value and suit int8."""
     if scale is None or zero_point is None or np.size(scale) != 1 or np.size(zero_point) != 1:
         return None
@@ -51,7 +52,7 @@ def qparams(scale, zero_point):
     return TensorQParams(scale, zero_point)
 
 
-def multiplier(numerators, denominator=1.0):
+def multiplier(numerators: list[np.ndarray | float], denominator: float = 1.0) -> Any:
     """f32 of the product of the numerators (float32 scalars or arrays) over the denominator, computed in float64."""
     product: np.ndarray | np.float64 = np.float64(1.0)
     for numerator in numerators:

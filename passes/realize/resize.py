@@ -4,7 +4,7 @@ R.quantize(clip(R.image.resize2d(dq(x), linear)))  ->  octet.resize2d(x, rows, c
         multiplier = s_x / (s_y * row_units * column_units)
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -56,7 +56,7 @@ def realize_resize(
     return context.emit(call, var.name)
 
 
-def integer_taps(call: relax.Call) -> tuple[tuple[np.ndarray, int], ...] | None:
+def integer_taps(call: relax.Call) -> Any:
     """((taps, unit) of the rows, the same of the columns) of a R.image.resize2d, or None."""
     attrs = ops.attrs_of(call)
     if attrs["layout"] != "NCHW" or any(float(v) != 0.0 for v in attrs.get("roi", [])):

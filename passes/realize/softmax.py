@@ -15,7 +15,7 @@ from ..ops import shape_of
 from .linear import Refused
 
 if TYPE_CHECKING:
-    from .realize import Realizer
+    from .realize import Int8Source, Realizer
     from .requantize import TensorQParams
 
 _MOST_COLUMNS = 2**16 - 1
@@ -47,7 +47,7 @@ def realize_softmax(
     )
 
 
-def _source(context, expr):
+def _source(context: "Realizer", expr: relax.Var) -> "tuple[Int8Source | None, float]":
     """(the quantised tensor or None, the positive number that it is multiplied by)."""
     source = context.source(expr)
     call = context.graph.definition(expr)

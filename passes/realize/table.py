@@ -7,6 +7,7 @@ int8 [C, 256]). The values come from the referee's own float32 functions, so a t
 bit.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ from .chain import is_tensor
 from .linear import Refused
 
 if TYPE_CHECKING:
+    import tvm
+
     from ..rewriting.graph import DataflowGraph
     from .realize import Int8Source, Realizer
     from .requantize import TensorQParams
@@ -102,7 +105,7 @@ def _evaluate(
     graph = context.graph
     values: dict = {}
 
-    def operand(arg):
+    def operand(arg: "tvm.ir.GenericConst") -> np.ndarray | float | Sequence[np.ndarray | int]:
         if not is_tensor(arg):
             return value_of(arg, {})
         constant = graph.constant(arg)

@@ -11,6 +11,7 @@ Runs after FuseFloat, where the recipe says floats = "bf16". Integer layers, gro
 sums would depend on how a kernel shares its blocks among groups) and everything else stay as they are."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -21,12 +22,15 @@ from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.graph import DataflowGraph
 
+if TYPE_CHECKING:
+    import tvm
+
 
 @dataclass(frozen=True)
 class UseBfloat16:
     """The pass."""
 
-    def __call__(self, mod):
+    def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
         mod = replace_main(mod, _Rounder(mod["main"]).run())
         return replace_main(mod, _Merger(mod["main"]).run())
 
@@ -55,11 +59,11 @@ def takes_bfloat16(graph: DataflowGraph, call: relax.Expr) -> bool:
 class _Rounder(Forward):
     """The first two equations."""
 
-    def __init__(self, function):
+    def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
-        self._rounded = {}
+        self._rounded: dict = {}
 
-    def visit(self, var, call):
+    def visit(self, var: relax.Var, call: relax.Expr) -> None:
         if not takes_bfloat16(self.graph, call):
             return None
         data = self.new(call.args[0])

@@ -1,6 +1,9 @@
 """bfloat16 layers of the referee: operands of bfloat16, sums in float32 in the order of passes/ops.py, so that every
 byte is defined."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ...targets.bfloat16 import FEW, add_blocks, round_to_bfloat16
@@ -9,11 +12,11 @@ from .floats import clamp
 from .sums import F32
 
 
-def _round(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _round(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return round_to_bfloat16(args[0])
 
 
-def conv2d_bf16(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def conv2d_bf16(args: Sequence[Any], attrs: dict) -> np.ndarray:
     """octet.conv2d on bfloat16 data: (data, weight f32, bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     assert attrs["groups"] == 1, "groups have no bfloat16 form"
@@ -30,7 +33,7 @@ def conv2d_bf16(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return _finished((total + bias).transpose(0, 2, 1).reshape(n, -1, oh, ow), residual, attrs)
 
 
-def dense_bf16(args, attrs):
+def dense_bf16(args: Sequence[Any], attrs: dict) -> np.ndarray:
     """octet.dense on bfloat16 data: (data, weight f32 [N, K], bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     rows = data.astype(F32).reshape(-1, data.shape[-1])

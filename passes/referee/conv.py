@@ -1,5 +1,6 @@
 """Convolution and pooling windows in NumPy, for floating arrays that hold either real numbers or exact integers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ _COLUMNS = 1 << 24  # elements of the columns that are multiplied together: memo
 
 def windows(
     data: np.ndarray,
-    kernel: tuple[int, int] | list[int],
-    strides: list[int],
-    padding: list[int],
-    dilation: tuple[int, int] | list[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
     fill: float,
 ) -> np.ndarray:
     """A view [N, C, OH, OW, kh, kw] of the padded data. padding: [top, left, bottom, right]."""
@@ -26,7 +27,14 @@ def windows(
     return view[:, :, :: strides[0], :: strides[1], :: dilation[0], :: dilation[1]]
 
 
-def convolve(data, weight, strides, padding, dilation, groups):
+def convolve(
+    data: np.ndarray,
+    weight: np.ndarray,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> np.ndarray:
     """[N, O, OH, OW] of data [N, C, H, W] and weight [O, C / groups, kh, kw], both float32 or both float64.
 
     Exact for integers as long as no sum reaches 2^53 (float64)."""
@@ -47,7 +55,7 @@ def convolve(data, weight, strides, padding, dilation, groups):
     return result
 
 
-def _depthwise(view, weight, multiple):
+def _depthwise(view: np.ndarray, weight: np.ndarray, multiple: int) -> Any:
     """One input channel per output channel: tap by tap, without a matrix."""
     kh, kw = weight.shape[2:]
     result = 0
@@ -58,13 +66,19 @@ def _depthwise(view, weight, multiple):
     return result
 
 
-def window_counts(shape, kernel, strides, padding, dilation=(1, 1)):
+def window_counts(
+    shape: tuple[int, int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int] = (1, 1),
+) -> np.ndarray:
     """float32 [OH, OW]: how many elements of the image (padding not counted) lie in every pooling window."""
     ones = np.ones((1, 1, *shape), np.float32)
     return windows(ones, kernel, strides, padding, dilation, 0).sum(axis=(4, 5))[0, 0]
 
 
-def ceil_padding(sizes: tuple[int, int], padding: list[int], attrs: dict[str, Any]) -> list[int]:
+def ceil_padding(sizes: tuple[int, int], padding: Sequence[int], attrs: dict[str, Any]) -> list[int]:
     """padding [4] with what ceil mode needs at the bottom and on the right."""
     padding = list(padding)
     for axis, size in enumerate(sizes):

@@ -1,7 +1,7 @@
 """Operators of the referee that NumPy has as they are: comparisons, logic, integers, and functions whose last bits are
 not promised (promise.py)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ def _axes(x: np.ndarray, attrs: dict[str, Any]) -> tuple[int, ...]:
     )
 
 
-def _reduced(function):
-    def run(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _reduced(function: Any) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
+    def run(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
         x = args[0]
         wide = x.astype(np.float64) if x.dtype.kind == "f" else x
         return np.asarray(function(wide, axis=_axes(x, attrs), keepdims=bool(attrs["keepdims"]))).astype(x.dtype)
@@ -39,17 +39,17 @@ def _function(function: Callable) -> Callable:
     return lambda args, attrs: function(args[0].astype(np.float64)).astype(args[0].dtype)
 
 
-def _triangle(function):
+def _triangle(function: Callable[..., np.ndarray]) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
     return lambda args, attrs: function(args[0], args[1] if len(args) > 1 else attrs["k"])
 
 
-def _einsum(args, attrs):
+def _einsum(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     (operands,) = args
     wide = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
     return np.asarray(np.einsum(attrs["subscripts"], *wide)).astype(operands[0].dtype)
 
 
-def _eye_like(args, attrs):
+def _eye_like(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     rows, columns = args[0].shape
     return np.eye(
         rows,

@@ -8,7 +8,7 @@ same.
   tolerance; what the referee says does not depend on the machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from .ordered_product import product
 from .sums import F32, ordered_sum, sum16
 
 
-def function(kind, x, attrs):
+def function(kind: str, x: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
     """An octet.unary kind at x, float32."""
     x = np.asarray(x, F32)
     if kind in float_math.FUNCTIONS:
@@ -35,7 +35,7 @@ def clamp(value: np.ndarray, attrs: dict) -> np.ndarray:
     return np.minimum(np.maximum(value, F32(attrs["clip_min"])), F32(attrs["clip_max"]))
 
 
-def conv2d_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def conv2d_f32(args: Sequence[Any], attrs: dict) -> np.ndarray:
     """octet.conv2d on float32: (data, weight, bias[, residual])."""
     data, weight, bias, *residual = args
     value = convolve(data, weight, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
@@ -43,7 +43,7 @@ def conv2d_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return clamp(value + residual[0] if residual else value, attrs)
 
 
-def dense_f32(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def dense_f32(args: Sequence[Any], attrs: dict) -> np.ndarray:
     """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
     data, weight, bias, *residual = args
     value = product(data, weight.T) + bias
@@ -67,27 +67,27 @@ def _sum(x: np.ndarray, attrs: dict[str, Any]) -> tuple[np.ndarray, np.float32]:
     return total, F32(count)
 
 
-def _mean(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _mean(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     total, count = _sum(args[0], attrs)
     return total / count if args[0].dtype.kind == "f" else (total // int(count)).astype(args[0].dtype)
 
 
-def _extreme(reduce):
-    def run(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _extreme(reduce: Callable[..., np.ndarray]) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
+    def run(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
         axes = attrs["axis"]
         return reduce(args[0], axis=None if axes is None else tuple(axes), keepdims=bool(attrs["keepdims"]))
 
     return run
 
 
-def _arg(reduce):
-    def run(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _arg(reduce: Callable[..., np.ndarray]) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
+    def run(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
         return np.asarray(reduce(args[0], axis=attrs["axis"], keepdims=bool(attrs["keepdims"])), np.int64)
 
     return run
 
 
-def _avg_pool2d(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _avg_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     (data,), padding = args, list(attrs["padding"])
     assert attrs["layout"] == "NCHW", attrs
     if attrs["ceil_mode"]:
@@ -106,25 +106,25 @@ def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
     return shifted, powers, sum16(powers)
 
 
-def _softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
     """e = exp(x - max), e / sum16(e)."""
     _, powers, total = _softmax_parts(args[0], attrs["axis"])
     return np.moveaxis(powers / total, -1, attrs["axis"])
 
 
-def _log_softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _log_softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
     shifted, _, total = _softmax_parts(args[0], attrs["axis"])
     return np.moveaxis(shifted - float_math.log(float_math.NumpyOps, total), -1, attrs["axis"])
 
 
-def _prelu(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _prelu(args: Sequence[Any], attrs: dict) -> np.ndarray:
     x, slope = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1
     return np.where(x < 0, x * slope.reshape(shape), x)
 
 
-def _conv2d(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _conv2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     assert (attrs["data_layout"], attrs["kernel_layout"]) == ("NCHW", "OIHW"), attrs
     return convolve(*args, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
 
@@ -138,7 +138,7 @@ def _unary(kind: str) -> Callable:
     )
 
 
-def _clip(args, attrs):
+def _clip(args: Sequence[Any], attrs: Mapping[str, Any]) -> np.ndarray:
     """min(max(x, low), high) in the dtype of x; a bound that an integer type cannot hold does not bind."""
     x, low, high = args
     if x.dtype.kind != "f":
@@ -147,11 +147,13 @@ def _clip(args, attrs):
     return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
 
 
-def _binary(operation):
+def _binary(
+    operation: Callable[..., np.ndarray],
+) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
     return lambda args, attrs: operation(args[0], args[1])
 
 
-_BINARY = {
+_BINARY: dict[str, Callable[..., np.ndarray]] = {
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,

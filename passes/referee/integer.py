@@ -4,6 +4,9 @@ Each entry is function(args, attrs) -> array, args as in the call. Sums are exac
 or int64); the epilogue is float32 with every product and sum rounded on its own, np.rint rounds to nearest even.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ...targets.softmax_table import softmax_shift
@@ -47,7 +50,7 @@ def _difference(codes: np.ndarray, zero_point: int) -> np.ndarray:
     return (codes.astype(np.int32) - zero_point).astype(F32)
 
 
-def _conv2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _conv2d(args: Sequence[Any], attrs: dict) -> np.ndarray:
     if args[0].dtype != np.int8:
         return (conv2d_f32 if args[0].dtype == F32 else conv2d_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
@@ -57,7 +60,7 @@ def _conv2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return _finish(acc, (1, -1, 1, 1), bias, multiplier, residual[0] if residual else None, attrs)
 
 
-def _dense(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _dense(args: Sequence[Any], attrs: dict) -> np.ndarray:
     if args[0].dtype != np.int8:
         return (dense_f32 if args[0].dtype == F32 else dense_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
@@ -65,7 +68,7 @@ def _dense(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return _finish(acc, (-1,), bias, multiplier, residual[0] if residual else None, attrs)
 
 
-def _matmul(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _matmul(args: Sequence[Any], attrs: dict) -> np.ndarray:
     acc = np.matmul(args[0].astype(np.float64) - attrs.get("a_zero_point", 0), args[1].astype(np.float64))
     value = acc.astype(F32) * F32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
@@ -73,25 +76,26 @@ def _matmul(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _add(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _add(args: Sequence[Any], attrs: dict) -> np.ndarray:
     a = _difference(args[0], attrs["a_zero_point"]) * F32(attrs["a_multiplier"])
     b = _difference(args[1], attrs["b_zero_point"]) * F32(attrs["b_multiplier"])
     return store(a + b, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _mul(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _mul(args: Sequence[Any], attrs: dict) -> np.ndarray:
     product = (args[0].astype(np.int32) - attrs["a_zero_point"]) * (args[1].astype(np.int32) - attrs["b_zero_point"])
     return store(
         product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"]
     )
 
 
-def _avg_pool2d(args, attrs):
+def _avg_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     (data,) = args
     kernel, strides, padding = attrs["pool_size"], attrs["strides"], attrs["padding"]
     total = windows(data.astype(np.int64) - attrs["data_zero_point"], kernel, strides, padding, (1, 1), 0).sum(
         axis=(4, 5)
     )
+    count: Any
     if attrs["count_include_pad"]:
         count = F32(kernel[0] * kernel[1])
     else:
@@ -100,7 +104,7 @@ def _avg_pool2d(args, attrs):
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _table(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _table(args: Sequence[Any], attrs: dict) -> np.ndarray:
     codes, table = args
     index = codes.astype(np.int64) + 128
     if table.ndim == 1:
@@ -109,7 +113,7 @@ def _table(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return table[channel, index]
 
 
-def _softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
     codes, table = args
     wide = codes.astype(np.int64)
     powers = table[wide.max(axis=-1, keepdims=True) - wide].astype(np.int64)
@@ -120,18 +124,18 @@ def _softmax(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     return ((scaled >> shift) + attrs["out_zero_point"]).astype(np.int8)
 
 
-def _requantize(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _requantize(args: Sequence[Any], attrs: dict) -> np.ndarray:
     value = _difference(args[0], attrs["data_zero_point"]) * F32(attrs["multiplier"])
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _embedding(args: list[np.ndarray], _: dict) -> np.ndarray:
+def _embedding(args: Sequence[Any], _: dict) -> np.ndarray:
     table, scales, indices = args
     rows = np.clip(indices, 0, len(table) - 1)
     return table[rows].astype(F32) * scales[rows][..., None]
 
 
-def _resize2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _resize2d(args: Sequence[Any], attrs: dict) -> np.ndarray:
     codes, rows, columns = args
     total = interpolate(
         codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"]
@@ -141,7 +145,7 @@ def _resize2d(args: list[np.ndarray], attrs: dict) -> np.ndarray:
     )
 
 
-def _quantize(args: list[np.ndarray], attrs: dict) -> np.ndarray:
+def _quantize(args: Sequence[Any], attrs: dict) -> np.ndarray:
     data, scale, zero_point = (_along(arg, args[0].ndim, attrs["axis"], position) for position, arg in enumerate(args))
     low, high = (
         (QMIN, QMAX)

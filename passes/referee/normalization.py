@@ -1,5 +1,6 @@
 """Normalizations of the referee, each a documented sequence of operations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ def normalize(rows: np.ndarray, epsilon: float) -> np.ndarray:
     return centred * (F32(1.0) / np.sqrt(variance + F32(epsilon)))
 
 
-def layer_norm(args, attrs):
+def layer_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     """normalise, * gamma, + beta: each rounded on its own."""
     x, *affine = args
     axes = sorted(axis % x.ndim for axis in attrs["axes"])
@@ -25,7 +26,7 @@ def layer_norm(args, attrs):
     return value + affine[1] if attrs["center"] else value
 
 
-def batch_norm(args: list[np.ndarray], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
+def batch_norm(args: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
     x, gamma, beta, mean, variance = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1
@@ -34,7 +35,7 @@ def batch_norm(args: list[np.ndarray], attrs: dict[str, Any]) -> tuple[np.ndarra
     return (value + beta.reshape(shape) if attrs["center"] else value), mean, variance
 
 
-def group_norm(args, attrs):
+def group_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     """Over groups of channels and the axes of `attrs`."""
     x, *affine = args
     channel, groups = attrs["channel_axis"] % x.ndim, attrs["num_groups"]
@@ -47,7 +48,7 @@ def group_norm(args, attrs):
     return _affine(value, affine, attrs, channel)
 
 
-def instance_norm(args, attrs):
+def instance_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     x, *affine = args
     axes = tuple(axis % x.ndim for axis in attrs["axes"])
     centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=axes, keepdims=True)
@@ -59,14 +60,14 @@ def instance_norm(args, attrs):
     )
 
 
-def _affine(value, affine, attrs, channel):
+def _affine(value: np.ndarray, affine: Sequence[np.ndarray], attrs: dict[str, Any], channel: int) -> np.ndarray:
     """value * gamma + beta per channel, rounded once."""
     gamma, beta = (each.reshape([-1 if axis == channel else 1 for axis in range(value.ndim)]) for each in affine)
     value = value * gamma if attrs["scale"] else value
     return (value + beta if attrs["center"] else value).astype(F32)
 
 
-def rms_norm(args, attrs):
+def rms_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     """x * (1 / sqrt(mean(x * x) + epsilon)) * weight over the last axes, each rounded on its own."""
     x, weight = args
     axes = sorted(axis % x.ndim for axis in attrs["axes"])

@@ -4,7 +4,8 @@ It runs the integer graph bit for bit by the contract of `passes/ops.py`; every 
 also runs the fp32 module and the QDQ hub (fake quantisation), with the float operators as defined in `floats.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tvm
@@ -54,7 +55,7 @@ def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Callable | N
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def evaluate(call: relax.Call, args: list[float | np.ndarray]) -> float | np.ndarray | tuple[np.ndarray, ...]:
+def evaluate(call: relax.Call, args: Sequence[Any]) -> float | np.ndarray | tuple[np.ndarray, ...]:
     """One operator on NumPy operands; `args` stand for call.args (arrays, tuples of arrays, Python literals)."""
     assert call.op.name in _OPERATORS, f"the referee has no operator {call.op.name}"
     return _OPERATORS[call.op.name](args, ops.attrs_of(call))
@@ -78,7 +79,11 @@ def operators_handed_on(module: tvm.IRModule) -> list[str]:
     )
 
 
-def value_of(expr, values, other=None):
+def value_of(
+    expr: relax.Expr,
+    values: Mapping[Any, Any],
+    other: Callable | None = None,
+) -> Any:
     """The NumPy value of an operand or a bound expression; `values` holds the variables'. other: as of `run`."""
     if isinstance(expr, relax.Var):
         return values[expr]
@@ -98,7 +103,7 @@ def value_of(expr, values, other=None):
     return expr.value  # a literal: IntImm, FloatImm, StringImm, DataTypeImm
 
 
-def _checked(expr, result):
+def _checked(expr: relax.Call, result: Any) -> Any | tuple[np.ndarray, ...]:
     """The result; a shape or dtype that differs from the declared one is a bug of the referee or of the pass that made
     the call."""
     if isinstance(result, np.ndarray) and isinstance(expr.ty, relax.TensorType):
@@ -109,7 +114,7 @@ def _checked(expr, result):
     return result
 
 
-def _steps(loop, values, other):
+def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Callable | None) -> None:
     """Runs a loop: its results, and what its last step leaves, are in `values`."""
     values.update({var: value_of(start, values) for var, start in loop.states.values()})
     stacks: dict = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}

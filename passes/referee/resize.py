@@ -4,8 +4,10 @@ Source coordinates are computed in float32 as TVM's topi does. Linear: top = a +
 rows, then the same along the height; every operation rounded on its own.
 """
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import floor, lcm
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ METHODS = ("nearest_neighbor", "linear")
 _EPSILON = F32(1e-5)
 
 
-def coordinates(size, result, mode):
+def coordinates(size: int, result: int, mode: str) -> np.ndarray:
     """float32 [result]: where every output position lies in the input."""
     x = np.arange(result).astype(F32)
     scale = F32(size) / F32(result)
@@ -32,7 +34,7 @@ def coordinates(size, result, mode):
     return (x + F32(0.5)) * scale
 
 
-def nearest_indices(size, result, mode, rounding):
+def nearest_indices(size: int, result: int, mode: str, rounding: str) -> np.ndarray:
     """int64 [result]: the input position that every output position copies."""
     x = coordinates(size, result, mode)
     rounded = {
@@ -46,7 +48,7 @@ def nearest_indices(size, result, mode, rounding):
     return np.clip(rounded.astype(np.int64), 0, size - 1)
 
 
-def linear_taps(size, result, mode):
+def linear_taps(size: int, result: int, mode: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(lower index, upper index, weight of the upper one float32) of every output position."""
     x = coordinates(size, result, mode)
     base = np.floor(x)
@@ -54,7 +56,7 @@ def linear_taps(size, result, mode):
     return low, high, x - base
 
 
-def whole_taps(size, result, mode):
+def whole_taps(size: int, result: int, mode: str) -> tuple[np.ndarray, int] | None:
     """(int32 [result, 3] of (lower index, upper index, weight of the upper one), the sum of both weights) with exact
     rational positions: linear interpolation in whole numbers. None where the weights have no common unit up to
     LARGEST_UNIT."""
@@ -92,7 +94,7 @@ def interpolate(
     return upper * (row_units - down) + lower * down
 
 
-def resize2d(args, attrs):
+def resize2d(args: Sequence[Any], attrs: Mapping[str, Any]) -> np.ndarray:
     """The result [N, C, size...] in the dtype of the data."""
     data, size = args[0], args[1]
     assert attrs["layout"] == "NCHW", attrs["layout"]

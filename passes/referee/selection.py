@@ -1,18 +1,19 @@
 """octet.non_max_suppression and octet.nonzero of the referee (equations: passes/ops.py)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 
-def _nonzero(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _nonzero(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     places = np.full((args[0].ndim, args[0].size), -1, np.int64)
     found = np.argwhere(args[0])
     places[:, : len(found)] = found.T
     return places
 
 
-def _non_max_suppression(args: list[np.ndarray], attrs: dict[str, Any]) -> np.ndarray:
+def _non_max_suppression(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     boxes, scores = args
     most = min(attrs["most"], scores.shape[2])
     kept = [

@@ -37,10 +37,10 @@ def streams_of(mod: "tvm.IRModule") -> list[Stream]:
 
 
 class _Finder:
-    def __init__(self, graph):
+    def __init__(self, graph: Graph) -> None:
         self.graph, self.exponents = graph, Exponents()
-        self.labels = {}  # variable -> label array, a list of them for a tuple; nothing where no factor can pass
-        self.notes = []  # (kind, what tells its place, the channels along it)
+        self.labels: dict = {}  # variable -> label array, a list of them for a tuple; nothing where no factor can pass
+        self.notes: list = []  # (kind, what tells its place, the channels along it)
 
     def find(self) -> list[Stream]:
         for node in self.graph.nodes:
@@ -56,9 +56,10 @@ class _Finder:
             self._tap(node.var)
         return self._streams()
 
-    def _streams(self):
+    def _streams(self) -> list[Stream]:
         """Channels with the same notes, in the same order, are one stream."""
-        of_root, order = {}, {}
+        of_root: dict = {}
+        order: dict = {}
         for number, (_, _, channels) in enumerate(self.notes):
             for place, channel in enumerate(channels.tolist()):
                 root, sign = self.exponents.find(channel)
@@ -81,7 +82,7 @@ class _Finder:
 
     # What an operator does to channels: the labels of its result, or None if no factor may pass
 
-    def _through(self, node):
+    def _through(self, node: "Node") -> np.ndarray | list[np.ndarray] | None:
         value, x = node.value, node.inputs[0] if node.inputs else None
         if isinstance(value, relax.TupleGetItem):
             parts = self.labels.get(value.tuple_value)
@@ -239,7 +240,7 @@ class _Finder:
         else:
             self._block(x)
 
-    def _note(self, kind, node, position, axis, mine):
+    def _note(self, kind: str, node: "Node", position: int, axis: int, mine: np.ndarray) -> None:
         self.notes.append((kind, lambda places: Site(node.index, position, axis, places), mine.reshape(-1)))
 
     def _tap(self, var: relax.Var) -> None:

@@ -19,7 +19,7 @@ from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
 
 if TYPE_CHECKING:
-    from .streams import Stream
+    from .streams import Stream, Tap
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class MigrateScales:
             return np.where((activation > 0) & (other > 0), other ** (1 - share) / activation**share, np.nan)
 
 
-def _largest(known, taps, channels):
+def _largest(known: Mapping[str, np.ndarray], taps: "list[Tap]", channels: int) -> np.ndarray | None:
     """Largest magnitude per channel of a stream over those of its tensors that are known, float64; None if none is."""
     seen = [np.asarray(known[tap.name], np.float64)[tap.places] for tap in taps if tap.name in known]
     assert all(len(values) == channels for values in seen)

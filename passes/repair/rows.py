@@ -18,7 +18,14 @@ def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(matrix.transpose(0, 2, 1)).reshape(shape)
 
 
-def places(shape, count: int, attrs: dict | None, kernel, rng, kept: np.ndarray | None = None) -> np.ndarray:
+def places(
+    shape: tuple[int, ...],
+    count: int,
+    attrs: dict | None,
+    kernel: tuple[int, ...],
+    rng: np.random.Generator,
+    kept: np.ndarray | None = None,
+) -> np.ndarray:
     """int [count', 3]: (image, row, column) of outputs of a convolution; [count', 1] of rows of a linear layer. attrs:
     of the convolution.
     kept: bool, which rows of a linear layer are no padding; where it says so of none, or is of other rows, all

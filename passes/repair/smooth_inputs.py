@@ -112,9 +112,10 @@ def _expected(largest: np.ndarray, weight: np.ndarray) -> np.float64:
 
 
 class _Smoother(Forward):
-    def __init__(self, mod, graph, factors):
+    def __init__(self, mod: IRModule, graph: Graph, factors: dict[relax.Var, np.ndarray]) -> None:
         super().__init__(mod["main"])
-        self._factors, self._smoothed = factors, {}
+        self._factors = factors
+        self._smoothed: dict = {}
         self._readers = {node.var for x in factors for node in graph.users[x] if multiplies(node, x)}
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:

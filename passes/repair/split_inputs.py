@@ -18,6 +18,7 @@ canonical fp32 graph."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, floor, log2, sqrt
+from typing import Any
 
 import numpy as np
 from tvm import IRModule, relax
@@ -69,19 +70,19 @@ def splittable(mod: IRModule, everything: bool = False) -> dict[str, list[Node]]
     return found
 
 
-def _reads(node, x, everything):
+def _reads(node: Node, x: relax.Var, everything: bool) -> bool:
     """Whether a layer multiplies x by a constant; with everything a convolution, too."""
     return len(shape_of(x)) > 1 and (multiplies(node, x) or (everything and multiplies(node, x, "relax.nn.conv2d", 4)))
 
 
-def _norm_of(graph, node):
+def _norm_of(graph: Graph, node: Node) -> Any:
     """The normalisation whose result the node makes, itself or with a factor per channel; None of others."""
     if is_op(node.value, "relax.multiply") and is_constant(node.inputs[1]) and node.inputs[0] in graph.producer:
         node = graph.producer[node.inputs[0]]
     return node if is_op(node.value, *NORMS) and all(map(is_constant, node.inputs[1:])) else None
 
 
-def _limits_of(graph, node, largest):
+def _limits_of(graph: Graph, node: Node, largest: np.ndarray | None) -> tuple[float, float]:
     """(low, high) that the node's values keep to; (0, 0) where nothing is known of them."""
     if is_op(node.value, "octet.unary"):
         high = 0.0 if largest is None else float(np.max(largest)) * _HEADROOM
@@ -97,18 +98,19 @@ def _limits_of(graph, node, largest):
 
 
 class _Splitter(Forward):
-    def __init__(self, mod, limits, everything):
+    def __init__(self, mod: IRModule, limits: dict[relax.Var, tuple[float, float]], everything: bool) -> None:
         super().__init__(mod["main"])
         graph = Graph(mod)
         self._limits, self._everything = limits, everything
         self._layers = {node.var for x in limits for node in graph.users[x] if _reads(node, x, everything)}
-        self._rests, self._parts = {}, {}  # the variable that the rest's product is added to; of a tensor its two parts
+        self._rests: dict = {}
+        self._parts: dict = {}  # the variable that the rest's product is added to; of a tensor its two parts
         for layer in self._layers:
-            user = graph.sole_user(layer)
+            user: Any = graph.sole_user(layer)
             biased = user is not None and is_op(user.value, "relax.add") and any(map(is_constant, user.inputs))
             self._rests[user.var if biased else layer] = layer
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> Any:
         if var in self._limits:
             return self._split(var, value)
         if var in self._layers:
@@ -117,7 +119,7 @@ class _Splitter(Forward):
             return self._added(var, self.carry(var, value), self.graph.definition(self._rests[var]))
         return None
 
-    def _on(self, layer, part):
+    def _on(self, layer: relax.Call, part: int) -> relax.Call:
         """The layer on a part of what it reads."""
         return relax.Call(
             layer.op, [self._parts[layer.args[0]][part], *map(self.new, layer.args[1:])], layer.attrs, layer.ty_args
@@ -130,7 +132,7 @@ class _Splitter(Forward):
         rest = self.derive(self._on(layer, 1), f"{self._rests[var].name}.rest")
         return self.derive(relax.op.add(new, rest), f"{var.name}.whole")
 
-    def _split(self, var, value):
+    def _split(self, var: relax.Var, value: relax.Call) -> Any:
         """What stands for the tensor where others read it; its two parts are noted. Each is one chain with a function
         of its own where tables are to be made of them."""
         low, high = self._limits[var]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule, relax
@@ -11,6 +12,10 @@ from ..annotate.graph import Graph, array_of, is_constant
 from ..calibrate.weights import quantize_weight, weight_scales
 from ..ops import is_op
 from ..rewriting.rule import rewrite
+
+if TYPE_CHECKING:
+    from ..rewriting.rule import RewriteGraph
+
 
 Operand = tuple[
     int, int | None
@@ -99,7 +104,7 @@ def replace_constants(mod: IRModule, constants: Mapping[Operand, np.ndarray], dt
     Position None stands for the only constant of a binding."""
     changed, nodes = {index for index, _ in constants}, Graph(mod).producer
 
-    def replace(graph, value, var):
+    def replace(graph: "RewriteGraph", value: relax.Expr, var: relax.Var) -> relax.Call | None:
         index = nodes[var].index
         if index not in changed:
             return None

@@ -7,6 +7,8 @@ A new variable has the identity of an old one (`emit`), because it stands for it
 own (`derive`). What nobody reads is left out.
 """
 
+from typing import Any
+
 from tvm import relax
 
 from .function import function_of, live
@@ -17,17 +19,18 @@ from .identities import Identities
 class Forward:
     """One walk over `function`. graph: its definitions and uses; values: old variable -> what stands for it."""
 
-    def __init__(self, function):
-        self.graph, self.values = DataflowGraph(function), {}
+    def __init__(self, function: relax.Function) -> None:
+        self.graph = DataflowGraph(function)
+        self.values: dict = {}
         self._normalizer = (
             relax.BlockBuilder()
         )  # infers types; variables are made here, as a builder spells names its own way
-        self._bindings = []
-        self._definitions = {}
+        self._bindings: list = []
+        self._definitions: dict = {}
         old = (function.body.body, *function.params, *(var for var, _ in self.graph.bindings))
         self._identities = Identities(var.name for var in old)
 
-    def visit(self, var, value):
+    def visit(self, var: relax.Var, value: relax.Expr) -> Any:
         """To be overridden: what stands for `var` = `value` from now on, or None: the same operator on new operands."""
 
     def run(self) -> relax.Function:
@@ -41,7 +44,7 @@ class Forward:
         """What the new function returns."""
         return self.new(self.graph.result)
 
-    def new(self, expr):
+    def new(self, expr: relax.Expr) -> relax.Expr:
         """An expression of the old function in the new one."""
         if isinstance(expr, relax.Var):
             return self.values.get(expr, expr)
@@ -68,9 +71,7 @@ class Forward:
         """What a new variable is bound to; the expression itself for a parameter, a constant or a call."""
         return self._definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
 
-    def finish(
-        self, result: relax.Expr, params: list[relax.Expr] | None = None
-    ) -> tuple[relax.Function, list[tuple[relax.Var, relax.Expr]]]:
+    def finish(self, result: relax.Expr, params: list[relax.Expr] | None = None) -> Any:
         """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
         kept = live(self._bindings, result)
         return function_of(self.graph.function, kept, result, params), kept

@@ -1,6 +1,7 @@
 """A dataflow function as a graph: who defines a variable, who uses it, which operands are constants."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tvm
@@ -39,14 +40,14 @@ class DataflowGraph:
         """The variables whose value uses `var`, once per use; None stands for the result of the function."""
         return self._users.get(var, [])
 
-    def used_once(self, var):
+    def used_once(self, var: relax.Expr) -> bool:
         return len(self.users(var)) == 1
 
     def position(self, var: relax.Var) -> int:
         """Index of the binding of `var`; -1 for a parameter."""
         return self._order.get(var, -1)
 
-    def constant(self, expr):
+    def constant(self, expr: relax.Expr) -> Any:
         """The value of an operand that is known at compile time (float32 if it is a dequantised constant), or None."""
         expr = self.definition(expr)
         if isinstance(expr, tvm.ir.GenericConst):
@@ -59,7 +60,7 @@ class DataflowGraph:
         return None
 
 
-def dequantize(values, scale, zero_point, axis=-1):
+def dequantize(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, axis: int = -1) -> np.ndarray:
     """(values - zero_point) * scale in float32; scale and zero point are scalars or run along `axis`."""
     shape = [1] * values.ndim
     if values.ndim:
@@ -107,7 +108,9 @@ def _same(new: relax.Expr, old: relax.Expr) -> bool:
     return new.same_as(old)
 
 
-def _without_aliases(bindings, result):
+def _without_aliases(
+    bindings: list[relax.VarBinding], result: relax.Var
+) -> tuple[list[tuple[relax.Var, relax.Expr]], relax.Var]:
     """([(variable, value)], result) with every variable that only renames another one replaced by it."""
     renamed: dict = {}
     kept = []

@@ -44,7 +44,7 @@ def grids_of(module: IRModule) -> list[Grid]:
     return [Grid(scales.numpy(), int(size), int(total)) for scales, size, total in found]
 
 
-def file_scales(weight: np.ndarray, axis: int, grids, most: int = 127) -> np.ndarray | None:
+def file_scales(weight: np.ndarray, axis: int, grids: list[Grid], most: int = 127) -> np.ndarray | None:
     """float32 scales [channels] that the file itself gives the weight: of the first of its grids (rewriting/grids.py)
     that holds exactly these integers in [-most - 1, most].
     None where canonicalisation has changed the values, or the file has none."""

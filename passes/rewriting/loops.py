@@ -4,7 +4,7 @@ A loop runs where its first result stands: by then all that its steps read is th
 that and depends on its index.
 Behind it, a variable of the body is that of the last step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import tvm
@@ -46,7 +46,7 @@ class RecurrentLoop:
 class Loops:
     """bindings: (variable, value) of `main`, in order."""
 
-    def __init__(self, bindings: Iterator) -> None:
+    def __init__(self, bindings: Iterable) -> None:
         self._bindings = list(bindings)
         self._of: dict = {}
         self._indices: dict = {}
@@ -68,7 +68,7 @@ class Loops:
     def __bool__(self) -> bool:
         return bool(self._indices)
 
-    def steps(self, var) -> int:
+    def steps(self, var: relax.Var) -> int:
         """How often a binding runs."""
         return 1 if var not in self._of else ops.attrs_of(self._indices[self._of[var]])["steps"]
 

@@ -6,7 +6,8 @@ A rule sees one binding whose operands are already rewritten, and answers with a
 mine"). What a rule leaves without users is removed at the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Op
@@ -20,24 +21,24 @@ from .identities import Identities
 class RewriteGraph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
 
-    def __init__(self, uses):
+    def __init__(self, uses: dict[relax.Var, int]) -> None:
         self._normalizer = (
             relax.BlockBuilder()
         )  # infers types; the bindings are ours, so that a variable keeps its name
         self._old_uses = uses
-        self._uses = {}
-        self._values = {}
+        self._uses: dict = {}
+        self._values: dict = {}
         self._current: relax.Var = None
-        self._bindings = []
-        self._derived = set()  # the variables that stand for nothing that was there before
+        self._bindings: list = []
+        self._derived: set = set()  # the variables that stand for nothing that was there before
         self.changed = False
-        self.notes = []
+        self.notes: list = []
 
-    def value(self, expr):
+    def value(self, expr: relax.Expr) -> relax.Expr:
         """What a variable is bound to; the expression itself for a parameter, a constant or a call."""
         return self._values.get(expr, expr) if isinstance(expr, relax.Var) else expr
 
-    def match(self, expr, *names):
+    def match(self, expr: relax.Expr, *names: str) -> Any:
         """The call that a variable is bound to, if it is one of the named operators; else None."""
         value = self.value(expr)
         return value if ops.is_op(value, *names) else None
@@ -47,7 +48,7 @@ class RewriteGraph:
         value = self.match(expr, "octet.unary")
         return value if value is not None and ops.attrs_of(value)["kind"] == kind else None
 
-    def used_once(self, var) -> bool:
+    def used_once(self, var: relax.Var) -> bool:
         """Whether the binding being rewritten is the only user of a variable."""
         return self._uses.get(var, 1) <= 1
 
@@ -131,11 +132,16 @@ def suffix_of(expr: relax.Expr) -> str:
     return expr.op.name.split(".")[-1] if isinstance(expr, Call) and isinstance(expr.op, Op) else "part"
 
 
-def _append(name, suffix):
+def _append(name: str, suffix: str) -> str:
     return name if name.endswith(f".{suffix}") else f"{name}.{suffix}"
 
 
-def _distinct(bindings, result, taken, derived):
+def _distinct(
+    bindings: list[tuple[relax.Var, relax.Expr]],
+    result: relax.Tuple,
+    taken: Iterable[str],
+    derived: set[relax.Var],
+) -> tuple[list[tuple[relax.Var, relax.Expr]], relax.Tuple]:
     """(the bindings, the result) with no identity given twice. Where two variables want a name, one that stood for
     something before has it."""
     identities, names, kept = Identities(taken), {}, []
@@ -154,7 +160,7 @@ def _distinct(bindings, result, taken, derived):
     return kept, rebuild(result, new)
 
 
-def _count_uses(bindings, output):
+def _count_uses(bindings: list[relax.VarBinding], output: relax.Var) -> dict[relax.Var, int]:
     uses = {output: 1}
     for binding in bindings:
         for var in relax.analysis.free_vars(binding.value):

@@ -25,6 +25,7 @@ from .learn import Learnt
 if TYPE_CHECKING:
     import tvm
 
+    from ..annotate.graph import Node
     from ..frontend.model import Model
 
 
@@ -80,7 +81,7 @@ def with_maxima(module: "tvm.IRModule") -> list[str]:
     return list(dict.fromkeys([*rescaled_ones, *smoothed, *split]))
 
 
-def smoothings_of(module) -> tuple[str, ...]:
+def smoothings_of(module: "tvm.IRModule") -> tuple[str, ...]:
     """Those of SMOOTHINGS that would multiply something."""
     both = smoothable(module, tables=True)
     functions = _functions(module, both)
@@ -88,7 +89,7 @@ def smoothings_of(module) -> tuple[str, ...]:
     return tuple(name for name, there in zip(SMOOTHINGS, present, strict=True) if there)
 
 
-def _functions(module, smoothed) -> bool:
+def _functions(module: "tvm.IRModule", smoothed: "dict[str, list[Node]]") -> bool:
     """Whether functions are among what can be smoothed."""
     return len(smoothed) > len(behind_norms(module, smoothed))
 

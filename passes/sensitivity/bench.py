@@ -1,10 +1,11 @@
 """Where designs are measured: one network, its samples (a part held out), and everything that was built for it, kept
 for the next design."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +32,10 @@ from .rescaling import rescalable
 from .simulator import RescaledNetwork, Simulator
 from .taps import channel_maxima
 
+if TYPE_CHECKING:
+    from ..calibrate.statistics import Statistics
+
+
 _MAXIMA_SAMPLES = 32
 
 
@@ -48,11 +53,11 @@ class Bench:
         samples: Mapping[str, Array],
         *,
         threads: int | None = None,
-        progress=None,
-        measure=statistics_of,
+        progress: Callable[[int, int | None], None] | None = None,
+        measure: "Callable[..., dict[str, Statistics]]" = statistics_of,
         outputs: tuple[str, ...] = (),
         apart: bool = False,
-    ):
+    ) -> None:
         self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
         self.fit, self.held = split(samples, batch_of(model.inputs))
@@ -103,7 +108,7 @@ class Bench:
         """The same of outputs on the held-out samples."""
         return self._relative(found, self.held)
 
-    def _relative(self, found, arrays) -> float:
+    def _relative(self, found: Mapping[str, np.ndarray], arrays: Mapping[str, Any]) -> float:
         """Of outputs on held-out samples. What the graph's own mask says is padding does not count."""
         exact = self.float_outputs(arrays)
         return relative_error(exact, found, self._judged, self._padding.kept(arrays, exact))
@@ -118,7 +123,7 @@ class Bench:
         """The error with only the operators `readers` (indices of bindings) quantised: their inputs and weights."""
         return self._relative(self.outputs_of_part(design, readers, self.held), self.held)
 
-    def outputs_of_part(self, design: Design, readers: Iterable[int], arrays) -> dict[str, np.ndarray]:
+    def outputs_of_part(self, design: Design, readers: Iterable[int], arrays: Mapping) -> dict[str, np.ndarray]:
         """{output: array} of such a part."""
         simulator, whole = self.prepared(design)
         readers = set(readers)
@@ -162,7 +167,7 @@ class Bench:
         self._collect(network, sites)
         owners = {edge.tensor: edge.scheme for edge in sites.edges if edge.measured and edge.edge == edge.group}
 
-        def tail(name):
+        def tail(name: str) -> float:
             found = network.statistics[name]
             return -max(map(abs, found.range)) / max(found.quantile(0.999, of_magnitude=True), 1e-30)
 
@@ -240,7 +245,7 @@ class Bench:
             self._networks[scaling] = RescaledNetwork(self._rescaled(scaling))
         return self._networks[scaling]
 
-    def _channel_maxima(self):
+    def _channel_maxima(self) -> dict[str, np.ndarray]:
         few = spread(self.fit, _MAXIMA_SAMPLES, batch_of(self.model.inputs))
         return channel_maxima(
             self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries
@@ -258,7 +263,7 @@ class Bench:
             factory = self.libraries.executor_factory(self.threads)
             network.statistics |= self._measure(network.model.module, missing, self.fit, factory, self.progress)
 
-    def _weights(self, network, design, configuration):
+    def _weights(self, network: RescaledNetwork, design: Design, configuration: Configuration) -> dict[int, tuple]:
         """{layer: (int8 weights as float32, bias or None)} of all layers, also of those left in float."""
         learnt = self._learn(design)
         layers, values = layers_of(network.model.module), {}
@@ -269,8 +274,9 @@ class Bench:
             found = learnt.get(index)
             if design.rounding and found is not None:
                 q = found.weight
-            corrected = design.biases and found is not None and layer.bias is not None
-            values[index] = (dequantized(q, scales, axis), layer.bias + found.bias_delta if corrected else None)
+            delta = found.bias_delta if design.biases and found is not None else None
+            bias = None if delta is None or layer.bias is None else layer.bias + delta
+            values[index] = (dequantized(q, scales, axis), bias)
         return values
 
     def _learn(self, design: Design) -> dict[int, Learnt]:
@@ -283,7 +289,7 @@ class Bench:
             self._learnt[key] = self.learnt_files.get(key, layers, lambda: self._learnt_anew(key))
         return self._learnt[key]
 
-    def _learnt_anew(self, key):
+    def _learnt_anew(self, key: Design) -> dict[int, Learnt]:
         simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))
         return learn(
             simulator.model,

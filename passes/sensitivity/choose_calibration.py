@@ -1,6 +1,7 @@
 """The best calibrator of a design, by its error on held-out samples, and the percentiles around the best one."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .attempt import Attempt
 from .best_of import best_of
@@ -8,15 +9,28 @@ from .budget import Budget
 from .design import Design
 from .improvement import OTHERS, TENSORS, calibrations
 
+if TYPE_CHECKING:
+    from ..annotate.recipe import Recipe
+    from .bench import Bench
+    from .journal import Journal
+
+
 _REFINED_WORTH = 0.98
 _WORTH = 0.6  # another calibrator must leave at most this part of the squared error, where nobody asked for one
 
 
-def choose_calibration(bench, design, journal, tell=lambda *a: None, log=lambda step: None, budget=Budget()) -> Design:
+def choose_calibration(
+    bench: "Bench",
+    design: Design,
+    journal: "Journal",
+    tell: Callable[..., None] = lambda *a: None,
+    log: Callable[[Attempt], None] = lambda step: None,
+    budget: Budget = Budget(),
+) -> Design:
     """The design with the calibrator of least output error, then with other calibrators for single tensors where that
     helps. A budget that ends leaves out what was not tried yet."""
 
-    def error(candidate):
+    def error(candidate: Design) -> float:
         return journal.get(f"error {candidate.key}", lambda: bench.error(candidate))
 
     candidates = calibrations(design)
@@ -51,7 +65,14 @@ def choose_calibrator(
     return best_of(design, candidates, error, log, _WORTH, spent=spent)
 
 
-def refined_by_tensor(bench, design, best, error, tell, budget):
+def refined_by_tensor(
+    bench: "Bench",
+    design: Design,
+    best: float,
+    error: Callable[[Design], float],
+    tell: Callable[..., None],
+    budget: Budget,
+) -> tuple[Design, float]:
     """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the
     outputs."""
     tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
@@ -70,11 +91,11 @@ def refined_by_tensor(bench, design, best, error, tell, budget):
     return design, best
 
 
-def label_of(name, design):
+def label_of(name: str, design: Design) -> str:
     if name == "calibrators":
         return f"calibrator {_calibrator(design.recipe)}"
     return f"{name} ({design.scaling})" if name == "rescaled channels" else name
 
 
-def _calibrator(recipe):
+def _calibrator(recipe: "Recipe") -> str:
     return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator

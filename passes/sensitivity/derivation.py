@@ -6,7 +6,8 @@ again, without samples."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
@@ -27,6 +28,12 @@ from .design import Design
 from .learn import Learnt, learning
 from .learnt_files import arrays_of, learnt_of
 
+if TYPE_CHECKING:
+    import tvm
+
+    from ..frontend.model import Model
+
+
 _KEY, _MAXIMUM = "octet_design", "maximum_"
 _LARGEST, _LARGEST_HEADER = 4 << 30, 64 << 20  # bytes of all arrays beside the statistics; of the design
 _MOST = 8192  # tensors
@@ -39,7 +46,7 @@ class _Header(msgspec.Struct):
     tensors: Annotated[list[Name], msgspec.Meta(max_length=_MOST)]
 
 
-def save(path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
+def save(path: str | Path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
     """samples: those that the hub was calibrated with, and those held out. Raises OctetError where the file cannot be
     written."""
     origin = quantized.origin
@@ -57,7 +64,7 @@ def save(path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
     store.save(path, identity, statistics, arrays)
 
 
-def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
+def replayed(path: Path, canonical: "Model", recipe: Recipe) -> tuple[Quantized, int]:
     """(the hub that a file was saved of, its number of samples); of a file of statistics alone, the hub of that recipe.
     canonical: the network.
     Raises DataError where the file is damaged, or of another network or recipe."""
@@ -93,7 +100,7 @@ def replayed(path, canonical, recipe: Recipe) -> tuple[Quantized, int]:
     return assembled(model, origin, statistics), identity.samples
 
 
-def _header(path) -> _Header | None:
+def _header(path: Path) -> _Header | None:
     """None of a file of statistics alone. Raises OSError or ValueError."""
     if _KEY not in names_of(path):
         return None
@@ -103,7 +110,7 @@ def _header(path) -> _Header | None:
         raise ValueError(str(error)) from None
 
 
-def _maxima(path, header, module) -> dict[str, np.ndarray]:
+def _maxima(path: Path, header: _Header, module: "tvm.IRModule") -> dict[str, np.ndarray]:
     """Raises ValueError for other tensors or values than the scaling asks for."""
     wanted = with_maxima(module) if needs_maxima(header.design.scaling) else []
     if sorted(header.tensors) != sorted(wanted):
@@ -128,7 +135,7 @@ def _maxima(path, header, module) -> dict[str, np.ndarray]:
     return found
 
 
-def _learnt(path, design, module) -> dict[int, Learnt]:
+def _learnt(path: Path, design: Design, module: "tvm.IRModule") -> dict[int, Learnt]:
     if not (design.rounding or design.biases):
         return {}
     layers = learning(sites_of(module, design.learning.recipe), module)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from octet.targets.errors import OctetError
 
@@ -54,5 +55,5 @@ class Design:
         recipe["per_tensor"] = [list(entry) for entry in self.recipe.per_tensor]
         return {"recipe": recipe, "scaling": self.scaling, "rounding": self.rounding, "biases": self.biases}
 
-    def with_recipe(self, **changes) -> "Design":
+    def with_recipe(self, **changes: Any) -> "Design":
         return replace(self, recipe=replace(self.recipe, **changes))

@@ -62,11 +62,11 @@ def calibrations(design: Design) -> list[Design]:
     ]
 
 
-def _others(design):
+def _others(design: Design) -> list[Design]:
     return [candidate for candidate in calibrations(design) if candidate != design]
 
 
-def _scalings(design):
+def _scalings(design: Design) -> list[Design]:
     return [replace(design, scaling=scaling) for scaling in SCALINGS if scaling and scaling != design.scaling]
 
 

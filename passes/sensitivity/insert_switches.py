@@ -3,9 +3,9 @@
 Runs on the canonical fp32 graph, and leaves its function as it is until somebody writes parameters into the built
 network's constants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import IRModule, relax
@@ -65,7 +65,7 @@ class _Switcher(Forward):
         return self.derive(call("octet.fake_quantize", [operand, relax.const(np.zeros(PARAMETERS, np.float32))]), name)
 
 
-def sorted_operands(operands: tuple | set[tuple[int, int]]) -> tuple[Operand, ...]:
+def sorted_operands(operands: Iterable[Any]) -> tuple[Operand, ...]:
     """Program order, the network's results last."""
     return tuple(sorted(operands, key=lambda operand: (operand[0] == RESULT, operand)))
 

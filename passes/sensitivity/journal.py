@@ -2,8 +2,9 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, to_builtins
 
@@ -42,7 +43,7 @@ class Journal:
     path: of the file, None keeps them in memory. identity: what the measurements belong to; a file of another identity
     is started anew, and a damaged one with a warning."""
 
-    def __init__(self, path=None, identity: str = ""):
+    def __init__(self, path: Path | str | None = None, identity: str = "") -> None:
         self.path, self.identity, self.found = Path(path) if path is not None else None, identity, {}
         if self.path is not None and self.path.exists():
             try:
@@ -56,7 +57,7 @@ class Journal:
         self._old = frozenset(self.found)
         self._used: set[str] = set()
 
-    def get(self, key: str, measure):
+    def get(self, key: str, measure: Callable[[], Any]) -> Any:
         """The measurement of that key, made by measure() if it is new: a figure, or what _Alone holds as a dictionary
         where the key begins with ALONE."""
         if key in self.found:
@@ -78,7 +79,7 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
 
-def _read(path, identity) -> dict:
+def _read(path: Path, identity: str) -> dict:
     """Raises OSError, or ValueError with the field, for what `get` did not write."""
     state = checked(parsed(read_regular(path, _LARGEST)), _State)
     if state.identity != identity:
@@ -89,7 +90,7 @@ def _read(path, identity) -> dict:
     return {key: _figures(value) for key, value in state.measurements.items()}
 
 
-def _figures(value):
+def _figures(value: _Alone | float | None) -> float | dict[str, str | float]:
     if not isinstance(value, _Alone):
         return math.inf if value is None else value
     return to_builtins(value) | {"error": math.inf if value.error is None else value.error}

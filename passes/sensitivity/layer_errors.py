@@ -3,12 +3,18 @@ inherits."""
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .configuration import FLOAT, Configuration
 from .simulator import Simulator
 from .taps import batches
+
+if TYPE_CHECKING:
+    from .bench import Bench
+    from .design import Design
+
 
 SAMPLES = 32
 
@@ -30,7 +36,7 @@ class LayerError:
         return max(self.total - self.own, 0.0) if self.own < inf else 0.0
 
 
-def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
+def layer_errors(bench: "Bench", design: "Design", samples: int = SAMPLES) -> list[LayerError]:
     """Of all operators in int8 that compute something, in program order, on held-out samples."""
     groups = [group for group in bench.plan(design).groups if not group.moves]
     simulator, whole = bench.prepared(design)
@@ -69,7 +75,7 @@ def layer_errors(bench, design, samples: int = SAMPLES) -> list[LayerError]:
     ]
 
 
-def _noise(exact, found):
+def _noise(exact: np.ndarray, found: np.ndarray) -> float:
     """Squared differences in all; places where fp32 is not finite do not count."""
     finite = np.isfinite(exact)
     if not np.isfinite(found[finite]).all():
@@ -77,11 +83,11 @@ def _noise(exact, found):
     return float(np.sum((found[finite].astype(np.float64) - exact[finite]) ** 2))
 
 
-def _run(simulator, configuration, feed):
+def _run(simulator: Simulator, configuration: Configuration, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     simulator.configure(configuration)
     return {name: value.copy() for name, value in simulator.run_taps(feed).items()}
 
 
-def _only(whole, members):
+def _only(whole: Configuration, members: set[int]) -> Configuration:
     operands = {operand: q for operand, q in whole.operands.items() if operand[0] in members}
     return Configuration(operands, {layer: axis for layer, axis in whole.weights.items() if layer in members})

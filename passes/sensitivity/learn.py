@@ -1,9 +1,9 @@
 """What the repairs learn from samples: weight roundings and bias corrections of every layer, from rows of its input."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from .taps import batches
 if TYPE_CHECKING:
     import tvm
 
+    from ...targets.stored_array import Array
+    from ..frontend.model import Model
+    from .libraries import Libraries
+
 SAMPLES = 256  # that rows come from
 ROWS = 4096  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
 _FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
@@ -39,15 +43,15 @@ class Learnt:
 
 
 def learn(
-    model,
+    model: "Model",
     configuration: Configuration,
-    samples: Mapping[str, np.ndarray],
+    samples: "Mapping[str, Array]",
     *,
     rounding: bool,
     biases: bool,
-    threads=None,
-    libraries=None,
-):
+    threads: int | None = None,
+    libraries: "Libraries | None" = None,
+) -> dict[int, Learnt]:
     """{layer: Learnt} of the layers with int8 weights.
 
     Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier
@@ -77,7 +81,7 @@ def learn(
     return answer
 
 
-def _runs(readings, rounding) -> int:
+def _runs(readings: "Iterable[Any]", rounding: bool) -> int:
     """How many runs rows come from."""
     places = sorted(one.places for one in readings)
     rows = ROWS if rounding else ROWS // _FEWER_FOR_MEANS
@@ -110,11 +114,11 @@ class _Reading:
         return self.layer.weight.size // self.layer.weight.shape[self.layer.axis]
 
     @property
-    def key(self):
+    def key(self) -> int | tuple[str, QParams]:
         """Equal for linear layers that read the same: queries, keys and values."""
         return self.node.index if self.layer.is_conv else (self.tensor, self.qparams)
 
-    def rows(self, value, count, kept, rng) -> np.ndarray:
+    def rows(self, value: np.ndarray, count: int, kept: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
         """float32 [R, G, K], about `count` of one run. kept: as `places` takes it, where the graph's mask says what is
         padding."""
         kernel = self.layer.weight.shape[2:]
@@ -192,9 +196,10 @@ def _moments(
     return sums
 
 
-def _chunks(readings, squares):
+def _chunks(readings: dict[int, _Reading], squares: bool) -> Iterator[list[int]]:
     """Groups of layers whose moments fit the memory."""
-    chunk, held = [], {}
+    chunk: list = []
+    held: dict = {}
     for index, one in readings.items():
         own = {one.key: one.bytes(squares)}
         if chunk and sum((held | own).values()) > _CHUNK_BYTES:

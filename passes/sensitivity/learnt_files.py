@@ -24,7 +24,7 @@ class LearntFiles:
     """One file for every design that learns. path: of the journal, None keeps nothing. identity: of all that the
     learning depends on beside the design; files of another identity are not found, and go with the others."""
 
-    def __init__(self, path=None, identity: str = ""):
+    def __init__(self, path: Path | str | None = None, identity: str = "") -> None:
         self.path, self.identity = Path(path) if path is not None else None, identity
 
     def get(

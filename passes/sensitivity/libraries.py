@@ -1,10 +1,10 @@
 """Float networks built for this machine, with one piece of machine code for all that differ only in constants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm_ffi import structural_hash
@@ -40,11 +40,11 @@ class PackedExecutor:
     size: int
     shapes: list[tuple[int, ...]]
 
-    def __call__(self, feed):
+    def __call__(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         whole = self.session.run(feed)["results"]
         return [whole[start : start + prod(shape)].reshape(shape) for start, shape in zip(self.starts, self.shapes)]
 
-    def into(self, feed: dict[str, np.ndarray], row: int) -> None:
+    def into(self, feed: Mapping[str, np.ndarray], row: int) -> None:
         """One run, the results into `row` (the address of such an array, see `runtime.addresses`)."""
         self.session.run_into(feed, (row,))
 
@@ -62,8 +62,10 @@ class Libraries:
     """Machine code by the structure of what it was made of. Building a network a second time with other weights costs
     no compiler run."""
 
-    def __init__(self):
-        self._of, self._executors, self._spec = {}, {}, detect.native()
+    def __init__(self) -> None:
+        self._spec = detect.native()
+        self._of: dict = {}
+        self._executors: dict = {}
 
     def build(
         self, fused: "tvm.IRModule", inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
@@ -75,7 +77,14 @@ class Libraries:
         kernels, program, weights = self._lowered(merged, packing)
         return merged, self._compiled(kernels, program, weights, inputs, outputs), packing
 
-    def session(self, built: BuiltNetwork, inputs, outputs, threads=None, reuse_outputs=False) -> Session:
+    def session(
+        self,
+        built: BuiltNetwork,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        threads: int | None = None,
+        reuse_outputs: bool = False,
+    ) -> Session:
         variant = Variant(
             self._spec.name,
             built.library,
@@ -96,7 +105,7 @@ class Libraries:
             self._executors = dict(list(self._executors.items())[:1]) | {key: self._executor(module, threads)}
         return self._executors[key]
 
-    def _executor(self, module, threads):
+    def _executor(self, module: "tvm.IRModule", threads: int | None) -> PackedExecutor | Callable[[Any], list[Any]]:
         main = module["main"]
         results = main.ret_ty.fields if hasattr(main.ret_ty, "fields") else [main.ret_ty]
         inputs = tuple(_spec(p.name, p.ty) for p in main.params)
@@ -118,7 +127,14 @@ class Libraries:
     def executor_factory(self, threads: int | None = None) -> Callable:
         return partial(self.executor, threads=threads)
 
-    def _compiled(self, kernels, program, weights, inputs, outputs):
+    def _compiled(
+        self,
+        kernels: "tvm.IRModule",
+        program: Program,
+        weights: np.ndarray,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+    ) -> BuiltNetwork:
         emitted = emit_library(kernels, program, inputs, outputs, stepwise=False)
         interface = Interface(tuple(inputs), tuple(outputs), weights.size, program.arena_bytes)
         key = structural_hash(emitted), interface

@@ -1,7 +1,8 @@
 """Statistics of chosen tensors, by name: x -> octet.observe(x) on each, one calibration run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import IRModule, relax
@@ -13,6 +14,9 @@ from ..calibrate.statistics import Statistics
 from ..ops import call
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
+
+if TYPE_CHECKING:
+    from ..calibrate.collect import ExecutorFactory
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,11 @@ class _Observer(Forward):
 
 
 def statistics_of(
-    mod: IRModule, tensors: Iterable[str], samples: Mapping[str, np.ndarray], executor_factory, progress=None
+    mod: IRModule,
+    tensors: Iterable[str],
+    samples: Mapping[str, np.ndarray],
+    executor_factory: "ExecutorFactory",
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Statistics]:
     """{tensor: Statistics}. Raises DataError if a tensor becomes NaN or infinite."""
     observed = ObserveTensors(frozenset(tensors))(mod)

@@ -6,17 +6,22 @@ first (equalisation needs no data)."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..repair.find_streams import streams_of
 from .best_of import best_of
 from .design import SCALINGS, Design
+
+if TYPE_CHECKING:
+    import tvm
+
 
 POOR = 10**-2.5  # relative squared error (25 dB) from which on it is tried
 _GOOD = 1e-3  # 30 dB: no other scaling is tried then
 _WORTH = 0.5  # part of the squared error that it may leave at most
 
 
-def rescalable(module) -> bool:
+def rescalable(module: "tvm.IRModule") -> bool:
     """Whether a canonical fp32 network has channels between layers that can absorb a factor."""
     return bool(streams_of(module))
 

@@ -7,7 +7,7 @@ validation data with the simulator and, for the design that is handed out, on th
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .attempt import Attempt
 from .bench import Bench
@@ -18,6 +18,10 @@ from .improvement import Pace, improvements, next_of
 from .journal import Journal
 from .ranking import Ranked, rank
 from .switches import choose_smoothing, choose_switches, switches_of
+
+if TYPE_CHECKING:
+    from .improvement import Improvement
+
 
 _CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
 _SHARE_OF_BUILD = (
@@ -92,7 +96,7 @@ class Search:
             self._partial(design)
         return self.outcome
 
-    def _switched(self, design) -> Design:
+    def _switched(self, design: Design) -> Design:
         options = switches_of(self.bench.plan(design), self.free) if self.free and not self.budget.spent else ()
         chosen = (
             choose_switches(
@@ -112,10 +116,10 @@ class Search:
             self._confirmed(chosen, "with these in float")
         return chosen
 
-    def _log(self, step):
+    def _log(self, step: Attempt) -> None:
         self.outcome.steps.append(step)
 
-    def _confirmed(self, design, name) -> bool:
+    def _confirmed(self, design: Design, name: str) -> bool:
         """Compiles a design and keeps it if it is the best so far."""
         self.tell(f"compile: {name}")
         began = monotonic()
@@ -129,7 +133,7 @@ class Search:
             self.outcome.met = True
         return self.outcome.met
 
-    def _error(self, design, builds=False):
+    def _error(self, design: Design, builds: bool = False) -> float:
         """builds: whether it takes more than other values in a network that is there."""
         began, known = monotonic(), len(self.journal.found)
         error = self.journal.get(f"error {design.key}", lambda: self.bench.error(design))
@@ -141,12 +145,12 @@ class Search:
                 self.pace.error = took
         return error
 
-    def _drop(self, design):
+    def _drop(self, design: Design) -> float:
         return self.journal.get(
             f"drop {design.key}", lambda: self.judge.drop(self.bench.outputs(design, self.judge.arrays))
         )
 
-    def _improved(self, design, left) -> Design:
+    def _improved(self, design: Design, left: "list[Improvement]") -> Design:
         """Better without a layer in float: one improvement after the other, in the order of what each may gain per
         second."""
         share = self.budget.part(_IMPROVING)
@@ -178,8 +182,10 @@ class Search:
             )  # the best without layers in float is on disk, whatever the rest of the budget brings
         return design
 
-    def _best_of(self, improvement, design, share):
-        error, tried, several = self._error(design), [], improvement.candidates(design)
+    def _best_of(self, improvement: "Improvement", design: Design, share: Budget) -> Design:
+        assert improvement.candidates is not None
+        error, several = self._error(design), improvement.candidates(design)
+        tried: list = []
         for number, candidate in enumerate(several):
             if share.spent or (
                 tried and improvement.builds and share.left is not None and self.pace.build > share.left
@@ -201,14 +207,14 @@ class Search:
             )
         return best if kept else design
 
-    def _by_tensor(self, design, share):
+    def _by_tensor(self, design: Design, share: Budget) -> Design:
         best = self._error(design)
         refined, least = refined_by_tensor(self.bench, design, best, self._error, self.tell, share)
         if refined != design:
             self._log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
         return refined
 
-    def _partial(self, design):
+    def _partial(self, design: Design) -> None:
         plan = self.bench.plan(design)
         ranking = self.outcome.ranking = rank(
             self.bench, design, plan, self.judge, self.journal, self.budget.part(_RANKING), self.tell
@@ -240,11 +246,11 @@ class Search:
                 return
             chosen = chosen + more[:1]
 
-    def _prefix_holds(self, design, ranking, count):
+    def _prefix_holds(self, design: Design, ranking: list[Ranked], count: int) -> bool:
         self.tell(f"partial quantization: {count} operators in float")
         return self._drop(_without(design, ranking[:count])) <= self.target
 
-    def _pruned(self, design, chosen):
+    def _pruned(self, design: Design, chosen: list[Ranked]) -> list[Ranked]:
         """The chosen layers without those that turn out not to be needed, least sensitive first."""
         for number, layer in enumerate(reversed(chosen[:-1] if len(chosen) > 1 else [])):
             self.tell("partial quantization: which are not needed", number, len(chosen) - 1)
@@ -254,11 +260,11 @@ class Search:
         return chosen
 
 
-def _without(design, layers):
+def _without(design: Design, layers: list[Ranked]) -> Design:
     return design.with_recipe(float_operators=design.recipe.float_operators | {layer.name for layer in layers})
 
 
-def _within(ranking, most_float):
+def _within(ranking: list[Ranked], most_float: float) -> int:
     """How many of the first layers may be in float at once."""
     total, used = sum(layer.macs for layer in ranking), 0.0
     for count, layer in enumerate(ranking):

@@ -5,7 +5,7 @@ A configuration is written into the compiled network's constants in microseconds
 repairs, layers in float) can be measured in the time in which one would compile. What it computes is the hub's
 function; the integer network differs from it only where a float32 sum rounds across a rounding border."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class Simulator:
     def __init__(
         self,
         model: Model,
-        operands: tuple | set[tuple[int, int]],
+        operands: Collection[tuple[int, int]],
         quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]],
         *,
         taps: tuple[str, ...] = (),
@@ -65,12 +65,12 @@ class Simulator:
         self._float = built.weights
         self.use(quantized)
 
-    def use(self, quantized) -> None:
+    def use(self, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> None:
         """Other values for the int8 weights and their biases."""
         self._quantized = self._weights_of(quantized) if quantized else self._float
         self.configure(FLOAT)
 
-    def _weights_of(self, quantized: dict[int, tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+    def _weights_of(self, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
         whole = self._float.copy()
         for layer, (weight, bias) in quantized.items():
             for (start, stop), made in zip(self._layers[layer].places, self._layers[layer].constants(weight, bias)):
@@ -143,7 +143,7 @@ class _Built:
     places: list[tuple[int, int]]
     pack: Callable
 
-    def constants(self, weight, bias) -> list[np.ndarray]:
+    def constants(self, weight: np.ndarray, bias: np.ndarray | None) -> list[np.ndarray]:
         """Of other weights, and another bias where it is not None."""
         added = self.bias
         if bias is not None and self.layer.bias is not None:

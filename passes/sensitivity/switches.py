@@ -9,9 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import log2
+from typing import TYPE_CHECKING
 
 from .attempt import LEFT_OUT, Attempt
 from .design import FURTHEST, Design
+
+if TYPE_CHECKING:
+    from ..annotate.plan import Plan
+
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
 WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
@@ -30,20 +35,20 @@ _SHOWN = {
 }
 
 
-def switches_of(plan, free) -> tuple[str, ...]:
+def switches_of(plan: "Plan", free: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the recipe's options `free` that would change something in the plan."""
     present = {"residuals": bool(plan.sums), "attention": any(group.product for group in plan.groups)}
     return tuple(option for option in NAMES if option in free and present[option])
 
 
-def _named(design) -> str:
+def _named(design: Design) -> str:
     return (
         " and ".join(shown for option, shown in NAMES.items() if getattr(design.recipe, option) == "float")
         + " in float"
     )
 
 
-def worth(before, found) -> float:
+def worth(before: float, found: float) -> float:
     """The most that a network may take times its time for an error that falls so far."""
     slower, slowest = (_FAR_SLOWER, _FAR_SLOWEST) if before > FAR else (_SLOWER, _SLOWEST)
     return min(slowest, slower ** log2(before / max(found, 1e-12)))
@@ -51,7 +56,7 @@ def worth(before, found) -> float:
 
 def choose_switches(
     design: Design,
-    options,
+    options: tuple[str, ...],
     error: Callable,
     seconds: Callable,
     log: Callable,
@@ -99,7 +104,7 @@ def choose_switches(
 
 def choose_smoothing(
     design: Design,
-    offered,
+    offered: tuple[str, ...],
     error: Callable,
     seconds: Callable,
     log: Callable,
@@ -119,7 +124,14 @@ def choose_smoothing(
     return chosen
 
 
-def _scaled(design, name, error, seconds, log, spent) -> Design | None:
+def _scaled(
+    design: Design,
+    name: str,
+    error: Callable[..., float],
+    seconds: Callable[..., float],
+    log: Callable[..., None],
+    spent: Callable[[], bool],
+) -> Design | None:
     """The design with the scaling, where that is worth its time."""
     candidate = replace(design, scaling=name)
     if spent():

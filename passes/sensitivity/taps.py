@@ -13,11 +13,17 @@ from .libraries import Libraries
 from .simulator import Simulator
 
 if TYPE_CHECKING:
+    from ...targets.stored_array import Array
     from ..frontend.model import Model
 
 
 def channel_maxima(
-    model, tensors: Iterable[str], arrays: Mapping[str, np.ndarray], *, threads=None, libraries: Libraries | None = None
+    model: "Model",
+    tensors: Iterable[str],
+    arrays: "Mapping[str, Array]",
+    *,
+    threads: int | None = None,
+    libraries: Libraries | None = None,
 ) -> dict[str, np.ndarray]:
     """{tensor: float32 [channels]}: largest magnitude per channel in fp32; the channel is axis 1 of rank 4, else the
     last one."""
@@ -35,7 +41,7 @@ def channel_maxima(
     return largest
 
 
-def batches(model: "Model", arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+def batches(model: "Model", arrays: "Mapping[str, Array]") -> Iterator[dict[str, np.ndarray]]:
     """One run's inputs after the other, without padding (calibrate/real_places.py); an incomplete last batch is left
     out unless it is the only one."""
     size, count, prepared = (

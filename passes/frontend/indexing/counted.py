@@ -10,6 +10,7 @@ A constant may hold a part of its own for every element, as all of its elements 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import relax
@@ -47,7 +48,7 @@ class CountedAxes:
         self._value_of, self._refuse = value_of, refuse
         self._found: dict[relax.Var, Counted | None] = {}
 
-    def of(self, expr) -> Counted | None:
+    def of(self, expr: relax.Expr) -> Counted | None:
         """Raises UnsupportedModelError where an operator on the way takes more than one element at a time."""
         if not isinstance(expr, relax.Var):
             return None
@@ -62,7 +63,7 @@ class CountedAxes:
                 self._found[var] = self._through(var, value)
         return self._found[expr]
 
-    def _through(self, var, value):
+    def _through(self, var: relax.Var, value: relax.Expr | None) -> Any:
         if isinstance(value, relax.TupleGetItem):
             return self.of(value.tuple_value)
         if isinstance(value, relax.Var):
@@ -86,18 +87,26 @@ class CountedAxes:
                 "up to there",
             )
 
-    def _rule(self, call, tensors, found, sources):
+    def _rule(
+        self,
+        call: relax.Call,
+        tensors: list[relax.Expr],
+        found: list[Counted | None],
+        sources: set[relax.Var],
+    ) -> Counted:
         if len(sources) > 1:
             raise Mixes("its operands count apart")
         if call.op.name not in RULES:
             raise Mixes("has no rule")
         (source,) = sources
-        extent = shape_of(source)[traits_of(self._value_of(source).op.name).counted]
+        counted = traits_of(self._value_of(source).op.name).counted
+        assert counted is not None
+        extent = shape_of(source)[counted]
         axes = [None if each is None else each.axis for each in found]
         axis = RULES[call.op.name](_PerElement(call, extent, tensors, axes, {}))
         return Counted(source, axis)
 
-    def require_known(self, expr, axes) -> None:
+    def require_known(self, expr: relax.Var, axes: np.ndarray | range) -> None:
         """Raises UnsupportedModelError where the extent of one of these axes is counted."""
         counted = self.of(expr)
         if counted is not None and counted.axis.axis in axes:
@@ -130,9 +139,10 @@ def _operands(value: relax.Expr | None) -> list[relax.Expr | None]:
     return tensors_of(value) if isinstance(value, relax.Call) else [value]
 
 
-def _count(source, value, emit):
+def _count(source: relax.Var, value: relax.Call, emit: Callable) -> relax.Var:
     """int64 [1]: how many elements of a source count; value: the call that it is bound to."""
     axis = traits_of(value.op.name).counted
+    assert axis is not None
     first = emit(relax.op.strided_slice(source, [1 - axis], [0], [1]), "count.first")
     kept = emit(relax.op.greater_equal(first, relax.const(np.int64(0), "int64")), "count.kept")
     ones = emit(relax.op.astype(kept, "int64"), "count.ones")

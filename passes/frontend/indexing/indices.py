@@ -93,7 +93,7 @@ def _component(node: "OnnxNode", k: int, extent: int, stride: int) -> relax.Var:
     )
 
 
-def roi_align(node):
+def roi_align(node: "OnnxNode") -> "OnnxNode":
     """TVM's operator, with the numbers of the images in range. Its maximum is taken over other terms than ONNX's. TVM's
     importer takes half a pixel off the corners before it scales them, ONNX behind."""
     if node.text("mode", "avg") != "avg":
@@ -113,7 +113,7 @@ def roi_align(node):
     )
 
 
-def max_roi_pool(node):
+def max_roi_pool(node: "OnnxNode") -> "OnnxNode":
     """TVM's operator on regions (image, x1, y1, x2, y2) with the numbers of the images in range."""
     count, rois = node.shape(0)[0], node.inputs[1]
     image = node.emit(relax.op.strided_slice(rois, [1], [0], [1]), "image")
@@ -122,7 +122,7 @@ def max_roi_pool(node):
     return node.with_input(1, node.emit(relax.op.concat(relax.Tuple([image, corners]), 1), "regions"))
 
 
-def one_hot(node):
+def one_hot(node: "OnnxNode") -> relax.Call:
     """values[1] where an index is the position along a new axis, values[0] elsewhere: everywhere for indices outside of
     [-depth, depth)."""
     depth, indices = int(node.array(1, "depth").reshape(-1)[0]), node.inputs[0]

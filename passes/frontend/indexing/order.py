@@ -1,6 +1,7 @@
 """Running sums and the largest or smallest k of an axis: TVM's importer turns reversed sums into opaque TIR and refuses
 unsorted TopK. Choices whose number is known at run time only have room for all (operators/selection.py)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ from ....targets.errors import UnsupportedModelError
 from ... import ops
 
 if TYPE_CHECKING:
+    import tvm
+
     from ..node import OnnxNode
 
 _MOST_ROWS = 1 << 20
@@ -20,18 +23,18 @@ def cumsum(node: "OnnxNode") -> relax.Call:
     return _running(node, lambda x, axis, exclusive: relax.op.cumsum(x, axis, exclusive=exclusive))
 
 
-def cumprod(node):
+def cumprod(node: "OnnxNode") -> relax.Expr:
     """Running products: of twice as many elements in every round. Between two flips if reversed; from the second
     element on if exclusive."""
     shape, dtype = node.shape(0), node.dtype(0)
 
-    def products(x, axis, exclusive):
+    def products(x: relax.Expr, axis: int, exclusive: bool) -> relax.Expr:
         extent = shape[axis]
 
-        def ones(count):
+        def ones(count: int) -> "tvm.ir.GenericConst":
             return relax.const(np.ones([count if i == axis else n for i, n in enumerate(shape)], dtype), dtype)
 
-        def behind(values, count, name):
+        def behind(values: relax.Expr, count: int, name: str) -> relax.Var:
             """The values `count` places later, behind ones."""
             first = node.emit(relax.op.strided_slice(values, [axis], [0], [extent - count]), f"{name}.first")
             return node.emit(relax.op.concat([ones(count), first], axis), name)
@@ -45,7 +48,7 @@ def cumprod(node):
     return _running(node, products)
 
 
-def _running(node, totals):
+def _running(node: "OnnxNode", totals: Callable[[relax.Expr, int, bool], relax.Expr]) -> relax.Expr:
     """totals(x, axis, exclusive), of the axis from its end on if reversed."""
     axis = node.axis_at(node.array(1, "axis").reshape(-1)[0])
     x, reverse, exclusive = node.inputs[0], bool(node.attrs.get("reverse", 0)), bool(node.attrs.get("exclusive", 0))
@@ -55,7 +58,7 @@ def _running(node, totals):
     return relax.op.flip(node.emit(found, "sum") if isinstance(found, relax.Call) else found, axis)
 
 
-def topk(node):
+def topk(node: "OnnxNode") -> relax.Tuple:
     """R.topk for the values and another for the indices; results that may come in any order come sorted."""
     axis = node.axis(-1)
     extent, k = node.shape(0)[axis], int(node.array(1, "k").reshape(-1)[0])
@@ -67,7 +70,7 @@ def topk(node):
     return relax.Tuple(found) if node.outputs > 1 else found[0]
 
 
-def hardmax(node):
+def hardmax(node: "OnnxNode") -> relax.Expr:
     """1 where an axis has its first largest element, 0 elsewhere; before opset 13 of the axes from `axis` on, taken as
     one."""
     shape, axis = node.shape(0), node.axis(-1 if node.opset >= 13 else 1)
@@ -103,7 +106,7 @@ def reverse_sequence(node: "OnnxNode") -> relax.Call:
     return relax.op.gather_elements(node.inputs[0], node.emit(relax.op.broadcast_to(within, shape), "everywhere"), time)
 
 
-def non_max_suppression(node):
+def non_max_suppression(node: "OnnxNode") -> relax.Call:
     """octet.non_max_suppression; without a limit ONNX keeps no box."""
     most, overlap, threshold = (
         node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold"))

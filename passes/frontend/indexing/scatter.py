@@ -119,7 +119,7 @@ def _inside(node: "OnnxNode", found: relax.Expr, places: list[int], shape: list[
     return found
 
 
-def put(node, data, updates, position):
+def put(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, position: int) -> relax.Var:
     """data [rows] with the updates [count] at the places that input `position` of the node says, known or not, in any
     shape."""
     rows, count = int(data.ty.shape.values[0]), int(updates.ty.shape.values[0])

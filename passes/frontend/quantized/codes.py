@@ -20,6 +20,7 @@ from ....targets.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
     import onnx
+    import tvm
 
     from ..importer import OnnxImporter
 
@@ -58,11 +59,11 @@ class Scale:
         codes = graph.emit(relax.op.quantize(x, scale, zero, axis=-1, out_dtype="int8"), node, f"{name}quantize")
         return graph.emit(relax.op.dequantize(codes, scale, zero, axis=-1), node, f"{name}dequantize")
 
-    def constants(self):
+    def constants(self) -> "tuple[tvm.ir.GenericConst, tvm.ir.GenericConst]":
         """(scale, zero point of the int8 codes), as expressions."""
         return relax.const(np.float32(self.scale)), relax.const(np.int8(self.zero_point - _OFFSETS[self.dtype]))
 
-    def integers(self, x):
+    def integers(self, x: relax.Expr) -> relax.Call:
         """The codes of x as the file has them, for whoever wants the integers themselves."""
         zero = relax.const(np.array(self.zero_point, self.dtype), self.dtype)
         return relax.op.quantize(x, relax.const(np.float32(self.scale)), zero, axis=-1, out_dtype=self.dtype)

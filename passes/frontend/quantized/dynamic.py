@@ -11,6 +11,7 @@ from .linear import name_of_operand, real_operand
 
 if TYPE_CHECKING:
     import onnx
+    from tvm import relax
 
     from ..importer import OnnxImporter
 
@@ -28,7 +29,7 @@ def dynamic_quantize(
     return [Codes(x, None), Scaled(np.float32(1), x, 1), ZeroPoint(x)]
 
 
-def integer_product(graph, node, attrs):
+def integer_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Scaled]:
     """MatMulInteger and ConvInteger: x / s times whole weights."""
     codes, weight = graph.value(node.input[0]), graph.known(node.input[1])
     if not isinstance(codes, Codes) or codes.scale is not None or weight is None:
@@ -48,7 +49,7 @@ def integer_product(graph, node, attrs):
     return [Scaled(product, codes.value, -1)]
 
 
-def scaled(graph, node, attrs):
+def scaled(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list:
     """Arithmetic of what has a factor that is known at run time only, until it is gone. What rounds to whole numbers of
     such a scale rounds nothing: ranges become static, and so do the steps."""
     values = [graph.value(name) for name in node.input]
@@ -77,7 +78,7 @@ def scaled(graph, node, attrs):
     return [Scaled(result, sources[0], power) if power else result]
 
 
-def product_to_float(graph, node, attrs):
+def product_to_float(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> "list[relax.Expr]":
     """MatMulIntegerToFloat (A, B, a_scale, b_scale, a_zero_point, b_zero_point, bias)."""
     a, b = (
         real_operand(graph, node, 0, 2, 4),
@@ -86,20 +87,20 @@ def product_to_float(graph, node, attrs):
     return [_biased(graph, node, graph.apply(node, "MatMul", [a, b]), 6)]
 
 
-def dynamic_product(graph, node, attrs):
+def dynamic_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> "list[relax.Expr]":
     """DynamicQuantizeMatMul (A, B, b_scale, b_zero_point, bias)."""
     graph.notes.add(DYNAMIC)
     weight = real_operand(graph, node, 1, 2, 3, len(graph.extents(graph.value(node.input[1]))) - 1)
     return [_biased(graph, node, graph.apply(node, "MatMul", [graph.value(node.input[0]), weight]), 4)]
 
 
-def _biased(graph, node, product, index):
+def _biased(graph: "OnnxImporter", node: "onnx.NodeProto", product: "relax.Expr", index: int) -> "relax.Expr":
     return (
         graph.apply(node, "Add", [product, graph.value(node.input[index])]) if name_of_operand(node, index) else product
     )
 
 
-def dynamic_lstm(graph, node, attrs):
+def dynamic_lstm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> Any:
     """DynamicQuantizeLSTM (X, W, R, B, lengths, h, c, P, w_scale, w_zero_point, r_scale, r_zero_point), W and R
     transposed."""
     graph.notes.add(DYNAMIC)

@@ -1,5 +1,6 @@
 """QuantizeLinear and DequantizeLinear, and what quantised operands and results stand for."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
     from ..importer import OnnxImporter
+    from .codes import Scale
 
 
 _MOVES = operators(lambda traits: traits.moves and traits.view)
@@ -58,7 +60,7 @@ def _real(graph: "OnnxImporter", constant: np.ndarray, scale: np.ndarray, zero: 
     return steps.astype("float32") * scale
 
 
-def _dequantized(graph, node, value, scale):
+def _dequantized(graph: "OnnxImporter", node: "onnx.NodeProto", value: relax.Var, scale: "Scale") -> relax.Var:
     """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as
     quantised; but for rows of a constant table, which is a weight (an embedding)."""
     wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
@@ -67,7 +69,7 @@ def _dequantized(graph, node, value, scale):
     return real if _looked_up(graph, value) else scale.pair(graph, node, real)
 
 
-def _looked_up(graph, value) -> bool:
+def _looked_up(graph: "OnnxImporter", value: relax.Var) -> bool:
     """Whether the values are elements of a constant that a look-up takes."""
     looked_up = False
     while isinstance(value, relax.Var):
@@ -124,7 +126,9 @@ def dequantize_linear(
     return [real_operand(graph, node, 0, 1, 2)]
 
 
-def _grid(graph, node, attrs, constant):
+def _grid(
+    graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any], constant: np.ndarray
+) -> Sequence[np.ndarray]:
     """(scales, zero points) of a constant, ready to be broadcast: of the tensor, of an axis, or of blocks along it."""
     scale, zero = (
         graph.known(node.input[1]),

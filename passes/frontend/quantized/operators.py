@@ -27,7 +27,7 @@ FLOAT_OF = {
 }
 
 
-def qlinear_conv(graph, node, attrs):
+def qlinear_conv(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
     x, w = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5)
     operands = [x, w]
     if name_of_operand(node, 8):
@@ -36,7 +36,7 @@ def qlinear_conv(graph, node, attrs):
     return [coded(graph, node, graph.apply(node, "Conv", operands, node.attribute), 6, 7)]
 
 
-def qlinear_matmul(graph, node, attrs):
+def qlinear_matmul(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
     axis = (
         len(graph.extents(graph.value(node.input[3]))) - 1 if not isinstance(graph.value(node.input[3]), Codes) else 0
     )
@@ -44,7 +44,7 @@ def qlinear_matmul(graph, node, attrs):
     return [coded(graph, node, graph.apply(node, "MatMul", [a, b]), 6, 7)]
 
 
-def qgemm(graph, node, attrs):
+def qgemm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list:
     a, b = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5, 0 if attrs.get("transB", 0) else 1)
     operands = [a, b]
     if name_of_operand(node, 6):
@@ -76,7 +76,7 @@ def qlinear_elementwise(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: di
     ]
 
 
-def qlinear_concat(graph, node, attrs):
+def qlinear_concat(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
     """(y_scale, y_zero_point, x, x_scale, x_zero_point, ...)."""
     operands = [real_operand(graph, node, i, i + 1, i + 2) for i in range(2, len(node.input), 3)]
     return [coded(graph, node, graph.apply(node, "Concat", operands, node.attribute), 0, 1)]

@@ -1,10 +1,19 @@
 """Which converter takes a node that is quantised or reads what is."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from ..narrow import blocked_product
 from .codes import MOVES, Codes, Scaled, ZeroPoint
 from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, integer_product, product_to_float, scaled
 from .linear import dequantize_linear, quantize_linear
 from .operators import FLOAT_OF, qgemm, qlinear_concat, qlinear_conv, qlinear_elementwise, qlinear_matmul
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ..importer import OnnxImporter
+
 
 CONVERTERS = {
     "QuantizeLinear": quantize_linear,
@@ -23,7 +32,7 @@ CONVERTERS = {
 } | dict.fromkeys(FLOAT_OF, qlinear_elementwise)
 
 
-def moved(graph, node, attrs):
+def moved(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
     """Codes that are only moved: the values are moved, and are marked as quantised again."""
     codes = graph.value(node.input[0])
     others = [graph.value(name) if name else None for name in node.input[1:]]
@@ -31,14 +40,14 @@ def moved(graph, node, attrs):
     return [Codes(codes.scale.pair(graph, node, value), codes.scale) for value in results]
 
 
-def concatenated(graph, node, attrs):
+def concatenated(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
     """Codes of one scale side by side."""
     parts = [graph.value(name) for name in node.input]
     value = graph.apply(node, "Concat", [part.value for part in parts], node.attribute)
     return [Codes(parts[0].scale.pair(graph, node, value), parts[0].scale)]
 
 
-def converter_of(graph, node):
+def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable | None:
     """The converter of a node that is or reads something quantised, else None."""
     values = [graph.value(name) for name in node.input if graph.has(name)]
     if node.op_type in CONVERTERS:

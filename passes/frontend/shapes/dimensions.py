@@ -7,8 +7,10 @@ input's axes is the batch. Nor is it where the user says NO_BATCH.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
 
 from ....targets.errors import UnsupportedModelError
 
@@ -43,7 +45,9 @@ class Fixed:
     symbol: str
 
 
-def fix_dimensions(declared: Mapping[str, tuple | None], said: Said, path) -> tuple[dict[str, Fixed], tuple[str, ...]]:
+def fix_dimensions(
+    declared: Mapping[str, Any], said: Said, path: Path | str
+) -> tuple[dict[str, Fixed], tuple[str, ...]]:
     """({input: Fixed}, what was assumed, a line each). declared: {input: extents and names of symbolic dimensions (""
     without one), None of unknown rank}.
 
@@ -52,8 +56,10 @@ def fix_dimensions(declared: Mapping[str, tuple | None], said: Said, path) -> tu
 
 
 class _Dimensions:
-    def __init__(self, declared, said, path):
-        self.said, self.path, self.notes, self.open = said, path, [], {}
+    def __init__(self, declared: Mapping[str, Any], said: Said, path: Path | str) -> None:
+        self.said, self.path = said, path
+        self.notes: list = []
+        self.open: dict = {}
         self.declared = {name: self._with_rank(name, dims) for name, dims in declared.items()}
         self.bound = {symbol: extent for symbol, extent in said.dims.items() if extent != BATCH}
         self.batches = {symbol for symbol, extent in said.dims.items() if extent == BATCH}
@@ -74,7 +80,7 @@ class _Dimensions:
             self._refuse_open()
         return found, tuple(self.notes)
 
-    def _with_rank(self, name, dims):
+    def _with_rank(self, name: str, dims: Sequence[Any]) -> tuple[str | int, ...]:
         if dims is not None:
             return tuple(dims)
         if name in self.said.shapes:
@@ -83,7 +89,7 @@ class _Dimensions:
             return tuple("" for _ in self.said.data[name])
         self._fail(f"input {name!r} has no shape in the file; add --shape {name}=1x3x224x224 with its extents")
 
-    def _check_names(self):
+    def _check_names(self) -> None:
         symbols = {dim for dims in self.declared.values() for dim in dims if isinstance(dim, str) and dim}
         for symbol in self.said.dims:
             if symbol not in symbols:
@@ -97,7 +103,7 @@ class _Dimensions:
             if name not in self.declared:
                 self._fail(f"--shape {name}: is no input; the inputs are {', '.join(self.declared)}")
 
-    def _bind_shape(self, name, shape):
+    def _bind_shape(self, name: str, shape: Sequence[Any]) -> None:
         dims, written = self.declared[name], "x".join(map(str, shape))
         if len(shape) != len(dims):
             self._fail(f"--shape {name}={written}: has {len(shape)} extents, the input has {len(dims)} ({_text(dims)})")
@@ -115,9 +121,9 @@ class _Dimensions:
                     "extent for it"
                 )
 
-    def _bind_data(self, name, shape):
+    def _bind_data(self, name: str, shape: tuple[int, ...]) -> None:
         """Symbolic dimensions that nobody spoke of take the data's extents."""
-        dims = self.declared.get(name)
+        dims: Any = self.declared.get(name)
         if dims is None:
             return
         if 0 in shape[1:]:  # nothing could be computed of it, and what is computed of nothing (a mean) is NaN
@@ -133,10 +139,10 @@ class _Dimensions:
             if isinstance(dims[axis], str) and dims[axis] and axis != batch:
                 self.bound.setdefault(dims[axis], int(extent))
 
-    def _whole(self, name: str, dims: tuple[int | str, ...]) -> bool:
+    def _whole(self, name: str, dims: Sequence[Any]) -> bool:
         return self.said.batch == NO_BATCH or len(self.said.data.get(name, ())) == len(dims) + 1
 
-    def _named_batch(self, name: str, dims: tuple[int | str, ...]) -> int:
+    def _named_batch(self, name: str, dims: Sequence[Any]) -> int:
         """The axis that the user or its name says is the batch; else 0, for which `_fixed` looks for reasons."""
         chosen = [axis for axis, extent in enumerate(self.said.shapes.get(name, ())) if extent == BATCH] or [
             axis for axis, dim in enumerate(dims) if dim in self.batches
@@ -150,7 +156,7 @@ class _Dimensions:
         named = [axis for axis, dim in enumerate(dims) if isinstance(dim, str) and _BATCHES.fullmatch(dim)]
         return named[0] if named else 0
 
-    def _fixed(self, name, dims):
+    def _fixed(self, name: str, dims: Sequence[Any]) -> Fixed:
         if not dims:
             return Fixed((), 0, "")
         axis = self._batch_axis(name, dims)
@@ -158,7 +164,7 @@ class _Dimensions:
         symbol = dims[axis] if axis is not None and isinstance(dims[axis], str) else ""
         return Fixed(shape, axis, symbol)
 
-    def _batch_axis(self, name, dims):
+    def _batch_axis(self, name: str, dims: Sequence[Any]) -> int | None:
         if self.said.batch == NO_BATCH:
             return None
         axis = self._named_batch(name, dims)
@@ -193,7 +199,7 @@ class _Dimensions:
             f"{dim}=128, if a sample has that axis"
         )
 
-    def _extent(self, name, dims, axis, is_batch):
+    def _extent(self, name: str, dims: Sequence[Any], axis: int, is_batch: bool) -> Any:
         dim = dims[axis]
         if isinstance(dim, int):
             return dim
@@ -214,7 +220,7 @@ class _Dimensions:
         self.open.setdefault(name, []).append(axis)
         return 1
 
-    def _refuse_open(self):
+    def _refuse_open(self) -> None:
         name, axes = next(iter(self.open.items()))
         dims = self.declared[name]
         where = ", ".join(f"{dims[axis]!r} at axis {axis}" if dims[axis] else f"axis {axis}" for axis in axes)
@@ -232,15 +238,15 @@ class _Dimensions:
             "that show them"
         )
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str) -> NoReturn:
         raise UnsupportedModelError(f"{self.path}: {reason}")
 
 
-def _text(dims):
+def _text(dims: Sequence[Any]) -> str:
     return f"[{', '.join(str(dim) if dim != '' else '?' for dim in dims)}]"
 
 
-def _example(dims):
+def _example(dims: Sequence[Any]) -> int:
     return 224 if len(dims) == 4 else 128
 
 

@@ -1,9 +1,10 @@
 """Several shapes of a network's inputs, said at once: extents of a dimension, shapes of an input."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from ....targets.batches import batch_of, takes_samples
 from ....targets.errors import UnsupportedModelError
@@ -60,16 +61,16 @@ def one_model(models: list[Model], data: Mapping[str, tuple], pads: Mapping[str,
     )
 
 
-def _takes(model, data):
+def _takes(model: Model, data: Mapping[str, Any]) -> bool:
     batch = batch_of(model.inputs)
     return all(spec.name in data and takes_samples(spec, batch, data[spec.name]) for spec in model.inputs)
 
 
-def _several(said, is_one):
+def _several(said: Any, is_one: Callable[[Any], bool]) -> list:
     return [said] if is_one(said) else list(said)
 
 
-def _checked_pads(model, pads, path) -> dict[str, float]:
+def _checked_pads(model: Model, pads: Mapping[str, float], path: Path | str) -> dict[str, float]:
     """As a package holds them."""
     if not pads:
         return {}

@@ -205,7 +205,7 @@ def _list(node: "OnnxNode", name: str, rank: int, default: int = 1) -> list[int]
     return [int(v) for v in node.attrs.get(name, [default] * rank)]
 
 
-def col2im(node):
+def col2im(node: "OnnxNode") -> relax.Call:
     """Columns of patches [N, C * taps, L] added up at their places in images: a transposed convolution whose weights
     put every tap where it came from."""
     (image, block), (n, wide, _) = (

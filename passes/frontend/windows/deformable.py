@@ -4,16 +4,23 @@
 
 so that the product is one of a linear layer, with C * taps channels."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
 from .convolution import same_padding, with_bias
 
+if TYPE_CHECKING:
+    from ..node import OnnxNode
+
+
 R = relax.op
 
 
-def deform_conv(node):
+def deform_conv(node: "OnnxNode") -> relax.Expr:
     """x [N, C, H, W], weight [O, C / group, KH, KW], offsets [N, groups of offsets * taps * 2, oh, ow] (row, column),
     bias [O], mask [N, groups of offsets * taps, oh, ow]."""
     (n, c, h, w), (o, per_group, *kernel), (oh, ow) = node.shape(0), node.shape(1), node.shape(2)[2:]
@@ -35,7 +42,16 @@ def deform_conv(node):
     return with_bias(node, R.nn.conv2d(beside, weight, groups=groups), 2, 3)
 
 
-def _grid(node, extents, out, kernel, strides, dilation, pads, images):
+def _grid(
+    node: "OnnxNode",
+    extents: Sequence[int],
+    out: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    pads: Sequence[int],
+    images: int,
+) -> relax.Var:
     """Where each tap of each result reads, as grid_sample wants it: [images, 2, taps * oh, ow], column before row, -1
     and 1 the image's edges."""
     taps = kernel[0] * kernel[1]

@@ -1,6 +1,6 @@
 """Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D to 3-D."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +52,7 @@ def pool(node: "OnnxNode") -> relax.Expr:
     return op(x, kernel, strides, pads, dilation, False, include)
 
 
-def _widths(pads) -> list[int]:
+def _widths(pads: Sequence[int]) -> list[int]:
     """ONNX's pads [begin..., end...] of the axes behind batch and channels, as R.nn.pad takes those of all axes."""
     rank = len(pads) // 2
     return [0, 0, 0, 0] + [width for both in zip(pads[:rank], pads[rank:]) for width in both]
@@ -88,7 +88,7 @@ def _with_places(
     return relax.Tuple([best, offset])
 
 
-def element_strides(extents: list[int], columns_first: int) -> list[int]:
+def element_strides(extents: Sequence[int], columns_first: int) -> list[int]:
     """Elements of a plane of these extents from one index of an axis to the next, in the order in which MaxPool
     counts."""
     behind = [extents[:i] if columns_first else extents[i + 1 :] for i in range(len(extents))]
@@ -96,7 +96,7 @@ def element_strides(extents: list[int], columns_first: int) -> list[int]:
 
 
 def window_begins(
-    shape: list[int], counts: list[int], strides: list[int], pads: list[int], steps: list[int]
+    shape: Sequence[int], counts: Sequence[int], strides: Sequence[int], pads: Sequence[int], steps: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(where every plane of a tensor [N, C, ..] begins [N, C, 1..], where every window begins in a plane [1, 1,
     counts..]), int64 elements."""

@@ -5,6 +5,8 @@ the element where its place says so, else 0. That takes as many comparisons as t
 looked up (indexing/scatter.py)."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -13,10 +15,14 @@ from ...ops import shape_of
 from ..indexing.scatter import put
 from .pooling import element_strides, window_begins
 
+if TYPE_CHECKING:
+    from ..node import OnnxNode
+
+
 R = relax.op
 
 
-def max_unpool(node):
+def max_unpool(node: "OnnxNode") -> relax.Call:
     """ONNX counts places through the whole tensor that kernel, strides and pads make; zeros lie behind it, up to the
     shape that is given. Places of a MaxPool are counted through what it read."""
     shape, kernel = node.shape(0), [int(k) for k in node.attrs["kernel_shape"]]
@@ -36,12 +42,12 @@ def max_unpool(node):
     return _grown(node, node.emit(R.reshape(put(node, flat, updates, 1), out), "apart"), wanted)
 
 
-def _grown(node, x, wanted):
+def _grown(node: "OnnxNode", x: relax.Var, wanted: list[int]) -> relax.Call:
     widths = [width for old, new in zip(shape_of(x), wanted) for width in (0, new - old)]
     return R.nn.pad(x, widths) if any(widths) else x
 
 
-def _pooled(node, kernel, strides):
+def _pooled(node: "OnnxNode", kernel: list[int], strides: list[int]) -> Sequence[int] | None:
     """The shape that a MaxPool read whose places these are, where its windows are these and have nothing between them
     and no padding; else None."""
     pool, read = node.maker(1)
@@ -57,7 +63,7 @@ def _pooled(node, kernel, strides):
     return read if plain and whole and [e // k for e, k in zip(read[2:], kernel)] == node.shape(1)[2:] else None
 
 
-def _by_windows(node, kernel, strides, read):
+def _by_windows(node: "OnnxNode", kernel: list[int], strides: list[int], read: Sequence[int]) -> relax.Var:
     """[N, C, h, ..] -> [N, C, h * k, ..]."""
     shape, steps = node.shape(0), element_strides(read[2:], 0)
     rank = len(kernel)

@@ -20,7 +20,7 @@ class BatchAxis:
     def extent(self, samples: int) -> int:
         return samples * self.inner
 
-    def shape(self, shape, samples: int) -> tuple[int, ...]:
+    def shape(self, shape: tuple[int, ...], samples: int) -> tuple[int, ...]:
         """`shape` with `samples` samples on this axis."""
         return (*shape[: self.axis], self.extent(samples), *shape[self.axis + 1 :])
 

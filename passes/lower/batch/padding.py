@@ -9,7 +9,7 @@ softmax where they lie FAR below the others, which makes them 0. What the padded
 inputs' values on. What is assumed: everything is finite, scores differ by hundreds and not by FAR, and no mask keeps
 nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,7 +164,11 @@ def _others(call: relax.Call) -> list:
     ]
 
 
-def _groups(call, tensors, held) -> list[dict]:
+def _groups(
+    call: relax.Call,
+    tensors: list[relax.Expr],
+    held: list[dict[VaryingAxis, _Nothing | str | float]],
+) -> list[dict]:
     """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned
     from the last axis on."""
     name = _operator(call)
@@ -174,6 +178,7 @@ def _groups(call, tensors, held) -> list[dict]:
         rank = len(shape_of(tensors[i]))
         for axis in axes:
             place = axis.at.axis - rank
+            key: Hashable
             if name == "relax.matmul" and rank > 1:
                 key = "sum" if place == (-1, -2)[i] else ("rows", "columns")[i] if place >= -2 else place
             else:
@@ -233,7 +238,7 @@ def _axes(attrs: dict[str, Any], rank: int) -> set[int]:
     return {axis % rank for axis in ((given,) if isinstance(given, int) else given or range(rank))}
 
 
-def _is_far(state) -> bool:
+def _is_far(state: Any) -> bool:
     return state == _BELOW or state != ANYTHING and state <= FAR
 
 

@@ -7,6 +7,7 @@ Few samples keep activations of large images in the second-level cache between l
 late layers from beyond it less often. The cheapest sequence of stretches is found by dynamic programming over the
 places where the network may be cut. All constants are of a common server core."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, prod
 
@@ -104,7 +105,9 @@ def apart_from_batch(found: BatchGraph) -> set:
     return {var for var, _ in found.graph.bindings} - scattered - set(found.mixing)
 
 
-def _from(first, works, crossing, sizes, batch, l2):
+def _from(
+    first: int, works: list[_Work], crossing: list[float | None], sizes: list[int], batch: int, l2: int
+) -> Iterator[tuple[Stretch, float]]:
     """(stretch, seconds) of every stretch that begins at binding `first`."""
     apart, weights, calls, found_cut = True, 0, 0, False
     sums = {m: [0.0, 0.0] for m in sizes}  # m -> [bytes of activations from beyond L2, most that one layer touches]
@@ -120,7 +123,7 @@ def _from(first, works, crossing, sizes, batch, l2):
         if last < len(works) and crossing[last] is None:
             continue
         found_cut = True
-        handed = batch * (crossing[first] if first else 0)
+        handed = batch * ((crossing[first] or 0) if first else 0)
         for m in sizes if apart else sizes[-1:]:
             chunks = batch // m
             again = (chunks - 1) * weights * _spilled(weights + sums[m][1], l2)

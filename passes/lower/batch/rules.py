@@ -29,10 +29,10 @@ class BatchOperands:
     sliced: dict
 
     @property
-    def attrs(self):
+    def attrs(self) -> dict[str, Any]:
         return ops.attrs_of(self.call)
 
-    def shape(self, position):
+    def shape(self, position: int) -> tuple[int, ...]:
         return shape_of(self.tensors[position])
 
     def data(self) -> BatchAxis:

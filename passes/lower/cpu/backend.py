@@ -1,6 +1,7 @@
 """Build for processors: the integer (or float) graph -> Variant: kernels in one shared library, constants in one blob,
 one function that calls them all."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,28 @@ from .rules import RULES
 from .stages import lowering
 
 if TYPE_CHECKING:
+    from ....targets.spec import TargetSpec
+    from ....targets.variant import Step
     from ....targets.x86.layout import Layout
+    from ....targets.x86.workload import Workload
+    from ..network import IntegerNetwork
 
 
 class CpuLowering:
     """See `Lowering` in ../backends.py."""
 
-    def build(self, networks, spec, name, tuned, choose, self_check, count_clips, integer, here=False):
+    def build(
+        self,
+        networks: "tuple[IntegerNetwork, ...]",
+        spec: "TargetSpec",
+        name: str,
+        tuned: Callable | None,
+        choose: Callable,
+        self_check: bool,
+        count_clips: bool,
+        integer: "tuple[IntegerNetwork, ...]",
+        here: bool = False,
+    ) -> tuple[Variant, ...]:
         """here: the variants are for this process alone, without what a package needs of them."""
         count, networks = len(networks), networks + integer
         weights, parts, watches = Weights(), [], []
@@ -111,10 +127,10 @@ class CpuLowering:
             else made
         )
 
-    def check(self, module, spec):
+    def check(self, module: tvm.IRModule, spec: "TargetSpec") -> None:
         """Building for calibration says it."""
 
-    def workloads(self, module, spec, note):
+    def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: "Callable[[Workload, int], None]") -> None:
         with building_for(spec.dot):
             pieces = split(module)
             for piece in pieces:
@@ -131,12 +147,21 @@ class CpuLowering:
                 lower(MergeAxes()(module), spec, RULES, _noted(note, 1))
 
 
-def _noted(note, runs):
+def _noted(note: "Callable[[Workload, int], None]", runs: int) -> "Callable[[Workload], None]":
     """Records of nothing, which notes what is asked for."""
     return lambda workload: note(workload, runs)
 
 
-def _lowered(module, spec, tuned, choose, weights, note, fallbacks, watch) -> tuple[tvm.IRModule, Program]:
+def _lowered(
+    module: tvm.IRModule,
+    spec: "TargetSpec",
+    tuned: Callable | None,
+    choose: Callable,
+    weights: Weights,
+    note: str,
+    fallbacks: list[str],
+    watch: Watch | None,
+) -> tuple[tvm.IRModule, Program]:
     """(a module of kernels, the program that calls them). note: of the shape, where there are several."""
 
     def legal(
@@ -178,10 +203,10 @@ def _together(parts: list[tuple[tvm.IRModule, Program]]) -> tuple[tvm.IRModule, 
     return tvm.IRModule(kernels.functions), programs
 
 
-def _needed(spec, steps):
+def _needed(spec: "TargetSpec", steps: "list[Step]") -> frozenset[str]:
     """CPU flags beside the target's. Tiles of bfloat16 came with those of int8 in every processor, but a virtual
     machine may show one and hide the other."""
-    return {"amx_bf16"} if spec.tiles and any(step.dtype == "bfloat16" for step in steps) else frozenset()
+    return frozenset({"amx_bf16"}) if spec.tiles and any(step.dtype == "bfloat16" for step in steps) else frozenset()
 
 
 def schedule(mod: tvm.IRModule) -> tvm.IRModule:

@@ -1,6 +1,8 @@
 """What the rules of the CPU are given: values in their layouts, constants, and where their kernels are emitted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -22,6 +24,9 @@ from ..watch.clips import Rounded, counted
 from ..watch.watch import Watch
 from .results import kernel_result
 from .value import Value
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass
@@ -46,15 +51,15 @@ class CpuContext:
         """What the variables of the layer that is being lowered are called."""
         return label(self.layers.setdefault(self.layer, len(self.layers)))
 
-    def constant(self, expr) -> np.ndarray | None:
+    def constant(self, expr: relax.Expr) -> Any:
         """The array of a constant, or None."""
         return array(expr) if isinstance(expr, tvm.ir.GenericConst) else None
 
-    def layout(self, shape, dtype: str) -> Layout | None:
+    def layout(self, shape: tuple[int, ...], dtype: str) -> Layout | None:
         """The packed layout of a logical tensor, None where there is none (rank above 4, other types)."""
         return packed(shape, dtype)
 
-    def value(self, expr) -> Value:
+    def value(self, expr: relax.Expr) -> Value:
         """The tensor in whatever layout it has now; a strided view is written out."""
         value = self.find(expr)
         if not isinstance(value.layout, View):
@@ -78,7 +83,7 @@ class CpuContext:
         value = self.find(expr)
         return Value(value.var, view_of(value.layout))
 
-    def rows(self, expr) -> Value:
+    def rows(self, expr: relax.Var) -> Value:
         """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack
         behind it."""
         value = self.strided(expr)
@@ -98,7 +103,7 @@ class CpuContext:
             value, sure(packed(value.layout.shape, "int8" if value.layout.dtype == AS_IS else value.layout.dtype))
         )
 
-    def plain(self, expr) -> Value:
+    def plain(self, expr: relax.Expr) -> Value:
         """The tensor with its logical shape."""
         return self.plain_of(self.value(expr))
 
@@ -163,8 +168,8 @@ class CpuContext:
 
     def emit(
         self,
-        func,
-        operands,
+        func: "tirx.PrimFunc",
+        operands: Sequence[Any],
         layout: Layout | View,
         operator: str,
         kernel: str = "vector",
@@ -212,7 +217,7 @@ class CpuContext:
         all_of_them = self.builder.emit(relax.call_tir(var, args, [result, *more]), self.label())
         return Value(self.builder.emit(relax.TupleGetItem(all_of_them, 0)), layout)
 
-    def _added(self, func, operator, attrs):
+    def _added(self, func: "tirx.PrimFunc", operator: str, attrs: dict[str, Any]) -> tvm.ir.GlobalVar:
         """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same
         one."""
         key = (func, tuple(attrs.items()))

@@ -4,6 +4,9 @@
 Codes stay stored as u8 = s8 + 128 through operators that only move or compare them; every other operator gets int8 as
 it is."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import tvm
 from tvm import relax
 
@@ -11,12 +14,16 @@ from ....targets.x86.layout import AS_IS, Layout
 from ...operators.registry import operators
 from .value import Value
 
+if TYPE_CHECKING:
+    from .context import CpuContext
+
+
 # Each value of the result is an operand's; padding and resizing may make values of their own.
 _SELECT = {f"relax.{name}" for name in ("take", "gather_elements", "gather_nd", "where", "max", "min")}
 _ALIKE = operators(lambda traits: traits.moves) - {"relax.nn.pad", "relax.image.resize2d", "octet.interleave"} | _SELECT
 
 
-def fallback(context, call):
+def fallback(context: "CpuContext", call: relax.Call) -> Value | tuple[Value, Value, Value] | tuple[Value, ...]:
     """The value of `call`, or a tuple of them."""
     context.fallbacks.append(call.op.name)
     shifted = call.op.name in _ALIKE and all(
@@ -30,7 +37,7 @@ def fallback(context, call):
     return _value(emitted, call.ty)
 
 
-def _values(arg, context):
+def _values(arg: relax.Expr, context: "CpuContext") -> Sequence[Value]:
     """The variables' values in an operand."""
     if isinstance(arg, relax.Tuple):
         return [value for field in arg.fields for value in _values(field, context)]
@@ -38,7 +45,7 @@ def _values(arg, context):
     return found if isinstance(found, tuple) else (found,)
 
 
-def _operand(arg, context, shifted):
+def _operand(arg: relax.Expr, context: "CpuContext", shifted: bool) -> relax.Expr:
     if isinstance(arg, relax.Tuple):
         return relax.Tuple([_operand(field, context, shifted) for field in arg.fields])
     if isinstance(arg, tvm.ir.GenericConst):

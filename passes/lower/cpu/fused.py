@@ -1,5 +1,7 @@
 """The chains of ../fusion.py as one kernel each, or as none."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.x86.layout import Layout
 from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, QuantizedFunction, Scores, Softmax, TableBehind
 from .rules_conv import RULES as LAYERS
@@ -8,13 +10,16 @@ from .rules_rows import layer_norm_rows, softmax_rows
 from .rules_unary import quantized
 from .value import Value
 
+if TYPE_CHECKING:
+    from .context import CpuContext
 
-def _table_behind(chain, ctx):
+
+def _table_behind(chain: TableBehind, ctx: "CpuContext") -> Value:
     ctx.layer = chain.var.name  # what takes the time
     return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
 
 
-def _pixels(chain, ctx):
+def _pixels(chain: Pixels, ctx: "CpuContext") -> Value:
     value = ctx.plain(chain.source)
     return Value(value.var, Layout("plain", value.layout.shape, "int8"))
 

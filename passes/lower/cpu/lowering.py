@@ -9,6 +9,7 @@ at most once per layout."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -38,7 +39,7 @@ def lower(
     mod: tvm.IRModule,
     spec: TargetSpec,
     rules: dict[str, list[Rule]],
-    tuned: Records | None = None,
+    tuned: Callable | None = None,
     params: list[Layout] | None = None,
     results: list[Layout] | None = None,
     watch: Watch | None = None,
@@ -52,7 +53,16 @@ def lower(
         return _lower(mod, spec, rules, tuned, params, results, watch, packing)
 
 
-def _lower(mod, spec, rules, tuned, params, results, watch, packing):
+def _lower(
+    mod: tvm.IRModule,
+    spec: TargetSpec,
+    rules: dict[str, list[Rule]],
+    tuned: Records | None,
+    params: list[Layout] | None,
+    results: list[Layout] | None,
+    watch: Watch | None,
+    packing: dict | None,
+) -> tuple[tvm.IRModule, list[str]]:
     main = mod["main"]
     builder = relax.BlockBuilder()
     context = CpuContext(spec, builder, tuned=tuned, watch=watch, packing=packing)
@@ -76,7 +86,8 @@ def _lower(mod, spec, rules, tuned, params, results, watch, packing):
                 ):
                     context.codes(value)
                 if var in fusions:
-                    context.values[var] = FUSED[type(fusions[var])](fusions[var], context)
+                    fuse: Any = FUSED[type(fusions[var])]
+                    context.values[var] = fuse(fusions[var], context)
                 elif var not in inner:
                     context.values[var] = lowered(value, context, rules, partial(fallback, context))
 

@@ -1,6 +1,7 @@
 """The operands of elementwise operators, brought into the layout of the result."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .value import Value
 
 
-def broadcast_operands(call, ctx):
+def broadcast_operands(call: "relax.Call", ctx: "CpuContext") -> "Sequence[Any]":
     """(first, second, how, swapped): `first` lies like the result; `second` is STREAM, CHANNEL or SHARED
     (targets/x86/elementwise/integer.py).
 
@@ -63,9 +64,11 @@ def _second(
     return _full(arg, own, shape, ctx, dtype), STREAM
 
 
-def _full(arg, own, shape, ctx, dtype):
+def _full(
+    arg: "relax.Expr", own: tuple[int, ...], shape: tuple[int, ...], ctx: "CpuContext", dtype: str
+) -> "Value | np.ndarray":
     """The operand written out in the shape and layout of the result."""
-    layout = packed(shape, dtype)
+    layout = sure(packed(shape, dtype))
     constant = ctx.constant(arg)
     if constant is not None:
         return pack_constant(layout, np.broadcast_to(constant.reshape(own), shape))

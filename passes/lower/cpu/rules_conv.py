@@ -1,5 +1,6 @@
 """Convolutions and linear layers: which kernel takes them, and its constants."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,16 @@ from ...ops import shape_of
 if TYPE_CHECKING:
     from tvm import relax
 
+    from ....targets.x86.conv.choose import ChosenConv
+    from .context import CpuContext
+    from .value import Value
+
 PLANAR_CHANNELS = (
     4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
 )
 
 
-def conv2d(call, ctx, table=None):
+def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":
     """octet.conv2d -> depthwise, tile (AMX) or vector kernel. table: int8[256] of an octet.table behind it
     (fusion.py)."""
     attrs = ops.attrs_of(call)
@@ -66,7 +71,7 @@ def conv2d(call, ctx, table=None):
     return _emit(call, ctx, data, problem, table, lambda weight: weight.transpose(0, 1, 3, 2) if turned else weight)
 
 
-def dense(call, ctx, table=None):
+def dense(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":
     """octet.dense: a convolution with one pixel per row of the data."""
     data = ctx.packed(call.args[0])
     weight = ctx.constant(call.args[1])
@@ -113,14 +118,21 @@ def _epilogue(call: "relax.Call", attrs: dict[str, Any]) -> Epilogue:
     )
 
 
-def _behind(problem, table):
+def _behind(problem: ConvProblem, table: np.ndarray) -> tuple[ConvProblem, np.ndarray]:
     """The problem with a table, and that table: what the layer clips, the table clips."""
     e = asdict(problem.epilogue)
     index = np.arange(-128, 128).clip(int(e["clip_min"]), int(e["clip_max"])) + 128
     return replace(problem, epilogue=TableEpilogue(**e | {"clip_min": -128, "clip_max": 127})), table[index]
 
 
-def _emit(call, ctx, data, problem, table, as_images):
+def _emit(
+    call: "relax.Call",
+    ctx: "CpuContext",
+    data: "Value",
+    problem: ConvProblem,
+    table: np.ndarray | None,
+    as_images: Callable[[np.ndarray], np.ndarray] | Callable[[Any], Any],
+) -> "Value":
     """as_images: the layer's weights as OIHW."""
     multiplier = ctx.constant(call.args[3]) if problem.dtype == "int8" else None
     workload, name, dot = workload_of(problem), call.op.name, ctx.spec.dot
@@ -130,7 +142,7 @@ def _emit(call, ctx, data, problem, table, as_images):
         problem = checked(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
 
-    def made(weight, bias):
+    def made(weight: np.ndarray, bias: np.ndarray) -> "ChosenConv":
         return conv_kernel(
             problem, dot, as_images(weight), bias, multiplier, tuned.schedule if tuned is not None else None, table
         )

@@ -2,6 +2,7 @@
 joined without a copy."""
 
 from math import prod
+from typing import TYPE_CHECKING
 
 from ....targets.x86.layout import CHANNEL_BLOCK, SLACK
 from ....targets.x86.matmul.problem import MatmulProblem, Matrices, SoftmaxEpilogue
@@ -13,10 +14,23 @@ from ...ops import shape_of
 from .tuned import schedule_of
 from .value import Value
 
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from ..fusion import SoftmaxParts
+    from .context import CpuContext
+
+
 _ROW = 64  # bytes: rows of probabilities begin at cache lines
 
 
-def product(call, ctx, softmax=None, root=None, peak=False):
+def product(
+    call: "relax.Call",
+    ctx: "CpuContext",
+    softmax: "SoftmaxParts | None" = None,
+    root: "None" = None,
+    peak: bool = False,
+) -> Value:
     """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed.
     peak: over each row's largest value."""
     attrs = ops.attrs_of(call)
@@ -68,7 +82,7 @@ def product(call, ctx, softmax=None, root=None, peak=False):
     return Value(value.var, as_layout(out) or out)
 
 
-def _operand(expr, ctx, contiguous_axis):
+def _operand(expr: "relax.Var", ctx: "CpuContext", contiguous_axis: int | None) -> Value:
     """The operand as a view whose last axis (a) or one of the last two axes (b) is contiguous."""
     value = ctx.strided(expr)
     strides = value.layout.strides
@@ -79,12 +93,12 @@ def _operand(expr, ctx, contiguous_axis):
     return Value(packed.var, view_of(packed.layout))
 
 
-def _mask(expr, ctx):
+def _mask(expr: "relax.Var", ctx: "CpuContext") -> Value:
     value = ctx.rows(expr)
     return Value(value.var, view_of(value.layout))
 
 
-def _matrices(view: View, rank, against=None):
+def _matrices(view: View, rank: int, against: tuple[int, ...] | None = None) -> Matrices:
     """View -> Matrices, with leading axes of stride 0 up to `rank`; axes of extent 1 are broadcast."""
     missing = rank - len(view.shape)
     shape, strides = (1,) * missing + view.shape, (0,) * missing + view.strides

@@ -1,8 +1,9 @@
 """Concat, split, slices, padding, interleave, flip and resize of packed tensors; batch and channels stay, except where
 a slice takes a range."""
 
+from collections.abc import Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .value import Value
 
 
-def _layouts(call):
+def _layouts(call: relax.Call) -> Sequence[Any]:
     """(layout of operand 0, layout of the result) packed; None for each without one."""
     return tuple(packed(shape_of(expr), str(expr.ty.dtype)) for expr in (call.args[0], call))
 
@@ -33,15 +34,22 @@ def _axis_of(layout: Layout, axis: int) -> int | None:
     return {"nhwc": {0: 0, 2: 1, 3: 2}}.get(layout.kind, {0: 0, 1: 1} if len(layout.shape) == 3 else {0: 1})[axis]
 
 
-def _gathered(call, ctx, target, coordinates, first_channel=0, fill=0):
+def _gathered(
+    call: relax.Call,
+    ctx: "CpuContext",
+    target: Layout,
+    coordinates: Mapping[Any, Any],
+    first_channel: int = 0,
+    fill: tuple[float, ...] | float = 0,
+) -> "Value":
     """coordinates: {axis of pixel_axes: source coordinates}; the others are copied one to one."""
     value = ctx.packed(call.args[0])
     axes = [tuple(coordinates.get(i, range(extent))) for i, extent in enumerate(pixel_axes(value.layout))]
-    problem = GatherProblem(value.layout, target, *axes, first_channel, fill)
+    problem = GatherProblem(*(value.layout, target, *axes, first_channel, fill))
     return ctx.emit(gather(problem), [value, *problem.tables], target, call.op.name)
 
 
-def _constant(call, ctx):
+def _constant(call: relax.Call, ctx: "CpuContext") -> bool:
     return ctx.constant(call.args[0]) is not None
 
 
@@ -66,7 +74,15 @@ def strided_slice(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     return _gathered(call, ctx, target, coordinates, first)
 
 
-def _first_axis(call, ctx, axes, begin, end, strides, target):
+def _first_axis(
+    call: relax.Call,
+    ctx: "CpuContext",
+    axes: list[int],
+    begin: list[int],
+    end: list[int],
+    strides: list[list[int]],
+    target: Layout,
+) -> "Value | None":
     """A range of the outermost axis, which lies in one piece."""
     shape = shape_of(call.args[0])
     outer = next((axis for axis, extent in enumerate(shape) if extent > 1), None)
@@ -83,12 +99,12 @@ def _first_axis(call, ctx, axes, begin, end, strides, target):
     )
 
 
-def _backwards(size, start, stop, step):
+def _backwards(size: int, start: int, stop: int, step: int) -> range:
     start = min(start + size if start < 0 else start, size - 1)
     return range(start, max(stop + size if stop < 0 else stop, -1), step)
 
 
-def split(call, ctx):
+def split(call: relax.Call, ctx: "CpuContext") -> "Sequence[Value] | None":
     source = _layouts_of(call.args[0])
     if source is None or _constant(call, ctx):
         return None
@@ -107,11 +123,11 @@ def _layouts_of(expr: relax.Expr) -> Layout:
     return _layouts_of_type(expr.ty)
 
 
-def _layouts_of_type(ty):
-    return packed((int(d) for d in ty.shape.values), str(ty.dtype))
+def _layouts_of_type(ty: relax.TensorType) -> Any:
+    return packed([int(d) for d in ty.shape.values], str(ty.dtype))
 
 
-def pad(call, ctx):
+def pad(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Over rows and columns: a constant, the border repeated, or reflected."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
@@ -128,7 +144,7 @@ def pad(call, ctx):
     return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
 
 
-def _plain_pad(call, ctx, attrs):
+def _plain_pad(call: relax.Call, ctx: "CpuContext", attrs: dict[str, Any]) -> "Value | None":
     """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored
     with 128 added too if they are codes."""
     if str(call.ty.dtype) != "int8":
@@ -141,7 +157,7 @@ def _plain_pad(call, ctx, attrs):
     return type(value)(ctx.builder.emit(padded), Layout("plain", shape_of(call), value.layout.dtype))
 
 
-_MODES = {
+_MODES: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": FILL},
     "reflect": {"mode": "reflect"},
     "replicate": {"mode": "edge"},
@@ -150,16 +166,16 @@ _MODES = {
 }
 
 
-def _bordered(extent, before, after, mode="constant"):
+def _bordered(extent: int, before: int, after: int, mode: str = "constant") -> list[int]:
     """Coordinates along an axis with a border."""
     return np.pad(np.arange(extent), (before, after), **_MODES[mode]).tolist()
 
 
-def _stored(value, layout):
+def _stored(value: float, layout: Any) -> float:
     return int(value) + 128 if layout.dtype == "int8" else float(value)
 
 
-def interleave(call, ctx):
+def interleave(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     coordinates = {}
@@ -168,7 +184,7 @@ def interleave(call, ctx):
     return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["fill"], source))
 
 
-def frame(call, ctx):
+def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     if _constant(call, ctx):
@@ -178,7 +194,7 @@ def frame(call, ctx):
     return _gathered(call, ctx, target, framed, fill=tuple(_stored(value, source) for value in attrs["fill"]))
 
 
-def flip(call, ctx):
+def flip(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     source, target = _layouts(call)
     if source is None or _constant(call, ctx):
         return None
@@ -187,7 +203,7 @@ def flip(call, ctx):
     return None if where is None else _gathered(call, ctx, target, {where: range(source.shape[axis] - 1, -1, -1)})
 
 
-def resize(call, ctx):
+def resize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Nearest neighbour of any type, linear of float32."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
@@ -214,7 +230,7 @@ def resize(call, ctx):
     )
 
 
-def resize_whole(call, ctx):
+def resize_whole(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """octet.resize2d."""
     source, target = _layouts(call)
     problem = IntegerResizeProblem(source, target, **ops.attrs_of(call))
@@ -226,7 +242,7 @@ def resize_whole(call, ctx):
     )
 
 
-def concatenate(call, ctx):
+def concatenate(call: Any, ctx: "CpuContext") -> "Value | None":
     operands = call.args[0]
     fields = list(operands.fields) if isinstance(operands, relax.Tuple) else None
     axis = ops.attrs_of(call)["axis"]

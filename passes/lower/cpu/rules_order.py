@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DTYPES = ("float32", "int32", "int64")
 
 
-def _problem(call, axis):
+def _problem(call: "relax.Call", axis: int) -> AxisProblem | None:
     shape, dtype = shape_of(call.args[0]), str(call.args[0].ty.dtype)
     return (
         AxisProblem(shape, int(axis) % len(shape), dtype)
@@ -37,7 +37,7 @@ def cumsum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     )
 
 
-def topk(call, ctx):
+def topk(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     attrs = ops.attrs_of(call)
     problem, kind = _problem(call, attrs["axis"]), attrs["ret_type"]
     if problem is None or kind not in ("values", "indices") or (kind == "indices" and str(attrs["dtype"]) != "int64"):

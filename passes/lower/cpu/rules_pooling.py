@@ -1,6 +1,7 @@
 """Maximum and average pooling, and the mean over an image, on packed tensors."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ....targets.x86.layout import packed
 from ....targets.x86.vector_loops import default_loops
@@ -11,8 +12,14 @@ from ... import ops
 from ...ops import shape_of
 from .tuned import schedule_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def integer_average(call, ctx):
+    from .context import CpuContext
+    from .value import Value
+
+
+def integer_average(call: "relax.Call", ctx: "CpuContext") -> "Value":
     """octet.avg_pool2d."""
     attrs = ops.attrs_of(call)
     value = ctx.packed(call.args[0])
@@ -34,17 +41,17 @@ def integer_average(call, ctx):
     return _emit(problem, value, ctx, call)
 
 
-def maximum(call, ctx):
+def maximum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     """R.nn.max_pool2d of int8 or float32."""
     return _window(call, ctx, "max", ("int8", "float32"))
 
 
-def average(call, ctx):
+def average(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     """R.nn.avg_pool2d of float32."""
     return _window(call, ctx, "average", ("float32",))
 
 
-def _window(call, ctx, kind, dtypes):
+def _window(call: "relax.Call", ctx: "CpuContext", kind: str, dtypes: Sequence[str]) -> "Value | None":
     attrs = ops.attrs_of(call)
     dtype = str(call.ty.dtype)
     if dtype not in dtypes or attrs["layout"] != "NCHW":
@@ -69,13 +76,13 @@ def _window(call, ctx, kind, dtypes):
     return _emit(problem, value, ctx, call)
 
 
-def _emit(problem, value, ctx, call):
+def _emit(problem: PoolProblem, value: "Value", ctx: "CpuContext", call: "relax.Call") -> "Value":
     template, default = (max_pool2d, default_loops) if problem.kind == "max" else (avg_pool2d, default_schedule)
     schedule, notes = schedule_of(problem, ctx, default)
     return ctx.emit(template(problem, schedule), [value], problem.target, call.op.name, notes=notes)
 
 
-def _resolved(attrs: dict[str, Any], shape: tuple[int, ...], result: list[int]) -> tuple[int, ...]:
+def _resolved(attrs: dict[str, Any], shape: tuple[int, ...], result: list[int]) -> Any:
     """Padding with what ceil mode adds at the bottom and on the right."""
     padding = list(attrs["padding"])
     for axis in (0, 1):
@@ -88,7 +95,7 @@ def _resolved(attrs: dict[str, Any], shape: tuple[int, ...], result: list[int]) 
     return tuple(padding)
 
 
-def mean(call, ctx):
+def mean(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     """R.mean over the two axes of an image, float32."""
     attrs = ops.attrs_of(call)
     shape = shape_of(call.args[0])

@@ -1,11 +1,11 @@
 """Quantize, dequantize, and reshapes that move no byte."""
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm import relax
 
-from ....targets.x86.layout import Layout, packed
+from ....targets.x86.layout import Layout, packed, sure
 from ....targets.x86.reformat.choose import ReformatProblem, reformat
 from ....targets.x86.view import as_layout, reshaped, transposed, view_of
 from ...ops import shape_of
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from .value import Value
 
 
-def quantize(call, ctx):
+def quantize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """R.quantize per tensor -> one kernel from whatever layout the float tensor has to packed bytes."""
     return _convert(call, ctx, "float32", "int8", plain_ranks=())
 
 
-def dequantize(call, ctx):
+def dequantize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """R.dequantize per tensor; a matrix comes out plain, as most are results of the network."""
     return _convert(call, ctx, "int8", "float32", plain_ranks=(2,))
 
 
-def _convert(call, ctx, source, target, plain_ranks):
+def _convert(
+    call: relax.Call, ctx: "CpuContext", source: str, target: str, plain_ranks: tuple[int, ...]
+) -> "Value | None":
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
         return None
@@ -39,7 +41,7 @@ def _convert(call, ctx, source, target, plain_ranks):
     return ctx.emit(func, [value], layout, call.op.name)
 
 
-def reshape(call, ctx):
+def reshape(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """A view where the new shape needs no copy."""
     if isinstance(call.args[0], relax.Tuple) or ctx.constant(call.args[0]) is not None:
         return None
@@ -60,7 +62,7 @@ def _alias(call: relax.Call, ctx: "CpuContext", shape: tuple[int, ...]) -> "Valu
     return type(value)(ctx.builder.emit(relax.op.reshape(value.var, shape)), Layout("plain", shape, value.layout.dtype))
 
 
-def _same_bytes(old, new):
+def _same_bytes(old: Any, new: Any) -> bool:
     if old.channels != new.channels or old.pixels != new.pixels:
         return False
     outer = {
@@ -72,7 +74,7 @@ def _same_bytes(old, new):
     return old.kind == new.kind and old.shape[0] == new.shape[0]  # NCHW -> NCH'W' with H*W = H'*W'
 
 
-def permute_dims(call, ctx):
+def permute_dims(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """A view of what lies strided already; else NCHW <-> NHWC and [N, K, M] -> [N, M, K], the copies that a reformat
     does; else a view."""
     axes = (
@@ -102,11 +104,11 @@ def permute_dims(call, ctx):
     return type(value)(value.var, view)
 
 
-def _relabelled(call, ctx, value, source, kind):
+def _relabelled(call: relax.Call, ctx: "CpuContext", value: "Value", source: Layout, kind: str) -> "Value":
     """The bytes of `value` read as `source`, reformatted to `kind`, and the result read as the call's own shape."""
     shape = shape_of(call)
     target = Layout(kind, source.shape, source.dtype)
-    layout = Layout("plain", shape, source.dtype) if kind == "plain" else packed(shape, source.dtype)
+    layout = Layout("plain", shape, source.dtype) if kind == "plain" else sure(packed(shape, source.dtype))
     return ctx.emit(reformat(ReformatProblem(source, target)), [value], layout, call.op.name)
 
 

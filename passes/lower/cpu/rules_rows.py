@@ -1,8 +1,9 @@
 """Softmax, layer and RMS normalisation over the last axis, alone or with the quantize and dequantize around them; rows
 of int8 tables."""
 
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +20,20 @@ from .tuned import schedule_of
 from .value import Value
 
 if TYPE_CHECKING:
-    from tvm import relax
+    from tvm import relax, tirx
 
     from ..fusion import LayerNorm
     from .context import CpuContext
 
 
-def softmax_rows(source, root, ctx, scale, zero_point=0, peak=False):
+def softmax_rows(
+    source: "relax.Var",
+    root: "relax.Call",
+    ctx: "CpuContext",
+    scale: float | None,
+    zero_point: int = 0,
+    peak: bool = False,
+) -> Value:
     """softmax(source) -> the tensor of `root`: int8 with this scale and zero point, or float32 for scale None. peak:
     over each row's largest value."""
     problem = SoftmaxProblem(shape_of(root), scale, zero_point, peak)
@@ -56,16 +64,33 @@ def layer_norm_rows(parts: "LayerNorm", ctx: "CpuContext") -> Value:
     )
 
 
-def _padded(vector):
+def _padded(vector: np.ndarray) -> np.ndarray:
     return np.pad(vector, (0, -len(vector) % 16))
 
 
-def _emit(ctx, template, problem, operands, root, rows: Layout, operator, default=default_loops):
+def _emit(
+    ctx: "CpuContext",
+    template: "Callable[..., tirx.PrimFunc]",
+    problem: LayerNormProblem | SoftmaxProblem | SoftmaxTableProblem,
+    operands: list[Value | np.ndarray],
+    root: "relax.Call",
+    rows: Layout,
+    operator: str,
+    default: Callable[..., Any] = default_loops,
+) -> Value:
     schedule, notes = schedule_of(problem, ctx, default)
     return _as_rows(ctx, template(problem, schedule), operands, root, rows, operator, notes)
 
 
-def _as_rows(ctx, kernel, operands, root, rows: Layout, operator, notes=None):
+def _as_rows(
+    ctx: "CpuContext",
+    kernel: "tirx.PrimFunc",
+    operands: Sequence[Any],
+    root: "relax.Call",
+    rows: Layout,
+    operator: str,
+    notes: dict[str, str] | None = None,
+) -> Value:
     """The kernel's rows read as the tensor of `root`."""
     shape = shape_of(root)
     stride = channel_stride(shape[-1], rows.dtype)
@@ -88,7 +113,7 @@ def plain_softmax(call: "relax.Call", ctx: "CpuContext") -> Value | None:
     return softmax_rows(call.args[0], call, ctx, None)
 
 
-def integer_softmax(call, ctx):
+def integer_softmax(call: "relax.Call", ctx: "CpuContext") -> Value:
     """octet.softmax."""
     problem = SoftmaxTableProblem(shape_of(call), **ops.attrs_of(call))
     return _emit(
@@ -102,12 +127,12 @@ def integer_softmax(call, ctx):
     )
 
 
-def look_up(call, ctx):
+def look_up(call: "relax.Call", ctx: "CpuContext") -> Value | None:
     """octet.embedding of a constant table."""
     table, scales = ctx.constant(call.args[0]), ctx.constant(call.args[1])
     if table is None or scales is None:
         return None
-    problem = EmbeddingProblem(*table.shape, shape_of(call.args[2]), str(call.args[2].ty.dtype))
+    problem = EmbeddingProblem(*(*table.shape, shape_of(call.args[2]), str(call.args[2].ty.dtype)))
     operands = [table.reshape(-1), scales, ctx.plain(call.args[2])]
     return ctx.emit(embedding(problem), operands, problem.result, call.op.name, notes={"bytes": problem.moved})
 

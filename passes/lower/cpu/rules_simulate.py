@@ -1,9 +1,17 @@
 """octet.fake_quantize -> its kernel, on the layout that the tensor has."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.x86.elementwise.fake_quantize import FakeQuantizeProblem, fake_quantize
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def simulate(call, ctx):
+    from .context import CpuContext
+    from .value import Value
+
+
+def simulate(call: "relax.Call", ctx: "CpuContext") -> "Value":
     data = ctx.value(call.args[0])
     return ctx.emit(
         fake_quantize(FakeQuantizeProblem(data.layout)),

@@ -2,6 +2,7 @@
 rules_rows.py)."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import channel_axis
@@ -9,9 +10,15 @@ from ....targets.x86.rows.channels import ReduceProblem, reduce_rows
 from ... import ops
 from ...ops import shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .context import CpuContext
+    from .value import Value
+
 
 def _rule(kind: str) -> Callable:
-    def rule(call, ctx):
+    def rule(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
         axis = ops.attrs_of(call)["axis"]
         axes = axis if isinstance(axis, list) else [axis]
         source = packed(shape_of(call.args[0]), str(call.args[0].ty.dtype))

@@ -1,13 +1,22 @@
 """octet.statistics -> the summary kernel, on the layout that the tensor has: calibration never reformats."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.x86.elementwise.statistics import HEADER, SummaryProblem, summary
 from ... import ops
 from ...operators.measuring import SUMMARY_HEADER
 
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from .context import CpuContext
+    from .value import Value
+
+
 assert HEADER == SUMMARY_HEADER
 
 
-def statistics(call, ctx):
+def statistics(call: "relax.Call", ctx: "CpuContext") -> "Value":
     data = ctx.value(call.args[0])
     problem = SummaryProblem(data.layout, ops.attrs_of(call)["samples"])
     return ctx.emit(

@@ -1,5 +1,6 @@
 """Elementwise float32 operators: octet.unary, Relax's scalar functions, and two operands with broadcasting."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ....targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
@@ -20,29 +21,32 @@ if TYPE_CHECKING:
     from .value import Value
 
 
-def _unary(call, ctx, kind, parameters):
+def _unary(call: "relax.Call", ctx: "CpuContext", kind: str, parameters: dict[str, float]) -> "Value | None":
     if str(call.ty.dtype) != "float32" or kind not in KERNELS or packed(call.ty.shape.values, "float32") is None:
         return None
     return _elementwise(call, ctx, ctx.packed(call.args[0]), kind, tuple(sorted(parameters.items())))
 
 
-def _elementwise(call, ctx, value, kind, parameters):
+def _elementwise(
+    call: "relax.Call", ctx: "CpuContext", value: "Value", kind: str, parameters: tuple[tuple[str, float], ...]
+) -> "Value":
     problem = UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, parameters)
     return ctx.emit(unary(problem), [value], value.layout, call.op.name)
 
 
-def quantized(call, ctx, scale, zero_point):
+def quantized(call: "relax.Call", ctx: "CpuContext", scale: float, zero_point: int) -> "Value":
     """octet.unary with its result quantised: one kernel where all are whole vectors, else two."""
     value, (kind, parameters) = ctx.packed(call.args[0]), function_of(call)
-    layout, function = packed(value.layout.shape, "int8"), (kind, tuple(sorted(parameters.items())))
+    layout, ordered = sure(packed(value.layout.shape, "int8")), tuple(sorted(parameters.items()))
+    function: tuple[str, tuple[tuple[str, float], ...]] | None = (kind, ordered)
     if not vectors(value.layout, layout):
-        value, function = _elementwise(call, ctx, value, *function), None
+        value, function = _elementwise(call, ctx, value, kind, ordered), None
     return ctx.emit(
         reformat(ReformatProblem(value.layout, layout, scale, zero_point, function)), [value], layout, "relax.quantize"
     )
 
 
-def _binary(kind):
+def _binary(kind: str) -> "Callable[[relax.Call, CpuContext], Value | None]":
     def rule(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
         layout = packed(shape_of(call), str(call.ty.dtype))
         if layout is None or layout.dtype != "float32" or not call.ty.shape.values:
@@ -55,7 +59,7 @@ def _binary(kind):
     return rule
 
 
-def prelu(call, ctx):
+def prelu(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
     """Slopes along the channel; ctx gives them at compile time."""
     slopes = ctx.constant(call.args[1])
     layout = packed(shape_of(call), str(call.ty.dtype))

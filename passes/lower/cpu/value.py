@@ -1,11 +1,9 @@
 """A tensor of the lowered graph."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import relax
-
-from ....targets.x86.layout import Layout
-from ....targets.x86.view import View
 
 
 @dataclass(frozen=True)
@@ -13,4 +11,4 @@ class Value:
     """`var` holds `layout.physical_shape` elements of `layout.storage`."""
 
     var: relax.Expr
-    layout: Layout | View
+    layout: Any  # a Layout, or the View of one that the rules for rows read

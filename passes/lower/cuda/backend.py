@@ -2,6 +2,7 @@
 arena, inputs and outputs."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -21,11 +22,25 @@ from .context import Lowered
 from .lowering import lower
 from .rules import RULES
 
+if TYPE_CHECKING:
+    from ..network import IntegerNetwork
+    from .context import Storage
+
 
 class CudaLowering:
     """See `Lowering` in ../backends.py."""
 
-    def build(self, networks, spec, name, tuned, choose, self_check, count_clips, integer):
+    def build(
+        self,
+        networks: "tuple[IntegerNetwork, ...]",
+        spec: TargetSpec,
+        name: str,
+        tuned: Callable | None,
+        choose: Callable,
+        self_check: bool,
+        count_clips: bool,
+        integer: "tuple[IntegerNetwork, ...]",
+    ) -> tuple[Variant, ...]:
         (one,) = networks
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
 
@@ -33,7 +48,7 @@ class CudaLowering:
         """Nothing is compiled."""
         lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
 
-    def workloads(self, module, spec, note):
+    def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: Callable[[Any, int], None]) -> None:
         lower(MergeAxes()(module), spec, RULES, lambda workload: note(workload, 1))
 
 
@@ -86,9 +101,10 @@ def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray
     )
     weights = Weights()
 
-    def where(storage):
+    def where(storage: "Storage") -> tuple[str, int]:
         storage, start = storage.root
         if storage.kind == "constant":
+            assert storage.array is not None
             found = weights.place(storage.array)
             return (found.kind, found.offset)
         if storage.kind == "input":

@@ -1,7 +1,8 @@
 """What CUDA's lowering rules see and make: tensors in their layouts, launches, and the context that holds them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -14,13 +15,18 @@ from ....targets.spec import TargetSpec
 from ....targets.tuned import Records, Tuned, words
 from ....targets.variant import Step
 
+if TYPE_CHECKING:
+    from ....targets.cuda.generated.nest import NestWorkload
+    from ....targets.cuda.kernels.conv_schedule import Depthwise, Direct, Rows, Tile
+    from ....targets.cuda.workload import CudaWorkload
+
 
 @dataclass(frozen=True, eq=False)
 class CudaTensor:
     """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout`
     may differ between views of one storage."""
 
-    layout: CudaLayout | Strided
+    layout: Any  # a CudaLayout, or Strided where a kernel reads a part of one
     storage: "Storage"
 
 
@@ -81,11 +87,11 @@ class CudaContext:
 
     _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
 
-    def constant(self, expr) -> np.ndarray | None:
+    def constant(self, expr: relax.Expr) -> Any:
         """The array of a constant, or None."""
         return expr.value.numpy() if isinstance(expr, tvm.ir.GenericConst) else None
 
-    def view(self, expr) -> CudaTensor:
+    def view(self, expr: relax.Expr) -> CudaTensor:
         """The operand in whatever layout it has now, `Strided` in the buffer of another one included."""
         array = self.constant(expr)
         if array is not None:
@@ -107,7 +113,7 @@ class CudaContext:
         tensor = self.find(expr)
         return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))
 
-    def plain(self, expr) -> CudaTensor:
+    def plain(self, expr: relax.Expr) -> CudaTensor:
         tensor = self.find(expr)
         return self.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
 
@@ -123,7 +129,7 @@ class CudaContext:
             self._forms[key] = self.emit(kernel, [tensor], layout, "reformat")
         return self._forms[key]
 
-    def found(self, workload) -> Tuned | None:
+    def found(self, workload: "CudaWorkload | NestWorkload") -> Tuned | None:
         """The schedule that was found by measuring, None for the analytical default."""
         return self.tuned(workload) if self.tuned is not None else None
 
@@ -140,19 +146,19 @@ class CudaContext:
         assert whole.kind == "buffer" and start % GRANULE == 0 and start + size <= whole.bytes
         return Storage("part", start, bytes=size, whole=whole)
 
-    def empty(self, layout: CudaLayout) -> CudaTensor:
+    def empty(self, layout: "CudaLayout | Strided") -> CudaTensor:
         """A result that launches will write."""
         return CudaTensor(layout, Storage("buffer", bytes=layout.bytes))
 
     def emit(
         self,
         kernel: CudaKernel,
-        operands,
-        layout: CudaLayout,
+        operands: Sequence[Any],
+        layout: "CudaLayout | Strided",
         operator: str,
         macs: int = 0,
         into: CudaTensor | None = None,
-        notes=None,
+        notes: dict[str, str] | None = None,
     ) -> CudaTensor:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other
         launches write it too.
@@ -162,10 +168,17 @@ class CudaContext:
         self.launch(kernel, [*operands, result], operator, macs, notes)
         return result
 
-    def launch(self, kernel: CudaKernel, operands, operator: str, macs: int = 0, notes: dict | None = None) -> None:
+    def launch(
+        self,
+        kernel: CudaKernel,
+        operands: list[CudaTensor | np.ndarray],
+        operator: str,
+        macs: int = 0,
+        notes: dict | None = None,
+    ) -> None:
         """As `emit`, with the results among the operands: the last `kernel.results`."""
         storages = [operand.storage if isinstance(operand, CudaTensor) else self.array(operand) for operand in operands]
-        results = operands[len(operands) - kernel.results :]
+        results: Any = operands[len(operands) - kernel.results :]
         moved = sum(
             storage.bytes for storage in dict.fromkeys(storages)
         )  # an operand that stands for a missing one is given twice
@@ -186,7 +199,9 @@ class CudaContext:
         self.calls.append(Call(kernel, tuple(storages), step))
 
 
-def notes(workload, schedule, found: Tuned | None) -> dict:
+def notes(
+    workload: "CudaWorkload | NestWorkload", schedule: "Direct | Tile | Depthwise | Rows | object", found: Tuned | None
+) -> dict:
     """What a Step says of a kernel that can be tuned."""
     return {
         "schedule": words(schedule),

@@ -6,8 +6,8 @@
 Each nest is a task of its own for tuning. Such kernels are right and not fast; `Step.kernel` is "generated". What TVM
 does not legalise either has no kernel on any target."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -22,12 +22,15 @@ from ..linearize import ALIASES
 from .context import CudaTensor, notes
 
 if TYPE_CHECKING:
+    from ....targets.cuda.generated.kernels import Nest
+    from ....targets.cuda.kernel import CudaKernel
     from ....targets.cuda.layout import CudaLayout
+    from .context import CudaContext
 
 FAMILY = "generated"
 
 
-def generic(call, ctx) -> "CudaTensor | tuple":
+def generic(call: relax.Call, ctx: "CudaContext") -> "CudaTensor | tuple":
     """Raises Unsupported where TVM has no TIR for the operator, or its TIR no C++."""
     main, operands = _legal(call, ctx)
     values = dict(zip(main["main"].params, operands, strict=True))
@@ -37,7 +40,7 @@ def generic(call, ctx) -> "CudaTensor | tuple":
     return _result(main["main"].body.body, values)
 
 
-def _legal(call, ctx):
+def _legal(call: relax.Call, ctx: "CudaContext") -> tuple[tvm.IRModule, list[CudaTensor]]:
     """(the module of this operator alone, legalised; its operands)."""
     builder = relax.BlockBuilder()
     params: dict = {}
@@ -99,11 +102,13 @@ def _parameter(
     return params[key]
 
 
-def _plain(ctx, tensor):
+def _plain(ctx: "CudaContext", tensor: CudaTensor) -> CudaTensor:
     return ctx.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
 
 
-def _value(value, values, module, operator, ctx):
+def _value(
+    value: relax.Expr, values: dict[relax.Var, Any], module: tvm.IRModule, operator: str, ctx: "CudaContext"
+) -> Any:
     if isinstance(value, relax.Var):
         return values[value]
     if isinstance(value, relax.TupleGetItem):
@@ -120,7 +125,13 @@ def _value(value, values, module, operator, ctx):
     return tuple(results) if isinstance(value.ty, relax.TupleType) else results[0]
 
 
-def _emitted(func: tirx.PrimFunc, operands, layouts, operator, ctx):
+def _emitted(
+    func: tirx.PrimFunc,
+    operands: Sequence[CudaTensor],
+    layouts: "Sequence[CudaLayout]",
+    operator: str,
+    ctx: "CudaContext",
+) -> list[CudaTensor]:
     made = generate(func, FAMILY, operator.removeprefix("relax."))
     results = [ctx.empty(layout) for layout in layouts]
     tensors = dict(zip(made.parameters, (*operands, *results), strict=True))
@@ -134,7 +145,7 @@ def _emitted(func: tirx.PrimFunc, operands, layouts, operator, ctx):
     return results
 
 
-def _scheduled(nest, ctx):
+def _scheduled(nest: "Nest", ctx: "CudaContext") -> "tuple[CudaKernel, dict[str, str] | None]":
     """(the nest's kernel, as a record has it if there is one; what its Step says)."""
     if nest.workload is None:
         return nest.kernel, None
@@ -144,7 +155,7 @@ def _scheduled(nest, ctx):
     return stock_kernel(nest.workload, found.schedule, FAMILY), notes(nest.workload, found.schedule, found)
 
 
-def _constant(expr, ctx):
+def _constant(expr: relax.Expr, ctx: "CudaContext") -> CudaTensor:
     array = np.asarray(ctx.constant(expr))
     return CudaTensor(plain(array.shape, str(array.dtype)), ctx.array(array))
 
@@ -153,7 +164,7 @@ def _layout(ty: relax.TensorType) -> "CudaLayout":
     return plain((int(extent) for extent in ty.shape.values), str(ty.dtype))
 
 
-def _result(expr, values):
+def _result(expr: relax.Expr, values: dict[relax.Var, Any]) -> Any:
     if isinstance(expr, relax.Tuple):
         return tuple(values[field] for field in expr.fields)
     return values[expr]

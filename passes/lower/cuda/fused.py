@@ -11,7 +11,7 @@ octet.matmul(quantize(softmax(octet.matmul(q, k) ..), s, z), v)    ==>    launch
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -30,6 +30,8 @@ from .rules_matmul import epilogue_of, matmul, placed, result_of
 from .scalars import Embedding, Scalars, Wrapped, scalars_of
 
 if TYPE_CHECKING:
+    import tvm
+
     from ....targets.spec import TargetSpec
 
 _CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind})
@@ -67,7 +69,7 @@ def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict, set]:
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
 
 
-def _attention_of(graph, scores, spec):
+def _attention_of(graph: DataflowGraph, scores: Scores, spec: "TargetSpec") -> AttentionHeads | None:
     """The Heads that begin with these scores, if there is a kernel for it."""
     users = graph.users(scores.root)
     call = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
@@ -87,7 +89,7 @@ def _attention_of(graph, scores, spec):
     return AttentionHeads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
 
 
-def _attention(chain, ctx):
+def _attention(chain: AttentionHeads, ctx: CudaContext) -> CudaTensor:
     """Keys and values are read where they lie, or moved as for products of their own."""
     parts, (first, second) = chain.scores.parts, (chain.scores.product, chain.product)
     (images, heads, queries, depth), width = shape_of(first.args[0]), shape_of(second)[-1]
@@ -128,7 +130,7 @@ def _attention(chain, ctx):
     )
 
 
-def _mask_steps(mask):
+def _mask_steps(mask: "tvm.ir.GenericConst") -> Any:
     """Elements from one image, head and query to the next."""
     own = (1,) * 4 if mask is None else shape_of(mask)
     own = (1,) * (4 - len(own)) + own
@@ -137,7 +139,7 @@ def _mask_steps(mask):
 
 def _lowered(
     chain: AttentionHeads | Embedding | Scalars | Wrapped | Scores | Softmax | LayerNorm | TableBehind, ctx: CudaContext
-) -> CudaTensor:
+) -> CudaTensor | None:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
         ctx.var = chain.var  # what takes the time
@@ -151,7 +153,9 @@ def _lowered(
         return _attention(chain, ctx)
     if isinstance(chain, Scores):
         parts = chain.parts
-        return _softmax(matmul(chain.product, ctx), parts, chain.root, ctx)
+        scores = matmul(chain.product, ctx)
+        assert scores is not None  # chains are of products that there is a kernel for
+        return _softmax(scores, parts, chain.root, ctx)
     return _softmax(
         ctx.plain(chain.source), SoftmaxParts(None, None, chain.probability_scale, chain.zero_point), chain.root, ctx
     )
@@ -167,7 +171,7 @@ def _able(chain: LayerNorm) -> bool:
     return len(lead) <= 2 and prod(lead) <= 65535
 
 
-def _softmax(scores, parts, root, ctx):
+def _softmax(scores: CudaTensor, parts: SoftmaxParts, root: relax.Var, ctx: CudaContext) -> CudaTensor:
     shape, mask, scale = shape_of(root), parts.mask, parts.scale
     layout = rows(shape) if len(shape) > 1 else plain(shape, "int8")
     extents = (1, 1, 1, *shape[:-1])[-3:]
@@ -182,7 +186,7 @@ def _softmax(scores, parts, root, ctx):
         scale if scale is not None else 0.0,
         parts.probability_scale,
         parts.zero_point,
-        extents[1:],
+        (extents[1], extents[2]),
         steps,
     )
     return ctx.emit(
@@ -215,7 +219,7 @@ def _norm(chain: LayerNorm, ctx: CudaContext) -> CudaTensor:
     return ctx.emit(norm_rows(problem), [value, gamma, *(beta or [gamma])], layout, chain.call.op.name)
 
 
-def _rows(tensor, ctx) -> tuple[CudaTensor, int]:
+def _rows(tensor: CudaTensor, ctx: CudaContext) -> tuple[CudaTensor, int]:
     """(int8 with its rows together, elements from row to row)."""
     layout: CudaLayout = rows(tensor.layout.shape)
     return ctx.formed(tensor, layout), layout.stride

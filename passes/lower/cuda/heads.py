@@ -73,14 +73,14 @@ def heads_of(main: relax.Function) -> dict:
     return {layers[0][0]: _heads(layers) for layers in groups.values() if len(layers) > 1}
 
 
-def _heads(layers):
+def _heads(layers: list[tuple[relax.Var, relax.Call, str]]) -> Heads:
     tokens = shape_of(layers[0][1])[1]
     values = [layer for layer in layers if layer[2] == "values"] if tokens % GRANULE == 0 else []
     others = [layer for layer in layers if layer not in values]
     return Heads(tuple((var, call) for var, call, _ in (*others, *values)), len(values))
 
 
-def _side(graph, var):
+def _side(graph: DataflowGraph, var: relax.Var) -> str | None:
     """How the heads of a linear layer's result are read: "values" where the sum of their product runs over tokens,
     "rows" where it runs over a head's width; None where they are read in another way."""
     call = var

@@ -7,6 +7,9 @@ Runs after `Realize` and `FuseFloat`. One walk over `main`; a rule per operator 
 emits launches; an operator without a rule becomes kernels generated from its TIR (fallback.py). What cannot be
 generated either is an error that names it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tvm
 from tvm import relax
@@ -73,11 +76,11 @@ def _users(main: relax.Function) -> dict[relax.Var, list[relax.Call | None]]:
     return found
 
 
-def _flat(value):
+def _flat(value: Any) -> list[CudaTensor]:
     return list(value) if isinstance(value, tuple) else [value]
 
 
-def _output(tensor, before, context):
+def _output(tensor: CudaTensor, before: Sequence[Storage], context: CudaContext) -> CudaTensor:
     """The tensor in plain layout, in a buffer of its own."""
     found = context.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
     if found.storage.kind == "buffer" and found.storage not in before:
@@ -90,7 +93,7 @@ def _output(tensor, before, context):
     )
 
 
-def _lowered(expr, context, rules):
+def _lowered(expr: relax.Expr, context: CudaContext, rules: dict[str, list[Rule]]) -> Any:
     try:
         return lowered(expr, context, rules, lambda call: rules[ANY][0](call, context))
     except Unsupported as error:

@@ -14,6 +14,8 @@ from ...ops import shape_of
 if TYPE_CHECKING:
     from tvm import relax
 
+    from ....targets.cuda.kernel import CudaKernel
+    from ....targets.cuda.kernels.axis import Axis
     from .context import CudaContext, CudaTensor
 
 
@@ -21,11 +23,11 @@ def _dtype(expr: "relax.Expr") -> str:
     return str(expr.ty.dtype)
 
 
-def _emit(call, ctx, kernel, operand):
+def _emit(call: "relax.Call", ctx: "CudaContext", kernel: "CudaKernel", operand: "CudaTensor | int") -> "CudaTensor":
     return ctx.emit(kernel, [operand], plain(shape_of(call), _dtype(call)), call.op.name)
 
 
-def _gathered(call: "relax.Call", ctx: "CudaContext") -> "tuple[CudaTensor | int, ...]":
+def _gathered(call: "relax.Call", ctx: "CudaContext") -> "tuple[CudaTensor, int, int, int, bool]":
     """(operand, outer, count, inner, whether several axes count as one) with the reduced axes in one run: where they
     are not neighbours, they are moved behind the others."""
     shape, axes = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
@@ -42,7 +44,7 @@ def _gathered(call: "relax.Call", ctx: "CudaContext") -> "tuple[CudaTensor | int
 
 
 def _sum(mean: bool) -> Callable:
-    def rule(call, ctx):
+    def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         if _dtype(call) != "float32" or not shape_of(call.args[0]) or len(shape_of(call.args[0])) > movement.AXES:
             return None
         operand, outer, count, inner, several = _gathered(call, ctx)
@@ -52,7 +54,7 @@ def _sum(mean: bool) -> Callable:
 
 
 def _extreme(largest: bool, where: bool) -> Callable:
-    def rule(call, ctx):
+    def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         source = call.args[0]
         if (
             _dtype(source) not in axis.DTYPES
@@ -69,7 +71,7 @@ def _extreme(largest: bool, where: bool) -> Callable:
     return rule
 
 
-def _along(call):
+def _along(call: "relax.Call") -> "Axis | None":
     """The operand as [outer, count, inner] around the operator's axis, or None."""
     shape, at = shape_of(call.args[0]), ops.attrs_of(call)["axis"]
     if at is None or not shape or 0 in shape or _dtype(call.args[0]) not in axis.DTYPES:
@@ -78,14 +80,14 @@ def _along(call):
     return axis.Axis(prod(shape[:at]), shape[at], prod(shape[at + 1 :]), _dtype(call.args[0]))
 
 
-def cumsum(call, ctx):
+def cumsum(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     problem = _along(call)
     if problem is None or _dtype(call) != problem.dtype:
         return None
     return _emit(call, ctx, axis.running_sum(problem, bool(ops.attrs_of(call)["exclusive"])), ctx.plain(call.args[0]))
 
 
-def topk(call, ctx):
+def topk(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     """Values or places, not both."""
     attrs, problem = ops.attrs_of(call), _along(call)
     if (

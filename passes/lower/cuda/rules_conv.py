@@ -1,8 +1,9 @@
 """octet.conv2d and octet.dense."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +16,13 @@ from ... import ops
 from ...ops import shape_of
 from .context import notes
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def conv2d(call, ctx, table=None):
+    from .context import CudaContext, CudaTensor, Storage
+
+
+def conv2d(call: "relax.Call", ctx: "CudaContext", table: np.ndarray | None = None) -> "CudaTensor | None":
     """int8 data; the result is int8, packed, or float32, plain. table: int8 [256] that int8 results are looked up
     in."""
     if str(call.args[0].ty.dtype) != "int8":
@@ -38,7 +44,7 @@ def conv2d(call, ctx, table=None):
     return _emit(call, ctx, data, weight, attrs, window, groups, table)
 
 
-def dense(call, ctx, table=None):
+def dense(call: "relax.Call", ctx: "CudaContext", table: np.ndarray | None = None) -> "CudaTensor | None":
     """A convolution with one pixel per row of the data. table: as of `conv2d`."""
     if str(call.args[0].ty.dtype) != "int8":
         return None
@@ -48,20 +54,29 @@ def dense(call, ctx, table=None):
     return _emit(call, ctx, data, weight[:, :, None, None], attrs, (rows, *ROW), 1, table)
 
 
-def heads(call, ctx, weight, bias, multiplier, turned):
+def heads(
+    call: "relax.Call",
+    ctx: "CudaContext",
+    weight: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    turned: tuple[int, int] | None,
+) -> "Storage":
     """The storage of a linear layer's int8 result, with these constants instead of the call's. turned: None, or
     (columns, rows of an image): of every row so many columns, then of every image the columns behind those, the rows of
     each together."""
     attrs, data, outputs = ops.attrs_of(call), ctx.packed(call.args[0]), weight.shape[0]
     problem = Conv(
-        prod(data.layout.shape[:-1]),
-        *ROW,
-        data.layout.stride,
-        outputs,
-        1,
-        weight.shape[1],
-        outputs,
-        attrs["data_zero_point"],
+        *(
+            prod(data.layout.shape[:-1]),
+            *ROW,
+            data.layout.stride,
+            outputs,
+            1,
+            weight.shape[1],
+            outputs,
+            attrs["data_zero_point"],
+        ),
     )
     epilogue = _epilogue(attrs, False)
     workload = workload_of(problem, epilogue)
@@ -85,31 +100,40 @@ def heads(call, ctx, weight, bias, multiplier, turned):
     ).storage
 
 
-def _emit(call, ctx, data, weight, attrs, window, groups, table):
+def _emit(
+    call: "relax.Call",
+    ctx: "CudaContext",
+    data: "CudaTensor",
+    weight: np.ndarray,
+    attrs: dict[str, Any],
+    window: Sequence[int],
+    groups: int,
+    table: np.ndarray | None,
+) -> "CudaTensor":
     layout = packed(shape_of(call), str(call.ty.dtype))
     outputs, channels = weight.shape[:2]
     out_stride = layout.stride if layout.kind == "packed" else outputs
     problem = Conv(
-        *window, data.layout.stride, out_stride, groups, channels, outputs // groups, attrs["data_zero_point"]
+        *(*window, data.layout.stride, out_stride, groups, channels, outputs // groups, attrs["data_zero_point"])
     )
     residual = call.args[4] if len(call.args) > 4 else None
     epilogue = _epilogue(attrs, residual is not None)
     workload = workload_of(problem, epilogue)
     found = ctx.found(workload)
-    vectors = [ctx.constant(arg) for arg in call.args[2:4]]
+    bias, multiplier = (ctx.constant(arg) for arg in call.args[2:4])
     name = call.op.name
     if table is not None:
         name += " + table"
         (epilogue, table) = _unclipped(epilogue, table)
     kernel = conv_kernel(
-        problem, epilogue, weight, *vectors, ctx.spec, found.schedule if found is not None else None, table
+        problem, epilogue, weight, bias, multiplier, ctx.spec, found.schedule if found is not None else None, table
     )
     added = data if residual is None else ctx.packed(residual)
     noted = notes(workload, kernel.schedule, found)
     return ctx.emit(kernel.kernel, [data, *kernel.constants, added], layout, name, problem.macs, notes=noted)
 
 
-def _unclipped(epilogue, table):
+def _unclipped(epilogue: Epilogue, table: np.ndarray) -> tuple[Epilogue, np.ndarray]:
     """What the layer clips, the table clips."""
     return replace(epilogue, low=-128, high=127), table[np.arange(-128, 128).clip(epilogue.low, epilogue.high) + 128]
 

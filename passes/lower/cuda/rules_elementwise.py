@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from .context import CudaContext
 
 
-def add(call, ctx):
+def add(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     return _binary(call, ctx, False)
 
 
-def mul(call, ctx):
+def mul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     return _binary(call, ctx, True)
 
 
-def _binary(call, ctx, product):
+def _binary(call: "relax.Call", ctx: "CudaContext", product: bool) -> CudaTensor | None:
     attrs = ops.attrs_of(call)
     shape = shape_of(call)
     if not 1 <= len(shape) <= 4:
@@ -65,7 +65,7 @@ def _operand(arg: "relax.Expr", rank: int, ctx: "CudaContext") -> CudaTensor:
     return ctx.formed(value, layout)
 
 
-def requantize_rule(call, ctx):
+def requantize_rule(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     kernel = requantize(
         value.layout,
@@ -78,7 +78,7 @@ def requantize_rule(call, ctx):
     return ctx.emit(kernel, [value], value.layout, call.op.name)
 
 
-def table_rule(call, ctx):
+def table_rule(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """A table per channel needs the channels innermost."""
     tables = ctx.constant(call.args[1])
     value = ctx.find(call.args[0]) if tables.ndim == 1 else ctx.packed(call.args[0])

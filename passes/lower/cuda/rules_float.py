@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..scalar_functions import rules_of
 if TYPE_CHECKING:
     from tvm import relax
 
+    from ....targets.cuda.kernel import CudaKernel
     from .context import CudaContext, CudaTensor
 
 
@@ -25,11 +26,17 @@ def _dtype(expr: "relax.Expr") -> str:
     return str(expr.ty.dtype)
 
 
-def _emit(call, ctx, kernel, operands, macs=0):
+def _emit(
+    call: "relax.Call",
+    ctx: "CudaContext",
+    kernel: "CudaKernel",
+    operands: "list[CudaTensor | np.ndarray]",
+    macs: int = 0,
+) -> "CudaTensor":
     return ctx.emit(kernel, operands, plain(shape_of(call), _dtype(call)), call.op.name, macs)
 
 
-def _binary(name):
+def _binary(name: str) -> "Callable[[relax.Call, CudaContext], CudaTensor | None]":
     def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         dtype, out = _dtype(call.args[0]), _dtype(call)
         if (
@@ -47,7 +54,7 @@ def _binary(name):
     return rule
 
 
-def where(call, ctx):
+def where(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     if _dtype(call) not in floats.TYPES or len(shape_of(call)) > floats.AXES:
         return None
     return _emit(
@@ -66,13 +73,13 @@ def astype(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     )
 
 
-def _unary(call, ctx, kind, attrs):
+def _unary(call: "relax.Call", ctx: "CudaContext", kind: str, attrs: dict[str, Any]) -> "CudaTensor | None":
     if _dtype(call) != "float32" or not functions.known(kind):
         return None
     return _emit(call, ctx, floats.unary(prod(shape_of(call)), kind, attrs), [ctx.plain(call.args[0])])
 
 
-def take(call, ctx):
+def take(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     axis, shape, indices = ops.attrs_of(call)["axis"], shape_of(call.args[0]), call.args[1]
     if axis is None or _dtype(call) not in floats.TYPES or _dtype(indices) not in ("int64", "int32"):
         return None
@@ -103,7 +110,7 @@ def _softmax(log: bool) -> Callable:
     return rule
 
 
-def layer_norm(call, ctx):
+def layer_norm(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     attrs, shape = ops.attrs_of(call), shape_of(call)
     axes = sorted(axis % len(shape) for axis in attrs["axes"])
     if axes != list(range(len(shape) - len(axes), len(shape))) or _dtype(call) != "float32":
@@ -116,12 +123,12 @@ def layer_norm(call, ctx):
     return _emit(call, ctx, kernel, [ctx.plain(call.args[0]), *affine])
 
 
-def recurrent(call, ctx):
+def recurrent(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor":
     """octet.lstm_state, octet.lstm_output, octet.gru_output."""
     return _emit(call, ctx, floats.recurrent(call.op.name, *shape_of(call)), [ctx.plain(arg) for arg in call.args])
 
 
-def resize(call, ctx):
+def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     """Linear; nearest neighbours are a movement."""
     attrs, shape, size = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
     if (
@@ -143,7 +150,7 @@ def resize(call, ctx):
     )
 
 
-def conv2d(call, ctx):
+def conv2d(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     """octet.conv2d and octet.dense in float32."""
     if _dtype(call.args[0]) != "float32":
         return None
@@ -192,20 +199,22 @@ def matmul(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def _pool(average: bool) -> Callable:
-    def rule(call, ctx):
+    def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         attrs, shape, out = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
         if _dtype(call) != "float32" or attrs["layout"] != "NCHW":
             return None
         problem = floats.FloatPool(
-            shape[0] * shape[1],
-            *shape[2:],
-            *out[2:],
-            *attrs["pool_size"],
-            *attrs["strides"],
-            *attrs["padding"][:2],
-            *attrs["dilation"],
-            average,
-            bool(attrs.get("count_include_pad", False)),
+            *(
+                shape[0] * shape[1],
+                *shape[2:],
+                *out[2:],
+                *attrs["pool_size"],
+                *attrs["strides"],
+                *attrs["padding"][:2],
+                *attrs["dilation"],
+                average,
+                bool(attrs.get("count_include_pad", False)),
+            ),
         )
         return _emit(call, ctx, floats.pool(problem), [ctx.plain(call.args[0])])
 

@@ -4,9 +4,10 @@ Both operands are read where they lie, heads of attention in the rows of a linea
 sum lie together; else the right one's columns become rows first. A result that is transposed next is written as that
 wants it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,10 +22,17 @@ from ... import ops
 from ...ops import shape_of
 from .context import CudaTensor, notes
 
+if TYPE_CHECKING:
+    from tvm import relax
+
+    from ....targets.cuda.layout import CudaLayout
+    from .context import CudaContext
+
+
 _SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
 
 
-def matmul(call, ctx):
+def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """a [.., M, K], b [.., K, N], broadcast as NumPy does."""
     attrs = ops.attrs_of(call)
     *lead, m, n = shape = shape_of(call)
@@ -63,7 +71,9 @@ def matmul(call, ctx):
     )
 
 
-def _bias(ctx, problem, right, views, outputs, operator):
+def _bias(
+    ctx: "CudaContext", problem: Conv, right: CudaTensor, views: Views, outputs: int, operator: str
+) -> CudaTensor | np.ndarray:
     """What the left operand's zero point adds to the sums of every column, [batch, outputs] or, if nothing,
     [outputs]."""
     if problem.zero_point == 0:
@@ -82,7 +92,7 @@ def _bias(ctx, problem, right, views, outputs, operator):
     return ctx.emit(movement.column_sums(sums), [right], plain((problem.groups, outputs), "int32"), operator)
 
 
-def result_of(ctx, shape):
+def result_of(ctx: "CudaContext", shape: tuple[int, ...]) -> "CudaLayout | Strided":
     """Rows, or, where heads are joined next, rows of all heads."""
     user = ctx.only_user(ctx.var)
     if (
@@ -97,7 +107,15 @@ def result_of(ctx, shape):
     return rows(shape)
 
 
-def placed(ctx, a, b, shape, k, result, operator):
+def placed(
+    ctx: "CudaContext",
+    a: CudaTensor,
+    b: CudaTensor,
+    shape: tuple[int, ...],
+    k: int,
+    result: "CudaLayout | Strided",
+    operator: str,
+) -> tuple[CudaTensor, CudaTensor, Views]:
     """(left operand, right operand, Views)."""
     *lead, m, n = shape
     if not _readable(_broadcast(a, (*lead, m, k)), (*lead, m), k):
@@ -108,18 +126,19 @@ def placed(ctx, a, b, shape, k, result, operator):
     if batches is None:  # more axes than two that lie anyhow
         a, b = _left(ctx, a, rows((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
         batches = _batches(lead, *(tensor.steps[:-2] for tensor in (a.layout, b.layout, result)))
+    assert batches is not None  # they follow each other now
     inner, (a_steps, b_steps, y_steps) = batches
     *_, depth_step, column_step = _broadcast(b, (*lead, k, n))
     turned = _broadcast(b, (*lead, k, n))
     turned[-2:] = turned[:-3:-1]
     if _readable(turned, (*lead, n), k):
-        return a, b, Views(inner, *a_steps, *b_steps, *y_steps, column_step)
+        return a, b, Views(*(inner, *a_steps, *b_steps, *y_steps, column_step))
     padded = rounded(k, GRANULE)
     batch = 1 if not any(b_steps) else prod(lead)  # one matrix for all
-    problem = Turn(batch, inner, n, k, padded, *b_steps, column_step, depth_step)
+    problem = Turn(*(batch, inner, n, k, padded, *b_steps, column_step, depth_step))
     rights = ctx.emit(movement.turn(problem), [b], plain((batch, n, padded), "int8"), operator)
     each = n * padded if batch > 1 else 0
-    return a, rights, Views(inner, *a_steps, inner * each, each, *y_steps, padded)
+    return a, rights, Views(*(inner, *a_steps, inner * each, each, *y_steps, padded))
 
 
 def _readable(steps: list[int], extents: tuple[int, ...], k: int) -> bool:
@@ -131,7 +150,7 @@ def _readable(steps: list[int], extents: tuple[int, ...], k: int) -> bool:
     )
 
 
-def _batches(lead, *operands):
+def _batches(lead: list[int], *operands: Sequence[int]) -> tuple[int, list[tuple[int, int]]] | None:
     """(extent of the inner axis, [(outer step, inner step) of each operand]) of axes with these steps; None where two
     axes do not suffice."""
     merged: list = []
@@ -162,7 +181,7 @@ def _broadcast(tensor: CudaTensor, shape: tuple[int, ...]) -> list[int]:
     return [0 if extent == 1 else step for extent, step in zip(extents, steps, strict=True)]
 
 
-def _left(ctx, a, layout, operator):
+def _left(ctx: "CudaContext", a: CudaTensor, layout: "CudaLayout", operator: str) -> CudaTensor:
     if a.layout.shape == layout.shape:
         return ctx.formed(a, layout)
     return ctx.emit(
@@ -173,7 +192,7 @@ def _left(ctx, a, layout, operator):
     )
 
 
-def _whole(ctx, b, shape, operator):
+def _whole(ctx: "CudaContext", b: CudaTensor, shape: tuple[int, ...], operator: str) -> CudaTensor:
     """Every matrix of the batch, behind one another."""
     layout = plain(shape, "int8")
     return ctx.emit(

@@ -1,8 +1,9 @@
 """Everything that only moves data, and the border between float32 and int8: all of it is
 `targets/cuda/kernels/movement.py`."""
 
+from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def _moved(
     return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name)
 
 
-def quantize(call, ctx):
+def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if (
         scale is None
@@ -44,7 +45,7 @@ def quantize(call, ctx):
     return ctx.emit(kernel, [value], layout, call.op.name)
 
 
-def dequantize(call, ctx):
+def dequantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if (
         scale is None
@@ -62,7 +63,7 @@ def dequantize(call, ctx):
     return ctx.emit(kernel, [value], layout, call.op.name)
 
 
-def reshape(call, ctx):
+def reshape(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     """A view: plain tensors always, packed ones where the channels stay and nothing else moves, strided ones where axes
     are split."""
     shape = shape_of(call)
@@ -76,7 +77,7 @@ def reshape(call, ctx):
     return CudaTensor(plain(shape, value.layout.dtype), ctx.plain(call.args[0]).storage)
 
 
-def _same_bytes(old, new):
+def _same_bytes(old: Any, new: Any) -> bool:
     """Rows of one channel count in one order: pixels of an image count as rows only if there is one per image or the
     images stay."""
     if old.channels != new.channels or old.pixels != new.pixels:
@@ -141,7 +142,7 @@ def strided_slice(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     return _moved(call, ctx, value, movement.region(shape, start, steps, 0, layout.steps), layout)
 
 
-def _items(arg):
+def _items(arg: Any) -> Sequence[Any]:
     return arg.values if hasattr(arg, "values") else arg.fields if hasattr(arg, "fields") else [arg]
 
 

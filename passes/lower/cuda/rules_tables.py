@@ -1,5 +1,7 @@
 """Operators that read tables of whole numbers: octet.resize2d and octet.softmax."""
 
+from typing import TYPE_CHECKING
+
 from ....targets.cuda.kernels.interpolate import Interpolation, interpolate
 from ....targets.cuda.kernels.softmax_table import SoftmaxTable, softmax_table
 from ....targets.cuda.layout import packed, rows
@@ -7,26 +9,33 @@ from ....targets.softmax_table import softmax_shift
 from ... import ops
 from ...ops import shape_of
 
+if TYPE_CHECKING:
+    from tvm import relax
 
-def resize(call, ctx):
+    from .context import CudaContext, CudaTensor
+
+
+def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     attrs, value = ops.attrs_of(call), ctx.packed(call.args[0])
     result = packed(shape_of(call), "int8")
     problem = Interpolation(
-        *value.layout.image,
-        value.layout.stride,
-        *result.shape[2:],
-        attrs["row_units"],
-        attrs["column_units"],
-        attrs["data_zero_point"],
-        attrs["out_zero_point"],
-        attrs["clip_min"],
-        attrs["clip_max"],
-        float(attrs["multiplier"]),
+        *(
+            *value.layout.image,
+            value.layout.stride,
+            *result.shape[2:],
+            attrs["row_units"],
+            attrs["column_units"],
+            attrs["data_zero_point"],
+            attrs["out_zero_point"],
+            attrs["clip_min"],
+            attrs["clip_max"],
+            float(attrs["multiplier"]),
+        ),
     )
     return ctx.emit(interpolate(problem), [value, *(ctx.constant(arg) for arg in call.args[1:])], result, call.op.name)
 
 
-def softmax(call, ctx):
+def softmax(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     attrs, tensor = ops.attrs_of(call), ctx.find(call.args[0])
     layout = rows(tensor.layout.shape)
     problem = SoftmaxTable(

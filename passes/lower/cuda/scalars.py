@@ -10,9 +10,10 @@ multiply(add(multiply(astype(x), a), b), c)              ==>    launch map_from(
 add(add(take(x, i), a), b)                               ==>    launch take_and_add(x', i', a', b')
         a, b: of the last axes' shape"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -118,7 +119,7 @@ def scalars_of(graph: "DataflowGraph") -> tuple[dict, dict]:
     return found, inner
 
 
-def _wrapped(graph, var, call):
+def _wrapped(graph: "DataflowGraph", var: relax.Var, call: relax.Call) -> Any:
     condition, shifted, indices = call.args
     less, added = graph.definition(condition), graph.definition(shifted)
     if not (
@@ -154,13 +155,13 @@ def _wrapped(graph, var, call):
     )
 
 
-def _number(graph, expr):
+def _number(graph: "DataflowGraph", expr: relax.Expr) -> float | None:
     """The value of a constant of one element, or None."""
     constant = graph.constant(expr)
     return constant.item() if constant is not None and constant.size == 1 else None
 
 
-def _takes(graph, user, var, size):
+def _takes(graph: "DataflowGraph", user: relax.Var | None, var: relax.Var, size: float) -> bool:
     call = graph.definition(user) if user is not None else None
     if (
         not ops.is_op(call, "relax.take")
@@ -173,7 +174,7 @@ def _takes(graph, user, var, size):
     return axis is not None and shape_of(call.args[0])[axis] == size
 
 
-def _embedding(graph, var, call):
+def _embedding(graph: "DataflowGraph", var: relax.Var, call: relax.Call) -> Any:
     if (
         str(call.ty.dtype) != "float32"
         or ops.attrs_of(call)["axis"] is None
@@ -198,7 +199,7 @@ def _embedding(graph, var, call):
     return (Embedding(call, tuple(summands), root), members) if summands else None
 
 
-def _scalars(graph, var, call):
+def _scalars(graph: "DataflowGraph", var: relax.Var, call: relax.Expr) -> Any:
     """The chain that ends with `var`: its only reader does not go on with it. At least two operators."""
     users = graph.users(var)
     if (
@@ -221,7 +222,7 @@ def _scalars(graph, var, call):
     return Scalars(source, tuple(operation for operation in operations if operation is not None), var), members[1:]
 
 
-def _step(graph, call):
+def _step(graph: "DataflowGraph", call: relax.Expr) -> Sequence[Any] | None:
     """(operand, operation), the operation of a conversion to float32 being None; None where it is neither that nor
     arithmetic with one constant."""
     if (

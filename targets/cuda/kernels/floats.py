@@ -128,7 +128,7 @@ def recurrent(name: str, rows: int, width: int) -> CudaKernel:
     )
 
 
-def resize_linear(planes: int, size: tuple[int, int], result: tuple[int, int]) -> CudaKernel:
+def resize_linear(planes: int, size: Sequence[int], result: Sequence[int]) -> CudaKernel:
     """Operands: the planes, then for rows and for columns: lower index, upper index (int32), weight of the upper
     (float32)."""
     call = f"resize_linear<{planes}L, {size[0]}, {size[1]}, {result[0]}, {result[1]}>"

@@ -94,7 +94,7 @@ def _numbers() -> tirx.Expr:
     return tirx.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), 16)
 
 
-def _store(y: tirx.Buffer, at: tirx.Expr, bits: tirx.Expr, count: int) -> None:
+def _store(y: tirx.Buffer, at: tirx.Expr | int, bits: tirx.Expr, count: int) -> None:
     words = bind(pack_bits(bits))
     store(y, at, words if count == 16 else tirx.Shuffle([words], list(range(count))))
 

@@ -52,9 +52,9 @@ def copy_rows(p: "ReformatProblem") -> tirx.PrimFunc:
 def _vector(
     p: "ReformatProblem",
     x: tirx.Buffer,
-    source: tirx.Expr,
+    source: tirx.Expr | int,
     y: tirx.Buffer,
-    target: tirx.Expr,
+    target: tirx.Expr | int,
     count: int,
 ) -> None:
     """`count` <= 64 elements, a multiple of 4; reads 64."""
