@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,10 +32,6 @@ from .rescaling import rescalable
 from .simulator import RescaledNetwork, Simulator
 from .taps import channel_maxima
 
-if TYPE_CHECKING:
-    from ..calibrate.statistics import Statistics
-
-
 _MAXIMA_SAMPLES = 32
 
 
@@ -54,7 +50,7 @@ class Bench:
         *,
         threads: int | None = None,
         progress: Callable[[int, int | None], None] | None = None,
-        measure: "Callable[..., dict[str, Statistics]]" = statistics_of,
+        measure: Callable[..., dict] = statistics_of,
         outputs: tuple[str, ...] = (),
         apart: bool = False,
     ) -> None:
