@@ -1,6 +1,6 @@
 """Compiler passes: ONNX to Relax, quantization, integer realization and lowering."""
 
-from ..targets import native_library
+from ..targets.tvm import native_library
 from . import environment
 
 environment.give_home()  # TVM asks for one when it is imported

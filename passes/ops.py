@@ -127,6 +127,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Op, make_node
 
+from ..targets.tvm.privates import register_operator
 from .operators.definition import InvalidOperator, OperandType
 from .operators.registry import OPERATORS
 from .unary import PARTS
@@ -141,7 +142,7 @@ def register() -> None:
     for name, operator in OPERATORS.items():
         if name in known:
             continue
-        tvm.ir._ffi_api.RegisterOp(name, operator.summary)
+        register_operator(name, operator.summary)
         tvm.ir.register_op_attr(name, "FInferType", _infer)
         tvm.ir.register_op_attr(name, "FPurity", True)
 

@@ -13,7 +13,7 @@ import tvm
 from tvm.ir.utils import derived_object
 from tvm.script import tirx as T
 
-from ..targets.tune_context import without_intrinsics
+from ..targets.tvm.privates import without_intrinsics
 from .spaces.registry import SCHEDULES
 from .spaces.space import Space
 

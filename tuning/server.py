@@ -16,11 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from hmac import compare_digest
 
-from tvm.rpc import server as tvm_server
 from tvm.rpc.base import RPC_CODE_MISMATCH, RPC_MAGIC, get_addr_family
 from tvm.support.popen_pool import PopenWorker
 
 from ..targets.parent import die_with_parent
+from ..targets.tvm.privates import listen
 from .cuda_runner import offer
 
 _LENGTHS = struct.Struct("<ii")  # how a client begins: the protocol's number and the length of its name
@@ -47,7 +47,6 @@ class Server:
 def _started(host, ports, key, threads, tracker, parent):
     """In the server's process: the port. TVM's loop goes on in a thread."""
     configure(threads, parent)
-    tvm_server.logger.setLevel("ERROR")
     listening = socket.socket(get_addr_family((host, ports[0])), socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     port = _bound(listening, host, ports)
@@ -57,14 +56,14 @@ def _started(host, ports, key, threads, tracker, parent):
         listening,
         (lambda name: name.startswith(_CLIENT)) if tracker else lambda name: compare_digest(name.encode(), own),
     )
-    threading.Thread(target=tvm_server._listen_loop, args=(door, port, key, tracker, None, None)).start()
+    threading.Thread(target=listen, args=(door, port, key, tracker)).start()
     return port
 
 
 def configure(threads: int, parent: int) -> None:
     """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel
-    (see targets/native_library.py). It and the processes of its sessions end with `parent`, the process that started
-    it: whoever reaches the port runs code as its user."""
+    (see targets/tvm/native_library.py). It and the processes of its sessions end with `parent`, the process that
+    started it: whoever reaches the port runs code as its user."""
     die_with_parent(parent)
     os.environ["TVM_NUM_THREADS"] = str(threads)
     os.environ["TVM_BIND_THREADS"] = "0"

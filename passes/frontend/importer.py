@@ -19,6 +19,7 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.tvm import privates
 from ..ops import shape_of
 from ..rewriting.grids import with_grids
 from . import control, functions
@@ -47,8 +48,7 @@ def import_graph(
 ) -> tuple[IRModule, tuple[str, ...], list]:
     """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs and of the counts of
     some; notes; per output of the graph (axis, number of its count) where only so many elements of that axis are meant,
-    or None). Floats of other widths are computed in float32.
-    Raises UnsupportedModelError naming the node."""
+    or None). Floats of other widths are computed in float32. Raises UnsupportedModelError naming the node."""
     importer = OnnxImporter(proto, inputs, opset, path)
     module = importer.run()
     return module, tuple(sorted(importer.notes)), importer.places
@@ -64,7 +64,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self.opset, self._opsets, self._proto, self._path = opset, proto.opset_import, proto, Path(path)
         self._specs = inputs
         self._multiplied = multiplied_weights(proto.graph)
-        self._table = onnx_frontend._get_convert_map()
+        self._table = privates.onnx_converters()
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self.notes: set[str] = set()  # what became something else than the file says
         self._constants = KnownValues(self.notes)
@@ -91,7 +91,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
                     counts, self.places = self._counted.of_outputs(results, self._bind_as)
                     result = self.bb.emit_output(relax.Tuple([*results, *counts]))
             except UnsupportedModelError:
-                self.bb._end_block()  # TVM warns about a builder that is dropped with an open block
+                privates.end_block(self.bb)  # TVM warns about a builder that is dropped with an open block
                 raise
             self.bb.emit_func_output(result)
         return with_grids(restore_names(self.bb.get(), self._names), self.grids)
@@ -99,7 +99,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
     def _convert(self, node: onnx.NodeProto) -> None:
         arrays = [self.known(name) if name else None for name in node.input]
         known = [array if array is not None or not name else name for array, name in zip(arrays, node.input)]
-        attrs = self._parse_attr(attributes_of(node))
+        attrs = privates.parsed_attributes(self, attributes_of(node))
         if node.op_type in ("Shape", "Size"):
             self._values[node.output[0]] = self._guard(
                 node, self._shape_of, self._values[node.input[0]], node.op_type, attrs
@@ -180,7 +180,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             if node.op_type not in self._table:
                 self._fail(node, "is an operator that cannot be imported; export the network without it")
             attrs["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
-            result = self._guard(node, self._convert_operator, node.op_type, inputs, attrs, self.opset)
+            result = self._guard(node, privates.converted, self, node.op_type, inputs, attrs, self.opset)
         self._bind(node, result)
 
     def _bind(self, node: onnx.NodeProto, result: relax.Expr) -> None:

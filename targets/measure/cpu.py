@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import detect
-from ..native_library import open_library, runtime, use_threads
 from ..runtime import aligned
+from ..tvm.native_library import open_library, runtime, use_threads
 from .job import Candidate, MeasuringTask
 
 _SLACK = 64  # elements that a kernel may read behind a buffer

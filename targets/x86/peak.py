@@ -238,8 +238,8 @@ def _rate(
     not lower the limit; a unit is what `loop` counts. parts: copies of `seed` that the runs take turns with."""
     import tvm
 
-    from ..native_library import use_threads
     from ..runtime import aligned
+    from ..tvm.native_library import use_threads
 
     function, units = loop(threads, steps)
     kernel = tvm.compile(function, target=spec.tvm_target())[function.attrs["global_symbol"]]

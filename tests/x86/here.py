@@ -6,8 +6,8 @@ from pathlib import Path
 
 from octet.passes.lower.codegen import compile_module
 from octet.targets import detect
-from octet.targets.native_library import open_library
 from octet.targets.runtime import Session
+from octet.targets.tvm.native_library import open_library
 from octet.targets.x86.emulation.library import compiled, emulated
 from octet.targets.x86.emulation.source import source_of
 

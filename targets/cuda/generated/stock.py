@@ -10,7 +10,7 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-from ...tune_context import without_intrinsics
+from ...tvm.privates import without_intrinsics
 
 _THREADS, _UNROLL, _MOST_BLOCKS = [32, 64, 128, 256, 512, 1024], [0, 16, 64, 512], 256
 
