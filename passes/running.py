@@ -51,6 +51,7 @@ class Instruments:
     reached: bool = False
 
     def saw(self, name: str, note: str, module: "tvm.IRModule", seconds: float) -> None:
+        """Notes a pass that ran, and writes its module where that was asked for."""
         self.ran.append((name, note, seconds))
         self.module = module
         if self.dump_ir is not None:

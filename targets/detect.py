@@ -90,6 +90,7 @@ def own_features() -> frozenset[str]:
 
 @functools.cache
 def cpu_name() -> str:
+    """The processor's name, as the system tells it."""
     if not _CPUINFO.exists():
         return platform.processor() or platform.machine()
     return _fields(_CPUINFO.read_text())[0].get("model name", platform.machine())

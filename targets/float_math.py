@@ -149,42 +149,51 @@ def softplus(m: FloatOps, x: FloatValue) -> FloatValue:
 
 
 def silu(m: FloatOps, x: FloatValue) -> FloatValue:
+    """x * sigmoid(x)."""
     return m.mul(x, sigmoid(m, x))
 
 
 def mish(m: FloatOps, x: FloatValue) -> FloatValue:
+    """x * tanh(softplus(x))."""
     return m.mul(x, tanh(m, softplus(m, x)))
 
 
 def gelu(m: FloatOps, x: FloatValue) -> FloatValue:
+    """x * (1 + erf(x / sqrt(2))) / 2."""
     scaled = m.mul(x, m.const(0.70710678118654752))
     return m.mul(m.mul(m.const(0.5), x), m.add(m.const(1.0), erf(m, scaled)))
 
 
 def gelu_tanh(m: FloatOps, x: FloatValue) -> FloatValue:
+    """GELU's approximation by a hyperbolic tangent."""
     cube = m.mul(m.mul(x, x), x)
     inner = m.mul(m.const(0.79788456080286536), m.add(x, m.mul(m.const(0.044715), cube)))
     return m.mul(m.mul(m.const(0.5), x), m.add(m.const(1.0), tanh(m, inner)))
 
 
 def hard_sigmoid(m: FloatOps, x: FloatValue, alpha: float, beta: float) -> FloatValue:
+    """alpha * x + beta, clipped to [0, 1]."""
     return m.min(m.max(m.add(m.mul(m.const(alpha), x), m.const(beta)), m.const(0.0)), m.const(1.0))
 
 
 def hard_swish(m: FloatOps, x: FloatValue) -> FloatValue:
+    """x * hard_sigmoid(x, 1 / 6, 1 / 2)."""
     return m.mul(x, hard_sigmoid(m, x, 1.0 / 6.0, 0.5))
 
 
 def leaky_relu(m: FloatOps, x: FloatValue, alpha: float) -> FloatValue:
+    """x, below 0 alpha * x."""
     return m.select(m.less(x, m.const(0.0)), m.mul(m.const(alpha), x), x)
 
 
 def elu(m: FloatOps, x: FloatValue, alpha: float) -> FloatValue:
+    """x, below 0 alpha * (e ** x - 1)."""
     grown = m.sub(exp(m, m.min(x, m.const(0.0))), m.const(1.0))
     return m.select(m.less(x, m.const(0.0)), m.mul(m.const(alpha), grown), x)
 
 
 def selu(m: FloatOps, x: FloatValue, alpha: float, gamma: float) -> FloatValue:
+    """gamma * elu(x, alpha)."""
     return m.mul(m.const(gamma), elu(m, x, alpha))
 
 
@@ -194,10 +203,12 @@ def _whole(m: FloatOps, x: FloatValue, step: float) -> FloatValue:
 
 
 def coarse(m: FloatOps, x: FloatValue, step: float, low: float) -> FloatValue:
+    """x in whole steps, clipped to the 256 from `low` on: the first byte of two."""
     return m.min(m.max(_whole(m, x, step), m.const(low)), m.const(low + STEPS * step))
 
 
 def remainder(m: FloatOps, x: FloatValue, step: float) -> FloatValue:
+    """What x has over its whole steps: the second byte of two."""
     return m.sub(x, _whole(m, x, step))
 
 

@@ -32,6 +32,7 @@ class Stacked:
 
     @property
     def header(self) -> dict:
+        """What NumPy writes in front of the array of all rows."""
         return np.lib.format.header_data_from_array_1_0(self.rows[0]) | {
             "fortran_order": False,
             "shape": (len(self.rows), *self.rows[0].shape),

@@ -67,10 +67,12 @@ class Package:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs of the first shape."""
         return self.variants[0].inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs of the first shape."""
         return self.variants[0].outputs
 
     def save(self, path: "str | os.PathLike") -> int:
@@ -244,6 +246,7 @@ def versions() -> dict:
 
 
 def size_of(path: str) -> int:
+    """Of a file, in bytes."""
     return Path(path).stat().st_size
 
 

@@ -34,6 +34,7 @@ class TensorSpec:
 
     @property
     def nbytes(self) -> int:
+        """Of an array of this shape and dtype."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 

@@ -1,1 +1,1 @@
-
+"""What the commands do: files in, files and figures out."""

@@ -9,6 +9,8 @@ from .cuda_tuner import CudaTuner
 
 
 class Tuner(Protocol):
+    """How the kernels of a kind of target are built and measured."""
+
     def builder(self, spec: TargetSpec) -> AbstractContextManager:
         """With `build([(workload, schedule), ...])`, which gives a built kernel or why there is none for each."""
 
@@ -21,4 +23,5 @@ TUNERS: dict[str, Tuner] = {"cpu": CpuTuner(), "cuda": CudaTuner()}
 
 
 def tuner_of(spec: TargetSpec) -> Tuner:
+    """What builds and measures for a target."""
     return TUNERS[spec.kind]

@@ -62,6 +62,8 @@ TRIALS = sql.Table(
 
 
 class RecordRow(Struct):
+    """One line of a file of records: the best schedule of a workload, and where it was measured."""
+
     workload: _Short
     target: _Short
     tvm: _Short
@@ -80,6 +82,8 @@ class RecordRow(Struct):
 
 
 class TrialRow(Struct):
+    """One schedule that was measured: its time over that of the default, or why there is none."""
+
     schedule: dict[Text, _Choice]
     ratio: _Time | None
     error: Annotated[str, Meta(max_length=1 << 16)]
@@ -139,11 +143,13 @@ def readable(rows, made):
 
 
 def trial_of(values):
+    """A row of a data base as a trial. Raises ValueError."""
     row = checked(values | {"schedule": parsed(values["schedule"])}, TrialRow)
     return Trial(row.schedule, row.ratio, row.error)
 
 
 def record_of_row(values):
+    """A row of a data base as a record. Raises ValueError."""
     return record_of(values | {name: parsed(values[name]) for name in ("problem", "schedule", "default_schedule")})
 
 

@@ -24,7 +24,7 @@ def _titled(runtime):
 
 
 def _answers(found, wanted):
-    """ "right 96 of 100", or how many are as fp32's where nobody knows better."""
+    """As "right 96 of 100", or how many are as fp32's where nobody knows better."""
     if found is None:
         return "cannot quantise it"
     count = found["right"] if wanted == "right" and found["right"] is not None else found["same"]

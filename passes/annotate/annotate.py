@@ -38,6 +38,7 @@ class Annotate:
     recipe: Recipe = field(default_factory=Recipe)
 
     def decide(self, mod: IRModule) -> Plan:
+        """The plan alone; nothing is annotated."""
         return plan(mod, self.recipe)
 
     def __call__(self, mod: IRModule) -> IRModule:

@@ -13,6 +13,7 @@ from .group import Group, Refusal
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """A convolution by constant weights, with what stands around it; None for another operator."""
     if not is_op(node.value, "relax.nn.conv2d"):
         return None
     data, weight = node.inputs

@@ -8,6 +8,7 @@ from .softmax import peak_range
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """A sum, difference or product of two computed tensors; None for another operator."""
     if not is_op(node.value, "relax.add", "relax.subtract", "relax.multiply"):
         return None
     if any(is_constant(x) for x in node.inputs):

@@ -41,14 +41,17 @@ class Node:
 
 
 def is_tensor(expr: relax.Expr) -> bool:
+    """Whether it is one tensor, not a tuple or a shape."""
     return isinstance(expr.ty, relax.TensorType)
 
 
 def is_float32(expr: relax.Expr) -> bool:
+    """Whether it is one tensor of float32."""
     return is_tensor(expr) and str(expr.ty.dtype) == "float32"
 
 
 def is_constant(expr: object) -> bool:
+    """Whether its value is known at compile time."""
     return isinstance(expr, tvm.ir.GenericConst)
 
 

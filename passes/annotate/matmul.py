@@ -15,6 +15,7 @@ _FEW = 4096  # multiply-adds of a step that take no longer in float32 than its s
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """A linear layer or a product of two computed tensors; None for another operator."""
     if not is_op(node.value, "relax.matmul"):
         return None
     data, weight = node.inputs

@@ -12,6 +12,7 @@ _MOVES = operators(lambda traits: traits.moves and not traits.elementwise)
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """An operator that only moves data, with all that share its scale; None for another operator."""
     if isinstance(node.value, relax.TupleGetItem):
         return _piece(graph, node)
     if not is_op(node.value, *_MOVES):

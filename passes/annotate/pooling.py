@@ -9,6 +9,7 @@ from .group import Group, Refusal
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """A pooling, a mean over pixels or a linear interpolation; None for another operator."""
     if is_op(node.value, "relax.mean"):
         return _mean(graph, node)
     if is_op(node.value, "relax.image.resize2d") and node.value.attrs["method"] == "linear":

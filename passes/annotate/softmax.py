@@ -14,6 +14,7 @@ _MASKS = ("relax.add", "relax.subtract", "relax.where", "relax.maximum", "relax.
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """A softmax, with the factor in front of it; None for another operator."""
     if is_op(node.value, "relax.nn.softmax"):
         return _group(graph, node, (node,))
     softmax = graph.sole_user(node.var) if _scales(node) else None

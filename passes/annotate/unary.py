@@ -18,6 +18,7 @@ _SCALAR = operators(lambda traits: traits.real_function and traits.elementwise =
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:
+    """A function of one tensor, element by element; None for another operator."""
     if not _is_function(node):
         return _refusal(node)
     if is_part(node.value):

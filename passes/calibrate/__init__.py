@@ -1,1 +1,1 @@
-
+"""Ranges: float networks are run on samples, statistics of their tensors are merged, and become scales."""

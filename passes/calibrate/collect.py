@@ -70,6 +70,7 @@ def _values(mod: IRModule) -> list[relax.Expr]:
 
 
 def edge_of(observe: relax.Expr) -> Edge:
+    """What an octet.observe observes, from its attributes."""
     attrs = attrs_of(observe)
     return Edge(**attrs | {"source": bool(attrs["source"]), "made": bool(attrs["made"])})
 

@@ -45,6 +45,7 @@ class Identity:
 
     @property
     def key(self) -> str:
+        """SHA-256 of all of it."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
@@ -60,6 +61,7 @@ class Identity:
         )
 
     def same_network(self, other: "Identity") -> bool:
+        """Whether they differ in their data at most."""
         return (self.graph, self.weights, self.inputs, self.version) == (
             other.graph,
             other.weights,

@@ -16,6 +16,9 @@ def replace_observers(mod: IRModule, replace: Callable, outputs: Callable | None
 
 
 class Replacer(Forward):
+    """replace(walk, call, x) gives what stands for an octet.observe of x; outputs, if any, makes the results of the
+    values that the walk collected."""
+
     def __init__(self, function: relax.Function, replace: Callable, outputs: Callable | None) -> None:
         super().__init__(function)
         self._replace, self._outputs = replace, outputs

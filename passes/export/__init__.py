@@ -1,0 +1,1 @@
+"""The QDQ hub as an ONNX file that any other runtime reads."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def layer_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    """LayerNormalization; over trailing axes only, else UnsupportedModelError."""
     attrs = attrs_of(call)
     axes = [a % len(shape_of(call)) for a in attrs["axes"]]
     if axes != list(range(min(axes), len(shape_of(call)))):

@@ -40,6 +40,7 @@ class Emitter:
         self._hint = "tensor"
 
     def node(self, kind: str, inputs: Iterable[str], outputs: int | None = None, **attributes: Any) -> Any:
+        """Adds a node and returns the name of its result; a tuple of names where their number is given."""
         names = tuple(self.fresh(self._hint) for _ in range(1 if outputs is None else outputs))
         self.nodes.append(
             helper.make_node(kind, list(inputs), list(names), name=self.fresh(f"{self._hint}_{kind}"), **attributes)
@@ -47,6 +48,7 @@ class Emitter:
         return names[0] if outputs is None else names
 
     def constant(self, array: np.ndarray | np.generic | float, hint: str | None = None) -> str:
+        """The name of an initializer of this value; one for all that are equal."""
         array = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
@@ -55,6 +57,7 @@ class Emitter:
         return self._constants[key]
 
     def fresh(self, hint: str) -> str:
+        """A name that nothing has yet."""
         name, number = hint, 0
         while name in self._taken:
             number += 1
@@ -67,6 +70,7 @@ class Emitter:
         self._taken.update(names)
 
     def dtype(self, name: str) -> int:
+        """ONNX's number of a dtype."""
         return helper.np_dtype_to_tensor_dtype(np.dtype(name))
 
 

@@ -26,6 +26,7 @@ def _hidden(call: "relax.Call") -> int:
 
 
 def lstm_state(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    """The new cell state, gate by gate."""
     (x, r, c), hidden = operands, _hidden(call)
     entering, kept = (out.node("Sigmoid", [_sum(x, r, gate, hidden, out)]) for gate in (0, 2))
     new = out.node("Tanh", [_sum(x, r, 3, hidden, out)])
@@ -33,11 +34,13 @@ def lstm_state(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> s
 
 
 def lstm_output(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    """The hidden state of the new cell state."""
     x, r, c = operands
     return out.node("Mul", [out.node("Sigmoid", [_sum(x, r, 1, _hidden(call), out)]), out.node("Tanh", [c])])
 
 
 def gru_output(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    """The new hidden state; the reset gate multiplies the recurrent product."""
     (x, r, h), hidden = operands, _hidden(call)
     update, reset = (out.node("Sigmoid", [_sum(x, r, gate, hidden, out)]) for gate in (0, 1))
     recurrent = out.node("Mul", [reset, _gate(r, 2, hidden, out)])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def resize(call: "relax.Call", operands: list[str], out: "Emitter") -> str:
+    """Resize to the extents of the result."""
     attrs = attrs_of(call)
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]
     nearest = {
@@ -38,6 +39,7 @@ def resize(call: "relax.Call", operands: list[str], out: "Emitter") -> str:
 
 
 def grid_sample(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    """GridSample, whose grid has its coordinates last."""
     attrs = attrs_of(call)
     rank = len(shape_of(call))
     grid = out.node("Transpose", [operands[1]], perm=[0, *range(2, rank), 1])

@@ -50,6 +50,8 @@ class External:
 
 
 def check_tensor(tensor: "onnx.TensorProto", path: Path) -> External | None:
+    """Where its data lie outside of the file, None where they are within. Raises UnsupportedModelError for an element
+    type that is not read, and for data of another length than its shape has."""
     where = f"{path}: weight {tensor.name[:200]!r}"
     if tensor.data_type not in FIELDS and tensor.data_type not in PACKED:
         raise UnsupportedModelError(
@@ -132,4 +134,5 @@ def _number(text: Any, default: int, where: str, key: str) -> int:
 
 
 def type_name(number: int) -> str:
+    """ONNX's name of an element type, for messages."""
     return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"number {number}"

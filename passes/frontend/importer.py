@@ -59,6 +59,8 @@ class _Refusal(UnsupportedModelError):
 
 
 class OnnxImporter(onnx_frontend.ONNXGraphImporter):
+    """One import: what is known of every value of the ONNX graph, and the builder of the Relax function."""
+
     def __init__(self, proto: onnx.ModelProto, inputs: "tuple[TensorSpec, ...]", opset: int, path: Path | str) -> None:
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
         self.opset, self._opsets, self._proto, self._path = opset, proto.opset_import, proto, Path(path)
@@ -76,6 +78,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self.grids: list = []  # of the constants that the file holds as integers
 
     def run(self) -> IRModule | None:
+        """Converts the whole graph. Raises UnsupportedModelError."""
         graph = self._proto.graph
         for tensor in graph.initializer:
             self._values[tensor.name] = array_of(tensor, self._path.parent)

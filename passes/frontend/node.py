@@ -59,10 +59,11 @@ class OnnxNode:
         return list(shape_of(self.inputs[index]))
 
     def dtype(self, index: int) -> str:
+        """Of an input."""
         return str(self.inputs[index].ty.dtype)
 
     def with_input(self, index: int, expr: "relax.Expr") -> "OnnxNode":
-        """This node with another input, known at run time only."""
+        """The same node with another input, known at run time only."""
         return replace(self, inputs=(*self.inputs[:index], expr, *self.inputs[index + 1 :]))
 
     def has(self, index: int) -> bool:

@@ -31,6 +31,7 @@ def positions(
 
 
 def nearest(position: np.ndarray, rounding: str) -> np.ndarray:
+    """Positions (float) as indices, rounded as ONNX's nearest_mode says."""
     if rounding == "floor":
         return np.floor(position)
     if rounding == "ceil":

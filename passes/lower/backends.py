@@ -42,4 +42,5 @@ LOWERINGS: dict[str, Lowering] = {"cpu": CpuLowering(), "cuda": CudaLowering()}
 
 
 def lowering_of(spec: TargetSpec) -> Lowering:
+    """What compiles for a target."""
     return LOWERINGS[spec.kind]

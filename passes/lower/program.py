@@ -67,6 +67,7 @@ class Program:
 
     @property
     def steps(self) -> tuple[Step, ...]:
+        """What a profile lists; calls that belong to a step before are not."""
         return tuple(call.step for call in self.calls if not call.joined)
 
 
@@ -79,6 +80,7 @@ class Weights:
         self._alike: dict = {}  # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
 
     def place(self, array: np.ndarray) -> Place:
+        """Where the constant lies; equal ones lie in one place where constants are shared."""
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         alike = self._alike.setdefault((raw.size, crc32(raw.data)), []) if self._share else []
         found = next((offset for other, offset in alike if np.array_equal(other, raw)), None)
@@ -93,6 +95,7 @@ class Weights:
 
     @property
     def blob_bytes(self) -> int:
+        """Of all constants, at least one line."""
         return max(self.size, memory.ALIGNMENT)
 
     def blob(self) -> np.ndarray:

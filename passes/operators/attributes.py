@@ -59,10 +59,12 @@ def real(finite: bool = True, low: int | None = None, optional: bool = False) ->
 
 
 def choice(*values: int | str, optional: bool = False) -> Attribute:
+    """One of these values."""
     return Attribute(lambda value: any(value == each for each in values), " or ".join(map(repr, values)), optional)
 
 
 def text(optional: bool = False) -> Attribute:
+    """Any text."""
     return Attribute(lambda value: isinstance(value, str), "a text", optional)
 
 

@@ -17,6 +17,8 @@ class InvalidOperator(AssertionError):
 
 @dataclass(frozen=True)
 class Operand:
+    """name: for messages. dtype: those that it may have. optional: whether a call may leave it out."""
+
     name: str
     dtype: tuple[str, ...]
     optional: bool = False
@@ -59,11 +61,13 @@ class Arguments:
     attrs: Mapping
 
     def shape(self, position: int) -> list[int]:
+        """Extents of an operand."""
         tensor = self.tensors[position]
         assert tensor is not None, "shapes are asked for in `result`, when every type is known"
         return tensor.shape
 
     def require(self, condition: bool, message: str) -> None:
+        """Raises InvalidOperator with the message unless the condition holds."""
         if not condition:
             raise InvalidOperator(message)
 

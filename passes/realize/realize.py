@@ -46,6 +46,8 @@ class RealizedLayer:
 
 @dataclass(frozen=True)
 class Realized:
+    """The integer graph, and of every layer what became of it."""
+
     module: tvm.IRModule
     layers: tuple[RealizedLayer, ...]
 

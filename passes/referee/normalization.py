@@ -27,6 +27,7 @@ def layer_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
 
 
 def batch_norm(args: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """With given mean and variance, which are results, too."""
     x, gamma, beta, mean, variance = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1
@@ -49,6 +50,7 @@ def group_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
 
 
 def instance_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+    """Over `attrs` axes of each channel of each sample, in float64."""
     x, *affine = args
     axes = tuple(axis % x.ndim for axis in attrs["axes"])
     centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=axes, keepdims=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AddBiases:
+    """module -> module in which every layer has a bias: of zeros where it had none."""
+
     def __call__(self, mod: IRModule) -> IRModule:
         bare = {layer.name for layer in layers_of(mod).values() if layer.bias is None}
 

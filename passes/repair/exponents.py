@@ -46,8 +46,10 @@ class Exponents:
                 self._blocked.add(root)
 
     def block(self, numbers: np.ndarray) -> None:
+        """Keeps these numbers, and all that must have their exponent, as they are."""
         for i in numbers.reshape(-1).tolist():
             self._blocked.add(self.find(i)[0])
 
     def blocked(self, root: int) -> bool:
+        """Whether a root was kept."""
         return root in self._blocked

@@ -40,10 +40,12 @@ def compressed(labels: np.ndarray) -> np.ndarray:
 
 
 def reshaped(labels: np.ndarray, old: tuple[int, ...], new: tuple[int, ...]) -> np.ndarray:
+    """Labels of a tensor behind a reshape."""
     return compressed(np.broadcast_to(labels, old).reshape(new))
 
 
 def permuted(labels: np.ndarray, node: "Node") -> np.ndarray:
+    """Labels of a tensor behind a permutation of its axes."""
     axes = attrs_of(node.value)["axes"]
     return labels.transpose(axes if axes is not None else None)
 

@@ -35,10 +35,12 @@ class Layer:
 
     @property
     def is_conv(self) -> bool:
+        """Whether its weights are OIHW, not [in, out]."""
         return self.weight.ndim == 4
 
     @property
     def axis(self) -> int:
+        """Of the output channels in the weights."""
         return 0 if self.is_conv else 1
 
     @property

@@ -41,6 +41,7 @@ class DataflowGraph:
         return self._users.get(var, [])
 
     def used_once(self, var: relax.Expr) -> bool:
+        """Whether one place alone reads the variable."""
         return len(self.users(var)) == 1
 
     def position(self, var: relax.Var) -> int:

@@ -119,4 +119,5 @@ class Loops:
 
 
 def loops_of(module: tvm.IRModule) -> Loops:
+    """The loops of `main`."""
     return Loops((binding.var, binding.value) for block in module["main"].body.blocks for binding in block.bindings)

@@ -37,6 +37,7 @@ class Budget:
 
     @property
     def spent(self) -> bool:
+        """Whether the time is over."""
         return self._end is not None and self.clock() >= self._end
 
     def part(self, fraction: float) -> "Budget":

@@ -92,6 +92,7 @@ def refined_by_tensor(
 
 
 def label_of(name: str, design: Design) -> str:
+    """What a step of the search is called in reports."""
     if name == "calibrators":
         return f"calibrator {_calibrator(design.recipe)}"
     return f"{name} ({design.scaling})" if name == "rescaled channels" else name

@@ -36,6 +36,7 @@ class Design:
 
     @property
     def repaired(self) -> bool:
+        """Whether the network itself differs."""
         return bool(self.scaling) or self.rounding or self.biases
 
     @property
@@ -56,4 +57,5 @@ class Design:
         return {"recipe": recipe, "scaling": self.scaling, "rounding": self.rounding, "biases": self.biases}
 
     def with_recipe(self, **changes: Any) -> "Design":
+        """With other fields of the recipe."""
         return replace(self, recipe=replace(self.recipe, **changes))

@@ -85,6 +85,7 @@ class Libraries:
         threads: int | None = None,
         reuse_outputs: bool = False,
     ) -> Session:
+        """A session of what was built, in this process."""
         variant = Variant(
             self._spec.name,
             built.library,
@@ -125,6 +126,7 @@ class Libraries:
         return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 
     def executor_factory(self, threads: int | None = None) -> Callable:
+        """As calibration takes it."""
         return partial(self.executor, threads=threads)
 
     def _compiled(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 class CpuBackend(Backend):
+    """Shared libraries that this process maps and calls."""
+
     kind = "cpu"
     library_member, source_member = "kernels.so", "kernels.ll.xz"
     package_format = 4  # kernels with a runtime of their own; those of 1 to 3 were called through TVM's

@@ -9,10 +9,12 @@ from tvm.tirx.script import builder as T
 
 
 def const(value: float, dtype: str) -> tirx.Expr:
+    """A scalar of that dtype."""
     return tirx.const(value, dtype)
 
 
 def splat(value: tirx.Expr | float, dtype: str, lanes: int = 16) -> tirx.Expr:
+    """A number or scalar expression in every lane."""
     return tirx.Broadcast(value if not isinstance(value, (int, float)) else const(value, dtype), lanes)
 
 
@@ -22,10 +24,12 @@ def bind(value: tirx.Expr | int) -> tirx.Expr:
 
 
 def load(buffer: tirx.Buffer, index: tirx.Expr | int, lanes: int) -> tirx.Expr:
+    """`lanes` elements from `index` on."""
     return buffer.vload([index], f"{buffer.dtype}x{lanes}")
 
 
 def store(buffer: tirx.Buffer, index: tirx.Expr | int, value: tirx.Expr) -> None:
+    """Emits that the vector is written from `index` on."""
     T.add_to_parent(buffer.vstore([index], value))
 
 
@@ -37,14 +41,17 @@ def pure(dtype: str, name: str, *args: tirx.Expr | int) -> tirx.Expr:
 
 
 def effect(name: str, *args: tirx.Expr | int) -> None:
+    """Emits an instruction that has no value."""
     T.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
 
 def lanes_of(vector: tirx.Expr) -> int:
+    """How many lanes a vector has."""
     return int(str(vector.ty).rpartition("x")[2])
 
 
 def bits_of(vector: tirx.Expr) -> int:
+    """How wide a vector is."""
     return lanes_of(vector) * np.dtype(str(vector.ty).rpartition("x")[0]).itemsize * 8
 
 

@@ -20,6 +20,8 @@ _FEATURE = "cuda_"  # how the features of its targets begin
 
 
 class CudaBackend(Backend):
+    """Fat binaries that the driver loads; launches are captured in a graph."""
+
     kind = "cuda"
     library_member, source_member = "kernels.fatbin", "kernels.cu"
     package_format = 1

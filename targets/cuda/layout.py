@@ -30,6 +30,7 @@ class CudaLayout:
 
     @property
     def channel_axis(self) -> int:
+        """The axis of the logical tensor that lies innermost."""
         return 1 if self.kind == "packed" and len(self.shape) == 4 else len(self.shape) - 1
 
     @property
@@ -43,6 +44,7 @@ class CudaLayout:
 
     @property
     def pixels(self) -> int:
+        """Elements of a channel."""
         return prod(self.shape) // self.channels
 
     @property
@@ -60,6 +62,7 @@ class CudaLayout:
 
     @property
     def bytes(self) -> int:
+        """In memory, padding included."""
         return self.elements * np.dtype(self.dtype).itemsize
 
     @property
@@ -134,6 +137,7 @@ def rows(shape: tuple[int, ...]) -> CudaLayout:
 
 
 def plain(shape: Iterable[int], dtype: str) -> CudaLayout:
+    """As NumPy has it: C order, no padding."""
     return CudaLayout("plain", tuple(int(extent) for extent in shape), dtype)
 
 

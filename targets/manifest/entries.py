@@ -18,10 +18,12 @@ OBJECT = "kernels.o.xz"  # what is linked into libraries for other programs
 
 
 def library_member(variant: Variant) -> str:
+    """Where a package has the code of a variant."""
     return f"variants/{variant.target}/{variant.backend.library_member}"
 
 
 def tensor_entry(spec: TensorSpec) -> dict[str, object]:
+    """JSON values of an input or output; what is usual is left out."""
     plain: dict[str, object] = {"name": spec.name, "shape": [int(d) for d in spec.shape], "dtype": str(spec.dtype)}
     plain |= {} if spec.batch_axis == 0 else {"batch_axis": spec.batch_axis}
     plain |= {} if spec.quantization is None else {"quantization": list(spec.quantization)}
@@ -29,6 +31,7 @@ def tensor_entry(spec: TensorSpec) -> dict[str, object]:
 
 
 def entry_of(variant: Variant) -> dict[str, Any]:
+    """JSON values of a variant."""
     return (
         {
             "target": variant.target,
@@ -53,6 +56,7 @@ def _of_shape(variant: Variant) -> dict[str, Any]:
 
 
 def shape_entry(variants: Sequence[Variant]) -> dict[str, object]:
+    """JSON values of one more shape of the network."""
     return {
         "inputs": [tensor_entry(spec) for spec in variants[0].inputs],
         "outputs": [tensor_entry(spec) for spec in variants[0].outputs],
@@ -63,6 +67,7 @@ def shape_entry(variants: Sequence[Variant]) -> dict[str, object]:
 def variant_of(
     entry: "Entry", members: Mapping[str, bytes], inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
 ) -> Variant:
+    """The variant that an entry describes. members: the files of the package."""
     folder, backend = f"variants/{entry.target}", BACKENDS[entry.kind]
     return Variant(
         target=entry.target,

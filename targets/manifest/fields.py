@@ -18,6 +18,8 @@ _Numeric = Literal[
 
 
 class Tensor(Struct):
+    """An input or output. counted: (axis, the output that says how many of its elements are meant)."""
+
     name: Name
     shape: Annotated[tuple[_Extent, ...], Meta(max_length=16)]
     dtype: _Numeric
@@ -108,6 +110,8 @@ class Shape(Struct):
 
 
 class Member(Struct):
+    """A file of the package: its length, and the SHA-256 of its bytes."""
+
     bytes: Size
     sha256: Digest
 
@@ -189,6 +193,8 @@ class Info(Struct):
 
 
 class Manifest(Struct):
+    """All that a package says of itself; everything else in it is bytes that this names."""
+
     format: int
     info: dict[str, object]
     versions: Annotated[dict[Name, Text], Meta(max_length=64)]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Measures a job on this machine; returns the exit status."""
     if len(arguments) != 1:
         print("usage: python -m octet.targets.measure DIR_OR_ARCHIVE", file=sys.stderr)
         return 2

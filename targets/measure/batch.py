@@ -46,6 +46,7 @@ class Batch:
 
     @classmethod
     def unpack(cls, data: bytes) -> "Batch":
+        """What `pack` made bytes of. Raises ValueError."""
         head, _, rest = data.partition(b"\n")
         entry = parsed(head)
         job, blobs, at = from_json(entry["job"]), {}, 0
@@ -75,6 +76,7 @@ class Figures:
     device: dict = field(default_factory=dict)
 
     def as_json(self) -> str:
+        """One line, which `of` reads back."""
         return json.dumps(
             {
                 "seconds": {i: rows.tolist() for i, rows in self.seconds.items()},

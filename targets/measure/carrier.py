@@ -93,6 +93,7 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def is_archive(path: str | os.PathLike) -> bool:
+    """Whether a job is one file and no folder."""
     return str(path).endswith(ARCHIVE)
 
 

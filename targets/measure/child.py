@@ -15,6 +15,7 @@ from .rounds import measure
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Reads a Batch from stdin and writes what it measures to stdout, a line of JSON each; returns the exit status."""
     die_with_parent(int(arguments[0]))
     # What libraries print must not mix with the protocol.
     protocol = os.fdopen(os.dup(1), "w")

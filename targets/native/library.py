@@ -90,13 +90,16 @@ class Library:
         checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 
     def step(self, stream: c_void_p, index: int, chunk: int, tensors: Any) -> None:
+        """Runs one chunk of one step. tensors: a ctypes array of addresses."""
         checked(self._step(stream, index, chunk, tensors))
 
     def close(self, stream: c_void_p) -> None:
+        """Gives back what `open` got."""
         self._close(stream)
 
 
 def earlier(target: str) -> PackageError:
+    """What to raise for kernels that were made to be called through TVM."""
     return PackageError(f"target {target}: an earlier octet made these kernels, which need TVM's runtime; {_AGAIN}")
 
 

@@ -63,6 +63,7 @@ class Runs:
         return work
 
     def end(self) -> None:
+        """Lets no stream begin another run."""
         self._taken.value = self.count
 
     def results(self) -> dict[str, np.ndarray]:

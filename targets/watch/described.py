@@ -17,11 +17,15 @@ _PARTS = 8  # of an input's channels, at most
 
 
 class CheckEntry(Struct):
+    """A self-check of a layer: of its sums, of bytes, or of constants."""
+
     kind: Literal["sums", "bytes", "constants"]
     layer: Text
 
 
 class ClipEntry(Struct):
+    """How many values of a layer's result lie at an end of their range, and how many usually do."""
+
     layer: Text
     end: Literal["high", "low"]
     values: Annotated[int, Meta(ge=1, le=1 << 40)]
@@ -34,6 +38,8 @@ Features = Annotated[tuple[Feature, ...], Meta(min_length=2, max_length=2 * _PAR
 
 
 class UsualEntry(Struct):
+    """What the answers to calibration data were like: mean and precision matrix of their features."""
+
     answers: Annotated[int, Meta(ge=1, le=1 << 20)]
     mean: Features
     precision: Annotated[tuple[Features, ...], Meta(min_length=2, max_length=2 * _PARTS)]
@@ -41,6 +47,8 @@ class UsualEntry(Struct):
 
 
 class InputEntry(Struct):
+    """An input whose features are compared with the usual ones."""
+
     layer: Text
     values: Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 30)], ...], Meta(min_length=1, max_length=_PARTS)]
     usual: UsualEntry | None = None
@@ -64,6 +72,8 @@ class InputEntry(Struct):
 
 
 class WordsEntry(Struct):
+    """Where in the arena kernels leave words for the checks, and what each word means."""
+
     at: Size
     checks: Annotated[tuple[CheckEntry, ...], Meta(max_length=_MOST)] = ()
     clips: Annotated[tuple[ClipEntry, ...], Meta(max_length=_MOST)] = ()

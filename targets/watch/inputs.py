@@ -73,14 +73,17 @@ class InputMoments:
 
     @property
     def distance(self) -> float | None:
+        """Of the features to the usual ones; None where nothing is usual."""
         return None if self.of.usual is None else self.of.usual.distance(np.array(self.features), self.answers)
 
     @property
     def bound(self) -> float | None:
+        """Beyond which a distance is unusual."""
         return None if self.of.usual is None else self.of.usual.bound_of(self.answers)
 
     @property
     def beyond(self) -> bool:
+        """Whether the input is unusual."""
         return self.distance is not None and self.bound is not None and self.distance > self.bound
 
 

@@ -34,6 +34,7 @@ class Check:
 
     @property
     def said(self) -> str:
+        """What an answer that fails it is said to be."""
         return _SAID[self.kind].format(repr(printable(self.layer)))
 
 
@@ -51,6 +52,7 @@ class Words:
 
     @property
     def count(self) -> int:
+        """How many words kernels leave."""
         return len(self.checks) + len(self.clips) + sum(one.words for one in self.inputs)
 
     @property
@@ -60,6 +62,7 @@ class Words:
 
     @property
     def described(self) -> str:
+        """How many checks of each kind there are, in words."""
         return ", ".join(f"{count} {_OF[kind]}" for kind, count in self.counts.items())
 
     def view(self, arena: np.ndarray) -> np.ndarray:
@@ -67,10 +70,12 @@ class Words:
         return arena[self.at : self.at + 4 * self.count].view(np.int32)
 
     def health(self, words: np.ndarray) -> Health:
+        """Of an answer's words, int32 [count]."""
         counts, sums = np.split(words[len(self.checks) :], [len(self.clips)])
         return health_of(self.clips, counts, self.limit, self.inputs, sums)
 
     def failed(self, words: np.ndarray) -> bool:
+        """Whether a check found an answer to contradict itself."""
         return bool(words[: len(self.checks)].any())
 
     def verify(self, words: np.ndarray) -> None:

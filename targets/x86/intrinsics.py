@@ -129,6 +129,7 @@ def _by_registers(names: dict[int, str], dtype: str, *vectors: tirx.Expr) -> tir
 
 
 def fma(acc: tirx.Expr | int, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """acc + a * b, rounded once; float32."""
     return pure(f"float32x{lanes_of(acc)}", "llvm.fma", a, b, acc)
 
 

@@ -62,6 +62,7 @@ class Layout:
 
     @property
     def channel_stride(self) -> int:
+        """Elements from one pixel to the next."""
         return channel_stride(self.channels, self.dtype)
 
     @property
@@ -76,6 +77,7 @@ class Layout:
 
     @property
     def physical_shape(self) -> tuple[int, ...]:
+        """Of the buffer that kernels take."""
         return self.shape if self.kind == "plain" else (self.elements,)
 
 

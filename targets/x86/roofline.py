@@ -22,6 +22,7 @@ class TimeLimit:
 
     @property
     def seconds(self) -> float:
+        """The larger one."""
         return max(self.compute, self.memory)
 
     @property

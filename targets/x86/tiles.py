@@ -39,18 +39,22 @@ def tile_configure(config: tirx.Buffer) -> None:
 
 
 def tile_release() -> None:
+    """TILERELEASE: a thread that holds tiles costs the system more at every switch."""
     effect("llvm.x86.tilerelease")
 
 
 def tile_zero(tile: int) -> None:
+    """TILEZERO."""
     effect("llvm.x86.tilezero", const(tile, "int8"))
 
 
 def tile_load(tile: int, buffer: tirx.Buffer, index: tirx.Expr | int, stride_bytes: int) -> None:
+    """TILELOADD of rows that are so many bytes apart."""
     effect("llvm.x86.tileloadd64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
 
 
 def tile_store(tile: int, buffer: tirx.Expr, index: tirx.Expr | int, stride_bytes: int) -> None:
+    """TILESTORED to rows that are so many bytes apart."""
     effect("llvm.x86.tilestored64", const(tile, "int8"), tirx.address_of(buffer[index]), const(stride_bytes, "int64"))
 
 

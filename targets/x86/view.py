@@ -25,6 +25,7 @@ class View:
 
     @property
     def storage(self) -> str:
+        """The dtype of the buffer."""
         return STORAGE.get(self.dtype, self.dtype)
 
     @property
@@ -61,6 +62,7 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def transposed(view: View, axes: Sequence[int]) -> View:
+    """The same elements with their axes in another order."""
     return _with(
         view, tuple(view.shape[axis] for axis in axes), tuple(view.strides[axis] for axis in axes), view.offset
     )

@@ -12,6 +12,7 @@ _OPTIONS = (
 
 
 def ir_options(command):
+    """The options of every command that compiles: to dump, verify and stop."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

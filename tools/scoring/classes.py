@@ -8,6 +8,8 @@ _NO_CLASS = np.iinfo(np.int64).min  # what a decision with a NaN found: no label
 
 
 def top(k: int):
+    """The score of single decisions among classes."""
+
     def score(output: np.ndarray, labels: np.ndarray) -> float:
         """Fraction of decisions whose label is among the k largest scores; an output that already is a class index is
         compared as it is."""

@@ -47,6 +47,7 @@ class TrainingState:
 
 
 def save(path, identity: str, state: TrainingState) -> None:
+    """Writes the state, whole or not at all. identity: of what is trained, which a later run compares."""
     header = json_text(
         {"identity": identity, "best": state.best, "epochs": [msgspec.to_builtins(epoch) for epoch in state.epochs]}
     )

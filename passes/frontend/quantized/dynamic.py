@@ -24,6 +24,7 @@ _ARRANGED = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"
 def dynamic_quantize(
     graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]
 ) -> list[Codes | Scaled | ZeroPoint]:
+    """DynamicQuantizeLinear: the tensor itself, and a scale of which only what it belongs to is known."""
     x = graph.operand(node.input[0])
     graph.notes.add(DYNAMIC)
     return [Codes(x, None), Scaled(np.float32(1), x, 1), ZeroPoint(x)]

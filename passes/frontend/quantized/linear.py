@@ -26,6 +26,7 @@ _MOVES = operators(lambda traits: traits.moves and traits.view)
 
 
 def name_of_operand(node: "onnx.NodeProto", index: int) -> str:
+    """The name of an optional input, "" where it is left out."""
     return node.input[index] if index < len(node.input) else ""
 
 
@@ -99,6 +100,7 @@ def coded(
 
 
 def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes | np.ndarray]:
+    """QuantizeLinear: codes that know their scale; of a known value the array of them."""
     x = graph.known(node.input[0])
     if x is not None:
         scale, zero = _grid(graph, node, attrs, x)
@@ -114,6 +116,7 @@ def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[s
 def dequantize_linear(
     graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]
 ) -> list[np.ndarray | relax.Var]:
+    """DequantizeLinear: the numbers that codes stand for."""
     value = graph.value(node.input[0])
     if isinstance(value, Codes):
         if value.scale is not None and graph.known(node.input[1]) is not None:

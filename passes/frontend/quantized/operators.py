@@ -28,6 +28,7 @@ FLOAT_OF = {
 
 
 def qlinear_conv(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+    """QLinearConv: the convolution of the numbers, quantised."""
     x, w = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5)
     operands = [x, w]
     if name_of_operand(node, 8):
@@ -37,6 +38,7 @@ def qlinear_conv(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str,
 
 
 def qlinear_matmul(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+    """QLinearMatMul: the product of the numbers, quantised."""
     axis = (
         len(graph.extents(graph.value(node.input[3]))) - 1 if not isinstance(graph.value(node.input[3]), Codes) else 0
     )
@@ -45,6 +47,7 @@ def qlinear_matmul(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[st
 
 
 def qgemm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list:
+    """ONNX Runtime's QGemm: the linear layer of the numbers, quantised where a scale of the result is given."""
     a, b = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5, 0 if attrs.get("transB", 0) else 1)
     operands = [a, b]
     if name_of_operand(node, 6):

@@ -77,11 +77,14 @@ def _differing(a: tuple[int, ...], b: tuple[int, ...]) -> list[VaryingAxis]:
 
 
 class PaddingWalk:
+    """What padded places hold, variable by variable in program order."""
+
     def __init__(self) -> None:
         # Variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
         self.seen: dict = {}
 
     def through(self, before: relax.Expr, after: relax.Expr) -> dict[VaryingAxis, Any]:
+        """What an operator leaves in the padded places of its result. Raises Mixes where that depends on them."""
         if type(before) is not type(after):
             raise Mixes("is another operator for another shape")
         if isinstance(after, relax.Tuple):

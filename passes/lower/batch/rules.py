@@ -154,6 +154,7 @@ def along(o: BatchOperands) -> BatchAxis:
 
 
 def reduction(o: BatchOperands) -> BatchAxis:
+    """The batch axis of a reduction, which must not reduce it."""
     found, rank = o.data(), len(o.shape(0))
     gone = _axes(o.attrs, rank, range(rank))
     if found.axis in gone:
@@ -170,10 +171,12 @@ def _axes(attrs: dict[str, Any], rank: int, default: list[int] | range) -> set[i
 
 
 def view(o: BatchOperands) -> BatchAxis:
+    """The batch axis behind a reshape."""
     return through_reshape(o.data(), o.shape(0), shape_of(o.call), o.batch)
 
 
 def transpose(o: BatchOperands) -> BatchAxis:
+    """The batch axis behind a permutation of the axes."""
     found, rank = o.data(), len(o.shape(0))
     order = [axis % rank for axis in o.attrs["axes"] or reversed(range(rank))]
     return BatchAxis(order.index(found.axis), found.inner)
@@ -193,6 +196,7 @@ def concat(o: BatchOperands) -> BatchAxis:
 
 
 def slices(o: BatchOperands) -> BatchAxis:
+    """Slices take whole samples."""
     found, rank = o.data(), len(o.shape(0))
     if found.axis in {int(axis.value) % rank for axis in o.call.args[1].fields}:
         raise Mixes("takes some of the samples")
@@ -200,6 +204,7 @@ def slices(o: BatchOperands) -> BatchAxis:
 
 
 def pad(o: BatchOperands) -> BatchAxis:
+    """Padding pads samples, not the batch."""
     found, width = same(o), o.attrs["pad_width"]
     if any(int(w) for w in width[2 * found.axis : 2 * found.axis + 2]):
         raise Mixes("pads the batch")
@@ -235,6 +240,7 @@ def look_up(o: BatchOperands) -> BatchAxis:
 
 
 def gather(o: BatchOperands) -> BatchAxis:
+    """Rows are taken within samples."""
     found = o.data()
     if o.attrs["axis"] % len(o.shape(0)) == found.axis:
         raise Mixes("takes some of the samples")

@@ -108,6 +108,7 @@ class CpuContext:
         return self.plain_of(self.value(expr))
 
     def plain_of(self, value: Value) -> Value:
+        """The value with its logical shape."""
         return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
 
     def codes(self, call: relax.Call) -> None:

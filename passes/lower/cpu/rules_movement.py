@@ -54,6 +54,7 @@ def _constant(call: relax.Call, ctx: "CpuContext") -> bool:
 
 
 def strided_slice(call: relax.Call, ctx: "CpuContext") -> "Value | None":
+    """R.strided_slice of an image by its pixels and channels."""
     source, target = _layouts(call)
     if source is None or target is None or _constant(call, ctx) or len(source.shape) != len(target.shape):
         return None
@@ -105,6 +106,7 @@ def _backwards(size: int, start: int, stop: int, step: int) -> range:
 
 
 def split(call: relax.Call, ctx: "CpuContext") -> "Sequence[Value] | None":
+    """R.split, a gather for each part."""
     source = _layouts_of(call.args[0])
     if source is None or _constant(call, ctx):
         return None
@@ -176,6 +178,7 @@ def _stored(value: float, layout: Any) -> float:
 
 
 def interleave(call: relax.Call, ctx: "CpuContext") -> "Value | None":
+    """octet.interleave: pixels with `fill` between them."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     coordinates = {}
@@ -185,6 +188,7 @@ def interleave(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":
+    """octet.frame: an image with a border that is given channel by channel."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     if _constant(call, ctx):
@@ -195,6 +199,7 @@ def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def flip(call: relax.Call, ctx: "CpuContext") -> "Value | None":
+    """R.flip of an image by its pixels."""
     source, target = _layouts(call)
     if source is None or _constant(call, ctx):
         return None
@@ -243,6 +248,7 @@ def resize_whole(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def concatenate(call: Any, ctx: "CpuContext") -> "Value | None":
+    """R.concat along channels or pixels."""
     operands = call.args[0]
     fields = list(operands.fields) if isinstance(operands, relax.Tuple) else None
     axis = ops.attrs_of(call)["axis"]

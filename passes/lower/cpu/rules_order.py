@@ -28,6 +28,7 @@ def _problem(call: "relax.Call", axis: int) -> AxisProblem | None:
 
 
 def cumsum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
+    """R.cumsum."""
     attrs = ops.attrs_of(call)
     problem = _problem(call, attrs["axis"])
     if problem is None or str(call.ty.dtype) != problem.dtype:
@@ -38,6 +39,7 @@ def cumsum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
 
 
 def topk(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
+    """R.topk of the values or of the indices."""
     attrs = ops.attrs_of(call)
     problem, kind = _problem(call, attrs["axis"]), attrs["ret_type"]
     if problem is None or kind not in ("values", "indices") or (kind == "indices" and str(attrs["dtype"]) != "int64"):
@@ -49,6 +51,7 @@ def topk(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
 
 
 def suppression(call: "relax.Call", ctx: "CpuContext") -> "Value":
+    """Non-maximum suppression."""
     attrs, (images, classes, boxes) = ops.attrs_of(call), shape_of(call.args[1])
     most = min(attrs["most"], boxes)
     problem = SuppressionProblem(
@@ -61,6 +64,7 @@ def suppression(call: "relax.Call", ctx: "CpuContext") -> "Value":
 
 
 def places(call: "relax.Call", ctx: "CpuContext") -> "Value":
+    """Where elements are not zero, int64."""
     shape = shape_of(call.args[0])
     result = Layout("plain", shape_of(call), "int64")
     return ctx.emit(nonzero(shape), [ctx.plain(call.args[0])], result, call.op.name)

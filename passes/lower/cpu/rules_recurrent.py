@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def step(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
+    """The gates of a step of an LSTM or GRU in float32."""
     layout = sure(packed(shape_of(call), "float32"))
     problem = RecurrentProblem(call.op.name, *layout.shape)
     return ctx.emit(recurrent(problem), [ctx.rows(arg) for arg in call.args], layout, call.op.name)

@@ -59,6 +59,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Lowered:
+    """Launches in their order, and where the outputs lie."""
+
     calls: tuple[Call, ...]
     outputs: tuple[Storage, ...]  # each written by a launch, no two the same
 
@@ -83,6 +85,7 @@ class CudaContext:
 
     @property
     def layer(self) -> str:
+        """The name of what is lowered now."""
         return self.var.name if self.var is not None else ""
 
     _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
@@ -114,6 +117,7 @@ class CudaContext:
         return self.formed(tensor, packed(tensor.layout.shape, tensor.layout.dtype))
 
     def plain(self, expr: relax.Expr) -> CudaTensor:
+        """The operand in C order."""
         tensor = self.find(expr)
         return self.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
 
@@ -134,6 +138,7 @@ class CudaContext:
         return self.tuned(workload) if self.tuned is not None else None
 
     def array(self, array: np.ndarray) -> Storage:
+        """Storage of a constant."""
         array = np.ascontiguousarray(array)
         return Storage("constant", array=array, bytes=array.nbytes)
 

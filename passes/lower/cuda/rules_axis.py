@@ -81,6 +81,7 @@ def _along(call: "relax.Call") -> "Axis | None":
 
 
 def cumsum(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
+    """R.cumsum."""
     problem = _along(call)
     if problem is None or _dtype(call) != problem.dtype:
         return None

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 def add(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
+    """octet.add."""
     return _binary(call, ctx, False)
 
 
 def mul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
+    """octet.mul."""
     return _binary(call, ctx, True)
 
 
@@ -66,6 +68,7 @@ def _operand(arg: "relax.Expr", rank: int, ctx: "CudaContext") -> CudaTensor:
 
 
 def requantize_rule(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
+    """octet.requantize."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     kernel = requantize(
         value.layout,

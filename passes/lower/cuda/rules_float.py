@@ -55,6 +55,7 @@ def _binary(name: str) -> "Callable[[relax.Call, CudaContext], CudaTensor | None
 
 
 def where(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
+    """R.where, its operands broadcast."""
     if _dtype(call) not in floats.TYPES or len(shape_of(call)) > floats.AXES:
         return None
     return _emit(
@@ -66,6 +67,7 @@ def where(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def astype(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
+    """R.astype between types that kernels know."""
     if _dtype(call.args[0]) not in floats.TYPES or _dtype(call) not in floats.TYPES:
         return None
     return _emit(
@@ -80,6 +82,7 @@ def _unary(call: "relax.Call", ctx: "CudaContext", kind: str, attrs: dict[str, A
 
 
 def take(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
+    """R.take along one axis."""
     axis, shape, indices = ops.attrs_of(call)["axis"], shape_of(call.args[0]), call.args[1]
     if axis is None or _dtype(call) not in floats.TYPES or _dtype(indices) not in ("int64", "int32"):
         return None
@@ -111,6 +114,7 @@ def _softmax(log: bool) -> Callable:
 
 
 def layer_norm(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
+    """R.nn.layer_norm over trailing axes, float32."""
     attrs, shape = ops.attrs_of(call), shape_of(call)
     axes = sorted(axis % len(shape) for axis in attrs["axes"])
     if axes != list(range(len(shape) - len(axes), len(shape))) or _dtype(call) != "float32":

@@ -168,6 +168,7 @@ def _batches(lead: list[int], *operands: Sequence[int]) -> tuple[int, list[tuple
 
 
 def epilogue_of(attrs: dict[str, Any], to_float: bool) -> Epilogue:
+    """The last steps of a product: clipped floats, or codes of the scale of the result."""
     if to_float:
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
     return Epilogue(False, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"], 0.0, 0.0, False, 0, 0.0)

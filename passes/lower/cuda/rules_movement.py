@@ -30,6 +30,7 @@ def _moved(
 
 
 def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
+    """R.quantize to one scale, laid out as int8 kernels want it."""
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if (
         scale is None
@@ -46,6 +47,7 @@ def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
 
 
 def dequantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
+    """R.dequantize of one scale."""
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if (
         scale is None
@@ -128,6 +130,7 @@ def concat(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
 
 
 def strided_slice(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
+    """R.strided_slice, one movement."""
     value = ctx.find(call.args[0])
     axes, begin, end, *strides = (
         [int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:]
@@ -147,6 +150,7 @@ def _items(arg: Any) -> Sequence[Any]:
 
 
 def split(call: "relax.Call", ctx: "CudaContext") -> tuple[CudaTensor, ...]:
+    """R.split, a movement for each part."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     axis, parts, start = attrs["axis"] % len(value.layout.shape), [], 0
     for field in call.ty.fields:

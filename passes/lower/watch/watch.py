@@ -75,9 +75,11 @@ class Watch:
     _sizes: dict = field(default_factory=dict)
 
     def note(self, function: str, layer: str, check: LayerSum) -> None:
+        """A kernel checks a layer."""
         self.layers.setdefault((function, layer), []).append(check)
 
     def note_ends(self, function: str, layer: str, found: CountedBytes) -> None:
+        """A kernel counts values at the ends of a range."""
         self.ends.setdefault((function, layer), []).append(found)
 
     def attached(self, calls: list[RawCall], sizes: dict, outputs: list) -> list[RawCall]:

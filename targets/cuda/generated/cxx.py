@@ -72,6 +72,7 @@ class Printer:
         self._taken: set[str] = set()
 
     def name(self, var: tirx.Var) -> str:
+        """The name of a variable or buffer, one of its own each."""
         if var not in self._names:
             base = re.sub(r"\W", "_", str(var.name)) or "v"
             name = f"v_{base}"
@@ -84,6 +85,7 @@ class Printer:
         return self._names[var]
 
     def expr(self, e: Any) -> str:
+        """C++ of an expression. Raises Unsupported."""
         kind, dtype = type(e).__name__, str(e.ty.dtype) if hasattr(e.ty, "dtype") else ""
         if kind == "IntImm":
             return (
@@ -220,6 +222,7 @@ class Printer:
 
 
 def type_of(dtype: str) -> str:
+    """The C++ type of a dtype. Raises Unsupported."""
     if dtype not in TYPES:
         raise Unsupported(f"the type {dtype or 'none'}")
     return TYPES[dtype]

@@ -29,6 +29,7 @@ class NestWorkload(Keyed):
 
     @cached_property
     def function(self) -> tirx.PrimFunc:
+        """The nest as a PrimFunc."""
         return function_of(self.tir)
 
     @property
@@ -38,6 +39,7 @@ class NestWorkload(Keyed):
 
     @property
     def operands(self) -> list[tuple[tuple[int, ...], str]]:
+        """(extents, dtype) of everything that is read."""
         return [shape_of(buffer) for buffer in list(self.function.params)[:-1]]
 
     @property
@@ -94,4 +96,5 @@ def from_dict(entry: dict) -> NestWorkload:
 
 
 def shape_of(buffer: tirx.Buffer) -> tuple[tuple[int, ...], str]:
+    """(extents, dtype)."""
     return tuple(int(extent) for extent in buffer.shape), str(buffer.dtype)

@@ -44,6 +44,7 @@ def extreme(axis: Axis, largest: bool, where: bool) -> CudaKernel:
 
 
 def running_sum(axis: Axis, exclusive: bool) -> CudaKernel:
+    """Operands: data, result. exclusive: without the element itself."""
     return CudaKernel(
         "running_sum",
         "axis.cuh",
@@ -55,5 +56,6 @@ def running_sum(axis: Axis, exclusive: bool) -> CudaKernel:
 
 
 def top_k(axis: Axis, k: int, largest: bool, where: bool) -> CudaKernel:
+    """Operands: data, result. where: the int64 indices in place of the values."""
     call = f"top_k<{axis.arguments}, {k}, {literal(largest)}, {literal(where)}>"
     return CudaKernel("top_k", "axis.cuh", call, 2, blocks(axis.rows, _THREADS), _THREADS)

@@ -195,6 +195,7 @@ def packed_views(p: Conv) -> Views:
 
 
 def is_depthwise(p: Conv) -> bool:
+    """Whether every channel has one filter of its own."""
     return p.groups > 1 and p.channels == 1 and p.outputs == 1 and p.stride == p.out_stride
 
 

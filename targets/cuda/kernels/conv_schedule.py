@@ -186,6 +186,7 @@ _WGMMA_SHAPES = (
 
 
 def rounded(value: int, unit: int) -> int:
+    """The least multiple of `unit` that holds `value`."""
     return -(-value // unit) * unit
 
 

@@ -54,6 +54,7 @@ def _steps(shape: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, ...]:
 def binary(
     operation: str, dtype: str, out: str, result: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
 ) -> CudaKernel:
+    """Operands: a, b, result, of any broadcastable shapes. out: dtype of the result."""
     call = f"zip<{literal(zipped(result, a, b))}, {OPERATIONS[operation]}, {TYPES[dtype]}, {TYPES[out]}>"
     return CudaKernel(operation, "floats.cuh", call, 3, blocks(prod(result), 128), 128)
 
@@ -61,6 +62,7 @@ def binary(
 def where(
     dtype: str, result: tuple[int, ...], condition: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
 ) -> CudaKernel:
+    """Operands: condition, a, b, result, of any broadcastable shapes."""
     return CudaKernel(
         "where",
         "floats.cuh",
@@ -72,12 +74,14 @@ def where(
 
 
 def astype(count: int, dtype: str, out: str) -> CudaKernel:
+    """Operands: data, result of dtype `out`."""
     return CudaKernel(
         "astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128
     )
 
 
 def unary(count: int, kind: str, attrs: dict[str, Any]) -> CudaKernel:
+    """A function of float32, as passes/unary.py names it. Operands: data, result."""
     name, text = functions.function(kind, attrs)
     return CudaKernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))
 
@@ -97,6 +101,7 @@ def scalars(count: int, dtype: str, operations: Sequence[tuple[str, float, bool]
 
 
 def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) -> CudaKernel:
+    """Rows [outer, size, inner] by `count` indices. Operands: data, indices, result."""
     call = f"take<{outer}L, {size}L, {inner}L, {count}L, {TYPES[dtype]}, {TYPES[index]}>"
     return CudaKernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)
 
@@ -109,6 +114,7 @@ def take_and_add(outer: int, size: int, inner: int, count: int, index: str, size
 
 
 def softmax(rows: int, count: int, inner: int, log: bool) -> CudaKernel:
+    """Along the middle axis of [rows, count, inner]. Operands: data, result. log: of the logarithm."""
     (exp, exp_text), (ln, ln_text) = functions.function("exp", {}), functions.function("log", {})
     call = f"softmax<{rows}L, {count}, {inner}L, {exp}, {ln}, {literal(log)}>"
     return CudaKernel("softmax", "floats.cuh", call, 2, blocks(16 * rows, 128), 128, prelude=(exp_text, ln_text))
@@ -136,6 +142,7 @@ def resize_linear(planes: int, size: Sequence[int], result: Sequence[int]) -> Cu
 
 
 def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool) -> CudaKernel:
+    """Rows of `count`. Operands: data, weight, bias, result."""
     call = f"layer_norm<{rows}L, {count}, {literal(float(epsilon))}, {literal(scale)}, {literal(center)}>"
     return CudaKernel("layer_norm", "floats.cuh", call, 4, blocks(16 * rows, 128), 128)
 
@@ -163,5 +170,6 @@ class FloatPool(Window):
 
 
 def pool(problem: FloatPool) -> CudaKernel:
+    """Operands: data, result."""
     call = f"pool_float<{literal(problem)}>"
     return CudaKernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.pixels, 128), 128)

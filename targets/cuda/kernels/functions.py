@@ -123,6 +123,7 @@ _ALL: dict[str, tuple[Callable, tuple[str, ...]]] = {
 
 
 def known(kind: str) -> bool:
+    """Whether there is device code for a kind of function."""
     return kind in _ALL
 
 

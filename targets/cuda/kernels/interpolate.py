@@ -25,5 +25,6 @@ class Interpolation:
 
 
 def interpolate(problem: Interpolation) -> CudaKernel:
+    """octet.resize2d. Operands: data, tables of the rows and of the columns, result."""
     threads = problem.images * problem.out_height * problem.out_width * problem.stride // 4
     return CudaKernel("resize2d", "interpolate.cuh", f"interpolate<{literal(problem)}>", 4, blocks(threads, 128), 128)

@@ -112,6 +112,7 @@ class Turn:
 
 
 def turn(problem: Turn) -> CudaKernel:
+    """Columns of a matrix become rows. Operands: data, result."""
     return CudaKernel(
         "turn",
         "movement.cuh",
@@ -138,6 +139,7 @@ class ColumnSums:
 
 
 def column_sums(problem: ColumnSums) -> CudaKernel:
+    """Operands: data, sums (int32)."""
     return CudaKernel(
         "column_sums",
         "movement.cuh",
@@ -155,10 +157,12 @@ def fill(layout: CudaLayout, value: int) -> CudaKernel:
 
 
 def quantize(problem: Move, scale: np.float32, zero_point: int) -> CudaKernel:
+    """A movement of float32 that becomes codes. Operands: data, result."""
     call = f"quantize<{literal(problem)}, {bits(float(scale))}, {zero_point}, -128>"
     return CudaKernel("quantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
 
 
 def dequantize(problem: Move, scale: np.float32, zero_point: int) -> CudaKernel:
+    """A movement of codes that becomes float32. Operands: data, result."""
     call = f"dequantize_codes<{literal(problem)}, {bits(float(scale))}, {zero_point}>"
     return CudaKernel("dequantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)

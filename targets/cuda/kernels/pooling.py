@@ -22,12 +22,14 @@ class Pool(Window):
 
 
 def max_pool(problem: Pool) -> CudaKernel:
+    """Operands: data, result."""
     unit = 16 if problem.stride % 16 == 0 else 4
     threads = problem.pixels * problem.stride // unit
     return CudaKernel("max_pool2d", "pooling.cuh", f"max_pool<{literal(problem)}>", 2, blocks(threads, 128), 128)
 
 
 def average_pool(problem: Pool) -> CudaKernel:
+    """octet.avg_pool2d; large windows are added up by a warp. Operands: data, result."""
     lanes = 32 if problem.taps >= _LARGE else 1
     threads = problem.pixels * problem.stride // 4 * lanes
     return CudaKernel(

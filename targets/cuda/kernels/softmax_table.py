@@ -18,6 +18,7 @@ class SoftmaxTable:
 
 
 def softmax_table(problem: SoftmaxTable) -> CudaKernel:
+    """octet.softmax. Operands: data, table, result."""
     return CudaKernel(
         "softmax_table",
         "softmax_table.cuh",

@@ -38,6 +38,7 @@ class Driver:
         self.call("cuInit", 0)
 
     def call(self, name: str, *arguments: Any) -> None:
+        """Raises OctetError with what the driver says where it fails."""
         status = getattr(self._library, name)(*arguments)
         if status != 0:
             text = ctypes.c_char_p()
@@ -65,6 +66,7 @@ class Driver:
         return value
 
     def devices(self) -> tuple[Device, ...]:
+        """Those of this machine that the driver lists."""
         found = []
         for number in range(self.integer("cuDeviceGetCount")):
             device, text = self.integer("cuDeviceGet", number), ctypes.create_string_buffer(256)

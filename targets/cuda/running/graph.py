@@ -41,6 +41,7 @@ class Marks:
             raise
 
     def record(self, index: int, stream: ctypes.c_void_p, in_graph: bool = False) -> None:
+        """Notes the time at which the stream comes here. in_graph: while a graph is captured."""
         if in_graph:
             self._driver.call("cuEventRecordWithFlags", self._events[index], stream, _EVENT_EXTERNAL)
         else:
@@ -56,5 +57,6 @@ class Marks:
         return found
 
     def close(self) -> None:
+        """Gives the events back."""
         for event in self._events:
             self._driver.release("cuEventDestroy_v2", event)

@@ -81,6 +81,7 @@ class Loaded:
         self._steps: tuple[ctypes.c_void_p, Marks] | None = None
 
     def enter(self) -> None:
+        """Makes the device's context that of the calling thread."""
         self._driver.call("cuCtxSetCurrent", self._context)
 
     def run(self) -> None:
@@ -134,6 +135,7 @@ class Loaded:
         return [seconds / LEAST_LAUNCHES for seconds in marks.seconds()]
 
     def wait(self) -> None:
+        """Until the stream has done what it was given."""
         self._driver.call("cuStreamSynchronize", self._stream)
 
     def close(self) -> None:

@@ -28,6 +28,8 @@ def text_at(strings: bytes, at: int) -> bytes:
 
 
 class Segment(NamedTuple):
+    """An entry of the program header table (ELF-64)."""
+
     kind: int
     flags: int
     offset: int
@@ -44,6 +46,8 @@ class Segment(NamedTuple):
 
 
 class Section(NamedTuple):
+    """An entry of the section header table (ELF-64)."""
+
     name: int
     kind: int
     flags: int

@@ -52,6 +52,7 @@ def width_of(p: ConvProblem) -> int:
 
 
 def walk_of(p: ConvProblem, phases: bool = True) -> Walk:
+    """How the kernel walks over its input. phases: whether it may stage strided columns apart."""
     return plan_walk(p, BLOCK, TILE_ROWS, allow_phases=phases, step=TILE_BYTES)
 
 

@@ -42,6 +42,8 @@ class _Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Micro:
+    """Emits units of a kernel: sums in tiles, and the epilogue of a unit, alone or woven into the next one."""
+
     p: ConvProblem
     walk: Walk
     width: int  # input elements of a step: a tile row

@@ -38,6 +38,7 @@ class Bf16Schedule:
 
 
 def walk_of(p: ConvProblem) -> Walk:
+    """How the kernel walks over its input."""
     return plan_walk(p, 16, 1, allow_phases=False)
 
 
@@ -48,6 +49,7 @@ def most_pixels(vectors: int) -> int:
 
 
 def default_schedule(p: ConvProblem) -> Bf16Schedule:
+    """As many pixels as registers hold, of as many vectors of channels."""
     walk, vectors = walk_of(p), min(2 if current().parts == 1 else 1, p.out_blocks)
     tiles = -(-walk.pixels // most_pixels(vectors))
     pixels = -(-walk.pixels // tiles)

@@ -8,6 +8,7 @@ from .problem import ConvProblem
 
 
 def lanes_of(p: ConvProblem) -> int:
+    """Channels that one vector of the kernel has."""
     return 64 if p.dtype == "int8" else 16
 
 

@@ -58,6 +58,7 @@ def is_local(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> bool:
 
 
 def padded_extents(p: "Checked | ConvProblem") -> tuple[int, int]:
+    """(height, width) of the image with its padding."""
     return p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
 
 

@@ -99,6 +99,7 @@ def _local(p: "Checked | ConvProblem", s: DirectSchedule) -> bool:
 
 
 def source_of(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
+    """What the kernel reads: the input itself, or a copy of it with its padding."""
     if _local(p, s):
         return Source(p.height, p.width, False, 0, 0)
     copied = any(p.padding) or gathered(p) is not None
@@ -110,6 +111,7 @@ def source_of(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
 
 
 def source_width(p: ConvProblem) -> int:
+    """Pixels of a line of what the kernel reads, padding included."""
     return (gathered(p) or p).width + p.padding[1] + p.padding[3]
 
 

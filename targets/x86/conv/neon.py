@@ -22,6 +22,8 @@ def conv2d_neon(p: ConvProblem, s: DirectSchedule) -> tirx.PrimFunc:
 
 
 class LaneKernel(DirectKernel):
+    """SDOT and float multiply-adds by one lane of a register."""
+
     def run(
         self,
         sums: tirx.Buffer,

@@ -93,6 +93,7 @@ class ConvProblem:
 
     @property
     def depthwise(self) -> bool:
+        """Whether every channel has one filter of its own."""
         return self.groups == self.channels == self.out_channels and self.groups > 1
 
     @property

@@ -59,6 +59,7 @@ class Sums:
 
 
 def checked(p: ConvProblem) -> Checked:
+    """The same problem, with a checksum of its sums."""
     return Checked(**vars(p))
 
 

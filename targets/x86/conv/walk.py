@@ -57,9 +57,11 @@ class Stage:
     fold: int = 1
 
     def plane(self, channels: int) -> int:
+        """Elements of a staged plane."""
         return self.height * self.width * channels * self.fold
 
     def image(self, channels: int) -> int:
+        """Elements of all planes of an image."""
         return self.phases[0] * self.phases[1] * self.plane(channels)
 
 

@@ -63,6 +63,7 @@ class BinaryProblem:
 
     @property
     def traffic(self) -> int:
+        """Bytes read and written."""
         return (3 if self.second == STREAM else 2) * self.elements
 
     @property
@@ -175,6 +176,7 @@ class RequantizeProblem:
 
     @property
     def traffic(self) -> int:
+        """Bytes read and written."""
         return 2 * self.elements
 
     @property

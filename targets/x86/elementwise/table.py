@@ -39,10 +39,12 @@ class TableProblem:
 
     @property
     def traffic(self) -> int:
+        """Bytes read and written."""
         return 2 * self.elements
 
     @property
     def light(self) -> bool:
+        """Whether it takes no longer than reading and writing do."""
         return self.vbmi and not self.per_channel
 
     @property

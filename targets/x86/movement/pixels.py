@@ -31,6 +31,7 @@ def pixel_axes(layout: Layout) -> tuple[int, int, int]:
 
 
 def channel_axis(layout: Layout) -> int:
+    """The axis of the logical tensor that lies innermost."""
     return 1 if layout.kind == "nhwc" else len(layout.shape) - 1
 
 

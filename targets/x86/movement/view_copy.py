@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ViewCopyProblem:
+    """Both have one logical shape and dtype; they lie differently."""
+
     source: View
     target: Layout | View
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def quantizes(p: "ReformatProblem") -> bool:
+    """Whether float32 becomes int8."""
     return p.source.dtype == "float32" and p.target.dtype == "int8"
 
 
@@ -45,6 +46,7 @@ def scalar_real(p: "ReformatProblem", stored: tirx.Expr) -> tirx.Expr:
 
 
 def scalar(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
+    """One element, converted as the problem wants it."""
     if p.source.dtype == p.target.dtype:
         return value
     return scalar_quantized(p, value) if quantizes(p) else scalar_real(p, value)

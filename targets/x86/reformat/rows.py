@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @built_once
 def copy_rows(p: "ReformatProblem") -> tirx.PrimFunc:
+    """(x, y): rows of channels, of which either side may be padded."""
     packed = [layout for layout in (p.source, p.target) if layout.kind != "plain"]
     channels = packed[0].channels if packed else prod(p.source.shape)
     rows = prod(p.source.shape) // channels

@@ -73,6 +73,7 @@ class RowSchedule(LoopSchedule):
 
 
 def default_schedule(p: LayerNormProblem) -> RowSchedule:
+    """As many rows at a time as hide the latency of one."""
     return RowSchedule(default_loops(p).parallel, min(_TOGETHER // current().parts, p.rows))
 
 

@@ -29,14 +29,17 @@ class AxisProblem:
 
     @property
     def count(self) -> int:
+        """Elements along the axis."""
         return self.shape[self.axis]
 
     @property
     def inner(self) -> int:
+        """Elements from one of the axis to the next."""
         return prod(self.shape[self.axis + 1 :])
 
     @property
     def rows(self) -> int:
+        """How often the axis is worked through."""
         return prod(self.shape) // self.count
 
     @property
@@ -44,6 +47,7 @@ class AxisProblem:
         return Layout("plain", self.shape, self.dtype)
 
     def result(self, count: int, dtype: str) -> Layout:
+        """With `count` elements along the axis."""
         return Layout("plain", (*self.shape[: self.axis], count, *self.shape[self.axis + 1 :]), dtype)
 
     @property

@@ -41,6 +41,7 @@ def lane_sum(vector: tirx.Expr) -> tirx.Expr:
 
 
 def lane_max(vector: tirx.Expr) -> tirx.Expr:
+    """The largest of 16 lanes."""
     return _across(vector, tirx.max)
 
 

@@ -26,6 +26,7 @@ class AverageSchedule(LoopSchedule):
 
 
 def default_schedule(p: PoolProblem) -> AverageSchedule:
+    """Two chains of sums for int8, one for float32."""
     return AverageSchedule(default_loops(p).parallel, 2 if p.dtype == "int8" else 1)
 
 

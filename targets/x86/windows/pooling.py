@@ -38,6 +38,7 @@ class PoolProblem:
         check_range(255 * self.multiplier)
 
     def extent(self, axis: int) -> int:
+        """Of the result along an axis, 0 or 1."""
         reach = self.dilation[axis] * (self.size[axis] - 1) + 1
         return (self.shape[2 + axis] + self.padding[axis] + self.padding[axis + 2] - reach) // self.strides[axis] + 1
 
@@ -71,6 +72,7 @@ def first_tap(p: PoolProblem, axis: int, position: tirx.Expr | int) -> tirx.Expr
 
 
 def reaches_outside(p: PoolProblem, axis: int) -> bool:
+    """Whether some window has taps beside the image."""
     last = (p.extent(axis) - 1) * p.strides[axis] - p.padding[axis] + p.dilation[axis] * (p.size[axis] - 1)
     return p.padding[axis] > 0 or last >= p.shape[2 + axis]
 
