@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from ..targets.errors import OctetError
 from .building.given import Given
 
+# Options of the recipe that measurement may decide where the user leaves them open
+_FREE = ("residuals", "attention", "softmax", "activations", "calibrator")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -60,4 +63,4 @@ class Request:
         knows a target."""
         if self.policy != "fastest" or not any(spec.backend.estimates for spec in specs):
             return ()
-        return tuple(option for option in ("residuals", "attention", "calibrator") if getattr(self, option) is None)
+        return tuple(option for option in _FREE if getattr(self, option) is None)

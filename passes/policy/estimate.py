@@ -1,6 +1,6 @@
 """The time of every operator of a graph by the cost model of a target: from shapes alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from math import prod
 
 import numpy as np
@@ -8,6 +8,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..lower.fusion import find_fusions
 from ..multiply_adds import multiply_adds
 from ..operators.registry import operators
 from ..ops import shape_of
@@ -15,7 +16,12 @@ from ..rewriting.graph import DataflowGraph
 from ..rewriting.loops import MARKS, loops_of
 
 _LOOK_UPS = ("relax.take", "octet.embedding")
-_FUNCTIONS = ("octet.unary", "relax.nn.softmax")
+_FUNCTIONS = {  # operator: how many functions a value of its result is worth
+    "octet.unary": 1.0,
+    "relax.nn.softmax": 1.0,
+    "relax.nn.layer_norm": 0.5,
+    "relax.nn.rms_norm": 0.5,
+}
 _BLOCK = 16  # channels of a vector
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
 
@@ -23,35 +29,62 @@ _FREE = operators(lambda traits: traits.view) | set(MARKS)
 def estimate(mod: tvm.IRModule, dot: str, cost: Callable) -> list[tuple[str, str, float]]:
     """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused
     module. cost: as targets/x86/cost.seconds."""
-    bindings, loops = DataflowGraph(mod["main"]).bindings, loops_of(mod)
-    calls = [(var, value) for var, value in bindings if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE)]
-    return [(var.name, value.op.name, loops.steps(var) * _seconds(value, dot, cost)) for var, value in calls]
+    loops = loops_of(mod)
+    return [(var.name, value.op.name, loops.steps(var) * _seconds(value, dot, cost)) for var, value in _calls(mod)]
+
+
+def network_seconds(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> float:
+    """Of one run on one core. What one kernel computes is one: results inside a chain (passes/lower/fusion.py) move no
+    bytes, and only its last operator costs a call."""
+    _, inner = find_fusions(mod["main"])
+    loops, call = loops_of(mod), cost(dot, "float32", 0, 0)
+
+    def seconds(var: relax.Var, value: relax.Call) -> float:
+        found = _seconds(value, dot, cost, inner=inner, moves_result=var not in inner)
+        return max(0.0, found - call) if var in inner else found
+
+    return sum(loops.steps(var) * seconds(var, value) for var, value in _calls(mod))
 
 
 def most_to_gain(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> tuple[float, float]:
     """(seconds in all, a bound of what float could save) for an integer graph, without making the float one: every
     conversion would go, and every operator would move no more bytes than it does in int8."""
     total, saved, loops = 0.0, 0.0, loops_of(mod)
-    for var, value in DataflowGraph(mod["main"]).bindings:
-        if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE):
-            seconds, steps = _seconds(value, dot, cost), loops.steps(var)
-            total += steps * seconds
-            saved += steps * (
-                seconds
-                if ops.is_op(value, "relax.quantize", "relax.dequantize")
-                else max(0.0, seconds - _seconds(value, dot, cost, real=True))
-            )
+    for var, value in _calls(mod):
+        seconds, steps = _seconds(value, dot, cost), loops.steps(var)
+        total += steps * seconds
+        saved += steps * (
+            seconds
+            if ops.is_op(value, "relax.quantize", "relax.dequantize")
+            else max(0.0, seconds - _seconds(value, dot, cost, real=True))
+        )
     return total, saved
 
 
-def _seconds(call: relax.Call, dot: str, cost: Callable, real: bool = False) -> float:
-    """real: as if its tensors were float."""
+def _calls(mod: tvm.IRModule) -> list[tuple[relax.Var, relax.Call]]:
+    """What takes time in `main`."""
+    bindings = DataflowGraph(mod["main"]).bindings
+    return [(var, value) for var, value in bindings if isinstance(value, relax.Call) and not ops.is_op(value, *_FREE)]
+
+
+def _seconds(
+    call: relax.Call,
+    dot: str,
+    cost: Callable[..., float],
+    *,
+    real: bool = False,
+    inner: Set[relax.Var] = frozenset(),
+    moves_result: bool = True,
+) -> float:
+    """real: as if its tensors were float. inner: tensors that it does not read from memory. moves_result: whether it
+    writes its own."""
     if ops.is_part(call):
         return 0.0  # passes/lower/fusion.py computes it where its result is quantised
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
     int8 = not real and any(str(arg.ty.dtype) == "int8" for arg in tensors)
     read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # of a table only the rows that are looked up
-    moved = sum(map(_bytes, read)) + (_bytes(call) if isinstance(call.ty, relax.TensorType) else 0)
+    moved = sum(_bytes(arg) for arg in read if arg not in inner)
+    moved += _bytes(call) if moves_result and isinstance(call.ty, relax.TensorType) else 0
     macs, depthwise = multiply_adds(call), False
     if ops.is_op(call, "octet.conv2d"):
         attrs = ops.attrs_of(call)
@@ -61,7 +94,7 @@ def _seconds(call: relax.Call, dot: str, cost: Callable, real: bool = False) -> 
         ):  # as a grouped convolution: every channel costs a block of them
             macs, depthwise = macs * _BLOCK, False
     bf16 = ops.is_op(call, "octet.conv2d", "octet.dense") and str(call.args[0].ty.dtype) == "bfloat16"
-    functions = 0 if int8 or not ops.is_op(call, *_FUNCTIONS) else prod(shape_of(call))
+    functions = 0.0 if int8 or call.op.name not in _FUNCTIONS else _FUNCTIONS[call.op.name] * prod(shape_of(call))
     dtype = "int8" if int8 else "bfloat16" if bf16 else "float32"
     return cost(
         dot, dtype, macs, moved, depthwise, product=ops.is_op(call, "octet.matmul", "relax.matmul"), functions=functions

@@ -1,8 +1,9 @@
 """The best calibrator of a design, by its error on held-out samples, and the percentiles around the best one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from ..annotate.plan import Plan
 from .attempt import Attempt
 from .best_of import best_of
 from .budget import Budget
@@ -49,19 +50,29 @@ def choose_calibration(
     return refined
 
 
-def choose_calibrator(
-    design: Design, error: Callable, log: Callable, *, far: float, spent: Callable = lambda: False
+def choose_ranges(
+    design: Design,
+    free: Iterable[str],
+    plan: Callable[[Design], Plan],
+    error: Callable[[Design], float],
+    log: Callable[[Attempt], None],
+    *,
+    far: float,
+    spent: Callable[[], bool] = lambda: False,
 ) -> Design:
-    """The design with the calibrator of least error where it is further than `far` from fp32 and that brings it much
-    nearer. error(design): relative, squared. log(Attempt): what was tried. spent(): whether there is no time for
-    another one."""
+    """The design with what takes no time at run time and leaves the least error, where it is further than `far` from
+    fp32 and that brings it much nearer: another calibrator, symmetric ranges, softmax by a table. free: the recipe's
+    options that may change. plan(design): what becomes int8. error(design): relative, squared. log(Attempt): what was
+    tried. spent(): whether there is no time for another one."""
     if design.scaling or error(design) <= far:
         return design
-    candidates = (
-        (f"calibrator {_calibrator(candidate.recipe)}", candidate)
-        for candidate in calibrations(design)
-        if candidate != design
-    )
+    candidates = [(f"calibrator {_calibrator(other.recipe)}", other) for other in calibrations(design)]
+    candidates = [entry for entry in candidates if "calibrator" in free and entry[1] != design]
+    if "activations" in free:
+        candidates.append(("symmetric activations", design.with_recipe(activations="symmetric")))
+    table = design.with_recipe(softmax="table")
+    if "softmax" in free and len(plan(table).groups) > len(plan(design).groups):
+        candidates.append(("softmax by a table", table))
     return best_of(design, candidates, error, log, _WORTH, spent=spent)
 
 

@@ -5,13 +5,15 @@ Errors are often made in few places: a recording's samples in front of a Fourier
 reader whose functions have a few large values. How many is measured: 1, 2, 4, ... of the ranking."""
 
 from collections.abc import Callable
+from math import log2
 
 from .attempt import LEFT_OUT, Attempt
 from .design import Design
 from .ranking import Ranked
-from .switches import FAR, WORTH, worth
+from .switches import FAR, WORTH
 
 LEAST = 1e-2  # relative squared error (20 dB) from which on operators go to float
+_SLOWEST = 2.0  # times its time for every halving of the squared error, and for any gain: it is of little use as it is
 
 
 def choose_operators(
@@ -24,7 +26,7 @@ def choose_operators(
     spent: Callable = lambda: False,
 ) -> tuple[Design, list[Ranked]]:
     """(the design with the fewest operators in float that bring it near to fp32, or else those that bring it nearest,
-    where that is worth its time as a switch's is; the ranking, [] where it was not needed).
+    where that is worth its time; the ranking, [] where it was not needed).
 
     ranked(design): its operators, most sensitive first (`rank`). error(design): relative, squared. seconds(design): of
     one run, estimated. log(Attempt): what was tried. spent(): whether there is no time for another error."""
@@ -41,13 +43,18 @@ def choose_operators(
         candidate = design.with_recipe(float_operators=design.recipe.float_operators | set(names[:count]))
         found, ratio = error(candidate), seconds(candidate) / took
         tried.append((found, ratio, count, candidate))
-        if found <= FAR or ratio > worth(before, 0.0) or count == len(ranking) or spent():
+        if found <= FAR or ratio > _SLOWEST or count == len(ranking) or spent():
             break  # near enough, or more of them would take too long
         count = min(2 * count, len(ranking))
-    taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= worth(before, entry[0])]
+    taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= _worth(before, entry[0])]
     best = min(taken, default=None)
     for entry in tried:
         found, ratio, count, candidate = entry
         name = f"{count} operator{'s' * (count > 1)} in float, {ratio - 1:+.1%} of the estimated time"
         log(Attempt(name, found, None, entry is best, candidate))
     return (design if best is None else best[-1]), ranking
+
+
+def _worth(before: float, found: float) -> float:
+    """The most that a network may take times its time for an error that falls so far."""
+    return min(_SLOWEST, _SLOWEST ** log2(before / max(found, 1e-12)))

@@ -48,7 +48,7 @@ def _named(design: Design) -> str:
     )
 
 
-def worth(before: float, found: float) -> float:
+def _worth(before: float, found: float) -> float:
     """The most that a network may take times its time for an error that falls so far."""
     slower, slowest = (_FAR_SLOWER, _FAR_SLOWEST) if before > FAR else (_SLOWER, _SLOWEST)
     return min(slowest, slower ** log2(before / max(found, 1e-12)))
@@ -86,7 +86,7 @@ def choose_switches(
             break
         found, chosen, option = min(tried, key=lambda entry: entry[0])
         ratio = seconds(chosen) / seconds(design) if found <= best * WORTH else None
-        kept = ratio is not None and ratio <= worth(best, found)
+        kept = ratio is not None and ratio <= _worth(best, found)
         for value, candidate, name in tried:
             taken = kept and name == option
             if candidate in known and not taken:
@@ -138,6 +138,6 @@ def _scaled(
         log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
         return None
     before, found, ratio = error(design), error(candidate), seconds(candidate) / seconds(design)
-    kept = found <= before * WORTH and ratio <= worth(before, found)
+    kept = found <= before * WORTH and ratio <= _worth(before, found)
     log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
     return candidate if kept else None

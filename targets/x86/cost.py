@@ -1,15 +1,15 @@
 """Rough times of operators from what the vector and matrix units of a target can do: constants of the instruction sets,
-and two rates of what has no kernel of its own (`product_float`, `functions`), fitted to one profile of a sentence
-encoder on a Cascade Lake and halved, or nearly, for narrower registers.
+and what is fitted to profiles: `KERNEL_SECONDS`, `moved` and `functions` to small networks and a sentence encoder on an
+Intel Xeon with AMX, depthwise rates to an EfficientNet-B0 there, `product_float`, of what has no kernel of its own, to
+a sentence encoder on a Cascade Lake. They are halved, or nearly, for narrower registers.
 
-For decisions where no machine of the target is at hand. They are upper bounds of throughput with a common efficiency:
-good enough to tell a factor, not a tenth."""
+For decisions where no machine of the target is at hand: good enough to tell a factor, not a tenth."""
 
 from dataclasses import dataclass
 
 _GHZ = 2.5
 _EFFICIENCY = 0.6
-KERNEL_SECONDS = 1.5e-6  # of a kernel that does nothing: the call and its edges
+KERNEL_SECONDS = 0.3e-6  # of a kernel that does nothing: the call and its edges
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,24 @@ class Rates:
     depthwise_int8: float
     depthwise_float: float
     dense_bf16: float
-    moved: float = 24.0
+    moved: float = 36.0
     product_float: float = 10.0
-    functions: float = 0.8
+    functions: float = 1.2
 
 
 # VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or,
 # at 256 bits, three run in a cycle; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. VDPBF16PS: 32 once;
 # without it FMAs, and their operands are widened. Halves where registers are 256 bits wide. Without VNNI a depthwise
 # tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
-_256 = {"product_float": 7.0, "functions": 0.4}  # registers of 256 bits
-_128 = {"moved": 16.0, "product_float": 3.0, "functions": 0.2}
+_256 = {"product_float": 7.0, "functions": 0.6}  # registers of 256 bits
+_128 = {"moved": 16.0, "product_float": 3.0, "functions": 0.3}
 RATES = {
-    "amx": Rates(1024, 32, 20, 16, 512),
-    "vnni_bf16": Rates(128, 32, 20, 16, 32),
-    "vnni": Rates(128, 32, 20, 16, 20),
-    "vnni256": Rates(64, 16, 10, 8, 10, **_256),
-    "madd": Rates(38, 32, 9, 16, 20),
-    "madd256": Rates(28, 16, 5, 8, 10, **_256),
+    "amx": Rates(1024, 32, 40, 32, 512),
+    "vnni_bf16": Rates(128, 32, 40, 32, 32),
+    "vnni": Rates(128, 32, 40, 32, 20),
+    "vnni256": Rates(64, 16, 20, 16, 10, **_256),
+    "madd": Rates(38, 32, 23, 30, 20),
+    "madd256": Rates(28, 16, 17, 22, 10, **_256),
     # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. USMMLA: 32 products twice a
     # cycle; SDOT: 16; SMULL: six instructions for 16. FMLA: 4 twice.
     "i8mm": Rates(64, 8, 10, 8, 6, **_128),
@@ -52,7 +52,7 @@ RATES = {
 
 
 def seconds(
-    dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False, *, product: bool = False, functions: int = 0
+    dot: str, dtype: str, macs: int, moved: int, depthwise: bool = False, *, product: bool = False, functions: float = 0
 ) -> float:
     """One kernel on one core. dot: of the TargetSpec. dtype: "int8", "float32" or "bfloat16". macs: multiply-adds.
     moved: bytes read and written.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
-from octet.passes.policy.estimate import estimate
+from octet.passes.policy.estimate import estimate, network_seconds
 from octet.targets.x86 import cost
 
 
@@ -33,3 +33,19 @@ def test_a_look_up_reads_the_rows_that_it_takes_whatever_the_size_of_the_table()
         return found
 
     assert seconds(16) == seconds(4096)
+
+
+def test_what_one_kernel_computes_is_counted_as_one():
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((64, 64), "float32"))
+    scale, zero = relax.const(np.float32(1 / 255)), relax.const(np.int8(-128))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            p = builder.emit(relax.op.nn.softmax(x))
+            result = builder.emit_output(relax.op.quantize(p, scale, zero, out_dtype="int8"))
+        builder.emit_func_output(result)
+    module = builder.get()
+    apart = estimate(module, "vnni", cost.seconds)
+    assert [operator for _, operator, _ in apart] == ["relax.nn.softmax", "relax.quantize"]
+    together, call = network_seconds(module, "vnni", cost.seconds), cost.KERNEL_SECONDS
+    work = cost.seconds("vnni", "float32", 0, 0, functions=64 * 64)
+    assert work <= together <= sum(seconds for _, _, seconds in apart) - call

@@ -46,9 +46,10 @@ def test_the_nearest_where_none_is_near():
 
 
 def test_what_takes_too_long_stays_in_int8():
-    found, steps, _ = chosen({0: 0.5, 1: 0.2, 2: 0.1, 4: 0.01}, slower=0.2)
+    found, steps, _ = chosen({0: 0.5, 1: 0.2, 2: 0.1, 4: 0.01}, slower=0.3)
     assert found == frozenset(NAMES[:2]) and [kept for _, kept in steps] == [False, True, False]
-    assert not chosen({0: 0.5, 1: 0.002}, slower=0.6)[0]
+    assert not chosen({0: 0.5, 1: 0.002}, slower=1.1)[0]
+    assert not chosen({0: 0.5, 1: 0.28, 2: 0.28}, slower=0.8)[0]  # not even halved
 
 
 def test_nothing_is_ranked_where_int8_is_near_enough_or_no_time_is_left():

@@ -14,7 +14,7 @@ from octet.passes.pipeline import canonicalize
 from octet.passes.repair.weights import layers_of, replace_constants
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget
-from octet.passes.sensitivity.choose_calibration import choose_calibrator
+from octet.passes.sensitivity.choose_calibration import choose_ranges
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.few import FEW, few_of
 from octet.passes.sensitivity.libraries import Libraries
@@ -111,27 +111,44 @@ def test_two_bytes_everywhere_where_two_bytes_behind_functions_leave_it_far_from
     assert found(errors | {"split": 0.018}) == ("", 2)  # split was not worth it, nor smooth
 
 
-def calibrated(errors, **more):
-    """errors: by calibrator and percentile; 0.05 of those that are missing."""
+def ranged(errors, free=("calibrator",), masked=True, **more):
+    """(calibrator, percentile, activations, softmax), names of what was kept, how many were tried. errors: by any of
+    those four; 0.05 of those that are missing. masked: whether no softmax can be a table."""
     steps = []
 
     def error(design):
-        return errors.get((design.recipe.calibrator, design.recipe.percentile), 0.05)
+        recipe = design.recipe
+        own = (recipe.calibrator, recipe.percentile) if recipe.calibrator != "mse" else ("mse",)
+        changed = recipe.activations if recipe.activations != "affine" else recipe.softmax
+        return errors.get(own if changed == "float" else changed, 0.05)
 
-    design = choose_calibrator(Design(Recipe()), error, steps.append, far=FAR, **more)
-    return (design.recipe.calibrator, design.recipe.percentile), [step.name for step in steps if step.kept], len(steps)
+    plan = lambda design: SimpleNamespace(groups=[None] * (1 + (design.recipe.softmax == "table" and not masked)))  # noqa: E731
+    recipe = choose_ranges(Design(Recipe()), free, plan, error, steps.append, far=FAR, **more).recipe
+    found = recipe.calibrator, recipe.percentile, recipe.activations, recipe.softmax
+    return found, [step.name for step in steps if step.kept], len(steps)
+
+
+AS_IT_WAS = ("mse", 99.99, "affine", "float")
 
 
 def test_far_from_fp32_another_calibrator_is_taken_where_it_brings_the_network_much_nearer():
-    mse = ("mse", 99.99)
-    assert calibrated({mse: 0.02, ("percentile", 99.9): 0.01}) == (
-        ("percentile", 99.9),
+    assert ranged({("mse",): 0.02, ("percentile", 99.9): 0.01}) == (
+        ("percentile", 99.9, "affine", "float"),
         ["calibrator percentile 99.9"],
         6,
     )
-    assert calibrated({mse: 0.02, ("percentile", 99.9): 0.013}) == (mse, [], 6)
-    assert calibrated({mse: 0.003, ("percentile", 99.9): 0.0001}) == (mse, [], 0)  # near enough
-    assert calibrated({mse: 0.02}, spent=lambda: True) == (mse, [], 6)  # all named as left out
+    assert ranged({("mse",): 0.02, ("percentile", 99.9): 0.013}) == (AS_IT_WAS, [], 6)
+    assert ranged({("mse",): 0.003, ("percentile", 99.9): 0.0001}) == (AS_IT_WAS, [], 0)  # near enough
+    assert ranged({("mse",): 0.02}, spent=lambda: True) == (AS_IT_WAS, [], 6)  # all named as left out
+
+
+def test_symmetric_ranges_and_softmax_by_a_table_are_among_them():
+    errors, free = {("mse",): 0.02, "symmetric": 0.009, "table": 0.01}, ("calibrator", "activations", "softmax")
+    assert ranged(errors, free) == (("mse", 99.99, "symmetric", "float"), ["symmetric activations"], 7)
+    assert ranged(errors, free, masked=False)[2] == 8
+    found = ranged(errors | {"table": 0.008}, free, masked=False)
+    assert found[:2] == (("mse", 99.99, "affine", "table"), ["softmax by a table"])
+    assert ranged(errors, ())[2] == 0  # the user fixed all of them
 
 
 def test_what_the_user_fixed_is_not_tried():

@@ -9,14 +9,15 @@ from itertools import combinations
 
 from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize, to_integers
-from ...passes.policy.estimate import estimate
+from ...passes.policy.estimate import network_seconds
 from ...passes.running import unwatched
 from ...passes.sensitivity.attempt import Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
-from ...passes.sensitivity.choose_calibration import choose_calibration, choose_calibrator
+from ...passes.sensitivity.choose_calibration import choose_calibration, choose_ranges
 from ...passes.sensitivity.choose_operators import choose_operators
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.fewest_sums import fewest_sums
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.ranking import Ranked, rank
@@ -85,12 +86,13 @@ class Workflow:
     def _chosen(self, design) -> Design:
         """With what is nearly free where it removes much of the error: sums or attention of a transformer in float,
         rescaled channels."""
-        options = switches_of(self.bench.plan(design), self.options.free)
+        free = self.options.free
+        options = switches_of(self.bench.plan(design), free)
         smoothings, rescale = self._smoothings(), self.options.repair and self.bench.rescalable
-        if not options and not smoothings and not rescale and "calibrator" not in self.options.free:
+        if not options and not smoothings and not rescale and not free:
             return design
         self._tell("int8 or float" if options or smoothings else "rescaled channels" if rescale else "calibrators")
-        scout, errors, took = self.bench.scout(), {}, 0.0
+        scout, errors, took, scaling = self.bench.scout(), {}, 0.0, ""
         clock = Budget() if self.options.seconds is not None else Budget(clock=cpu_seconds)
         recipes = [
             design.with_recipe(**dict.fromkeys(some, "float")).recipe
@@ -103,12 +105,13 @@ class Workflow:
         preparing = clock.clock() - begun
 
         def error(candidate):
-            nonlocal took
+            nonlocal took, scaling
             if candidate not in errors:
                 started = clock.clock()
+                if scaling and candidate.scaling != scaling:
+                    scout.forget_simulator(scaling)
+                scaling = candidate.scaling
                 errors[candidate] = scout.error(candidate)
-                if candidate.scaling and not candidate.recipe.float_operators:
-                    scout.forget_simulator(candidate.scaling)
                 took = clock.clock() - started
             return errors[candidate]
 
@@ -123,6 +126,8 @@ class Workflow:
 
         seconds = cache(partial(self._seconds, scout))
         design = choose_switches(design, options, error, seconds, self.steps.append, spent=spent)
+        if "residuals" in options:
+            design = fewest_sums(design, scout, error, seconds, self.steps.append, spent=spent)
         took = max(
             took, 2 * preparing
         )  # a rescaled network is another one to build, behind a run that measures the channels of this one
@@ -132,8 +137,7 @@ class Workflow:
             else design
         )
         design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
-        if "calibrator" in self.options.free:
-            design = choose_calibrator(design, error, self.steps.append, far=FAR, spent=spent)
+        design = choose_ranges(design, free, scout.plan, error, self.steps.append, far=FAR, spent=spent)
         if self._may_take_longer():
             few = clock.part(_RANKING)
             ranked = lambda chosen: rank(scout, chosen, scout.plan(chosen), None, Journal(), few, self._tell)  # noqa: E731
@@ -159,7 +163,7 @@ class Workflow:
         spec = next(spec for spec in resolve_targets(self.options.targets) if spec.backend.estimates)
         with unwatched():
             _, module = to_integers(bench.hub(design))
-        return sum(seconds for _, _, seconds in estimate(module, spec.dot, cost.seconds))
+        return network_seconds(module, spec.dot, cost.seconds)
 
     def search(self, judge: MetricJudge, target: float, most_float: float, calibrate: bool) -> SearchOutcome:
         """The whole workflow. The journal is removed when it came to an end by itself."""

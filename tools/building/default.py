@@ -39,7 +39,7 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
     if (
         not options.repair
         or not _poor(yardstick, quantized, package, options.threads)
-        or not (rescalable(canonical.module) or smoothings_of(canonical.module) or "calibrator" in options.free)
+        or not (rescalable(canonical.module) or smoothings_of(canonical.module) or options.free)
     ):
         return quantized, package, {}
     design = Design(options.recipe)

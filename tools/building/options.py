@@ -16,10 +16,10 @@ class BuildOptions:
     on this machine, None for all cores. trials: schedules to measure per kernel; 0 measures none. db: a file or URL of
     tuning records, which are applied; None for none, with trials the user's. policy: one of POLICIES. cache: where
     statistics are kept and looked up. free: options of the recipe that the user left open ("residuals", "attention",
-    "calibrator") and measurement may decide. repair: whether channels may be rescaled where int8 is far from fp32.
-    outputs: names of those that errors are of, () for all. seconds: as the clock on the wall says, for a search or for
-    what is tried without one; None for no limit or for the default. Raises OctetError for a policy that is none and for
-    trials below 0."""
+    "softmax", "activations", "calibrator") and measurement may decide. repair: whether channels may be rescaled where
+    int8 is far from fp32. outputs: names of those that errors are of, () for all. seconds: as the clock on the wall
+    says, for a search or for what is tried without one; None for no limit or for the default. Raises OctetError for a
+    policy that is none and for trials below 0."""
 
     recipe: Recipe = Recipe()
     targets: tuple[str, ...] = ("native",)
