@@ -15,6 +15,7 @@ from ....targets.x86.layout import Layout
 from ....targets.x86.workload import workload_of
 from ... import ops
 from ...ops import shape_of
+from .spread_columns import spread_columns, spreads
 
 if TYPE_CHECKING:
     from tvm import relax
@@ -52,6 +53,12 @@ def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = Non
             [padding[i] for i in (1, 0, 3, 2)],
             dilation[::-1],
         )
+    as_images = (lambda weight: weight.transpose(0, 1, 3, 2)) if turned else (lambda weight: weight)
+    if spreads(data.layout, weight.shape, attrs) and not turned:
+        data = spread_columns(ctx, data, kernel[1], padding, attrs["data_zero_point"])
+        n, c, h, w = data.layout.shape
+        kernel, padding = (kernel[0], 1), (padding[0], 0, padding[2], 0)
+        as_images = lambda weight: weight.transpose(0, 3, 2, 1)  # noqa: E731
     problem = ConvProblem(
         data.layout.dtype,
         n,
@@ -68,7 +75,7 @@ def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = Non
         _epilogue(call, attrs),
         planar,
     )
-    return _emit(call, ctx, data, problem, table, lambda weight: weight.transpose(0, 1, 3, 2) if turned else weight)
+    return _emit(call, ctx, data, problem, table, as_images)
 
 
 def dense(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":
