@@ -1,6 +1,7 @@
 """A module as text for people: TVMScript in which constants are their types."""
 
 import re
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -9,7 +10,7 @@ _CONSTANT = re.compile(r'metadata\["ir\.GenericConst"\]\[(\d+)\]')
 _CALL = re.compile(r', ret_ty=metadata\["relax\.TensorType"\]\[\d+\]')  # what the variable's annotation says
 
 
-def listing(module: tvm.IRModule) -> str:
+def listing(module: Any) -> str:
     """Not to be parsed again: the values of constants that are not scalars are left out."""
     text = _CALL.sub("", module.script(show_meta=False))
     types = _constants(module)

@@ -172,7 +172,7 @@ def _tensor(expr: relax.Expr) -> OperandType | None:
     return OperandType([int(extent) for extent in ty.shape.values], str(ty.dtype))
 
 
-def is_op(expr: relax.Expr, *names: str) -> TypeGuard[relax.Call]:
+def is_op(expr: relax.Expr | None, *names: str) -> TypeGuard[relax.Call]:
     """Whether `expr` is a call of one of the named operators (Relax's own or ours)."""
     return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
 

@@ -78,7 +78,7 @@ def _residual_operand(graph: Graph, last: Node, add: Node, excluded: frozenset[s
     return None if rival is not None and rival.index > last.index else other
 
 
-def _bare_anchor(graph: Graph, var: relax.Var, excluded: frozenset[str]) -> Node | None:
+def _bare_anchor(graph: Graph, var: relax.Expr, excluded: frozenset[str]) -> Node | None:
     """The convolution or linear layer whose unactivated result, read only once, is `var`."""
     node = graph.producer.get(var)
     if node is None or graph.sole_user(var) is None:

@@ -115,7 +115,7 @@ class Graph:
         result = self.result
         return {result} if isinstance(result, relax.Var) else set(operands(result))
 
-    def sole_user(self, var: relax.Var) -> Node | None:
+    def sole_user(self, var: relax.Expr) -> Node | None:
         """The only reader of `var`; None if there is another one or `var` leaves the function."""
         users = self.users.get(var, [])
         return users[0] if len(users) == 1 and var not in self.outputs else None

@@ -1,6 +1,7 @@
 """What an operator family answers: a group of bindings that becomes one integer operator, or why it does not."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tvm import relax
 
@@ -19,8 +20,8 @@ class Group:
 
     anchor: Node
     members: tuple[Node, ...]
-    data: tuple[relax.Var, ...]
-    weight: relax.Expr | None = None
+    data: tuple[relax.Expr, ...]
+    weight: Any = None
     axis: int = -1
     moves: bool = False
     float_result: bool = False

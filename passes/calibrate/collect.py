@@ -87,7 +87,7 @@ def measurable(mod: IRModule, summaries: bool) -> tuple[IRModule, list[Edge]]:
             found.append((edge, walk, observe.args[0], x))
         return x
 
-    def measured(edge: Edge, walk: "Replacer", old: relax.Expr, x: relax.Expr) -> relax.Var:
+    def measured(edge: Edge, walk: "Replacer", old: relax.Expr, x: relax.Expr) -> relax.Expr:
         steps = loops.stacked(old, walk.new)
         x = x if steps is None else walk.derive(steps, f"{edge.tensor}.steps")
         return (
@@ -105,7 +105,7 @@ def _elements(x: relax.Expr) -> int:
     return prod(shape_of(x))
 
 
-def _samples(mod: IRModule, x: relax.Var) -> int:
+def _samples(mod: IRModule, x: relax.Expr) -> int:
     """How many values of a tensor go into its histogram in one run."""
     return min(_elements(x), SAMPLES * _batch(mod))
 

@@ -61,7 +61,7 @@ class RemoveQuantizers:
 
 
 class _Removal(Forward):
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         pair = _pair(self.graph, value)
         if pair is None:
             return None
@@ -86,7 +86,7 @@ class _Completion(Forward):
         self._grids = grids_of(mod)
         self._bias = {node.var: _bias_of(nodes, node) for node in nodes.nodes if is_op(node.value, *_LAYERS)}
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if not is_op(value, *_LAYERS):
             return None
         args = [self._coded(arg) for arg in value.args]
@@ -108,7 +108,7 @@ class _Completion(Forward):
     def _is_coded(self, new: relax.Expr) -> bool:
         return is_op(self.definition(new), "relax.dequantize")
 
-    def _weighted(self, var: relax.Var, value: relax.Expr, data: relax.Expr) -> tuple[relax.Var, relax.Expr]:
+    def _weighted(self, var: relax.Var, value: relax.Expr, data: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
         """(data, weight). Unsigned weights that reach beyond int8 are the sum of two, which the data, put twice, add up
         in one accumulator: exact, and twice the multiply-adds are still fewer cycles than float32's."""
         weight, axis = array_of(value.args[1]), 0 if is_op(value, "relax.nn.conv2d") else 1
@@ -133,7 +133,7 @@ class _Completion(Forward):
 
     def _coded_weight(
         self, var: relax.Var, weight: np.ndarray, scales: np.ndarray, axis: int, data: relax.Expr
-    ) -> relax.Var:
+    ) -> relax.Expr:
         scales = _with_zeros(scales, float(array_of(self.definition(data).args[1])), self._bias[var])
         steps = _steps(weight, scales, axis).astype(np.int8)
         call = relax.op.dequantize(
@@ -141,7 +141,7 @@ class _Completion(Forward):
         )
         return self.derive(call, f"{var.name}.weight")
 
-    def _twice(self, var: relax.Var, data: relax.Expr, axis: int) -> relax.Var:
+    def _twice(self, var: relax.Var, data: relax.Expr, axis: int) -> relax.Expr:
         """Dequantised data beside itself, quantised again with its own scale."""
         scale, zero = self.definition(data).args[1:3]
         both = self.derive(relax.op.concat([data, data], axis=axis), f"{var.name}.twice")

@@ -37,7 +37,7 @@ class InsertQDQ:
     def __call__(self, mod: IRModule) -> IRModule:
         layers = _layers(mod)
 
-        def replace(walk: "Replacer", observe: relax.Call, x: relax.Expr) -> relax.Var:
+        def replace(walk: "Replacer", observe: relax.Call, x: relax.Expr) -> relax.Expr:
             edge = edge_of(observe)
             if edge.spec == "weight":
                 return self._weight(walk, edge, array_of(observe.args[0]), *layers[edge.edge])
@@ -55,7 +55,7 @@ class InsertQDQ:
 
     def _weight(
         self, walk: "Replacer", edge: "Edge", weight: np.ndarray, data_group: int, bias: np.ndarray | None
-    ) -> relax.Var:
+    ) -> relax.Expr:
         scales = weight_scales(weight, edge.axis, self.qparams[data_group].scale, bias)
         q = relax.const(quantize_weight(weight, scales, edge.axis))
         if edge.axis < 0:

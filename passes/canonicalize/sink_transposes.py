@@ -13,6 +13,7 @@ pairs that meet.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import relax
@@ -42,7 +43,7 @@ class SinkTransposes:
 def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
     """The variables behind which, by element or concatenation, some way leads to channels first, or to no channels last
     at all."""
-    found = set()
+    found: set[Any] = set()
     for binding in reversed(bindings):
         call = binding.value
         if (
@@ -127,7 +128,8 @@ def _sources(graph: RewriteGraph, operands: Iterable[relax.Expr], rank: int) -> 
     if rank not in (3, 4) or all(_transposed(graph, operand) is None for operand in operands):
         return None
     sources = [_before(graph, operand, rank) for operand in operands]
-    return None if any(source is None for source in sources) else sources
+    known = [source for source in sources if source is not None]
+    return known if len(known) == len(sources) else None
 
 
 def _before(graph: RewriteGraph, operand: relax.Expr, rank: int) -> relax.Expr | None:

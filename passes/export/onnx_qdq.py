@@ -177,7 +177,7 @@ def _bias(graph: "Graph", node: Node, add: Node, out: Emitter) -> str:
     )
 
 
-def _scale(graph: "Graph", expr: relax.Var) -> Any:
+def _scale(graph: "Graph", expr: relax.Expr) -> Any:
     node = graph.producer.get(expr) if isinstance(expr, relax.Var) else None
     return array_of(node.arg(1)) if node is not None and is_op(node.value, "relax.dequantize") else None
 

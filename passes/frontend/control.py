@@ -57,7 +57,7 @@ def _branch(graph: "OnnxImporter", body: onnx.GraphProto) -> list[relax.Var]:
     return graph.run_body(body, [])
 
 
-def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
+def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list:
     """[carried values..., results of all trips...]."""
     body, (trips, going, *carried) = attrs["body"], [graph.value(name) if name else None for name in node.input]
     most = _trips(graph, trips, body)
@@ -90,7 +90,7 @@ def _flag(value: np.ndarray) -> bool:
     return bool(value.reshape(-1)[0])
 
 
-def scan(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
+def scan(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list:
     """[states..., results of all steps...] (opset 9 and later)."""
     body, count = attrs["body"], int(attrs["num_scan_inputs"])
     values = [graph.value(name) for name in node.input]
@@ -126,7 +126,7 @@ def _slice(graph: "OnnxImporter", node: onnx.NodeProto, value: relax.Expr, axis:
     return graph.emit(relax.op.reshape(one, [*shape[:axis], *shape[axis + 1 :]]), node, "step")
 
 
-def _stacked(graph: "OnnxImporter", node: onnx.NodeProto, values: Any, axis: int) -> relax.Var:
+def _stacked(graph: "OnnxImporter", node: onnx.NodeProto, values: Any, axis: int) -> Any:
     """All trips' results along a new axis."""
     if all(isinstance(value, np.ndarray) for value in values):
         return np.stack(values, axis)
@@ -183,7 +183,7 @@ def _length(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) 
     return [np.array(len(graph.value(node.input[0])), "int64")]
 
 
-def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
+def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list:
     values = graph.value(node.input[0])
     if not values:
         raise UnsupportedModelError("joins an empty sequence; export it with at least one tensor")

@@ -66,7 +66,7 @@ def _expanded(
     row: list[relax.Var],
     columns: tuple[int, ...],
     minors: Mapping[Any, Any],
-) -> relax.Var:
+) -> relax.Expr | None:
     name, total = "minor" + "_".join(map(str, columns)), None
     for sign, column in enumerate(columns):
         term = node.emit(

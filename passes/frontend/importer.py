@@ -77,7 +77,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self.places: list = []
         self.grids: list = []  # of the constants that the file holds as integers
 
-    def run(self) -> IRModule | None:
+    def run(self) -> IRModule:
         """Converts the whole graph. Raises UnsupportedModelError."""
         graph = self._proto.graph
         for tensor in graph.initializer:
@@ -152,7 +152,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         dtype = in_float32(value).dtype if isinstance(value, np.ndarray) else np.dtype(str(value.ty.dtype))
         return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), self.extents(value))
 
-    def run_body(self, body: onnx.GraphProto, arguments: list[np.ndarray | relax.Var]) -> list:
+    def run_body(self, body: onnx.GraphProto, arguments: Sequence[Any]) -> list:
         """The results of a body's nodes, written out here; arguments: values of its inputs."""
         with self._values.body():
             for tensor in body.initializer:
@@ -257,7 +257,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             check_finite(name, value, self._path, name in self._multiplied)
         return self.expression(value)
 
-    def expression(self, value: np.ndarray | relax.Var) -> relax.Expr:
+    def expression(self, value: np.ndarray | relax.Expr) -> relax.Expr:
         """A known value becomes a constant."""
         return self._constants.expression(value) if isinstance(value, np.ndarray) else value
 
@@ -273,7 +273,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             )
         return result
 
-    def extents(self, value: relax.Var | np.ndarray) -> list[int]:
+    def extents(self, value: relax.Expr | np.ndarray) -> list[int]:
         """Of a value."""
         value = value.value if isinstance(value, Codes) else value
         return list(value.shape) if isinstance(value, np.ndarray) else list(shape_of(value))

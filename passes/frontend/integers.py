@@ -97,7 +97,8 @@ def power(node: "OnnxNode") -> Any:
         n = n if kind == "float32" else node.emit(R.astype(n, "float32"), "exponent")
         return R.power(x, n) if dtype == "float32" else R.astype(node.emit(R.power(x, n), "power"), dtype)
     n, inverse = _exponent(node, n, dtype, kind)
-    one, result = _const(1, dtype), None
+    one = _const(1, dtype)
+    result: Any = None
     for bit in range(_BITS):
         set_ = node.emit(R.bitwise_and(node.emit(R.right_shift(n, _const(bit, dtype)), f"from{bit}"), one), f"bit{bit}")
         factor = node.emit(R.where(node.emit(R.equal(set_, one), f"has{bit}"), x, one), f"factor{bit}")
@@ -111,7 +112,7 @@ def power(node: "OnnxNode") -> Any:
     )
 
 
-def _exponent(node: "OnnxNode", n: relax.Expr, dtype: str, kind: str) -> tuple[relax.Expr, relax.Expr | None]:
+def _exponent(node: "OnnxNode", n: relax.Expr, dtype: str, kind: str) -> tuple[relax.Expr, Any]:
     """(its magnitude below 64, with the last bit kept; whether it is negative, None where it cannot be)."""
     inverse = None
     if kind.startswith("int"):

@@ -10,7 +10,7 @@ from ..constants import array
 from .weights import WIDE_FLOATS, in_float32
 
 if TYPE_CHECKING:
-    import tvm
+    pass
 
 
 class KnownValues:
@@ -27,7 +27,7 @@ class KnownValues:
     def __contains__(self, value: np.ndarray) -> bool:
         return id(value) in self._constants
 
-    def known(self, constant: "tvm.ir.GenericConst") -> np.ndarray:
+    def known(self, constant: "relax.Expr") -> np.ndarray:
         """The value of a constant that somebody else made."""
         value = array(constant)
         self._constants[id(value)] = (value, constant)

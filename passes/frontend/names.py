@@ -43,5 +43,5 @@ class _Renamer(Forward):
         super().__init__(function)
         self._names = names
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         return None if isinstance(value, relax.Tuple) else self.emit(self.new(value), self._names[var])

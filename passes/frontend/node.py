@@ -20,7 +20,7 @@ def name_of(node: onnx.NodeProto) -> str:
     return node.name or next(filter(None, node.output), node.op_type)
 
 
-def unless_empty(var: "relax.Var") -> "relax.Var":
+def unless_empty(var: "relax.Expr") -> Any:
     """A tensor without elements is known."""
     shape = list(shape_of(var))
     return var if all(shape) else np.zeros(shape, str(var.ty.dtype))
@@ -50,7 +50,7 @@ class OnnxNode:
     outputs: int
     makers: Mapping = field(default_factory=dict)
 
-    def emit(self, expr: "relax.Call", suffix: str = "") -> "relax.Var":
+    def emit(self, expr: "relax.Expr", suffix: str = "") -> Any:
         """Binds an intermediate value, named after the node; every one but the operator itself needs a suffix."""
         return self.bind(expr, f"{self.name}.{suffix}" if suffix else self.name)
 

@@ -55,7 +55,7 @@ def _per_channel(node: "OnnxNode", index: int, name: str) -> relax.Expr:
     return node.emit(relax.op.reshape(value, [1, c] + [1] * len(image)), name)
 
 
-def layer_norm(node: "OnnxNode") -> relax.Var:
+def layer_norm(node: "OnnxNode") -> relax.Expr:
     """Over the last axes, [y, mean, 1 / sqrt(variance + epsilon)] where the statistics are outputs too; several axes
     through a reshape. Scale and bias that are computed at run time are a product and a sum behind it."""
     shape = node.shape(0)

@@ -118,7 +118,7 @@ class _Layer:
             for s, n in ((h, "h"), (c, "c"))
         )
 
-    def looped(self, projected: relax.Expr, h: relax.Expr | None, c: relax.Expr | None) -> tuple[relax.Expr, ...]:
+    def looped(self, projected: relax.Expr, h: Any, c: Any) -> tuple[Any, ...]:
         """([T, 1, B, H], h and c of the last step)."""
         t = self.emit(ops.call("octet.loop_index", [], steps=self.steps, reverse=int(self.direction.reverse)), "t")
         x = self.emit(ops.call("octet.loop_slice", [projected, t]), "x")
@@ -138,13 +138,12 @@ class _Layer:
             self.emit(ops.call("octet.loop_last", [state, t, *after]), f"final_{'hc'[i]}")
             for i, state in enumerate(after)
         ]
-        return sequence, *last, *[None] * (2 - len(last))
+        return (sequence, *last, *[None] * (2 - len(last)))
 
-    def unrolled(
-        self, projected: relax.Var, h: relax.Expr | None, c: relax.Expr | None
-    ) -> tuple[relax.Var, relax.Var, relax.Var]:
+    def unrolled(self, projected: relax.Var, h: Any, c: Any) -> tuple[Any, ...]:
         """The same."""
-        hidden, outputs = relax.const(self.r), [None] * self.steps
+        hidden = relax.const(self.r)
+        outputs: list[Any] = [None] * self.steps
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
             x = self.emit(relax.op.strided_slice(projected, [0], [t], [t + 1]), f"slice{t}")
             x = self.emit(relax.op.reshape(x, [self.batch, self.width]), f"x{t}")
@@ -174,7 +173,7 @@ class _Layer:
     def zeros(self) -> relax.Expr:
         return relax.const(np.zeros((self.batch, self.hidden), "float32"))
 
-    def step(self, t: int | str, x: relax.Expr, h: relax.Expr | None, c: relax.Expr | None, weight: relax.Expr) -> Any:
+    def step(self, t: int | str, x: relax.Expr, h: Any, c: Any, weight: relax.Expr) -> Any:
         """(h, c) of the next step."""
         if self.node.op == "GRU" and not self.linear_before_reset:
             return self.gru(t, x, self.zeros() if h is None else h), None
@@ -200,11 +199,11 @@ class _Layer:
         seen = self.emit(relax.op.multiply(cells, relax.const(np.ascontiguousarray(weights))), f"{name}_seen")
         return self.emit(relax.op.add(x, seen), f"{name}_peepholes")
 
-    def gru(self, t: int | str, x: relax.Expr, h: relax.Expr | None) -> relax.Var:
+    def gru(self, t: int | str, x: relax.Expr, h: Any) -> relax.Var:
         """The reset gate multiplies the state in front of the product: two products one behind the other."""
         n = self.hidden
 
-        def gates(first: int, last: int, state: relax.Expr, name: str) -> relax.Var:
+        def gates(first: int, last: int, state: Any, name: str) -> relax.Var:
             product = self.emit(
                 relax.op.matmul(state, relax.const(np.ascontiguousarray(self.r[:, first:last]))), f"{name}_product{t}"
             )

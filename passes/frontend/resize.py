@@ -88,7 +88,7 @@ def _target(node: "OnnxNode", shape: list[int]) -> tuple[list[int], list[float]]
     return extents, factors
 
 
-def _explicit(node: "OnnxNode", mode: str, coordinates: str, extents: list[int], scales: list[float]) -> relax.Var:
+def _explicit(node: "OnnxNode", mode: str, coordinates: str, extents: list[int], scales: list[float]) -> relax.Expr:
     x, shape, cropped = node.inputs[0], node.shape(0), coordinates == _REGION
     regions, outside = _regions(node, len(shape)) if cropped else {}, np.zeros(extents, bool)
     for axis in range(len(shape)):

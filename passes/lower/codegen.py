@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tvm
 from tvm import tirx
@@ -50,7 +51,7 @@ def compile_network(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[In
     return *link(kernels.write_to_file, interfaces, spec.machine), source_of(kernels.inspect_source("ll"))
 
 
-def _pipeline() -> tvm.transform.Pass:
+def _pipeline() -> tuple[Any, Any, Any]:
     whole, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
     short, calls = (tvm.transform.Sequential([make() for make in passes]) for passes in (_TEMPLATES, _CALLS))
 

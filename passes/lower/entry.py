@@ -74,7 +74,7 @@ def called_from_c(func: tirx.PrimFunc, name: str) -> tirx.PrimFunc:
     return _giving_zero(func.params, func.body).with_attr(ENTRY, name)
 
 
-def _giving_zero(params: "list[relax.Var]", body: tirx.AttrStmt | tirx.SeqStmt) -> tirx.PrimFunc:
+def _giving_zero(params: "Sequence[relax.Expr]", body: tirx.AttrStmt | tirx.SeqStmt) -> tirx.PrimFunc:
     return tirx.PrimFunc(params, tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))]), tvm.ir.PrimType("int32"))
 
 
@@ -169,7 +169,7 @@ class _Entry:
                     (T.arg(name, T.int32()) for name in ("index", "chunk")) if self._indexed else (None, None)
                 )
                 self._buffers = self._arguments()
-                if self._indexed:
+                if index is not None and chunk is not None:
                     self._steps(index, chunk)
                 else:
                     self._run()
@@ -177,7 +177,7 @@ class _Entry:
                     tile_release()
         return builder.get() if self._packed else called_from_c(builder.get(), self._name)
 
-    def _arguments(self) -> "dict[str, relax.Var | tirx.Buffer | list[relax.Var | tirx.Buffer]]":
+    def _arguments(self) -> "dict[str, relax.Expr | tirx.Buffer | list[relax.Expr | tirx.Buffer]]":
         program, sides = self._program, {"input": self._inputs, "output": self._outputs}
         sizes = {"weights": program.weight_bytes, "arena": max(program.arena_bytes, 1)}
         forms: list[tuple[str, Any, str]] = [(name, (size,), "uint8") for name, size in sizes.items()]
@@ -258,7 +258,7 @@ class _Entry:
 
     def _pointer(
         self, place: "Place", loop: "Loop | None", chunk: tirx.Expr | int, lane: "relax.Var | int"
-    ) -> "relax.Call":
+    ) -> "relax.Expr":
         found: Any = self._buffers["output" if place.kind == "packed" else place.kind]
         if place.kind == "packed":
             return tirx.address_of(found[0][place.offset])

@@ -44,7 +44,7 @@ class Scores:
 
     product: relax.Call
     parts: SoftmaxParts
-    root: relax.Var
+    root: relax.Expr
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Softmax:
     source: relax.Expr
     probability_scale: float
     zero_point: int
-    root: relax.Var
+    root: relax.Expr
 
 
 class PeakScores(Scores):
@@ -91,10 +91,10 @@ class TableBehind:
 class QuantizedFunction:
     """A function of a float tensor of which only the int8 codes are read."""
 
-    call: relax.Call
+    call: relax.Expr
     scale: float
     zero_point: int
-    root: relax.Var
+    root: relax.Expr
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Pixels:
     """uint8 integers as int8 codes of scale 1, which are stored with 128 added: no byte changes."""
 
     source: relax.Expr
-    root: relax.Var
+    root: relax.Expr
 
 
 CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels})
@@ -138,7 +138,7 @@ def _rank(expr: relax.Expr) -> int:
     return len(expr.ty.shape.values)
 
 
-def _quantized(graph: DataflowGraph, var: relax.Var) -> tuple[relax.Var, float, int] | None:
+def _quantized(graph: DataflowGraph, var: relax.Var) -> tuple[relax.Expr, float, int] | None:
     """(the int8 variable, scale, zero point) if the only reader of `var` quantises it per tensor."""
     users = graph.users(var)
     if len(users) != 1 or users[0] is None:
@@ -147,7 +147,7 @@ def _quantized(graph: DataflowGraph, var: relax.Var) -> tuple[relax.Var, float, 
     return None if found is None else (users[0], *found[1:])
 
 
-def _border(graph: DataflowGraph, var: relax.Var, operator: str, dtype: str) -> tuple[relax.Var, float, int] | None:
+def _border(graph: DataflowGraph, var: relax.Expr, operator: str, dtype: str) -> tuple[relax.Var, float, int] | None:
     """(operand, scale, zero point) of a per-tensor R.quantize / R.dequantize with this result."""
     call = graph.definition(var)
     if not ops.is_op(call, operator) or str(call.ty.dtype) != dtype:
@@ -269,7 +269,7 @@ def _layer_norm(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Seque
 
 
 def _quantized_function(
-    graph: DataflowGraph, var: relax.Var, call: relax.Call
+    graph: DataflowGraph, var: relax.Var, call: relax.Expr
 ) -> tuple[QuantizedFunction | None, Sequence[relax.Var]]:
     quantized = _quantized(graph, var)
     if quantized is None or _rank(var) not in (2, 3, 4):

@@ -19,7 +19,7 @@ def legalize(module: tvm.IRModule, skip: tuple[str, ...] = ()) -> tvm.IRModule:
     return relax.transform.LegalizeOps(_OURS, skip_ops=list(skip))(module)
 
 
-def _before(a: relax.Var, b: relax.Var, largest: bool, dtype: str) -> relax.Expr:
+def _before(a: relax.Expr, b: relax.Expr, largest: bool, dtype: str) -> relax.Expr:
     """Whether a comes before b: NaN before everything else."""
     first = a > b if largest else a < b
     return tirx.Or(first, tirx.And(tirx.isnan(a), tirx.Not(tirx.isnan(b)))) if dtype.startswith("float") else first

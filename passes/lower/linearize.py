@@ -75,7 +75,7 @@ def place_calls(
     lives = {storage: _through(loops, storage in collected, *life) for storage, life in lives.items()}
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
 
-    def locate(storage: tuple[str, int] | relax.Expr) -> Place:
+    def locate(storage: Any) -> Place:
         if not isinstance(storage, tuple):
             return weights.place(storage if isinstance(storage, np.ndarray) else array(storage))
         if storage[0] == "input":

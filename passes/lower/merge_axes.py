@@ -46,7 +46,7 @@ class _Merger(Forward):
         self._graph = DataflowGraph(function)
         self._merged: dict = {}  # new variable -> the same tensor with its axes merged
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         new = self.new(value)
         shapes = (
             self._shapes(new, shape_of(var), self._is_flat(value))
@@ -55,7 +55,7 @@ class _Merger(Forward):
         )
         return None if shapes is None else self._reshaped(new, var, shapes)
 
-    def _is_flat(self, value: relax.Call) -> bool:
+    def _is_flat(self, value: relax.Expr) -> bool:
         """Whether an elementwise operator reads images of one channel in float32 that no kernel packs."""
         operands = value.args[: traits_of(value.op.name).elementwise]
         made = [self._graph.definition(arg) for arg in operands if isinstance(arg, relax.Var)]
@@ -81,7 +81,7 @@ class _Merger(Forward):
             return None
         return _elementwise_shapes([shape_of(arg) for arg in call.args[:count]], rank)
 
-    def _reshaped(self, call: relax.Call, var: relax.Var, shapes: Mapping[Any, Any]) -> relax.Var:
+    def _reshaped(self, call: relax.Expr, var: relax.Var, shapes: Mapping[Any, Any]) -> relax.Expr:
         """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
         operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
         made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), var.name)

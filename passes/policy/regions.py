@@ -26,7 +26,7 @@ class RegionTensor:
 
     value: relax.Expr
     code: relax.Var
-    real: tuple[relax.Var, ...]
+    real: tuple[relax.Expr, ...]
     producer: int
     readers: frozenset[int]
     shape: tuple[int, ...]

@@ -68,7 +68,7 @@ class _Releaser(Forward):
         ]
         return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)
 
-    def _float(self, expr: relax.Expr) -> relax.Var:
+    def _float(self, expr: relax.Expr) -> relax.Expr:
         """An operand as a released region reads it: not rounded, where nothing has to round it."""
         tensor = self._tensor_of.get(expr) if isinstance(expr, relax.Var) else None
         if tensor is None or not self._exact(tensor):
@@ -86,7 +86,7 @@ class _Releaser(Forward):
         chain = match_chain(self.graph, self._without_clip(tensor.value))
         return chain is not None and chain.residual is None
 
-    def _without_clip(self, value: relax.Expr) -> relax.Var:
+    def _without_clip(self, value: relax.Expr) -> relax.Expr:
         """What stands before a clip that the fp32 network does not have."""
         call = self.graph.definition(value)
         inserted = isinstance(value, relax.Var) and ops.is_op(call, "relax.clip") and value.name not in self._originals

@@ -45,7 +45,7 @@ def literal(expr: "tirx.Expr") -> float:
     return float(expr.value)
 
 
-def clip_bounds(graph: "DataflowGraph", call: relax.Call) -> tuple[relax.Var, float, float] | None:
+def clip_bounds(graph: "DataflowGraph", call: relax.Expr | None) -> tuple[relax.Var, float, float] | None:
     """(operand, low, high) of a ReLU, ReLU6 or clip, or of a maximum/minimum with a scalar constant; None for anything
     else."""
     if ops.is_op(call, "relax.nn.relu"):
@@ -63,7 +63,7 @@ def clip_bounds(graph: "DataflowGraph", call: relax.Call) -> tuple[relax.Var, fl
     return None
 
 
-def peel_clips(graph: "DataflowGraph", expr: relax.Expr) -> tuple[relax.Var, float, float]:
+def peel_clips(graph: "DataflowGraph", expr: relax.Expr) -> tuple[relax.Expr, float, float]:
     """(inner, low, high): `expr` = min(max(inner, low), high). Stops at an inner value that others use too, unless it
     is dequantised."""
     low, high = -inf, inf
@@ -95,7 +95,7 @@ def match_chain(graph: "DataflowGraph", expr: relax.Expr) -> Chain | None:
     return None
 
 
-def _biased(graph: "DataflowGraph", expr: relax.Var) -> Any:
+def _biased(graph: "DataflowGraph", expr: relax.Expr) -> Any:
     """(root, call, bias) if `expr` is a layer plus constants per channel, else None."""
     biases: list[Any] = []
     while isinstance(expr, relax.Var):
@@ -120,7 +120,7 @@ def _biased(graph: "DataflowGraph", expr: relax.Var) -> Any:
     return None
 
 
-def _channel_axis(graph: "DataflowGraph", call: relax.Call) -> int | None:
+def _channel_axis(graph: "DataflowGraph", call: relax.Expr | None) -> int | None:
     """The output's channel axis if `call` is a convolution or a matmul with a constant matrix."""
     if ops.is_op(call, "relax.nn.conv2d") and graph.constant(call.args[1]) is not None:
         attrs = ops.attrs_of(call)

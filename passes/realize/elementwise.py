@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def requantize(
     context: "Realizer", source: "Int8Source", low: float, high: float, out: "TensorQParams", name: str
-) -> "relax.Var":
+) -> "Refused | relax.Expr | None":
     """The tensor of `source` on the scale and zero point of `out`, clipped to [low, high] (real numbers)."""
     clip_min, clip_max = out.bounds(low, high)
     if source.qparams == out and (clip_min, clip_max) == (QMIN, QMAX):
@@ -38,7 +38,7 @@ def requantize(
 
 
 def realize_add_mul(
-    context: "Realizer", var: "relax.Var", low: float, high: float, out: "TensorQParams"
+    context: "Realizer", var: "relax.Expr", low: float, high: float, out: "TensorQParams"
 ) -> "Refused | None":
     """`var` as octet.add / octet.mul; Refused, or None if it is neither."""
     call = context.graph.definition(var)

@@ -40,7 +40,7 @@ class _Fuser(Forward):
         chain = match_chain(self.graph, var) if isinstance(value, relax.Call) else None
         return self._fused(chain) if chain is not None and str(var.ty.dtype) == "float32" else None
 
-    def _fused(self, chain: "Chain") -> relax.Var:
+    def _fused(self, chain: "Chain") -> relax.Expr:
         weight = self.graph.constant(chain.call.args[1])
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
         weight = weight if is_conv else transposed(weight)

@@ -31,8 +31,8 @@ def realize_dense(context: "Realizer", chain: "Chain", out: "TensorQParams | Non
 
 
 def realize_matmul(
-    context: "Realizer", var: "relax.Var", low: float, high: float, out: "TensorQParams | None"
-) -> "Refused | relax.Var | None":
+    context: "Realizer", var: "relax.Expr", low: float, high: float, out: "TensorQParams | None"
+) -> "Refused | relax.Expr | None":
     """`var` as octet.matmul; Refused, or None if `var` is not a matmul of two computed tensors. out None: float32
     result."""
     call = context.graph.definition(var)

@@ -25,14 +25,14 @@ MOVING = operators(lambda traits: traits.moves) - {"relax.split"}  # _realize_pa
 SHRINKING = operators(lambda traits: traits.shrinks)  # cheaper to requantise after them
 
 
-def is_movement(call: relax.Call) -> bool:
+def is_movement(call: relax.Expr | None) -> bool:
     """Whether the operator copies elements (or takes maxima) and computes nothing."""
     if ops.is_op(call, "relax.image.resize2d"):
         return ops.attrs_of(call)["method"] == "nearest_neighbor"
     return ops.is_op(call, *MOVING)
 
 
-def realize_movement(context: "Realizer", var: relax.Var, out: "TensorQParams") -> Refused | relax.Var | None:
+def realize_movement(context: "Realizer", var: relax.Var, out: "TensorQParams") -> Refused | relax.Expr | None:
     """`var` on the scale and zero point `out`; Refused, or None if `var` computes."""
     definition = context.graph.definition(var)
     if isinstance(definition, relax.TupleGetItem):
@@ -60,7 +60,7 @@ def realize_movement(context: "Realizer", var: relax.Var, out: "TensorQParams") 
     return context.convert(context.emit(moved, var.name), params, out, var.name)
 
 
-def rebuild_int8(call: relax.Call, int8: Callable, params: "TensorQParams") -> relax.Call:
+def rebuild_int8(call: relax.Expr, int8: Callable, params: "TensorQParams") -> relax.Expr:
     """The call on int8 operands, with what depends on the type (fill values, result types) translated."""
     if ops.is_op(call, "relax.nn.pad"):
         attrs = ops.attrs_of(call)
@@ -85,7 +85,7 @@ def rebuild_int8(call: relax.Call, int8: Callable, params: "TensorQParams") -> r
 
 def _realize_part(
     context: "Realizer", var: relax.Var, definition: relax.Expr, out: "TensorQParams"
-) -> relax.Var | None:
+) -> Refused | relax.Expr | None:
     """One result of a split."""
     split = context.graph.definition(definition.tuple_value)
     if not ops.is_op(split, "relax.split"):
@@ -101,7 +101,7 @@ def _realize_part(
     return context.convert(part, params, out, var.name)
 
 
-def _split(context: "Realizer", var: relax.Var, split: relax.Expr, params: "TensorQParams") -> relax.Var:
+def _split(context: "Realizer", var: relax.Var, split: relax.Expr, params: "TensorQParams") -> Refused | relax.Expr:
     value = context.int8(split.args[0], params)
     if isinstance(value, Refused):
         return value

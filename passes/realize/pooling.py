@@ -31,8 +31,8 @@ def resolved_padding(call: relax.Call) -> list[int]:
 
 
 def realize_avg_pool(
-    context: "Realizer", var: relax.Var, low: float, high: float, out: "TensorQParams"
-) -> Refused | relax.Var | None:
+    context: "Realizer", var: relax.Expr, low: float, high: float, out: "TensorQParams"
+) -> Refused | relax.Expr | None:
     """`var` as octet.avg_pool2d; Refused, or None if it is no average over an image."""
     call = context.graph.definition(var)
     window = _window(call)
@@ -54,7 +54,7 @@ def realize_avg_pool(
     return context.emit(relax.op.reshape(pooled, shape_of(call)), var.name)
 
 
-def _window(call: relax.Expr) -> dict[str, int | list[int]] | None:
+def _window(call: relax.Expr | None) -> dict[str, int | list[int]] | None:
     if ops.is_op(call, "relax.nn.avg_pool2d"):
         attrs = ops.attrs_of(call)
         if attrs["layout"] != "NCHW" or attrs["dilation"] != [1, 1]:

@@ -10,9 +10,10 @@ dequantised int8 constants. What no rule takes stays in float, with the reason i
 carries its overflow bound.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -100,7 +101,7 @@ class Realizer(Forward):
 
     # What rules ask for
 
-    def source(self, expr: relax.Var) -> Int8Source | None:
+    def source(self, expr: relax.Expr) -> Int8Source | None:
         """The int8 tensor behind a dequantised operand, or None."""
         call = self.graph.definition(expr)
         if not ops.is_op(call, "relax.dequantize") or self.graph.constant(call.args[0]) is not None:
@@ -121,11 +122,11 @@ class Realizer(Forward):
             self._codes[key] = compute()
         return self._codes[key]
 
-    def convert(self, value: relax.Var, have: TensorQParams, want: TensorQParams, name: str) -> relax.Var:
+    def convert(self, value: relax.Expr, have: TensorQParams, want: TensorQParams, name: str) -> Any:
         """An int8 variable from the QParams `have` to `want`."""
         return elementwise.requantize(self, Int8Source(value, have), -inf, inf, want, name)
 
-    def float(self, expr: relax.Expr) -> relax.Expr:
+    def float(self, expr: relax.Expr) -> Any:
         """The new expression for an operand of the old function (whatever its type)."""
         if isinstance(expr, relax.Var) and expr in self._late:
             self.values[expr] = self._emit_late(expr, self._late.pop(expr))
@@ -180,7 +181,7 @@ class Realizer(Forward):
         self._origin[new] = var
         return new
 
-    def _compute_int8(self, expr: relax.Expr, out: TensorQParams) -> Refused | relax.Var:
+    def _compute_int8(self, expr: relax.Expr, out: TensorQParams) -> Refused | relax.Expr | None:
         constant = self.graph.constant(expr)
         if constant is not None:
             return relax.const(out.quantize(constant), "int8")
@@ -225,7 +226,7 @@ class Realizer(Forward):
             return None
         return chain
 
-    def _scales(self, users: list[relax.Expr]) -> set:
+    def _scales(self, users: Sequence[relax.Expr]) -> set:
         """The different QParams that the R.quantize among these users have."""
         calls = [self.graph.definition(user) for user in users]
         return {
@@ -234,7 +235,7 @@ class Realizer(Forward):
             if ops.is_op(call, "relax.quantize")
         }
 
-    def _quantised_by(self, user: relax.Expr) -> bool:
+    def _quantised_by(self, user: relax.Expr | None) -> bool:
         value = None if user is None else self.graph.definition(user)
         return (
             ops.is_op(value, "relax.quantize") or movement.is_movement(value) or isinstance(value, relax.TupleGetItem)
@@ -245,7 +246,7 @@ class Realizer(Forward):
         value = matmul.realize_dense(self, chain, out) if value is None else value
         return self._refuse(chain.root, value)
 
-    def _refuse(self, var: relax.Var, value: Refused | relax.Expr) -> Refused | relax.Expr:
+    def _refuse(self, var: relax.Expr, value: Any) -> Any:
         if isinstance(value, Refused):
             self._reasons.setdefault(var, value.reason)
         return value

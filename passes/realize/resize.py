@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def realize_resize(
-    context: "Realizer", var: relax.Var, low: float, high: float, out: "TensorQParams"
-) -> Refused | relax.Var | None:
+    context: "Realizer", var: relax.Expr, low: float, high: float, out: "TensorQParams"
+) -> Refused | relax.Expr | None:
     """`var` as octet.resize2d; Refused, or None if it is no linear interpolation."""
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.image.resize2d") or ops.attrs_of(call)["method"] != "linear":
@@ -56,7 +56,7 @@ def realize_resize(
     return context.emit(call, var.name)
 
 
-def integer_taps(call: relax.Call) -> Any:
+def integer_taps(call: relax.Expr) -> Any:
     """((taps, unit) of the rows, the same of the columns) of a R.image.resize2d, or None."""
     attrs = ops.attrs_of(call)
     if attrs["layout"] != "NCHW" or any(float(v) != 0.0 for v in attrs.get("roi", [])):

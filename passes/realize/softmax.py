@@ -22,8 +22,8 @@ _MOST_COLUMNS = 2**16 - 1
 
 
 def realize_softmax(
-    context: "Realizer", var: relax.Var, low: float, high: float, out: "TensorQParams"
-) -> Refused | relax.Var | None:
+    context: "Realizer", var: relax.Expr, low: float, high: float, out: "TensorQParams"
+) -> Refused | relax.Expr | None:
     """`var` as octet.softmax; Refused, or None if it is no softmax of a quantised tensor (then it stays in float)."""
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.nn.softmax"):

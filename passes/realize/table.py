@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SCALAR = operators(lambda traits: traits.real_function)
 
 
-def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> relax.Var | None:
+def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> Refused | relax.Expr | None:
     """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no
     single source."""
     graph = context.graph

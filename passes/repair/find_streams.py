@@ -177,7 +177,7 @@ class _Finder:
             return self._sum(node)
         x = next((x for x in node.inputs if not is_constant(x)), None)
         mine = self.labels.get(x) if x is not None else None
-        if mine is None or shape_of(x) != shape_of(node.var):
+        if x is None or mine is None or shape_of(x) != shape_of(node.var):
             return None
         axis = labels.constant_per_channel(constants[0], mine, shape_of(node.var))
         if axis is None:

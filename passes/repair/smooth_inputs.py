@@ -118,7 +118,7 @@ class _Smoother(Forward):
         self._smoothed: dict = {}
         self._readers = {node.var for x in factors for node in graph.users[x] if multiplies(node, x)}
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if var in self._readers:
             x, weight = value.args
             factor = self._factors[x]

@@ -125,14 +125,14 @@ class _Splitter(Forward):
             layer.op, [self._parts[layer.args[0]][part], *map(self.new, layer.args[1:])], layer.attrs, layer.ty_args
         )
 
-    def _added(self, var: relax.Var, new: relax.Expr, layer: relax.Expr) -> relax.Var:
+    def _added(self, var: relax.Var, new: relax.Expr, layer: Any) -> relax.Expr:
         """`new`, or with the rest's product where it belongs."""
         if var not in self._rests:
             return new
         rest = self.derive(self._on(layer, 1), f"{self._rests[var].name}.rest")
         return self.derive(relax.op.add(new, rest), f"{var.name}.whole")
 
-    def _split(self, var: relax.Var, value: relax.Call) -> Any:
+    def _split(self, var: relax.Var, value: relax.Expr) -> Any:
         """What stands for the tensor where others read it; its two parts are noted. Each is one chain with a function
         of its own where tables are to be made of them."""
         low, high = self._limits[var]

@@ -7,6 +7,7 @@ A new variable has the identity of an old one (`emit`), because it stands for it
 own (`derive`). What nobody reads is left out.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import relax
@@ -71,7 +72,7 @@ class Forward:
         """What a new variable is bound to; the expression itself for a parameter, a constant or a call."""
         return self._definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
 
-    def finish(self, result: relax.Expr, params: list[relax.Expr] | None = None) -> Any:
+    def finish(self, result: relax.Expr, params: Sequence[relax.Expr] | None = None) -> Any:
         """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
         kept = live(self._bindings, result)
         return function_of(self.graph.function, kept, result, params), kept

@@ -1,5 +1,7 @@
 """What both engines make of their bindings: a new `main`, of what somebody reads."""
 
+from collections.abc import Sequence
+
 from tvm import IRModule, relax
 
 from .graph import variables
@@ -19,7 +21,7 @@ def function_of(
     old: relax.Function,
     bindings: list[tuple[relax.Var, relax.Expr]],
     result: relax.Expr,
-    params: list[relax.Expr] | None = None,
+    params: Sequence[relax.Expr] | None = None,
 ) -> relax.Function:
     """`old` with other bindings and another result, which has the name of the old one. params: the parameters where
     they are not those of `old`."""

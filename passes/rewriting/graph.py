@@ -21,7 +21,7 @@ class DataflowGraph:
         (block,) = function.body.blocks
         self.bindings, self.result = _without_aliases(block.bindings, function.body.body)
         self._definitions = dict(self.bindings)
-        self._users: dict[relax.Var, list[relax.Var]] = {}
+        self._users: dict[Any, list] = {}
         self._order = {var: position for position, (var, _) in enumerate(self.bindings)}
         for var, value in self.bindings:
             for used in variables(value):
@@ -29,18 +29,18 @@ class DataflowGraph:
         for used in variables(self.result):
             self._users.setdefault(used, []).append(None)
 
-    def definition(self, expr: relax.Expr) -> relax.Expr:
+    def definition(self, expr: relax.Expr | None) -> Any:
         """The expression that computes `expr`: itself unless it is a bound variable. A parameter is its own
         definition."""
         while isinstance(expr, relax.Var) and expr in self._definitions:
             expr = self._definitions[expr]
         return expr
 
-    def users(self, var: relax.Var) -> list[relax.Expr | None]:
+    def users(self, var: relax.Expr | None) -> list[Any]:
         """The variables whose value uses `var`, once per use; None stands for the result of the function."""
         return self._users.get(var, [])
 
-    def used_once(self, var: relax.Expr) -> bool:
+    def used_once(self, var: relax.Expr | None) -> bool:
         """Whether one place alone reads the variable."""
         return len(self.users(var)) == 1
 
@@ -72,7 +72,7 @@ def dequantize(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, ax
     return difference.astype(np.float32, copy=False) * scale.astype(np.float32)
 
 
-def variables(expr: relax.Expr) -> list[relax.Var]:
+def variables(expr: relax.Expr | None) -> list[relax.Var]:
     """The variables that occur in an expression, once per occurrence."""
     if isinstance(expr, relax.Var):
         return [expr]

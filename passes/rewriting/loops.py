@@ -23,7 +23,7 @@ class RecurrentLoop:
     in order, marks at its beginning included. results: of the loop, likewise. next: what follows on the states, by
     index. read: variables of the body that are read behind it."""
 
-    index: relax.Var
+    index: relax.Expr
     steps: int
     reverse: bool
     body: tuple
@@ -68,11 +68,11 @@ class Loops:
     def __bool__(self) -> bool:
         return bool(self._indices)
 
-    def steps(self, var: relax.Var) -> int:
+    def steps(self, var: relax.Expr) -> int:
         """How often a binding runs."""
         return 1 if var not in self._of else ops.attrs_of(self._indices[self._of[var]])["steps"]
 
-    def stacked(self, var: relax.Var, new: Callable) -> relax.Call | None:
+    def stacked(self, var: relax.Expr, new: Callable) -> relax.Call | None:
         """The values of a body's variable in all steps, as an expression of another function: new(expression) is its
         operand there. None outside of loops."""
         if var not in self._of or var in self._indices:

@@ -28,7 +28,7 @@ class RewriteGraph:
         self._old_uses = uses
         self._uses: dict = {}
         self._values: dict = {}
-        self._current: relax.Var = None
+        self._current: Any = None
         self._bindings: list = []
         self._derived: set = set()  # the variables that stand for nothing that was there before
         self.changed = False
@@ -48,7 +48,7 @@ class RewriteGraph:
         value = self.match(expr, "octet.unary")
         return value if value is not None and ops.attrs_of(value)["kind"] == kind else None
 
-    def used_once(self, var: relax.Var) -> bool:
+    def used_once(self, var: relax.Expr) -> bool:
         """Whether the binding being rewritten is the only user of a variable."""
         return self._uses.get(var, 1) <= 1
 
@@ -138,10 +138,10 @@ def _append(name: str, suffix: str) -> str:
 
 def _distinct(
     bindings: list[tuple[relax.Var, relax.Expr]],
-    result: relax.Tuple,
+    result: relax.Expr,
     taken: Iterable[str],
     derived: set[relax.Var],
-) -> tuple[list[tuple[relax.Var, relax.Expr]], relax.Tuple]:
+) -> tuple[list[tuple[relax.Expr, relax.Expr]], relax.Expr]:
     """(the bindings, the result) with no identity given twice. Where two variables want a name, one that stood for
     something before has it."""
     identities, names, kept = Identities(taken), {}, []

@@ -5,7 +5,9 @@
 
 For what knows no loops: GPUs, files for other runtimes, networks that are trained or that watch themselves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import IRModule, relax
 
@@ -52,7 +54,9 @@ class _Unroller(Forward):
                 "export it for shorter sequences"
             )
         now = {var: self.new(start) for var, start in loop.states.values()}
-        stacks = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
+        stacks: dict[Any, list] = {
+            var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")
+        }
         results = dict(loop.results)
         for t in loop.numbers:
             self.values.update(now)
@@ -72,7 +76,7 @@ class _Unroller(Forward):
         part = self.derive(relax.op.strided_slice(x, [0], [t], [t + 1]), f"{var.name}.slice{t}")
         return self.derive(relax.op.reshape(part, shape_of(var)), f"{var.name}{t}")
 
-    def _stack(self, var: relax.Var, parts: list[relax.Expr]) -> relax.Expr:
+    def _stack(self, var: relax.Var, parts: Sequence[relax.Expr]) -> relax.Expr:
         shape = [1, *shape_of(var)[1:]]
         rows = [self.derive(relax.op.reshape(part, shape), f"{var.name}.row{t}") for t, part in enumerate(parts)]
         return self.emit(relax.op.concat(rows, axis=0) if len(rows) > 1 else relax.op.reshape(rows[0], shape), var.name)

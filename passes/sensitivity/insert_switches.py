@@ -40,7 +40,7 @@ class _Switcher(Forward):
         super().__init__(mod["main"])
         self._nodes, self._wanted, self._taps, self._loops = Graph(mod), wanted, taps, loops_of(mod)
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if isinstance(value, relax.Tuple):
             return None
         node = self._nodes.producer[var]
@@ -51,7 +51,7 @@ class _Switcher(Forward):
         tapped = {var.name: var for var in (*self._nodes.params, *self._nodes.producer)}
         return relax.Tuple([*results, *(self._tap(tapped[name]) for name in self._taps)])
 
-    def _tap(self, var: relax.Var) -> relax.Var:
+    def _tap(self, var: relax.Var) -> relax.Expr:
         """A tensor of its own, as `var` also exists elsewhere; of a tensor in a loop those of all steps."""
         steps = self._loops.stacked(var, self.new)
         return self._switch(self.new(var), "tap") if steps is None else self.derive(steps, "tap")
@@ -60,7 +60,7 @@ class _Switcher(Forward):
         operand = self.new(operand)
         return self._switch(operand, "switch") if (reader, position) in self._wanted else operand
 
-    def _switch(self, operand: relax.Expr, name: str) -> relax.Var:
+    def _switch(self, operand: relax.Expr, name: str) -> relax.Expr:
         """Switched off."""
         return self.derive(call("octet.fake_quantize", [operand, relax.const(np.zeros(PARAMETERS, np.float32))]), name)
 
@@ -70,7 +70,7 @@ def sorted_operands(operands: Iterable[Any]) -> tuple[Operand, ...]:
     return tuple(sorted(operands, key=lambda operand: (operand[0] == RESULT, operand)))
 
 
-def _rebuilt(node: "Node", operand: Callable) -> relax.Call:
+def _rebuilt(node: "Node", operand: Callable) -> relax.Expr:
     """The binding's value with its tensor operands replaced, counted as `Graph` counts them."""
     position = iter(range(len(node.inputs)))
 

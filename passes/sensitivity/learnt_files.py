@@ -67,9 +67,11 @@ def arrays_of(found: Mapping[int, Learnt]) -> dict[str, np.ndarray]:
 def learnt_of(stored: Mapping[str, np.ndarray], layers: Mapping[int, Layer]) -> dict[int, Learnt]:
     """The inverse. Raises ValueError for other arrays than these layers learn, which would be other weights than were
     chosen."""
-    wanted: dict[str, tuple[type, tuple[int, ...]]]
-    wanted = {f"weight_{index}": (np.int8, layer.weight.shape) for index, layer in layers.items()}
-    wanted |= {f"bias_{index}": (np.float32, (layer.weight.shape[layer.axis],)) for index, layer in layers.items()}
+    wanted: dict[str, tuple[np.dtype, tuple[int, ...]]]
+    wanted = {f"weight_{index}": (np.dtype(np.int8), layer.weight.shape) for index, layer in layers.items()}
+    wanted |= {
+        f"bias_{index}": (np.dtype(np.float32), (layer.weight.shape[layer.axis],)) for index, layer in layers.items()
+    }
     for name in sorted(wanted.keys() ^ stored.keys()):
         raise ValueError(f"{name[:60]!a} is {'missing' if name in wanted else 'of no layer'}")
     for name, (dtype, shape) in wanted.items():

@@ -69,7 +69,7 @@ class Libraries:
 
     def build(
         self, fused: "tvm.IRModule", inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
-    ) -> tuple[object, BuiltNetwork, dict]:
+    ) -> "tuple[tvm.IRModule, BuiltNetwork, Any]":
         """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module
         after FuseFloat."""
         merged = MergeAxes()(fused)

@@ -39,10 +39,10 @@ class _Observer(Forward):
             self.values[param] = self._observed(param, param)
         return super().run()
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         return None if isinstance(value, relax.Tuple) else self._observed(var, self.carry(var, value))
 
-    def _observed(self, old: relax.Expr, new: relax.Expr) -> relax.Var:
+    def _observed(self, old: relax.Expr, new: relax.Expr) -> relax.Expr:
         if old.name not in self._tensors or not is_float32(old):
             return new
         edge, self._edges = self._edges, self._edges + 1

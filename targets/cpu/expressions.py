@@ -2,6 +2,7 @@
 register holds."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -45,7 +46,7 @@ def effect(name: str, *args: tirx.Expr | int) -> None:
     T.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
 
-def lanes_of(vector: tirx.Expr) -> int:
+def lanes_of(vector: Any) -> int:
     """How many lanes a vector has."""
     return int(str(vector.ty).rpartition("x")[2])
 

@@ -128,7 +128,7 @@ def _by_registers(names: dict[int, str], dtype: str, *vectors: tirx.Expr) -> tir
     return by_parts(lambda *halves: pure(typed(dtype, halves[0]), names[current().bits], *halves), 2, *vectors)
 
 
-def fma(acc: tirx.Expr | int, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+def fma(acc: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     """acc + a * b, rounded once; float32."""
     return pure(f"float32x{lanes_of(acc)}", "llvm.fma", a, b, acc)
 

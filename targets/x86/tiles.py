@@ -1,6 +1,8 @@
 """Tiles of AMX: their configuration, loads, stores and products, each one instruction (Intel SDM vol. 2: LDTILECFG,
 TILELOADD, TILESTORED, TDPBUSD; names of LLVM 22's intrinsics)."""
 
+from typing import Any
+
 import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -26,7 +28,7 @@ def tile_config(rows: int) -> np.ndarray:
     return config
 
 
-def tile_configure(config: tirx.Buffer) -> None:
+def tile_configure(config: Any) -> None:
     """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one
     20: it is loaded only if it differs.
     Nothing releases the tiles between kernels; `octet_run` does so at its end."""

@@ -83,7 +83,7 @@ def steps(elements: int, step: int, body: Callable[[tirx.Expr | int, int], None]
         body(_start(i, elements, step), step)
 
 
-def _start(i: tirx.Expr | int, elements: int, step: int) -> tirx.Expr:
+def _start(i: tirx.Expr, elements: int, step: int) -> tirx.Expr:
     return i * step if elements % step == 0 else T.Bind(tirx.min(i * step, elements - step))
 
 

@@ -11,6 +11,7 @@ from tvm import relax
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.targets.cuda.compiling.compiler import find_compiler
+from octet.targets.cuda.generated import nest
 from octet.targets.cuda.generated.stock import Stock, decisions, scheduled
 from octet.targets.errors import TargetError
 from octet.targets.measure.job import Input
@@ -116,6 +117,12 @@ def test_a_session_can_search_and_build(tasks):
 def test_indices_are_no_task():
     inputs = {"a": RNG.standard_normal((5,)).astype(np.float32), "i": np.array([1, 2, 3])}
     module = function(lambda b, a, i: b.emit(relax.op.take(a, i)), **inputs)
+    assert tasks_of_graph(module, SM80) == []
+
+
+def test_a_nest_that_its_text_does_not_give_back_is_no_task(tasks, monkeypatch):
+    module, read = _module("small")[0], nest.function_of
+    monkeypatch.setattr(nest, "function_of", lambda text: read(tasks["tile"].tir))
     assert tasks_of_graph(module, SM80) == []
 
 

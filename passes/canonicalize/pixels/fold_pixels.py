@@ -8,6 +8,7 @@ for a Cast x of 8-bit integers and any row of sums and products, s and t per cha
 NormalizeArithmetic. The integers are a tensor of scale 1, of which nothing is rounded; in the frame -t/s is, to the
 nearest integer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     return relax.op.add(graph.emit(layer, like=var), relax.const(behind(weight, shift))) if shift.any() else layer
 
 
-def _line(steps: list[relax.Expr], shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, ...] | None:
+def _line(steps: Sequence[relax.Expr], shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, ...] | None:
     """(factor, term) per channel, float64, of the steps together, the last one first; None where they are no such line,
     or the factor is 0 somewhere."""
     scale, shift = np.ones(shape[axis]), np.zeros(shape[axis])

@@ -106,7 +106,7 @@ class CountedAxes:
         axis = RULES[call.op.name](_PerElement(call, extent, tensors, axes, {}))
         return Counted(source, axis)
 
-    def require_known(self, expr: relax.Var, axes: np.ndarray | range) -> None:
+    def require_known(self, expr: relax.Expr, axes: np.ndarray | range) -> None:
         """Raises UnsupportedModelError where the extent of one of these axes is counted."""
         counted = self.of(expr)
         if counted is not None and counted.axis.axis in axes:

@@ -3,7 +3,7 @@ known index is refused, and one that is known at run time only is taken to the n
 
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -71,16 +71,16 @@ def gather_nd(node: "OnnxNode") -> relax.Call:
     return relax.op.take(data, rows, 0, mode="clip")
 
 
-def row_numbers(node: "OnnxNode", extents: list[int]) -> relax.Var:
+def row_numbers(node: "OnnxNode", extents: list[int]) -> relax.Expr:
     """Input 1 [.., k], components of indices into a tensor of these k extents, as numbers of its elements [..]."""
-    rows = None
+    rows: Any = None
     for k, extent in enumerate(extents):
         row = _component(node, k, extent, prod(extents[k + 1 :]))
         rows = row if rows is None else node.emit(relax.op.add(rows, row), f"rows{k}")
     return rows
 
 
-def _component(node: "OnnxNode", k: int, extent: int, stride: int) -> relax.Var:
+def _component(node: "OnnxNode", k: int, extent: int, stride: int) -> relax.Expr:
     """Component k of the indices of a GatherND or ScatterND, times how many rows it steps over."""
     shape, dtype = node.shape(1), node.dtype(1)
     if node.arrays[1] is not None:

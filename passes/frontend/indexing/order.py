@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 1 << 20
 
 
-def cumsum(node: "OnnxNode") -> relax.Call:
+def cumsum(node: "OnnxNode") -> relax.Expr:
     """R.cumsum, between two flips if reversed."""
     return _running(node, lambda x, axis, exclusive: relax.op.cumsum(x, axis, exclusive=exclusive))
 
@@ -58,7 +58,7 @@ def _running(node: "OnnxNode", totals: Callable[[relax.Expr, int, bool], relax.E
     return relax.op.flip(node.emit(found, "sum") if isinstance(found, relax.Call) else found, axis)
 
 
-def topk(node: "OnnxNode") -> relax.Tuple:
+def topk(node: "OnnxNode") -> relax.Expr:
     """R.topk for the values and another for the indices; results that may come in any order come sorted."""
     axis = node.axis(-1)
     extent, k = node.shape(0)[axis], int(node.array(1, "k").reshape(-1)[0])
@@ -106,7 +106,7 @@ def reverse_sequence(node: "OnnxNode") -> relax.Call:
     return relax.op.gather_elements(node.inputs[0], node.emit(relax.op.broadcast_to(within, shape), "everywhere"), time)
 
 
-def non_max_suppression(node: "OnnxNode") -> relax.Call:
+def non_max_suppression(node: "OnnxNode") -> relax.Expr:
     """octet.non_max_suppression; without a limit ONNX keeps no box."""
     most, overlap, threshold = (
         node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold"))

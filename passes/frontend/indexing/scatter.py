@@ -106,7 +106,7 @@ def tensor_scatter(node: "OnnxNode") -> relax.Expr:
     return R.where(from_update, rows, node.inputs[0])
 
 
-def _inside(node: "OnnxNode", found: relax.Expr, places: list[int], shape: list[int], axes: list[int]) -> relax.Var:
+def _inside(node: "OnnxNode", found: relax.Expr, places: list[int], shape: list[int], axes: list[int]) -> relax.Expr:
     """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the
     other."""
     extents = [places[i] if i in axes else extent for i, extent in enumerate(shape)]
@@ -119,7 +119,7 @@ def _inside(node: "OnnxNode", found: relax.Expr, places: list[int], shape: list[
     return found
 
 
-def put(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, position: int) -> relax.Var:
+def put(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, position: int) -> relax.Expr:
     """data [rows] with the updates [count] at the places that input `position` of the node says, known or not, in any
     shape."""
     rows, count = int(data.ty.shape.values[0]), int(updates.ty.shape.values[0])
@@ -129,7 +129,7 @@ def put(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, position: int) 
     return _at_run_time(node, data, updates, numbers, "none", 0, 1)
 
 
-def _known(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: np.ndarray, kind: str) -> relax.Var:
+def _known(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: np.ndarray, kind: str) -> relax.Expr:
     """data [rows, ...], updates [count, ...], numbers [count]: the rows that the updates go to, known."""
     rows, rounds = int(data.ty.shape.values[0]), _rounds(numbers)
     if kind == "none":

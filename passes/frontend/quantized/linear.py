@@ -32,7 +32,7 @@ def name_of_operand(node: "onnx.NodeProto", index: int) -> str:
 
 def real_operand(
     graph: "OnnxImporter", node: "onnx.NodeProto", index: int, scale_index: int, zero_index: int, axis: int = 0
-) -> np.ndarray | relax.Var:
+) -> np.ndarray | relax.Expr:
     """What a quantised operand with the named scale and zero point stands for: an expression, or an array where it is
     constant."""
     value = graph.value(node.input[index])

@@ -105,7 +105,7 @@ def conv_transpose(node: "OnnxNode") -> relax.Expr:
 
 def _volumes_apart(
     node: "OnnxNode", strides: list[int], pads: list[int], extra: list[int], dilation: list[int]
-) -> relax.Var:
+) -> relax.Expr:
     """A 3-D transposed convolution: a 2-D one of every plane, whose results are the planes that each tap along depth
     adds to, [N * D, O * taps, H, W].
     Tap k of plane d goes to depth d * stride + k * dilation; the depths are summed and cut."""

@@ -1,7 +1,7 @@
 """Pooling with explicit padding: auto_pad resolved, ceil_mode turned into padding at the end, 1-D to 3-D."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -70,7 +70,8 @@ def _with_places(
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
     counts = [(extent + pads[i] + pads[rank + i] - spans[i]) // strides[i] + 1 for i, extent in enumerate(shape[2:])]
     axes, steps = list(range(2, 2 + rank)), element_strides(shape[2:], node.attrs.get("storage_order", 0))
-    best = offset = None
+    best: Any = None
+    offset: Any = None
     for tap in np.ndindex(*kernel):
         first = [t * d for t, d in zip(tap, dilation)]
         last = [begin + (count - 1) * stride + 1 for begin, count, stride in zip(first, counts, strides)]

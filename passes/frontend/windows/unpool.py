@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 R = relax.op
 
 
-def max_unpool(node: "OnnxNode") -> relax.Call:
+def max_unpool(node: "OnnxNode") -> relax.Expr:
     """ONNX counts places through the whole tensor that kernel, strides and pads make; zeros lie behind it, up to the
     shape that is given. Places of a MaxPool are counted through what it read."""
     shape, kernel = node.shape(0), [int(k) for k in node.attrs["kernel_shape"]]
@@ -42,7 +42,7 @@ def max_unpool(node: "OnnxNode") -> relax.Call:
     return _grown(node, node.emit(R.reshape(put(node, flat, updates, 1), out), "apart"), wanted)
 
 
-def _grown(node: "OnnxNode", x: relax.Var, wanted: list[int]) -> relax.Call:
+def _grown(node: "OnnxNode", x: relax.Var, wanted: list[int]) -> relax.Expr:
     widths = [width for old, new in zip(shape_of(x), wanted) for width in (0, new - old)]
     return R.nn.pad(x, widths) if any(widths) else x
 

@@ -29,7 +29,7 @@ class BatchGraph:
     sliced: dict = field(default_factory=dict)
 
 
-def tensors_of(call: relax.Call) -> list:
+def tensors_of(call: relax.Expr) -> list:
     """The tensor operands of a call, tuples opened."""
     found = []
     for arg in call.args:

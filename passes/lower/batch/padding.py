@@ -120,7 +120,7 @@ class PaddingWalk:
 
     def _passed(
         self,
-        call: relax.Call,
+        call: relax.Expr,
         tensors: list[relax.Expr],
         held: list[dict[VaryingAxis, Any]],
         group: dict[int, VaryingAxis],
@@ -156,7 +156,7 @@ def _operator(value: relax.Expr) -> str:
     return value.op.name if isinstance(value, relax.Call) else type(value).__name__
 
 
-def _others(call: relax.Call) -> list:
+def _others(call: relax.Expr) -> list:
     """Operands that are no tensors, as text."""
     known = (relax.Var, tvm.ir.GenericConst)
     return [
@@ -168,7 +168,7 @@ def _others(call: relax.Call) -> list:
 
 
 def _groups(
-    call: relax.Call,
+    call: relax.Expr,
     tensors: list[relax.Expr],
     held: list[dict[VaryingAxis, _Nothing | str | float]],
 ) -> list[dict]:
@@ -191,7 +191,7 @@ def _groups(
 
 
 def _summed(
-    call: relax.Call, tensors: list[relax.Expr], group: dict[int, VaryingAxis], states: dict[int, Any]
+    call: relax.Expr, tensors: list[relax.Expr], group: dict[int, VaryingAxis], states: dict[int, Any]
 ) -> dict | None:
     """The result's axes where the work sums over the axis or takes its beginning, and does not see what is padded; None
     where it is no such work."""
@@ -245,7 +245,7 @@ def _is_far(state: Any) -> bool:
     return state == _BELOW or state != ANYTHING and state <= FAR
 
 
-def _state(call: relax.Call, tensors: list[relax.Expr], states: dict[int, float | str]) -> float | str:
+def _state(call: relax.Expr, tensors: list[relax.Expr], states: dict[int, float | str]) -> float | str:
     """What the padded places of a result hold. states: by operand, of those that have such places."""
     name = _operator(call)
     if traits_of(name).view or name == "relax.broadcast_to":

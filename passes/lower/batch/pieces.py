@@ -5,9 +5,9 @@
 A piece is a module of its own whose `main` takes what earlier pieces (or the caller) left of its samples and returns
 what later ones (or the caller) need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import relax
@@ -77,13 +77,13 @@ def _results(graph: "DataflowGraph") -> list[relax.Var]:
     return list(value.fields) if isinstance(value, relax.Tuple) else [graph.result]
 
 
-def _computed(results: list[relax.Expr], graph: "DataflowGraph") -> bool:
+def _computed(results: Sequence[relax.Expr], graph: "DataflowGraph") -> bool:
     return len(set(results)) == len(results) and all(
         isinstance(var, relax.Var) and graph.position(var) >= 0 for var in results
     )
 
 
-def _piece(found: BatchGraph, stretch: "Stretch", wanted_later: set[relax.Var], results: list[relax.Expr]) -> Piece:
+def _piece(found: BatchGraph, stretch: "Stretch", wanted_later: set[relax.Var], results: Sequence[relax.Expr]) -> Piece:
     bindings = found.graph.bindings[stretch.first : stretch.last]
     own = {var for var, _ in bindings}
     read = dict.fromkeys(var for _, value in bindings for var in variables(value) if var not in own)
@@ -117,14 +117,14 @@ def _crossing(var: relax.Var, found: BatchGraph, samples: int, callers: bool, re
 
 def _narrowed(
     value: relax.Expr, var: relax.Var, found: BatchGraph, samples: int, new: dict[relax.Var, relax.Var]
-) -> relax.Call:
+) -> relax.Expr:
     """`value` on `samples` samples."""
     if isinstance(value, relax.TupleGetItem):
         return relax.TupleGetItem(new[value.tuple_value], value.index)
     if samples == found.batch or found.axes[var] is None:
         return _rebuilt(value, lambda position, tensor: new.get(tensor, tensor), new)
     axis, cut = found.axes[var], found.sliced.get(var, {})
-    shape = axis.shape(shape_of(var), samples) if isinstance(var.ty, relax.TensorType) else None
+    shape: Any = axis.shape(shape_of(var), samples) if isinstance(var.ty, relax.TensorType) else None
 
     def operand(position: int, tensor: relax.Expr) -> relax.Expr:
         if position in cut:
@@ -138,7 +138,7 @@ def _narrowed(
     return _rebuilt(value, operand, new)
 
 
-def _rebuilt(call: relax.Call, operand: Callable, new: dict[relax.Var, relax.Var]) -> relax.Call:
+def _rebuilt(call: relax.Expr, operand: Callable, new: dict[relax.Var, relax.Var]) -> relax.Call:
     """The call with its tensor operands, numbered as `tensors_of` does, replaced."""
     fresh = iter([operand(position, tensor) for position, tensor in enumerate(tensors_of(call))])
 

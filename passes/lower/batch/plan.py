@@ -155,7 +155,7 @@ def _rows_per_sample(value: relax.Expr, found: BatchGraph) -> int:
     return prod(shape_of(value)[:-1]) // found.batch if ops.is_op(value, "octet.dense") else 0
 
 
-def _is_view(value: relax.Expr) -> bool:
+def _is_view(value: relax.Expr | None) -> bool:
     return not isinstance(value, relax.Call) or value.op.name in (*ALIASES, "relax.permute_dims")
 
 

@@ -22,7 +22,7 @@ class BatchOperands:
     """Of one call. axes: per tensor operand, None where it holds no samples. sliced: {position: axis} of constants that
     hold the batch; rules add to it."""
 
-    call: relax.Call
+    call: relax.Expr
     batch: int
     tensors: list
     axes: list

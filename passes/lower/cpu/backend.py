@@ -3,7 +3,7 @@ one function that calls them all."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import tirx
@@ -127,10 +127,10 @@ class CpuLowering:
             else made
         )
 
-    def check(self, module: tvm.IRModule, spec: "TargetSpec") -> None:
+    def check(self, module: "Callable[[], tvm.IRModule]", spec: "TargetSpec") -> None:
         """Building for calibration says it."""
 
-    def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: "Callable[[Workload, int], None]") -> None:
+    def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: Callable[[Any, int], None]) -> None:
         with building_for(spec.dot):
             pieces = split(module)
             for piece in pieces:

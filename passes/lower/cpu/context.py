@@ -83,7 +83,7 @@ class CpuContext:
         value = self.find(expr)
         return Value(value.var, view_of(value.layout))
 
-    def rows(self, expr: relax.Var) -> Value:
+    def rows(self, expr: relax.Expr) -> Value:
         """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack
         behind it."""
         value = self.strided(expr)
@@ -169,7 +169,7 @@ class CpuContext:
 
     def emit(
         self,
-        func: "tirx.PrimFunc",
+        func: Any,
         operands: Sequence[Any],
         layout: Layout | View,
         operator: str,

@@ -105,7 +105,7 @@ def _lower(
     return builder.get().with_attr(LAYERS, list(context.layers)), context.fallbacks
 
 
-def _stored(param: relax.Expr, layout: Layout) -> relax.Var:
+def _stored(param: relax.Expr, layout: Layout) -> relax.Expr:
     """The variable that holds `param` in `layout`."""
     same = layout.kind == "plain" and layout.storage == str(param.ty.dtype)
     return param if same else relax.Var(param.name, relax.TensorType(layout.physical_shape, layout.storage))

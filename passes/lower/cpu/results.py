@@ -4,7 +4,7 @@ return x, R.reshape(x), constant, y, y, z   ==>   return copy(x), copy(x), copy(
 x: a parameter; z: a part of a tensor, or one that has parts, which is read at an offset: that only the arena has
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import relax
@@ -31,7 +31,7 @@ def own_results(values: "list[Value]", ctx: "CpuContext") -> "list[Value]":
     return results
 
 
-def kernel_result(builder: relax.BlockBuilder, expr: relax.Expr) -> tuple[relax.Var, int] | relax.Var | None:
+def kernel_result(builder: relax.BlockBuilder, expr: relax.Expr) -> Any:
     """What identifies the storage that a kernel wrote, or None: an input or a constant; of a part that of the whole."""
     if isinstance(expr, tvm.ir.GenericConst):
         return None

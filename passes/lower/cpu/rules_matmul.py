@@ -93,7 +93,7 @@ def _operand(expr: "relax.Var", ctx: "CpuContext", contiguous_axis: int | None) 
     return Value(packed.var, view_of(packed.layout))
 
 
-def _mask(expr: "relax.Var", ctx: "CpuContext") -> Value:
+def _mask(expr: "relax.Expr", ctx: "CpuContext") -> Value:
     value = ctx.rows(expr)
     return Value(value.var, view_of(value.layout))
 

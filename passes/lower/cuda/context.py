@@ -106,7 +106,7 @@ class CudaContext:
         tensor = self.view(expr)
         return self.formed(tensor, tensor.layout.dense) if isinstance(tensor.layout, Strided) else tensor
 
-    def only_user(self, var: relax.Var) -> relax.Call | None:
+    def only_user(self, var: relax.Expr | None) -> relax.Call | None:
         """The call that alone reads a variable of the logical graph."""
         users = self.users.get(var, ())
         return users[0] if len(users) == 1 else None

@@ -91,7 +91,7 @@ def _legal(call: relax.Call, ctx: "CudaContext") -> tuple[tvm.IRModule, list[Cud
 def _parameter(
     params: dict[relax.Var, relax.Var],
     operands: list[CudaTensor],
-    key: relax.Expr,
+    key: Any,
     shape: tuple[int, ...],
     dtype: str,
     tensor: Callable,

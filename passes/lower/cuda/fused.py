@@ -30,8 +30,6 @@ from .rules_matmul import epilogue_of, matmul, placed, result_of
 from .scalars import Embedding, Scalars, Wrapped, scalars_of
 
 if TYPE_CHECKING:
-    import tvm
-
     from ....targets.spec import TargetSpec
 
 _CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind})
@@ -43,7 +41,7 @@ class AttentionHeads:
 
     scores: Scores
     product: relax.Call
-    root: relax.Var
+    root: relax.Expr | None
 
 
 def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict, set]:
@@ -130,7 +128,7 @@ def _attention(chain: AttentionHeads, ctx: CudaContext) -> CudaTensor:
     )
 
 
-def _mask_steps(mask: "tvm.ir.GenericConst") -> Any:
+def _mask_steps(mask: "relax.Expr | None") -> Any:
     """Elements from one image, head and query to the next."""
     own = (1,) * 4 if mask is None else shape_of(mask)
     own = (1,) * (4 - len(own)) + own
@@ -171,7 +169,7 @@ def _able(chain: LayerNorm) -> bool:
     return len(lead) <= 2 and prod(lead) <= 65535
 
 
-def _softmax(scores: CudaTensor, parts: SoftmaxParts, root: relax.Var, ctx: CudaContext) -> CudaTensor:
+def _softmax(scores: CudaTensor, parts: SoftmaxParts, root: relax.Expr, ctx: CudaContext) -> CudaTensor:
     shape, mask, scale = shape_of(root), parts.mask, parts.scale
     layout = rows(shape) if len(shape) > 1 else plain(shape, "int8")
     extents = (1, 1, 1, *shape[:-1])[-3:]

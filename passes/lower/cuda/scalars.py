@@ -161,7 +161,7 @@ def _number(graph: "DataflowGraph", expr: relax.Expr) -> float | None:
     return constant.item() if constant is not None and constant.size == 1 else None
 
 
-def _takes(graph: "DataflowGraph", user: relax.Var | None, var: relax.Var, size: float) -> bool:
+def _takes(graph: "DataflowGraph", user: relax.Expr | None, var: relax.Var, size: float) -> bool:
     call = graph.definition(user) if user is not None else None
     if (
         not ops.is_op(call, "relax.take")
@@ -222,7 +222,7 @@ def _scalars(graph: "DataflowGraph", var: relax.Var, call: relax.Expr) -> Any:
     return Scalars(source, tuple(operation for operation in operations if operation is not None), var), members[1:]
 
 
-def _step(graph: "DataflowGraph", call: relax.Expr) -> Sequence[Any] | None:
+def _step(graph: "DataflowGraph", call: relax.Expr | None) -> Sequence[Any] | None:
     """(operand, operation), the operation of a conversion to float32 being None; None where it is neither that nor
     arithmetic with one constant."""
     if (

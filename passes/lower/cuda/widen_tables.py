@@ -29,7 +29,7 @@ class WidenTables:
 
 
 class _Widener(Forward):
-    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Var | None:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if not ops.is_op(value, "octet.embedding"):
             return None
         table, scales = (self.graph.constant(arg) for arg in value.args[:2])

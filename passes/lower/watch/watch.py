@@ -16,7 +16,7 @@ So a bit that flips between the steps is found whether a layer multiplies it or 
     q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words = moments(q)"""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -51,7 +51,7 @@ class RawCall:
     copied: int = 0
 
 
-def whole(storage: "tuple[str, int] | relax.Expr") -> "tuple[tuple[str, int] | relax.Expr, int]":
+def whole(storage: Any) -> Any:
     """(the storage that a part, or a loop's step of it, belongs to, the part's first byte)."""
     return storage[1:3] if isinstance(storage, tuple) and storage[0] in ("part", "step") else (storage, 0)
 

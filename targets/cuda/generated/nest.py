@@ -80,7 +80,7 @@ def nest_workload(operator: str, statement: tirx.Stmt, reads: Sequence, writes: 
     made = NestWorkload(operator, function.script())
     try:
         tvm.ir.assert_structural_equal(made.function, function)
-    except (ValueError, tvm.error.TVMError):  # a constant that its text does not name to the bit, say
+    except (ValueError, RuntimeError):  # a constant that its text does not name to the bit, say
         return None
     return made
 

@@ -69,8 +69,8 @@ def _weighted(rows: int, last: int, size: int, vectors: int, digits: int) -> Non
                 for chain in range(unroll):
                     vector = group * unroll + chain
                     piece(at + vector * BYTES, to + vector * (digits * BYTES), chain)
-            for vector in range(vectors // unroll * unroll, vectors):
-                piece(at + vector * BYTES, to + vector * (digits * BYTES), vector % unroll)
+            for last in range(vectors // unroll * unroll, vectors):
+                piece(at + last * BYTES, to + last * (digits * BYTES), last % unroll)
         bits = (digit_base() - 1).bit_length()
         for part in range(parts):
             total = splat(0, "int32", lanes)

@@ -198,8 +198,8 @@ class Micro:
                         with T.serial(first, last) as number:
                             emit(number)
                         continue
-                    for number in range(first, last):
-                        emit(const(number, "int32"))
+                    for place in range(first, last):
+                        emit(const(place, "int32"))
 
     def _group(
         self,

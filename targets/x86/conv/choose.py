@@ -52,9 +52,9 @@ class ChosenConv:
     problem that is checked, what its sums must be."""
 
     family: str
-    func: object
+    func: "tirx.PrimFunc"
     constants: list[np.ndarray]
-    schedule: object
+    schedule: Any
     workspace: int
     check: LayerSum | None = None
 

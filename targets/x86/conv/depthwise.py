@@ -14,7 +14,7 @@ holds neighbouring pixels ("fold")."""
 
 from dataclasses import replace
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -33,7 +33,7 @@ from .stage import emit_stage
 from .sums import coefficients_argument, for_task, sums_argument
 
 if TYPE_CHECKING:
-    from .sums import Checked, Sums
+    from .sums import Checked
 
 
 @built_once
@@ -100,7 +100,7 @@ def _body(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> None:
 
 
 def _by_channels(
-    p: ConvProblem, k: DepthwiseKernel, data: tirx.Buffer, coefficients: tirx.Buffer | None, sums: "Sums | None"
+    p: ConvProblem, k: DepthwiseKernel, data: tirx.Buffer, coefficients: tirx.Buffer | None, sums: Any
 ) -> None:
     """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k`
     makes the results."""

@@ -1,6 +1,8 @@
 """The loops of a depthwise convolution's kernel: lines of pixels, tiles of them, and their products."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -69,7 +71,8 @@ class DepthwiseKernel:
     ) -> list[tuple[tirx.Expr, tirx.Expr | None]]:
         """The input rows of an output row: (index of the first element, whether it lies in the image, or None for
         certainly)."""
-        p, size, found = self.p, self.p.width * self.pitch, []
+        p, size = self.p, self.p.width * self.pitch
+        found: list[tuple[tirx.Expr, tirx.Expr | None]] = []
         for r in range(p.kernel[0]):
             y = first + r * p.dilation[0]
             if all_inside:
@@ -103,7 +106,7 @@ class DepthwiseKernel:
 
     def tiles(
         self,
-        rows: list[tuple[tirx.Expr, tirx.Expr | None]],
+        rows: Sequence[tuple[tirx.Expr, tirx.Expr | None]],
         line: tirx.Expr,
         chunk: tirx.Expr,
         source: tirx.Expr | int,
@@ -146,7 +149,7 @@ class DepthwiseKernel:
 
     def tile(
         self,
-        rows: list[tuple[tirx.Expr, tirx.Expr | None]],
+        rows: Sequence[tuple[tirx.Expr, tirx.Expr | None]],
         line: tirx.Expr,
         chunk: tirx.Expr,
         source: tirx.Expr | int,
@@ -179,7 +182,7 @@ class DepthwiseKernel:
 
     def products(
         self,
-        rows: list[tuple[tirx.Expr, tirx.Expr | None]],
+        rows: Sequence[tuple[tirx.Expr, tirx.Expr | None]],
         chunk: tirx.Expr,
         at: tirx.Expr,
         example: int,
@@ -203,7 +206,7 @@ class DepthwiseKernel:
                 bind(self.pixels(rows[r], begin + column * self.pitch, width, self.column(example, column)))
                 for r, column in taps
             ]
-            parts = [bind(x) for x in (interleave_bytes([multiplied(x) for x in found]) if int8 else found)]
+            parts: list[Any] = [bind(x) for x in (interleave_bytes([multiplied(x) for x in found]) if int8 else found)]
             if self.weights.dtype == "int16":
                 parts = [split_pairs(x) for x in parts]
             for i, g in served:
@@ -217,7 +220,7 @@ class DepthwiseKernel:
     def multiplied(
         self,
         old: tirx.Expr,
-        x: tirx.Expr | tuple[tirx.Expr, tirx.Expr],
+        x: Any,
         first: tirx.Expr | int,
         lane: tirx.Expr | int,
         size: int,

@@ -245,7 +245,7 @@ class DirectKernel:
     def step(
         self,
         sums: tirx.Buffer,
-        weights: tirx.Expr,
+        weights: tirx.Expr | int,
         vectors: int,
         used: list[int],
         element_of: Callable[[int], tirx.Expr],

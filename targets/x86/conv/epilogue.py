@@ -43,8 +43,8 @@ class Operands:
     vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: tirx.Buffer
-    multiplier: tirx.Buffer | None
-    residual: tirx.Buffer | None
+    multiplier: Any
+    residual: Any
     lanes: int = 16
     table: tirx.Buffer | None = None
     sums: Any = None
@@ -128,7 +128,7 @@ def _pack_group(
     channel: tirx.Expr | int,
     accumulator: SumsAt,
     group: Sequence[tuple[int, int]],
-) -> tirx.Expr:
+) -> None:
     words = []
     for r, v in group:
         scaled = tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
@@ -204,6 +204,6 @@ class _If:
         for frame in self.frames:
             frame.__enter__()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         for frame in reversed(self.frames):
             frame.__exit__(*error)

@@ -12,7 +12,7 @@ The input is copied with its padding first, so that all taps of a tile make one 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -173,8 +173,8 @@ class _Kernel:
     p: ConvProblem
     s: DirectSchedule
     at: Source
-    source: tirx.Buffer
-    wide: tirx.Buffer
+    source: Any
+    wide: Any
     wide_from: tirx.Expr | int
     weights: tirx.Buffer
     table: tirx.Buffer

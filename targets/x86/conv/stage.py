@@ -108,8 +108,8 @@ def _fold_rows(p: ConvProblem, stage: Stage, padded: Stage, buffer: tirx.Buffer,
             rows = [
                 tirx.reinterpret("int32x16", load(buffer, source + (f * padded.width + x) * 4, 64)) for f in range(fold)
             ]
-            for i, value in enumerate(_interleave([T.Bind(row) for row in rows])):
-                store(buffer, target + x * 4 * fold + i * 64, tirx.reinterpret("uint8x64", value))
+            for part, value in enumerate(_interleave([T.Bind(row) for row in rows])):
+                store(buffer, target + x * 4 * fold + part * 64, tirx.reinterpret("uint8x64", value))
 
 
 def _interleave(rows: list[tirx.Expr]) -> list[tirx.Expr]:

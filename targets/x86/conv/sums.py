@@ -7,7 +7,7 @@ is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 
@@ -73,9 +73,7 @@ def sums_argument(p: ConvProblem, tasks: int) -> tirx.Expr | None:
     return argument("sums", tasks * LANES, "int32") if p.checked else None
 
 
-def for_task(
-    operands: "Operands", coefficients: tirx.Buffer | None, sums: tirx.Buffer | None, task: tirx.Expr
-) -> "Operands":
+def for_task(operands: "Operands", coefficients: Any, sums: Any, task: tirx.Expr) -> "Operands":
     """The operands of a task's epilogues; its words start from zero."""
     if sums is None:
         return operands

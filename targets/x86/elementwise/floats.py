@@ -34,7 +34,7 @@ class UnaryProblem:
 def unary(p: UnaryProblem) -> "tirx.PrimFunc":
     """(x, y): float32 buffers."""
 
-    def piece(x: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr", count: int) -> None:
+    def piece(x: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr | int", count: int) -> None:
         for i in range(0, count, LANES):
             store(y, at + i, function(p.kind, bind(load(x, at + i, LANES)), dict(p.parameters)))
 
@@ -76,7 +76,12 @@ def binary_float(p: FloatBinaryProblem) -> "tirx.PrimFunc":
     second_elements = {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
     def piece(
-        a: "tirx.Buffer", b: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr", other: "tirx.Expr", count: int
+        a: "tirx.Buffer",
+        b: "tirx.Buffer",
+        y: "tirx.Buffer",
+        at: "tirx.Expr | int",
+        other: "tirx.Expr | int",
+        count: int,
     ) -> None:
         for i in range(0, count, LANES):
             pair = load(a, at + i, LANES), load(b, other + i, LANES)

@@ -10,7 +10,7 @@ met as often as any other over many samples. (Always the same places miss what o
 token, which carries the outliers, was seen in an eighth of its channels.) It depends on nothing else, so shards see
 what the whole sees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import gcd, prod
@@ -194,7 +194,7 @@ def _update(
     write(NONFINITE, read(NONFINITE) + nonfinite)
 
 
-def _pairwise(combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], values: list[tirx.Expr]) -> tirx.Expr:
+def _pairwise(combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], values: Sequence[tirx.Expr]) -> tirx.Expr:
     while len(values) > 1:
         values = [combine(*values[i : i + 2]) if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)]
     return values[0]

@@ -5,6 +5,7 @@ of a half table is the XOR of differences D[0..k][n]; a saturating subtraction o
 negative, for which VPSHUFB yields zero, from step x // 16 + 1 on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -109,7 +110,7 @@ def permuted(index: tirx.Expr, table: tirx.Buffer) -> tirx.Expr:
 
 
 def _shuffled(index: tirx.Expr, table: tirx.Buffer) -> tirx.Expr:
-    result = None
+    result: Any = None
     for half, start in enumerate((index, index ^ splat(128, "uint8", BYTES))):
         at = bind(tirx.reinterpret("int8x64", start))
         for step in range(_STEPS):

@@ -123,8 +123,9 @@ def _pack_values(
                 group(bind(tirx.floordiv(quad, 16)), bind(tirx.floormod(quad, 16)), 4)
         if p.inner % 4:
             group(whole // 16, whole % 16, p.inner % 4)
-        for quad in range(-(-p.inner // 4), p.inner_steps * 16):
+        for absent in range(-(-p.inner // 4), p.inner_steps * 16):
             for j in range(count):
-                store(packed, ((first + j) * p.inner_steps + quad // 16) * TILE + quad % 16 * 64, splat(0, "uint8", 64))
+                at = ((first + j) * p.inner_steps + absent // 16) * TILE + absent % 16 * 64
+                store(packed, at, splat(0, "uint8", 64))
         for j in range(count):
             _correct(p, corrections, first + j, sums[j])

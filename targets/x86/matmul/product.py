@@ -7,6 +7,7 @@ A task takes the rows of one matrix (or a share of them): it repacks the second 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import frexp, gcd, prod
+from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -103,13 +104,13 @@ class _Kernel:
     a_start: tirx.Expr
     a: tirx.Buffer
     packed: tirx.Buffer
-    corrections: tirx.Buffer | None
+    corrections: Any
     sums: tirx.Buffer
     scratch: tirx.Buffer
     out: tirx.Buffer
     out_start: tirx.Expr
-    mask: tirx.Buffer | None
-    mask_start: tirx.Expr | None
+    mask: Any  # a buffer, and where the matrix begins in it; None without
+    mask_start: Any
 
     def unit(self, unit: tirx.Expr, tiles: int, dot: str) -> None:
         """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""

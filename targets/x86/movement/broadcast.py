@@ -58,7 +58,7 @@ def broadcast(p: BroadcastProblem) -> "tirx.PrimFunc":
     return emit_kernel(f"broadcast_{p.target.dtype}_" + "x".join(map(str, (*p.shape, *p.target.shape))), body)
 
 
-def _coordinate(row: "tirx.Expr | int", extents: Sequence[int], axis: int) -> int:
+def _coordinate(row: "tirx.Expr | int", extents: Sequence[int], axis: int) -> "tirx.Expr | int":
     return (row // prod(extents[axis + 1 :])) % extents[axis]
 
 

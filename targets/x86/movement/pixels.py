@@ -223,8 +223,8 @@ def _section(
         with T.serial(0, full) as i:
             store(y, target + i * lanes, load(x, source + i * lanes, lanes))
     else:
-        for i in range(full):
-            store(y, target + i * lanes, load(x, source + i * lanes, lanes))
+        for j in range(full):
+            store(y, target + j * lanes, load(x, source + j * lanes, lanes))
     done = full * lanes
     while done < count:
         size = lanes

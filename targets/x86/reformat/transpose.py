@@ -2,7 +2,7 @@
 channels."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -64,7 +64,7 @@ def lanes_of_four(v: list[tirx.Expr]) -> list[tirx.Expr]:
 def transpose16(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     """16 vectors of 16 dwords -> the 16 columns."""
     quads = [transpose_lanes(rows[i : i + 4]) for i in range(0, 16, 4)]
-    columns = [None] * 16
+    columns: list[Any] = [None] * 16
     for i in range(4):
         a, b, c, d = (quad[i] for quad in quads)  # lane L of each: column 4L + i, rows 0-3, 4-7, 8-11, 12-15
         ab0, ab1 = _lanes(a, b, (0, 1), (0, 1)), _lanes(a, b, (2, 3), (2, 3))
@@ -90,7 +90,7 @@ def quads_from_pixels(buffer: "tirx.Buffer", index: Callable[[int], tirx.Expr]) 
     return [tirx.reinterpret("uint8x64", q) for q in _inverse_lanes(rows)]
 
 
-def _inverse_lanes(u: list[tirx.Expr]) -> list[tirx.Expr]:
+def _inverse_lanes(u: Sequence[tirx.Expr]) -> list[tirx.Expr]:
     """u[i] lane L = dwords 0..3 of pixel 4L + i -> v[k] dword 4L + i: within a lane a 4 x 4 transpose, its own
     inverse."""
-    return transpose_lanes(u)
+    return transpose_lanes(list(u))

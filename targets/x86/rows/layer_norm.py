@@ -177,7 +177,7 @@ def _loaded(p: LayerNormProblem, x: tirx.Buffer, at: tirx.Expr) -> tirx.Expr:
     return fence(tirx.Cast("float32x16", words) * splat(scale, "float32"))
 
 
-def _scaled(value: tirx.Expr, inverse: tirx.Expr, affine: tirx.Expr, at: tirx.Expr | int) -> tirx.Expr:
+def _scaled(value: tirx.Expr, inverse: tirx.Expr, affine: list[tirx.Buffer], at: tirx.Expr | int) -> tirx.Expr:
     """affine: gamma and, if there is one, beta."""
     scaled = fence(fence(value * inverse) * load(affine[0], at, 16))
     return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)

@@ -53,7 +53,7 @@ def _across(vector: tirx.Expr, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Ex
 
 
 def reduce_two(
-    combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], first: tirx.Expr, second: None = None
+    combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], first: tirx.Expr, second: tirx.Expr | None = None
 ) -> list[tirx.Expr]:
     """The 16 lanes of one or two vectors combined by a commutative operation, halved pairwise as in lane_sum: a list of
     scalars."""

@@ -144,10 +144,10 @@ class _Stages:
     def _pieces(self, size: int) -> list[tuple[int, int]]:
         return [(r, i) for i in range(size) for r in range(self.together)]
 
-    def _place(self, row: tirx.Expr | int, vector: int) -> int:
+    def _place(self, row: tirx.Expr | int, vector: int) -> tirx.Expr | int:
         return (row * self.vectors + vector) * 16
 
-    def _kept(self, row: tirx.Expr | int, which: int) -> int:
+    def _kept(self, row: tirx.Expr | int, which: int) -> tirx.Expr | int:
         return self.rows * self.vectors * 16 + row * _PER_ROW + which
 
     def _reduced(self, partial: Accumulators, combine: Callable) -> list:
@@ -210,7 +210,7 @@ class _Stages:
             for i, value in enumerate(kept):
                 T.buffer_store(self.scratch, value, [self._kept(first + r, 1 + i)])
 
-    def _peak(self, row: tirx.Expr | int, start: tirx.Expr | int) -> tirx.Expr:
+    def _peak(self, row: tirx.Expr | int, start: tirx.Expr) -> tirx.Expr:
         """The exponential of the row's largest element."""
         largest = splat(self.scratch[self._kept(row, 4)], "float32")
         return tirx.Shuffle([held(_power(held(fma(start, largest, splat(_LOG2_E, "float32")))))], [0])

@@ -5,6 +5,7 @@ Float elements are added one after the other in row-major order, as the referee 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -96,7 +97,7 @@ def _sum(
     p: PoolProblem,
     chains: int,
     x: tirx.Buffer,
-    bounds: Sequence[tuple[tirx.Expr, tirx.Expr | int, int]],
+    bounds: Sequence[tuple[Any, Any, int]],
     source: tirx.Expr,
 ) -> list[tirx.Expr]:
     """The sums over a window, from the vector at `source` of an image on: int32 planes of stored bytes, or float32

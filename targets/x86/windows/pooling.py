@@ -66,7 +66,7 @@ class PoolProblem:
         return f"{self.kind}_pool_{self.dtype}_{n}x{c}x{h}x{w}_{self.size[0]}x{self.size[1]}_s{self.strides[0]}"
 
 
-def first_tap(p: PoolProblem, axis: int, position: tirx.Expr | int) -> tirx.Expr:
+def first_tap(p: PoolProblem, axis: int, position: tirx.Expr | int) -> tirx.Expr | int:
     """Coordinate of a window's first tap; negative in the padding."""
     return position * p.strides[axis] - p.padding[axis]
 

@@ -1,0 +1,1 @@
+from . import onnx_frontend as onnx_frontend

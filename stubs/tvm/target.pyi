@@ -1,0 +1,16 @@
+from collections.abc import Mapping
+from typing import Any
+
+from .ir import Node
+
+class Target(Node):
+    kind: Any
+    keys: Any
+    attrs: Any
+    def __init__(
+        self, target: str | Mapping[str, Any] | Target, host: str | Mapping[str, Any] | Target | None = ...
+    ) -> None: ...
+    def __enter__(self) -> Target: ...
+    def __exit__(self, *exception: object) -> None: ...
+    @staticmethod
+    def current(allow_none: bool = ...) -> Target | None: ...

@@ -1,0 +1,19 @@
+"""Tensor expressions, from which operators that have no kernel are made."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .ir import Expr, Node, Operand
+from .tirx import IterVar
+
+class Tensor(Node):
+    shape: Sequence[Any]
+    dtype: str
+    def __call__(self, *indices: Any) -> Expr: ...
+    def __getitem__(self, indices: Any) -> Any: ...
+
+def compute(shape: Sequence[Operand], fcompute: Callable[..., Any], name: str = ..., **options: Any) -> Any: ...
+def reduce_axis(dom: Sequence[Operand], name: str = ...) -> IterVar: ...
+def comm_reducer(
+    fcombine: Callable[..., Any], fidentity: Callable[..., Any], name: str = ...
+) -> Callable[..., Any]: ...
