@@ -14,7 +14,9 @@ from .commands_page import page
 
 ROOT = Path(__file__).resolve().parents[1]
 API = Path("reference", "api.md")
-_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
+LINK = re.compile(
+    r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)"
+)  # (file or nothing, heading or nothing) of a link that stays here
 
 _HEAD = """# Python
 
@@ -35,7 +37,7 @@ def documents() -> list[Path]:
 def linked(document: Path) -> set[Path]:
     """The files that a document links to, relative to the repository. document: likewise."""
     text = (ROOT / document).read_text()
-    found = {(ROOT / document.parent / target).resolve() for target in _LINK.findall(text)}
+    found = {(ROOT / document.parent / target).resolve() for target, _ in LINK.findall(text) if target}
     return {path.relative_to(ROOT) for path in found if path.is_file()}
 
 

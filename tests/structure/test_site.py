@@ -12,8 +12,6 @@ import pytest
 import octet
 from octet.tools import site
 
-LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
-
 
 def anchors(document: Path) -> set[str]:
     """Of its headings, as the table of contents of Python-Markdown makes them."""
@@ -24,7 +22,7 @@ def anchors(document: Path) -> set[str]:
 @pytest.mark.parametrize("document", site.documents(), ids=str)
 def test_links_lead_somewhere(document):
     path = site.ROOT / document
-    for target, anchor in LINK.findall(path.read_text()):
+    for target, anchor in site.LINK.findall(path.read_text()):
         found = path if not target else path.parent / target
         assert found.exists(), f"{document} links to {target}"
         assert not anchor or anchor in anchors(found), f"{document} links to {target}#{anchor}"
