@@ -21,8 +21,8 @@ OVERLAP = 0.7
 
 
 def classes(outputs) -> list:
-    """The likeliest class of every output; one answer."""
-    return [tuple(int(array.argmax()) for array in outputs.values())]
+    """The likeliest class of every output of one row, which states are not; one answer."""
+    return [tuple(int(array.argmax()) for array in outputs.values() if array.ndim < 3)]
 
 
 def places(outputs) -> list:
