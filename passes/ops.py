@@ -133,6 +133,7 @@ from .operators.registry import OPERATORS
 from .unary import PARTS
 
 QMIN, QMAX = -128, 127  # codes of int8
+NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")  # normalisations of rows
 
 
 def register() -> None:

@@ -15,7 +15,7 @@ from tvm import IRModule, relax
 from octet.targets.errors import OctetError
 
 from ..operators.registry import traits_of
-from ..ops import is_op, shape_of
+from ..ops import NORMS, is_op, shape_of
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .front_end import front_ends
@@ -211,9 +211,7 @@ def _sums(graph: Graph, supplied: list[Group]) -> dict:
     found = {}
     for group in supplied:
         residual = group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)
-        if residual and any(
-            user.op in ("relax.nn.layer_norm", "relax.nn.rms_norm") for user in graph.users.get(group.result, ())
-        ):
+        if residual and any(user.op in NORMS for user in graph.users.get(group.result, ())):
             found[group.result] = {node.name for node in group.members[group.bare :]}
     return found
 

@@ -118,7 +118,7 @@ def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[
     for var, value in graph.bindings:
         if ops.is_op(value, "relax.nn.softmax"):
             chain, members = _softmax(graph, var, value)
-        elif ops.is_op(value, "relax.nn.layer_norm", "relax.nn.rms_norm"):
+        elif ops.is_op(value, *ops.NORMS):
             chain, members = _layer_norm(graph, var, value)
         elif ops.is_op(value, "octet.table"):
             chain, members = _table_behind(graph, var, value)

@@ -27,7 +27,6 @@ _SHARE = 0.5  # of the error's energy
 _LEAST = 1 << 16  # elements: below, a table is less than a layer's weights
 _NARROWEST, _MOST = 16, 1 << 31
 _HANDS_ON = operators(lambda traits: traits.moves or traits.monotone)
-_NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ class _Ways:
                 )
             )
         if (
-            ops.is_op(call, *_NORMS)
+            ops.is_op(call, *ops.NORMS)
             and not normalised
             and [axis % len(call.ty.shape.values) for axis in ops.attrs_of(call)["axes"]]
             == [len(call.ty.shape.values) - 1]

@@ -88,8 +88,7 @@ def _is_free(call: relax.Call) -> bool:
         "relax.nn.log_softmax",
         "relax.mean",
         "relax.sum",
-        "relax.nn.layer_norm",
-        "relax.nn.rms_norm",
+        *ops.NORMS,
     ):
         return not _has_kernel(call, name, attrs)
     return name in _FREE or handed_on(call)
@@ -108,6 +107,6 @@ def _has_kernel(call: relax.Call, name: str, attrs: dict[str, Any]) -> bool:
     last = axes == [rank - 1]
     if name in ("relax.mean", "relax.sum"):
         return rank in (2, 3) if last else rank > 1
-    if name in ("relax.nn.layer_norm", "relax.nn.rms_norm"):
+    if name in ops.NORMS:
         return last and rank > 1
     return (last and (name == "relax.nn.softmax" or rank in (2, 3)) and rank > 1) or (rank == 4 and axes == [1])

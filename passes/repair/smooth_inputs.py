@@ -19,13 +19,12 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32
-from ..ops import is_op, shape_of
+from ..ops import NORMS, is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from .find_streams import streams_of
 from .scale_channels import power_of_two
 
-NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 _PEAK = 4.0  # of a channel's largest magnitude to its root mean square, as assumed where only the largest is known
 _WORTH = 0.7  # part of the expected error that a multiplication must leave at most

@@ -25,10 +25,10 @@ from tvm import IRModule, relax
 
 from .. import ops
 from ..annotate.graph import Graph, Node, array_of, is_constant
-from ..ops import attrs_of, is_op, shape_of
+from ..ops import NORMS, attrs_of, is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from .smooth_inputs import NORMS, multiplies
+from .smooth_inputs import multiplies
 
 _HEADROOM = 1.5  # of the range over the largest value that was seen: two bytes have steps enough
 _LEAST = {

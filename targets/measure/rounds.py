@@ -30,9 +30,8 @@ def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> 
         try:
             kernel = device.load(batch.task, candidate, batch.blobs)
             right = batch.task.output.agrees(kernel.answer())
-        except (
-            OctetError
-        ) as error:  # refused, which others need not be; after a fault nothing runs in this process any more
+        except OctetError as error:
+            # Refused, which others need not be; after a fault nothing runs in this process any more.
             if index == 0 or not device.usable():
                 raise
             errors[index] = str(error)
