@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from .libraries import Libraries
 
 SAMPLES = 256  # that rows come from
-ROWS = 4096  # of every layer's input: from fewer than four for each of its taps it learns the rows themselves
+ROWS = 2048  # of every layer's input; twice as many take 1.4 times as long for a tenth of a decibel (docs/accuracy.md)
 _FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
-_FEW_RUNS, _MOST_LAYERS = 64, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
+_FEW_RUNS, _MOST_LAYERS = 32, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
 _CHUNK_BYTES = 1 << 29
 
 
