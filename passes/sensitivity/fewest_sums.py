@@ -6,6 +6,7 @@ from collections.abc import Callable
 from .attempt import Attempt
 from .bench import Bench
 from .design import Design
+from .switches import FAR
 
 _SAME = 1.02  # times the squared error with all of them in float
 _FASTER = 0.99  # times its estimated time: less is not worth an error
@@ -21,9 +22,10 @@ def fewest_sums(
     spent: Callable[[], bool] = lambda: False,
 ) -> Design:
     """The design with half, a quarter, ... of its residual sums in float, coarsest first, as long as that saves time
-    and is as near to fp32 as with all. error(design): relative, squared. seconds(design): of one run, estimated.
-    log(Attempt): what was tried. spent(): whether there is no time for another error."""
-    if design.recipe.residuals != "float":
+    and is as near to fp32 as with all; all of them where the network is far from fp32. error(design): relative,
+    squared. seconds(design): of one run, estimated. log(Attempt): what was tried. spent(): whether there is no time for
+    another error."""
+    if design.recipe.residuals != "float" or error(design) > FAR:
         return design
     sums, limit = coarsest_first(design.with_recipe(residuals="int8"), bench), error(design) * _SAME
     chosen, count = design, len(sums) // 2
