@@ -1,5 +1,6 @@
 # make demo   sets up and compiles the bundled network to int8, prints accuracy and latency of fp32 and int8
 # make test   sets up and runs the tests
+# make test-python OTHER=3.13  runs the tests on another Python, in build/python-3.13, which uv fetches; says so where there is no uv
 # make soak   an hour of load: millions of inferences, processes side by side, full disks, kills, files that are spoilt at random, every planted fault
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
@@ -13,8 +14,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
+OTHER ?= 3.13
 
-.PHONY: demo test lint format soak test-gpu gpu-prepare gallery docs clean
+.PHONY: demo test test-python lint format soak test-gpu gpu-prepare gallery docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -23,6 +25,12 @@ demo: .venv/.installed
 
 test: .venv/.installed-test
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -q --durations=10
+
+test-python:
+	@command -v uv > /dev/null || { echo "make test-python: uv is not installed, so nothing ran; pip install uv"; exit 0; }; \
+	uv venv --quiet --allow-existing --python $(OTHER) build/python-$(OTHER) && \
+	uv pip install --quiet --python build/python-$(OTHER) --editable '.[test]' && \
+	build/python-$(OTHER)/bin/pytest -n $(JOBS) --dist loadfile -q
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
