@@ -17,6 +17,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from tvm import rpc
 
 from octet.tools.main import main
 
@@ -62,17 +63,11 @@ class Reader:
                 subprocess.run(words, check=True, timeout=60)
 
     def wait(self, words):
-        """Until a server that goes on in the background is there: a port answers, or it says its first line."""
-        if "--port" not in words:
-            assert self.running[-1].stdout.readline(), "it ended without a word"
-            return
-        address, end = ("127.0.0.1", int(words[words.index("--port") + 1])), time.monotonic() + 60
-        while True:
-            try:
-                return socket.create_connection(address, 1).close()
-            except OSError:
-                assert time.monotonic() < end and self.running[-1].poll() is None, "it does not listen"
-                time.sleep(0.1)
+        """Until a server that goes on in the background is there: a tracker's port answers, a worker is known to it."""
+        end = time.monotonic() + 60
+        while not (listens(words) if "--port" in words else registered(words)):
+            assert time.monotonic() < end and self.running[-1].poll() is None, f"it is not there: {words}"
+            time.sleep(0.1)
 
     def leave(self):
         for process in self.running:
@@ -83,6 +78,19 @@ class Reader:
                 one.kill()
             process.wait()
             process.stdout.close()
+
+
+def listens(words):
+    try:
+        socket.create_connection(("127.0.0.1", int(words[words.index("--port") + 1])), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def registered(words):
+    host, port = words[words.index("--tracker") + 1].split(":")
+    return bool(rpc.connect_tracker(host, int(port)).summary()["server_info"])
 
 
 @pytest.fixture
