@@ -11,7 +11,7 @@ _SMALL = 1 << 12  # elements: below that a copy is quicker
 _ROWS = 64  # of a matrix that are transposed at a time: what they are written to stays in the caches
 
 
-def array(constant: tvm.ir.GenericConst) -> np.ndarray:
+def array_of(constant: tvm.ir.GenericConst) -> np.ndarray:
     """The value of a Relax constant. Not to be written to: where it is large it is the constant's own memory."""
     value = constant.value
     if value.ndim == 0 or int(np.prod(value.shape)) < _SMALL:

@@ -8,7 +8,7 @@ from .errors import PackageError
 
 _LARGEST = 256 << 20  # bytes unpacked: a hundred times the LLVM IR of a small network
 _MEMORY = 64 << 20  # bytes, for the decompressor's dictionary
-_PRESET = 2  # LLVM IR in an eighteenth of its size; the default preset takes ten times as long for another tenth
+_PRESET = 2  # higher ones take many times as long on LLVM IR and save next to nothing
 
 
 @dataclass(frozen=True)

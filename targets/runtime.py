@@ -263,7 +263,7 @@ class Session:
                 stream.tensors[first:] = stream.places[first:]
 
     def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
-        """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call's 2 us
+        """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call is
         included)."""
         arrays = self._given.arrays(inputs)
         seconds = np.zeros((repeat + 1, len(self.steps)))

@@ -2,8 +2,8 @@
 small space, best prediction first.
 
 A workload is a PrimFunc with one block; the space samples every decision and annotates the block with it, so all traces
-of a space have one shape. The template is expanded by the builder and only for what is measured: an expansion takes 50
-ms, and the search looks at a thousand points per batch."""
+of a space have one shape. The template is expanded by the builder and only for what is measured: an expansion
+takes far longer than a prediction, and the search looks at a thousand points per batch."""
 
 import logging
 import random

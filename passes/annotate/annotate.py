@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 from tvm import IRModule, relax
 
+from ..constants import array_of
 from ..ops import attrs_of, call, is_op
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from ..rewriting.loops import RESULTS
-from .graph import Graph, Node, array_of, integers_of, is_constant
+from .graph import Graph, Node, integers_of, is_constant
 from .group import Group
 from .plan import Plan, plan
 from .recipe import Recipe

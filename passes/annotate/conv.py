@@ -1,14 +1,15 @@
 """Convolutions: conv2d(x, const) [+ bias] [+ residual] [relu, clip] is one integer operator.
 
-The observer sits behind the activation, never before it: quantising the range that a ReLU6 throws away costs a
-MobileNet up to 18 points of top-1. A residual add fuses into the later of two convolutions that feed it: its sum is
-never rounded before the addition.
+The observer sits behind the activation, never before it: steps for values that a ReLU6 throws away are lost
+to those that it keeps (docs/architecture.md). A residual add fuses into the later of two convolutions that feed it: its
+sum is never rounded before the addition.
 """
 
 from tvm import relax
 
+from ..constants import array_of
 from ..ops import is_op, shape_of
-from .graph import Graph, Node, activation_behind, array_of, is_constant, is_float32
+from .graph import Graph, Node, activation_behind, is_constant, is_float32
 from .group import Group, Refusal
 
 

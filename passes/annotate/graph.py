@@ -4,11 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import tvm
 from tvm import relax
 
-from ..constants import array
 from ..operators.registry import operators
 from ..ops import is_op
 
@@ -60,11 +58,6 @@ def integers_of(node: Node) -> tuple[int, int] | None:
     if not is_op(node.value, "relax.astype") or not is_float32(node.var):
         return None
     return {"int8": (-128, 127), "uint8": (0, 255)}.get(str(node.inputs[0].ty.dtype))
-
-
-def array_of(expr: relax.Expr) -> np.ndarray:
-    """The value of a constant."""
-    return array(expr)
 
 
 def operands(value: relax.Expr) -> tuple[relax.Expr, ...]:

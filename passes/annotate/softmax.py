@@ -4,8 +4,9 @@ integer operator.
 Not behind a sum or a choice: there masks of -10000 come in, and on one scale with them the scores would keep no steps
 at all."""
 
+from ..constants import array_of
 from ..ops import attrs_of, is_op, shape_of
-from .graph import Graph, Node, array_of, is_constant, is_float32
+from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
 
 MOST_COLUMNS = 2**16 - 1  # so that the exponentials' sum fits into int32

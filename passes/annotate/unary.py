@@ -6,10 +6,11 @@ value per channel.
 
 from tvm import relax
 
+from ..constants import array_of
 from ..operators.registry import operators, traits_of
 from ..ops import attrs_of, is_op, is_part, shape_of
 from ..unary import FLAT, WIDE, range_of
-from .graph import Graph, Node, array_of, is_constant, is_float32
+from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
 
 _SCALAR = operators(lambda traits: traits.real_function and traits.elementwise == 1 and not traits.wide) - {

@@ -17,8 +17,9 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph as Nodes, array_of, is_constant
+from ..annotate.graph import Graph as Nodes, is_constant
 from ..annotate.recipe import Recipe
+from ..constants import array_of
 from ..operators.registry import operators
 from ..ops import attrs_of, is_op
 from ..rewriting.forward import Forward

@@ -14,7 +14,8 @@ from tvm import IRModule, relax
 from octet.targets.samples import digest_of
 from octet.targets.stored_array import Array
 
-from ..annotate.graph import array_of, is_constant
+from ..annotate.graph import is_constant
+from ..constants import array_of
 from ..ops import attrs_of, shape_of
 from ..rewriting.identities import Identities
 

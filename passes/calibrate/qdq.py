@@ -16,7 +16,8 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph, array_of, is_constant
+from ..annotate.graph import Graph, is_constant
+from ..constants import array_of
 from ..ops import attrs_of, is_op
 from .collect import edge_of
 from .qparams import QParams

@@ -4,13 +4,13 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-from ..constants import array
+from ..constants import array_of
 from ..rewriting.rule import RewriteGraph
 
 
 def constant(expr: relax.Expr) -> np.ndarray | None:
     """The value of a constant tensor, else None."""
-    return array(expr) if isinstance(expr, GenericConst) else None
+    return array_of(expr) if isinstance(expr, GenericConst) else None
 
 
 def known(expr: relax.Expr) -> np.ndarray:

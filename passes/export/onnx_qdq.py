@@ -17,7 +17,8 @@ from tvm import IRModule, relax
 from ...targets.errors import UnsupportedModelError
 from ...targets.writing import write_atomically
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph, Node, array_of, is_constant
+from ..annotate.graph import Graph, Node, is_constant
+from ..constants import array_of
 from ..ops import is_op, shape_of
 from ..policy.quantize_embeddings import quantize_embeddings
 from ..rewriting.unroll_loops import UnrollLoops

@@ -9,7 +9,8 @@ Where something else than a dequantize reads the codes, it wants those integers,
 import numpy as np
 
 from ...targets.errors import OctetError
-from ..annotate.graph import Graph, Node, array_of, is_constant
+from ..annotate.graph import Graph, Node, is_constant
+from ..constants import array_of
 from ..ops import attrs_of, is_op
 
 CODES = ("uint8", "int8")

@@ -35,7 +35,7 @@ from .quantized.table import converter_of
 from .read import first_line
 from .scopes import Scopes
 from .signature import misfit
-from .weights import array_of, in_float32
+from .weights import array_in_file, in_float32
 
 if TYPE_CHECKING:
     from ...targets.variant import TensorSpec
@@ -81,7 +81,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         """Converts the whole graph. Raises UnsupportedModelError."""
         graph = self._proto.graph
         for tensor in graph.initializer:
-            self._values[tensor.name] = array_of(tensor, self._path.parent)
+            self._values[tensor.name] = array_in_file(tensor, self._path.parent)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
         for var in params:
             self._values[var.name] = unless_empty(var)

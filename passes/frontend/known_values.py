@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import relax
 
-from ..constants import array
+from ..constants import array_of
 from .weights import WIDE_FLOATS, in_float32
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class KnownValues:
 
     def known(self, constant: "relax.Expr") -> np.ndarray:
         """The value of a constant that somebody else made."""
-        value = array(constant)
+        value = array_of(constant)
         self._constants[id(value)] = (value, constant)
         return value
 

@@ -17,7 +17,7 @@ WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # what is computed 
 _LARGE = 1 << 20  # bytes of a tensor whose place in the file is freed once it is read
 
 
-def array_of(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
+def array_in_file(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
     """The values; an external tensor is a read-only map of its file."""
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         array = numpy_helper.to_array(tensor)

@@ -11,7 +11,7 @@ from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.variant import Step
-from ..constants import array
+from ..constants import array_of
 from . import memory
 from .program import KernelCall, Loop, Place, Program, Weights
 from .rolling.roll import rolled
@@ -77,7 +77,7 @@ def place_calls(
 
     def locate(storage: Any) -> Place:
         if not isinstance(storage, tuple):
-            return weights.place(storage if isinstance(storage, np.ndarray) else array(storage))
+            return weights.place(storage if isinstance(storage, np.ndarray) else array_of(storage))
         if storage[0] == "input":
             return Place("input", storage[1])
         if storage[0] == "word":

@@ -21,7 +21,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..constants import array
+from ..constants import array_of
 from ..operators.registry import operators, traits_of
 from ..ops import shape_of
 from ..rewriting.forward import Forward
@@ -91,7 +91,7 @@ class _Merger(Forward):
 
     def _as(self, operand: relax.Expr, shape: tuple[int, ...], var: relax.Var) -> relax.Expr:
         if isinstance(operand, tvm.ir.GenericConst):
-            return relax.const(array(operand).reshape(shape), str(operand.ty.dtype))
+            return relax.const(array_of(operand).reshape(shape), str(operand.ty.dtype))
         if operand in self._merged and shape_of(self._merged[operand]) == shape:
             return self._merged[operand]
         return self.emit(relax.op.reshape(operand, shape), var.name)

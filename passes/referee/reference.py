@@ -12,7 +12,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from ..constants import array
+from ..constants import array_of
 from ..ops import shape_of
 from ..rewriting.graph import variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
@@ -88,7 +88,7 @@ def value_of(
     if isinstance(expr, relax.Var):
         return values[expr]
     if isinstance(expr, tvm.ir.GenericConst):
-        return array(expr)
+        return array_of(expr)
     if isinstance(expr, relax.Tuple):
         return tuple(value_of(field, values) for field in expr.fields)
     if isinstance(expr, relax.TupleGetItem):

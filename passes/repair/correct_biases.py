@@ -10,7 +10,8 @@ import numpy as np
 from tvm import IRModule
 
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph, array_of, is_constant
+from ..annotate.graph import Graph, is_constant
+from ..constants import array_of
 from ..ops import is_op
 from .moments import Moments
 from .weights import Operand, products, replace_constants

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import relax
 
-from ..annotate.graph import Graph, array_of, is_constant, is_float32
+from ..annotate.graph import Graph, is_constant, is_float32
+from ..constants import array_of
 from ..operators.registry import operators
 from ..ops import attrs_of, is_op, shape_of
 from . import labels

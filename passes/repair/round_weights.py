@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule
 
-from ..annotate.graph import Graph, array_of, is_constant
+from ..annotate.graph import Graph, is_constant
+from ..constants import array_of
 from ..ops import is_op
 from .exact_product import product
 from .moments import Moments

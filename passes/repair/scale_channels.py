@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import IRModule
 
-from ..annotate.graph import Graph, array_of
+from ..annotate.graph import Graph
+from ..constants import array_of
 from .streams import Stream
 from .weights import Operand, replace_constants
 

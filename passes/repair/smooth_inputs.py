@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import IRModule, relax
 
-from ..annotate.graph import Graph, Node, array_of, is_constant, is_float32
+from ..annotate.graph import Graph, Node, is_constant, is_float32
+from ..constants import array_of
 from ..ops import NORMS, is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main

@@ -24,7 +24,8 @@ import numpy as np
 from tvm import IRModule, relax
 
 from .. import ops
-from ..annotate.graph import Graph, Node, array_of, is_constant
+from ..annotate.graph import Graph, Node, is_constant
+from ..constants import array_of
 from ..ops import NORMS, attrs_of, is_op, shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main

@@ -8,8 +8,9 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph, array_of, is_constant
+from ..annotate.graph import Graph, is_constant
 from ..calibrate.weights import quantize_weight, weight_scales
+from ..constants import array_of
 from ..ops import is_op
 from ..rewriting.rule import rewrite
 

@@ -9,7 +9,7 @@ from tvm import relax
 from tvm_ffi import structural_equal
 
 from .. import ops
-from ..constants import array
+from ..constants import array_of
 
 
 class DataflowGraph:
@@ -52,7 +52,7 @@ class DataflowGraph:
         """The value of an operand that is known at compile time (float32 if it is a dequantised constant), or None."""
         expr = self.definition(expr)
         if isinstance(expr, tvm.ir.GenericConst):
-            return array(expr)
+            return array_of(expr)
         if ops.is_op(expr, "relax.dequantize"):
             operands = [self.constant(arg) for arg in expr.args]
             if all(operand is not None for operand in operands):

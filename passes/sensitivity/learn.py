@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .libraries import Libraries
 
 SAMPLES = 256  # that rows come from
-ROWS = 2048  # of every layer's input; twice as many take 1.4 times as long for a tenth of a decibel (docs/accuracy.md)
+ROWS = 2048  # of every layer's input; more take longer and bring next to nothing (docs/accuracy.md)
 _FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
 _FEW_RUNS, _MOST_LAYERS = 32, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
 _CHUNK_BYTES = 1 << 29
@@ -55,7 +55,7 @@ def learn(
     """{layer: Learnt} of the layers with int8 weights.
 
     Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier
-    layers get wrong is mostly noise: fitting it made the outputs worse, by 1 to 4 dB on depthwise networks.)"""
+    layers get wrong is mostly noise: fitting it makes the outputs worse, see docs/accuracy.md.)"""
     graph, layers = Graph(model.module), layers_of(model.module)
     chosen = [
         index for index in configuration.weights if (index, 0) in configuration.operands and not layers[index].sums

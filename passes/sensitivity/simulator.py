@@ -19,7 +19,7 @@ from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 from ..annotate import Recipe
 from ..calibrate.qparams import LIMITS
 from ..calibrate.statistics import Statistics
-from ..constants import array, transposed
+from ..constants import array_of, transposed
 from ..frontend.model import Model
 from ..ops import is_op, shape_of
 from ..realize.fuse_float import FuseFloat
@@ -124,7 +124,7 @@ class Simulator:
         assert len(layers) == len(calls), "a layer has no kernel of its own"
         built, free = {}, layers_of(self.model.module)
         for binding, kernel in zip(layers, calls):
-            weight, bias = map(array, binding.value.args[1:3])
+            weight, bias = map(array_of, binding.value.args[1:3])
             alike = [index for index, found in free.items() if found.is_alike(weight)]
             layer = next(index for index in alike if len(alike) == 1 or free[index].is_weight(weight))
             places = [(p.offset, after[p.offset]) for p in kernel.operands if p.kind == "weights"]

@@ -33,7 +33,8 @@ class CpuBackend(Backend):
         import tvm
 
         # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional
-        # code): inner loops took up to 1.4 of their time by where they happened to lie.
+        # code): how fast an inner loop is depends on where it happens to lie
+        # (docs/architecture.md).
         triple = (
             {"cl-opt": ["-x86-branches-within-32B-boundaries"]}
             if spec.machine == "x86_64"

@@ -29,8 +29,8 @@ def tile_config(rows: int) -> np.ndarray:
 
 
 def tile_configure(config: Any) -> None:
-    """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG takes about 200 ns, reading the present one
-    20: it is loaded only if it differs.
+    """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG is many times as slow as reading the
+    present one: it is loaded only if it differs.
     Nothing releases the tiles between kernels; `octet_run` does so at its end."""
     now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})  # on the stack
     effect("llvm.x86.sttilecfg", tirx.address_of(now[0]))

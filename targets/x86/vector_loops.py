@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 
-# Less traffic than this is done before a second thread has woken up; the second where a vector takes a nanosecond or
-# two: sums, tables by byte permutations. Another thread's share costs 4 us.
+# Less traffic than this is done before a second thread has woken up; the second where a vector takes a few cycles:
+# sums, tables by byte permutations. Both were fitted (docs/architecture.md).
 PARALLEL_BYTES = 1 << 16
 LIGHT_BYTES = 1 << 18
 

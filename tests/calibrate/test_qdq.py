@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from octet.passes.annotate import Annotate, Recipe
-from octet.passes.annotate.graph import array_of
 from octet.passes.calibrate.collect import edges_of
 from octet.passes.calibrate.qdq import InsertQDQ
 from octet.passes.calibrate.qparams import QParams
+from octet.passes.constants import array_of
 from octet.passes.ops import is_op
 from octet.passes.referee import reference
 

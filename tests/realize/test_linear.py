@@ -5,7 +5,7 @@ from tvm import relax
 from tvm.relax import op as R
 
 from octet.passes import ops
-from octet.passes.constants import array
+from octet.passes.constants import array_of
 from octet.passes.realize.linear import Weight, widen_for_bias
 from octet.passes.realize.realize import realize
 from octet.passes.referee import reference
@@ -29,7 +29,7 @@ def test_an_almost_zero_channel_keeps_its_bias(build):
     realized = realize(module)
     (layer,) = realized.layers
     (conv,) = [b.value for b in realized.module["main"].body.blocks[0].bindings if ops.is_op(b.value, "octet.conv2d")]
-    assert layer.dtype == "int8" and abs(int(array(conv.args[2])[1])) <= 2**30 + 2**7
+    assert layer.dtype == "int8" and abs(int(array_of(conv.args[2])[1])) <= 2**30 + 2**7
     codes = reference.run(realized.module, {"x": np.ones((1, 3, 2, 2), "float32")})[0]
     assert codes[0, 1].tolist() == [[70, 70], [70, 70]]
     assert codes.tobytes() == reference.run(module, {"x": np.ones((1, 3, 2, 2), "float32")})[0].tobytes()

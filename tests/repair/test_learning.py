@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from octet.passes.annotate import Recipe
-from octet.passes.annotate.graph import Graph, array_of
+from octet.passes.annotate.graph import Graph
+from octet.passes.constants import array_of
 from octet.passes.repair.add_biases import AddBiases
 from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
 from octet.passes.repair.moments import Moments

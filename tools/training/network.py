@@ -15,7 +15,7 @@ from torch import nn
 from tvm import relax
 
 from ...passes import ops
-from ...passes.constants import array
+from ...passes.constants import array_of
 from ...passes.referee.reference import evaluate, handed_on
 from ...passes.rewriting.graph import DataflowGraph, variables
 from ...passes.rewriting.loops import MARKS, Loops, RecurrentLoop
@@ -44,7 +44,7 @@ class Network(nn.Module):
         found = []
         for var, value in self._graph.bindings:
             if is_layer(value):
-                found.append(TrainedLayer(starts.get(var.name), *(array(arg) for arg in value.args[1:4])))
+                found.append(TrainedLayer(starts.get(var.name), *(array_of(arg) for arg in value.args[1:4])))
                 self.names.append(var.name)
                 self._trained.add(var)
             elif self._loops.steps(var) > 1 or any(
@@ -126,7 +126,7 @@ class Network(nn.Module):
             return values[expr]
         if isinstance(expr, tvm.ir.GenericConst):
             if (expr, device) not in self._constants:
-                self._constants[expr, device] = tensor_of(array(expr), device)[None]
+                self._constants[expr, device] = tensor_of(array_of(expr), device)[None]
             return self._constants[expr, device]
         if isinstance(expr, relax.Tuple):
             return tuple(self._value(field, values, device) for field in expr.fields)

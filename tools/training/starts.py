@@ -11,8 +11,9 @@ import numpy as np
 from tvm import IRModule
 
 from ...passes.annotate.conv import bare_members
-from ...passes.annotate.graph import Graph as Nodes, array_of, is_constant
+from ...passes.annotate.graph import Graph as Nodes, is_constant
 from ...passes.calibrate.quantize import Quantized
+from ...passes.constants import array_of
 from ...passes.export.onnx_qdq import merged_biases
 from ...passes.ops import is_op
 from ...passes.realize.linear import Refused, weight_of

@@ -150,8 +150,8 @@ def _work(var: relax.Var, value: relax.Expr, found: BatchGraph, apart: bool) -> 
 
 
 def _rows_per_sample(value: relax.Expr, found: BatchGraph) -> int:
-    """Of a linear layer: a transformer's tokens of all samples are one matrix, whose weights are read once. In parts
-    BERT-base took 1.12 of the time."""
+    """Of a linear layer: a transformer's tokens of all samples are one matrix, whose weights are read once, so that
+    parts are slower than the whole (docs/architecture.md)."""
     return prod(shape_of(value)[:-1]) // found.batch if ops.is_op(value, "octet.dense") else 0
 
 

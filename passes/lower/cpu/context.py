@@ -16,7 +16,7 @@ from ....targets.x86.movement.copy import shift
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
 from ....targets.x86.view import View, contiguous, view_of
-from ...constants import array, constant
+from ...constants import array_of, constant
 from ...ops import shape_of
 from ..linearize import label
 from ..memory import ALIGNMENT
@@ -53,7 +53,7 @@ class CpuContext:
 
     def constant(self, expr: relax.Expr) -> Any:
         """The array of a constant, or None."""
-        return array(expr) if isinstance(expr, tvm.ir.GenericConst) else None
+        return array_of(expr) if isinstance(expr, tvm.ir.GenericConst) else None
 
     def layout(self, shape: tuple[int, ...], dtype: str) -> Layout | None:
         """The packed layout of a logical tensor, None where there is none (rank above 4, other types)."""
@@ -151,7 +151,7 @@ class CpuContext:
         return self._forms[key]
 
     def _constant_value(self, expr: relax.Expr) -> Value:
-        value = array(expr)
+        value = array_of(expr)
         layout = Layout("plain", value.shape, str(value.dtype))
         if layout.storage != layout.dtype:
             expr = relax.const((value.astype(np.int16) + 128).astype(layout.storage))

@@ -37,7 +37,7 @@ class Rounded:
 class CountedBytes:
     """Stored bytes of which `high` (u8), and 0 if `low`, are counted. size: bytes, in pixels of `stride`, of which the
     first `channels` are values. They are looked at in groups of whole pixels and vectors; of a tensor above 16 KB in
-    some 8,000 values all over it, always the same ones: counting all of MobileNet-v2's took 8 % of its time."""
+    some 8,000 values all over it, always the same ones: counting all would show in the time of a run."""
 
     size: int
     channels: int

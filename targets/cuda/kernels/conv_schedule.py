@@ -24,8 +24,8 @@ _WGMMA_REGISTERS = 36  # least of a thread beside its sums
 
 @dataclass(frozen=True)
 class Costs:
-    """What the estimate does not know from data sheets, in clocks: fitted to 371 layers on an H200
-    (tests/cuda/fit_schedule.py), whose times it then tells with a mean error of 10 %.
+    """What the estimate does not know from data sheets, in clocks: fitted to the times of layers by
+    tests/cuda/fit_schedule.py (docs/architecture.md says to which, and how well).
 
     launch: of a layer. start: of a block: to fill the pipeline, and until the last store is done. stage: of a stage
     that nothing overlaps. gather: of a 16-byte granule that a thread copies, where there are taps. results: of a

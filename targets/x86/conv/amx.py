@@ -72,9 +72,9 @@ def default_schedule(p: ConvProblem) -> AmxSchedule:
 
 
 def linear(p: ConvProblem) -> bool:
-    """Whether it is a matrix product. These gain from weaving, 8 % of BERT-base. Convolutions gain as much alone and
-    lose 7 % in ResNet-50 as a whole, where even the kernels between them become slower: both units at work at once seem
-    to cost clock rate."""
+    """Whether it is a matrix product. These gain from weaving. Convolutions gain as much alone, but a network of
+    them loses as a whole, where even the kernels between them become slower: both units at work at once cost clock rate
+    (docs/architecture.md)."""
     return (p.height, p.width) == (1, 1)
 
 

@@ -71,9 +71,9 @@ def family_of(p: ConvProblem, dot: str) -> str:
 
 
 def _tiles_pay(p: "Checked | ConvProblem") -> bool:
-    """Whether the tile unit is the faster one: a tile holds 16 pixels x 64 products. Measured on a Xeon with AMX, time
-    of the vector unit's kernel over that of the tile unit's: 0.78 for 16 -> 96 channels (1 x 1), 1.09 for 32 -> 64;
-    0.59 to 0.77 for one row of 96 or 128 products, 1.4 for 768; 0.65 to 0.85 below 32,000 products."""
+    """Whether the tile unit is the faster one: a tile holds 16 pixels x 64 products, and loses where it stays
+    nearly empty: few channels, a single row, or too few products in all. The limits were fitted
+    (docs/architecture.md)."""
     depth = p.channels // p.groups * p.kernel[0] * p.kernel[1]
     one_row = p.batch * p.out_height * p.out_width == 1
     return depth > 16 and p.multiply_adds >= 32_000 and not (one_row and depth <= 512)

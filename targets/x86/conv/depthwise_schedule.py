@@ -32,7 +32,7 @@ class DepthwiseSchedule:
 def default_schedule(p: ConvProblem) -> DepthwiseSchedule:
     """Every input column is prepared once for all pixels of a tile; beyond four int8 pixels that saves little and costs
     compile time. A copy with its padding pays where inputs are strided or taps are many, not for 3x3 taps on 512-bit
-    vectors (the copied layers of MobileNet-v2 without it: 0.68 to 0.80 of their time on one core)."""
+    vectors, which read an image where it lies (docs/architecture.md)."""
     many = p.dtype == "float32" or p.out_width <= 14
     width = p.out_width // fold_of(p)
     most = min(width, 7 if many and current().parts == 1 else 2 if p.dtype == "int8" and current().parts > 1 else 4)

@@ -8,8 +8,8 @@ from .problem import ConvProblem
 from .walk import channel_span
 
 PAIR_STEP = 8  # input channels that an instruction takes which multiplies two pixels by two channels
-# Pixels in whose time a tile begins and ends and has its weights brought to the nearest cache (measured: 2.25 for 256
-# channels and 5 taps)
+# Pixels in whose time a tile begins and ends and has its weights brought to the nearest cache: fitted
+# (docs/architecture.md)
 TILE = 2
 
 

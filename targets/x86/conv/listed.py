@@ -70,8 +70,8 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
 
 def _pixels(p: "Checked | ConvProblem", line: int, most: int) -> int:
     """Of a register tile: few of them for nothing at the end of a line. A step costs a quarter of a pixel besides; one
-    pixel more than registers hold costs a tenth of the time (measured at 256 bits), less than a tile that half repeats
-    another."""
+    pixel more than registers hold costs little at 256 bits (fitted, docs/architecture.md), less than a tile that half
+    repeats another."""
     tall = max((n for n in range(2, most // line + 1) if p.out_height % n == 0), default=1)
     if not is_matmul(p) and tall > 1:
         return line * tall

@@ -10,8 +10,7 @@ from .pack import packed_bytes
 from .problem import MatmulProblem
 
 STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
-# Columns of a softmax between which a tile of rows at a time takes 0.80 to 0.90 of the time of two; 0.95 to 1.09 of it
-# outside. Measured with 12 heads on tiles.
+# Columns of a softmax between which a tile of rows at a time is faster than two: fitted (docs/architecture.md).
 _ALONE = (64, 176)
 
 

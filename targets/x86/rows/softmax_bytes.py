@@ -2,10 +2,10 @@
 difference, once more exactly.
 
 The contract is byte = clip(rne(fl(fl(e / total) / scale)) + zero point) with e = exp(fl(x - largest)) as in
-targets/float_math.py and the sum of sum16. Computed to the bit that is 46 instructions per vector. But a byte shows 8
-of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale differs from the
-contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the same
-byte, that is the byte. Rows with an element where they do not (a few in a thousand) are computed by emit_softmax.
+targets/float_math.py and the sum of sum16. Computed to the bit that is dozens of instructions per vector. But a byte
+shows 8 of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale differs from
+the contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the
+same byte, that is the byte. Rows with an element where they do not (few) are computed by emit_softmax.
 
 With `peak` the row is multiplied by 1 / its largest value: fl(fl(e / total) * fl(1 / fl(1 / total))) / scale,
 approximately e' / top' / scale with the exponential top' of the largest element, computed as the others are, so that
