@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
     from ..frontend.model import Model
 
+WITHOUT_DATA: dict[str, Callable] = {"equalize": EqualizeChannels()}  # of SCALINGS, those that ask for no samples
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -60,12 +62,9 @@ def rescaled(model: "Model", scaling: str, maxima: Callable[[], Mapping[str, np.
         )
         everything = scaling == FURTHEST
         return smoothed.after(SplitInputs(maxima(), everything)) if scaling == "split" or everything else smoothed
-    step = (
-        EqualizeChannels()
-        if scaling == "equalize"
-        else MigrateScales(float(scaling.removeprefix("migrate-")), maxima())
-    )
-    return model.after(step)
+    if scaling in WITHOUT_DATA:
+        return model.after(WITHOUT_DATA[scaling])
+    return model.after(MigrateScales(float(scaling.removeprefix("migrate-")), maxima()))
 
 
 def needs_maxima(scaling: str) -> bool:
