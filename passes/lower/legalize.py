@@ -25,6 +25,12 @@ def _before(a: relax.Expr, b: relax.Expr, largest: bool, dtype: str) -> relax.Ex
     return tirx.Or(first, tirx.And(tirx.isnan(a), tirx.Not(tirx.isnan(b)))) if dtype.startswith("float") else first
 
 
+def _alike(a: relax.Expr, b: relax.Expr, dtype: str) -> relax.Expr:
+    """Whether neither comes before the other. Not by `Not`: TVM makes b <= a of Not(a < b), which NaN is not."""
+    same = tirx.EQ(a, b)
+    return tirx.Or(same, tirx.And(tirx.isnan(a), tirx.isnan(b))) if dtype.startswith("float") else same
+
+
 def _last(dtype: str, largest: bool) -> tirx.Expr:
     """What nothing comes behind."""
     if dtype.startswith("float"):
@@ -67,10 +73,7 @@ def _place(largest: bool) -> Callable:
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
 
         def combined(a: tuple[tirx.Expr, tirx.Expr], b: tuple[tirx.Expr, tirx.Expr]) -> tuple[tirx.Expr, tirx.Expr]:
-            wins = tirx.Or(
-                _before(a[1], b[1], largest, dtype),
-                tirx.And(tirx.Not(_before(b[1], a[1], largest, dtype)), a[0] < b[0]),
-            )
+            wins = tirx.Or(_before(a[1], b[1], largest, dtype), tirx.And(_alike(a[1], b[1], dtype), a[0] < b[0]))
             return tirx.Select(wins, a[0], b[0]), tirx.Select(wins, a[1], b[1])
 
         reducer = te.comm_reducer(combined, lambda *_: (tirx.max_value("int64"), _last(dtype, largest)), "place")
