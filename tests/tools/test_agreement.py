@@ -130,6 +130,11 @@ SOFTMAX = ("Softmax", ["x"], ["p"], {"axis": -1})
         ([SOFTMAX, ("Transpose", ["p"], ["y"], {"perm": [0, 2, 1]})], [1, 6, 4], None),  # the classes lie elsewhere
         ([SOFTMAX, ("Reshape", ["p", "flat"], ["y"])], [4, 6], None),  # one decision a row: the promise speaks of it
         ([("Tanh", ["x"], ["y"])], [1, 4, 6], None),
+        (
+            [("ReduceSum", ["x"], ["s"], {"keepdims": 0}), ("Sigmoid", ["s"], ["y"])],
+            [],
+            HALF,
+        ),  # a scalar has no last axis
     ],
 )
 def test_which_outputs_decide(tmp_path, nodes, shape, kind):

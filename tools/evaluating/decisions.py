@@ -26,7 +26,7 @@ def decided_outputs(model: Model) -> dict[str, str]:
     for spec, result in zip(model.outputs, result_fields(graph), strict=True):
         node, moved = graph.producer.get(result), False
         while node is not None and is_op(node.value, *_MOVES):
-            moved |= not is_op(node.value, "relax.reshape") or shape_of(node.var)[-1] != shape_of(node.inputs[0])[-1]
+            moved |= not is_op(node.value, "relax.reshape") or shape_of(node.var)[-1:] != shape_of(node.inputs[0])[-1:]
             node = graph.producer.get(node.inputs[0])
         if node is None:
             continue
