@@ -62,7 +62,7 @@ class Bench:
         count = few_of(self.model)
         self.few: dict[str, Array] = {name: array[:count] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
-        self._maxima = cache(self._channel_maxima)
+        self._maxima, self.built = cache(self._channel_maxima), 0  # how often a network was built, or repairs learnt
         self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))
         self._forget()
 
@@ -91,23 +91,26 @@ class Bench:
     # What designs are judged by
 
     @property
+    def part_of_few(self) -> float:
+        """Of the held-out samples."""
+        return len(next(iter(self.few.values()))) / len(next(iter(self.held.values())))
+
+    @property
     def chosen_by(self) -> int:
         """How many of the held-out samples a search goes by, the first ones; without an accuracy target or calibrators
         to choose, FEW."""
         return len(next(iter(self.held.values()))) if self._apart else FEW
 
-    def error(self, design: Design) -> float:
-        """Squared error of the worst output on the held-out samples, relative to its square: 1 / SQNR."""
-        return self.error_of(self.outputs(design, self.held))
+    def error(self, design: Design, arrays: Mapping[str, Array] | None = None) -> float:
+        """Squared error of the worst output on the held-out samples, or on `few` of them, relative to its square:
+        1 / SQNR."""
+        return self.error_of(self.outputs(design, self.held if arrays is None else arrays), arrays)
 
-    def error_of(self, found: Mapping[str, np.ndarray]) -> float:
-        """The same of outputs on the held-out samples."""
-        return self._relative(found, self.held)
-
-    def _relative(self, found: Mapping[str, np.ndarray], arrays: Mapping[str, Any]) -> float:
-        """Of outputs on held-out samples. What the graph's own mask says is padding does not count."""
-        exact = self.float_outputs(arrays)
-        return relative_error(exact, found, self._judged, self._padding.kept(arrays, exact))
+    def error_of(self, found: Mapping[str, np.ndarray], arrays: Mapping[str, Any] | None = None) -> float:
+        """The same of outputs. What the graph's own mask says is padding does not count."""
+        inputs: Mapping[str, Any] = self.held if arrays is None else arrays
+        exact = self.float_outputs(inputs)
+        return relative_error(exact, found, self._judged, self._padding.kept(inputs, exact))
 
     def outputs(self, design: Design, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         """{output: array} of the quantised network, simulated."""
@@ -115,12 +118,9 @@ class Bench:
         simulator.configure(configuration)
         return simulator.run(arrays)
 
-    def error_of_part(self, design: Design, readers: Iterable[int]) -> float:
-        """The error with only the operators `readers` (indices of bindings) quantised: their inputs and weights."""
-        return self._relative(self.outputs_of_part(design, readers, self.held), self.held)
-
     def outputs_of_part(self, design: Design, readers: Iterable[int], arrays: Mapping) -> dict[str, np.ndarray]:
-        """{output: array} of such a part."""
+        """{output: array} with only the operators `readers` (indices of bindings) quantised: their inputs and
+        weights."""
         simulator, whole = self.prepared(design)
         readers = set(readers)
         operands = {operand: q for operand, q in whole.operands.items() if operand[0] in readers}
@@ -190,7 +190,7 @@ class Bench:
             network.simulator = Simulator(
                 network.model, network.operands, {}, threads=self.threads, libraries=self.libraries
             )
-            network.weights_of = ()
+            network.weights_of, self.built = (), self.built + 1
         made_for = (
             design.recipe.weights,
             design.rounding,
@@ -286,6 +286,7 @@ class Bench:
         return self._learnt[key]
 
     def _learnt_anew(self, key: Design) -> dict[int, Learnt]:
+        self.built += 1
         simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))
         return learn(
             simulator.model,

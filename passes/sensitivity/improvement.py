@@ -5,83 +5,82 @@ costs anything at run time."""
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from .choices.choose_calibration import OTHERS, TENSORS
+from .choices.ranges import CALIBRATIONS
 from .design import SCALINGS, Design
-
-CALIBRATIONS = (
-    ("mse", 99.99),
-    ("max", 99.99),
-    ("percentile", 99.9),
-    ("percentile", 99.99),
-    ("percentile", 99.999),
-    ("percentile", 99.9999),
-    ("entropy", 99.99),
-)
-TENSORS, OTHERS = (
-    24,
-    (("max", 99.99), ("mse", 99.99), ("percentile", 99.99)),
-)  # how many tensors get a calibrator of their own at most, and which they try
 
 
 @dataclass
 class Pace:
-    """Seconds that the last measurement of an error took, and the last one that had to build a network first."""
+    """Seconds that the last measurement of an error took, and the last one that had to build a network or to learn
+    first. few: the part of the held-out samples that a rough error runs."""
 
     error: float = 0.0
     build: float = 0.0
+    few: float = 1.0
 
 
 @dataclass(frozen=True)
 class Improvement:
     """gain: dB that it brings on ordinary networks (docs/accuracy.md). seconds(pace): what it takes.
-    candidates(design): of which the best is taken; None for calibrators tensor by tensor. builds: whether each
-    candidate builds a network. worth: part of the squared error that it must not exceed."""
+    candidates(design): with their names for people, of which the best is taken; None for calibrators tensor by tensor.
+    builds: whether each candidate builds a network. learns: whether it learns from the ranges, so that others
+    afterwards learn it anew. worth: part of the squared error that it must not exceed."""
 
     name: str
     gain: float
     seconds: Callable[[Pace], float]
-    candidates: Callable[[Design], list[Design]] | None
+    candidates: Callable[[Design], list[tuple[str, Design]]] | None
     builds: bool = True
+    learns: bool = False
     worth: float = 0.97
 
 
-def improvements(calibrate: bool, repair: bool, rescalable: bool) -> list[Improvement]:
-    """Those that may be tried. rescalable: whether there are channels that can absorb a factor."""
-    found = [_CALIBRATORS, _BY_TENSOR] if calibrate else []
+def improvements(
+    ranges: Callable[[Design], list[tuple[str, Design]]] | None, by_tensor: bool, repair: bool, rescalable: bool
+) -> list[Improvement]:
+    """Those that may be tried. ranges(design): others that it may have. by_tensor: whether single tensors may get a
+    calibrator of their own. rescalable: whether there are channels that can absorb a factor."""
+    found = [] if ranges is None else [Improvement("ranges", 0.5, _ranges_take, ranges, builds=False, worth=1.0)]
+    found += [_BY_TENSOR] if by_tensor else []
     return found + ([_SCALING] if repair and rescalable else []) + ([_BIASES, _ROUNDING] if repair else [])
 
 
 def next_of(left: list[Improvement], pace: Pace) -> Improvement:
-    """The one with the largest gain per second; the first of equal ones."""
-    return max(left, key=lambda one: one.gain / max(one.seconds(pace), 1e-6))
+    """The one with the largest gain per second, what learns from the ranges behind what changes them; the first of
+    equal ones."""
+    return max(left, key=lambda one: (not one.learns, one.gain / max(one.seconds(pace), 1e-6)))
 
 
-def calibrations(design: Design) -> list[Design]:
-    """The design with every calibrator."""
+def _ranges_take(pace: Pace) -> float:
+    return (len(CALIBRATIONS) + 1) * pace.error
+
+
+def _scalings(design: Design) -> list[tuple[str, Design]]:
     return [
-        design.with_recipe(calibrator=name, percentile=percentile, per_tensor=()) for name, percentile in CALIBRATIONS
+        (f"rescaled channels ({scaling})", replace(design, scaling=scaling))
+        for scaling in SCALINGS
+        if scaling and scaling != design.scaling
     ]
 
 
-def _others(design: Design) -> list[Design]:
-    return [candidate for candidate in calibrations(design) if candidate != design]
-
-
-def _scalings(design: Design) -> list[Design]:
-    return [replace(design, scaling=scaling) for scaling in SCALINGS if scaling and scaling != design.scaling]
-
-
-_CALIBRATORS = Improvement(
-    "calibrators", 0.5, lambda pace: (len(CALIBRATIONS) - 1) * pace.error, _others, builds=False, worth=1.0
-)
 _BY_TENSOR = Improvement(
-    "calibrators by tensor", 0.5, lambda pace: TENSORS * len(OTHERS) * pace.error, None, builds=False
+    "calibrators by tensor", 0.5, lambda pace: TENSORS * len(OTHERS) * pace.error * pace.few, None, builds=False
 )
 _SCALING = Improvement(
     "rescaled channels", 3.0, lambda pace: (len(SCALINGS) - 1) * (pace.build + pace.error), _scalings
 )
 _BIASES = Improvement(
-    "corrected biases", 0.3, lambda pace: 2 * pace.build + pace.error, lambda design: [replace(design, biases=True)]
+    "corrected biases",
+    0.3,
+    lambda pace: 2 * pace.build + pace.error,
+    lambda design: [("corrected biases", replace(design, biases=True))],
+    learns=True,
 )
 _ROUNDING = Improvement(
-    "learnt rounding", 0.5, lambda pace: 4 * pace.build + pace.error, lambda design: [replace(design, rounding=True)]
+    "learnt rounding",
+    0.5,
+    lambda pace: 4 * pace.build + pace.error,
+    lambda design: [("learnt rounding", replace(design, rounding=True))],
+    learns=True,
 )

@@ -1,7 +1,7 @@
 """Single-layer sensitivity (Wu et al., section 5.1): one operator quantised at a time, the others in fp32."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .design import Design
     from .journal import Journal
     from .search import Judge
+
+
+_WITH_LABELS = 24  # operators that are measured on labels too: those of smaller errors lose what chance loses
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ def rank(
     budget: "Budget",
     tell: Callable[..., None] = lambda *a: None,
 ) -> list[Ranked]:
-    """Most sensitive first: by significant losses on labels, then by output error. When the budget ends, the rest is
-    ranked behind what was measured, larger layers last."""
+    """Most sensitive first: by significant losses on labels, then by output error. Errors are of the few samples, and
+    labels are asked of the operators whose error is largest. When the budget ends, the rest is ranked behind what was
+    measured, larger layers last."""
     groups = [group for group in plan.groups if not group.moves and group.anchor.name not in plan.kept]
     ranked = []
     for number, group in enumerate(groups):
@@ -53,21 +57,41 @@ def rank(
         if budget.spent:
             ranked.append(Ranked(group.anchor.name, group.anchor.op, 0.0, 0.0, multiply_adds(group.anchor)))
             continue
-        measured = journal.get(
-            f"{ALONE}{group.anchor.name} {design.key}", lambda: asdict(_measured(bench, design, group, judge))
-        )
+        measured = journal.get(f"{ALONE}{group.anchor.name} {design.key}", lambda: asdict(_alone(bench, design, group)))
         ranked.append(Ranked(**measured))
+    before = None if judge is None else judge.losses(bench.float_outputs(judge.arrays))
+    if judge is None or before is None:
+        return _sorted(ranked)
+    members = {group.anchor.name: [node.index for node in group.members] for group in groups}
+    several = _sorted(ranked)
+    for number, layer in enumerate(several[:_WITH_LABELS]):
+        tell("sensitivity on labels", number, min(len(several), _WITH_LABELS))
+        if budget.spent:
+            break
+        key = f"{ALONE}labels {layer.name} {design.key}"
+        measured = journal.get(
+            key, lambda: asdict(_with_labels(bench, design, layer, members[layer.name], judge, before))
+        )
+        several[number] = Ranked(**measured)
+    return _sorted(several)
+
+
+def _sorted(ranked: list[Ranked]) -> list[Ranked]:
     return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # equal ones in program order
 
 
-def _measured(bench: "Bench", design: "Design", group: "Group", judge: Any) -> Ranked:
-    members = [node.index for node in group.members]
-    error = bench.error_of_part(design, members)
-    before = judge.losses(bench.float_outputs(judge.arrays)) if judge is not None else None
-    lost = 0.0
-    if before is not None:
-        lost = significant_loss(before, judge.losses(bench.outputs_of_part(design, members, judge.arrays)))
-    return Ranked(group.anchor.name, group.anchor.op, error, lost, multiply_adds(group.anchor))
+def _alone(bench: "Bench", design: "Design", group: "Group") -> Ranked:
+    found = bench.outputs_of_part(design, [node.index for node in group.members], bench.few)
+    return Ranked(
+        group.anchor.name, group.anchor.op, bench.error_of(found, bench.few), 0.0, multiply_adds(group.anchor)
+    )
+
+
+def _with_labels(
+    bench: "Bench", design: "Design", layer: Ranked, members: list[int], judge: "Judge", before: Any
+) -> Ranked:
+    after = judge.losses(bench.outputs_of_part(design, members, judge.arrays))
+    return replace(layer, lost=significant_loss(before, after))
 
 
 def significant_loss(before: Any, after: Any) -> float:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..repair.find_streams import streams_of
-from .best_of import best_of
+from .choices.best_of import best_of
 from .design import SCALINGS, Design
 
 if TYPE_CHECKING:

@@ -6,18 +6,23 @@ validation data with the simulator and, for the design that is handed out, on th
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from .attempt import Attempt
 from .bench import Bench
 from .budget import Budget
-from .choose_calibration import choose_calibration, label_of, refined_by_tensor
+from .choices.choose_calibration import choose_calibration, refined_by_tensor
+from .choices.fewest_layers import fewest_layers
+from .choices.ranges import ranges_of
+from .choices.switches import choose_smoothing, choose_switches, switches_of
 from .design import Design
 from .improvement import Pace, improvements, next_of
 from .journal import Journal
 from .ranking import Ranked, rank
-from .switches import choose_smoothing, choose_switches, switches_of
 
 if TYPE_CHECKING:
     from .improvement import Improvement
@@ -37,7 +42,7 @@ class Judge(Protocol):
 
     def drop(self, outputs: dict) -> float: ...
 
-    def losses(self, outputs: dict) -> None: ...
+    def losses(self, outputs: dict) -> np.ndarray | None: ...
 
 
 @dataclass
@@ -79,7 +84,7 @@ class Search:
     def run(self, design: Design, calibrate: bool) -> SearchOutcome:
         """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must
         be)."""
-        self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace()
+        self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace(few=self.bench.part_of_few)
         automatic = design.recipe.calibrator == "auto"
         if automatic:
             design = choose_calibration(
@@ -90,11 +95,21 @@ class Search:
         design = self._switched(design)
         if not self.outcome.met:
             design = self._improved(
-                design, improvements(calibrate and not automatic, self.repair, self.repair and self.bench.rescalable)
+                design,
+                improvements(
+                    self._ranges(calibrate and not automatic),
+                    calibrate and not automatic,
+                    self.repair,
+                    self.repair and self.bench.rescalable,
+                ),
             )
         if not self.outcome.met and not self.budget.spent:
             self._partial(design)
         return self.outcome
+
+    def _ranges(self, calibrate: bool) -> "Callable[[Design], list[tuple[str, Design]]] | None":
+        free = {"activations", "softmax"} & {*self.free} | ({"calibrator"} if calibrate else set())
+        return partial(ranges_of, free=free, plan=self.bench.plan) if free else None
 
     def _switched(self, design: Design) -> Design:
         options = switches_of(self.bench.plan(design), self.free) if self.free and not self.budget.spent else ()
@@ -133,13 +148,12 @@ class Search:
             self.outcome.met = True
         return self.outcome.met
 
-    def _error(self, design: Design, builds: bool = False) -> float:
-        """builds: whether it takes more than other values in a network that is there."""
-        began, known = monotonic(), len(self.journal.found)
+    def _error(self, design: Design) -> float:
+        began, known, built = monotonic(), len(self.journal.found), self.bench.built
         error = self.journal.get(f"error {design.key}", lambda: self.bench.error(design))
         if len(self.journal.found) > known:  # measured anew
             took = monotonic() - began
-            if builds or not self.pace.build:
+            if self.bench.built > built or not self.pace.build:
                 self.pace.build, self.pace.error = took, self.pace.error or took / _SHARE_OF_BUILD
             else:
                 self.pace.error = took
@@ -186,7 +200,7 @@ class Search:
         assert improvement.candidates is not None
         error, several = self._error(design), improvement.candidates(design)
         tried: list = []
-        for number, candidate in enumerate(several):
+        for number, (name, candidate) in enumerate(several):
             if share.spent or (
                 tried and improvement.builds and share.left is not None and self.pace.build > share.left
             ):
@@ -196,22 +210,20 @@ class Search:
                 number,
                 len(several),
             )
-            tried.append((self._error(candidate, builds=improvement.builds), number, candidate))
+            tried.append((self._error(candidate), number, name, candidate))
         if not tried:
             return design
-        least, _, best = min(tried)
+        least, _, _, best = min(tried)
         kept = least < error * improvement.worth
-        for found, _, candidate in tried:
-            self._log(
-                Attempt(label_of(improvement.name, candidate), found, None, kept and candidate == best, candidate)
-            )
+        for found, _, name, candidate in tried:
+            self._log(Attempt(name, found, None, kept and candidate == best, candidate))
         return best if kept else design
 
     def _by_tensor(self, design: Design, share: Budget) -> Design:
-        best = self._error(design)
-        refined, least = refined_by_tensor(self.bench, design, best, self._error, self.tell, share)
+        refined = refined_by_tensor(self.bench, design, self._error, self.journal, self.tell, share)
         if refined != design:
-            self._log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
+            name = f"calibrators of {len(refined.recipe.per_tensor)} tensors"
+            self._log(Attempt(name, self._error(refined), None, True, refined))
         return refined
 
     def _partial(self, design: Design) -> None:
@@ -222,22 +234,15 @@ class Search:
         allowed = _within(ranking, self.most_float)
         if not allowed:
             return
-        low, high, step = 0, None, 1
-        while high is None and not self.budget.spent:  # 1, 2, 4, ... layers in float
-            count = min(step, allowed)
-            if self._prefix_holds(design, ranking, count):
-                high = count
-            elif count == allowed:
-                break
-            else:
-                low, step = count, 2 * step
-        if high is None:
+        chosen = fewest_layers(
+            ranking[:allowed],
+            lambda layers: self._drop(_without(design, layers)) <= self.target,
+            self.tell,
+            lambda: self.budget.spent,
+        )
+        if chosen is None:
             self._confirmed(_without(design, ranking[:allowed]), f"{allowed} operators in float")
             return
-        while high - low > 1 and not self.budget.spent:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._prefix_holds(design, ranking, middle) else (middle, high)
-        chosen = self._pruned(design, ranking[:high])
         while (
             not self._confirmed(_without(design, chosen), f"{len(chosen)} operators in float") and not self.budget.spent
         ):
@@ -245,19 +250,6 @@ class Search:
             if not more:
                 return
             chosen = chosen + more[:1]
-
-    def _prefix_holds(self, design: Design, ranking: list[Ranked], count: int) -> bool:
-        self.tell(f"partial quantization: {count} operators in float")
-        return self._drop(_without(design, ranking[:count])) <= self.target
-
-    def _pruned(self, design: Design, chosen: list[Ranked]) -> list[Ranked]:
-        """The chosen layers without those that turn out not to be needed, least sensitive first."""
-        for number, layer in enumerate(reversed(chosen[:-1] if len(chosen) > 1 else [])):
-            self.tell("partial quantization: which are not needed", number, len(chosen) - 1)
-            fewer = [other for other in chosen if other != layer]
-            if not self.budget.spent and fewer and self._drop(_without(design, fewer)) <= self.target:
-                chosen = fewer
-        return chosen
 
 
 def _without(design: Design, layers: list[Ranked]) -> Design:

@@ -2,7 +2,7 @@
 
 from octet.passes.annotate import Recipe
 from octet.passes.sensitivity.attempt import LEFT_OUT, Attempt
-from octet.passes.sensitivity.best_of import best_of
+from octet.passes.sensitivity.choices.best_of import best_of
 from octet.passes.sensitivity.design import Design
 
 GIVEN = Design(Recipe())

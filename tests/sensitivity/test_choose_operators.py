@@ -2,7 +2,7 @@
 and only where that is worth its time."""
 
 from octet.passes.annotate import Recipe
-from octet.passes.sensitivity.choose_operators import choose_operators
+from octet.passes.sensitivity.choices.choose_operators import choose_operators
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.ranking import Ranked
 

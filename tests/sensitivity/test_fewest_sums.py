@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 from octet.passes.annotate import Recipe
+from octet.passes.sensitivity.choices.fewest_sums import coarsest_first, fewest_sums
 from octet.passes.sensitivity.design import Design
-from octet.passes.sensitivity.fewest_sums import coarsest_first, fewest_sums
 
 STEPS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.3}  # sizes of a step where half of the values are below 1
 

@@ -1,6 +1,8 @@
 """The search: meets targets, leaves little in float, resumes after a kill, ends with its budget."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,13 +10,11 @@ import pytest
 from octet.passes.annotate import Recipe
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget, parse_duration
-from octet.passes.sensitivity.choose_calibration import choose_calibration
 from octet.passes.sensitivity.design import Design
-from octet.passes.sensitivity.improvement import CALIBRATIONS, Pace, improvements, next_of
+from octet.passes.sensitivity.improvement import Pace
 from octet.passes.sensitivity.journal import Journal
 from octet.passes.sensitivity.learn import learn
 from octet.passes.sensitivity.learnt_files import LearntFiles
-from octet.passes.sensitivity.observe import statistics_of
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
 from octet.passes.sensitivity.search import Search
 from octet.targets.errors import OctetError, OctetWarning
@@ -25,7 +25,7 @@ from ..repair.twin import rescaled_twin
 class Synthetic:
     """A bench whose layers cost what a table says: the search alone is tested."""
 
-    rescalable = True
+    rescalable, built, few, part_of_few = True, 0, {}, 0.5
     COSTS = {"a": 0.004, "b": 0.05, "c": 0.001, "d": 0.02}
 
     def __init__(self):
@@ -35,7 +35,7 @@ class Synthetic:
         scaled = 0.5 if design.scaling == "migrate-0.5" else 1.0
         return scaled * sum(cost for name, cost in self.COSTS.items() if name not in design.recipe.float_operators)
 
-    def error(self, design):
+    def error(self, design, arrays=None):
         self.asked += 1
         return self.cost(design)
 
@@ -43,7 +43,7 @@ class Synthetic:
         return design
 
     def plan(self, design):
-        return None
+        return SimpleNamespace(sums=(), groups=())
 
     def tensors(self, design):
         return []
@@ -111,40 +111,9 @@ def test_a_spent_budget_keeps_the_best_so_far(synthetic):
     assert not outcome.met and outcome.drop == pytest.approx(0.075) and len(outcome.steps) == 1
 
 
-def test_what_gains_most_per_second_comes_first():
-    """With a network built in seconds and errors measured in milliseconds, calibrators of single tensors come before
-    learnt rounding, and after it where errors take long."""
-
-    def order(pace):
-        left, found = improvements(True, True, True), []
-        while left:
-            found.append(next_of(left, pace).name)
-            left = [one for one in left if one.name != found[-1]]
-        return found
-
-    assert order(Pace(error=0.01, build=5.0)) == [
-        "calibrators",
-        "calibrators by tensor",
-        "rescaled channels",
-        "corrected biases",
-        "learnt rounding",
-    ]
-    assert order(Pace(error=2.0, build=5.0)) == [
-        "rescaled channels",
-        "calibrators",
-        "corrected biases",
-        "learnt rounding",
-        "calibrators by tensor",
-    ]
-    assert [one.name for one in improvements(False, True, False)] == [
-        "corrected biases",
-        "learnt rounding",
-    ] and improvements(False, False, True) == []
-
-
 def test_what_would_take_longer_than_its_part_is_left_out_and_float_layers_get_their_turn(synthetic, monkeypatch):
     """Of 100 s improvements may take half; a build takes 30."""
-    monkeypatch.setattr("octet.passes.sensitivity.search.Pace", lambda: Pace(error=0.1, build=30.0))
+    monkeypatch.setattr("octet.passes.sensitivity.search.Pace", lambda few: Pace(error=0.1, build=30.0))
     outcome = searched(synthetic, 0.006, budget=Budget(100.0))
     assert outcome.met and outcome.design.recipe.float_operators == {"b", "d"}
     left_out = [step.name for step in outcome.steps if "left out" in step.name]
@@ -224,55 +193,31 @@ def test_bad_durations(text):
         parse_duration(text)
 
 
+def test_building_and_learning_are_not_taken_for_the_time_of_an_error(synthetic, monkeypatch):
+    """A build of 10 s among errors of 0.1 s."""
+    now, networks = [0.0], {Design(Recipe())}
+    monkeypatch.setattr("octet.passes.sensitivity.search.monotonic", lambda: now[0])
+
+    def error(design, arrays=None):
+        network = replace(design, recipe=Recipe())
+        built = network not in networks
+        networks.add(network)
+        synthetic.built += built
+        now[0] += 10.0 if built else 0.1
+        return synthetic.cost(design)
+
+    synthetic.error = error
+    search = Search(synthetic, Table(synthetic), 0.0, synthetic.cost, free=("activations",), most_float=0.0)
+    search.run(Design(Recipe()), calibrate=True)
+    assert search.pace.error == pytest.approx(0.1) and search.pace.build == pytest.approx(10.0)
+    assert "symmetric activations" in [step.name for step in search.outcome.steps]
+
+
 def test_chance_flips_rank_nothing():
     before = np.zeros(100, np.int8)
     one, many = before.copy(), before.copy()
     one[:2], many[:20] = 1, 1
     assert significant_loss(before, one) == 0.0 and significant_loss(before, many) == 0.2
-
-
-def test_calibration_is_chosen_by_error(bench):
-    steps = []
-    chosen = choose_calibration(bench, Design(Recipe(calibrator="auto")), Journal(), log=steps.append)
-    assert chosen.recipe.calibrator != "auto" and len(steps) >= 7
-    assert bench.error(chosen) <= min(step.error for step in steps)
-
-
-class Preferring(Synthetic):
-    """A network whose outputs like one calibrator best, whatever a tensor's own error says."""
-
-    def __init__(self, calibrator, percentile):
-        self.best = (calibrator, percentile)
-
-    def error(self, design):
-        recipe = design.recipe
-        return 0.01 if (recipe.calibrator, recipe.percentile) == self.best else 0.02
-
-
-@pytest.mark.parametrize(("calibrator", "percentile"), CALIBRATIONS)
-def test_auto_takes_the_calibrator_of_least_error_of_that_model(calibrator, percentile):
-    chosen = choose_calibration(Preferring(calibrator, percentile), Design(Recipe(calibrator="auto")), Journal())
-    assert (chosen.recipe.calibrator, chosen.recipe.percentile) == (calibrator, percentile)
-
-
-def test_every_calibrator_comes_out_of_one_pass(small_model, calibration):
-    passes, measured = [], []
-
-    def counting(*arguments):
-        passes.append(arguments)
-        return statistics_of(*arguments)
-
-    bench = Bench(small_model, calibration, threads=1, measure=counting)
-    for name, percentile in CALIBRATIONS:
-        ranges = bench.ranges(Design(Recipe(calibrator=name, percentile=percentile)))
-        measured.append({tensor: max(map(abs, qparams.range)) for tensor, (_, qparams) in ranges.items()})
-    assert len(passes) == 1, "no sample runs twice"
-    percentiles = [found for found, (name, _) in zip(measured, CALIBRATIONS) if name == "percentile"]
-    assert [percentile for name, percentile in CALIBRATIONS if name == "percentile"] == [99.9, 99.99, 99.999, 99.9999]
-    for tensor in percentiles[0]:
-        widths = [found[tensor] for found in percentiles]
-        assert widths == sorted(widths) and widths[-1] <= measured[1][tensor] * 1.001, tensor
-    assert any(found[0] < found[-1] for found in zip(*(found.values() for found in percentiles)))
 
 
 def test_a_rescaled_twin_is_recovered(small_model, calibration, judge_of):

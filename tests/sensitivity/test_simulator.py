@@ -38,7 +38,7 @@ def test_parts_cost_less_than_the_whole(bench):
     design = Design(Recipe())
     whole = bench.error(design)
     groups = [group for group in bench.plan(design).groups if not group.moves]
-    parts = [bench.error_of_part(design, [n.index for n in g.members]) for g in groups]
+    parts = [bench.error_of(bench.outputs_of_part(design, [n.index for n in g.members], bench.held)) for g in groups]
     assert all(0 <= part < 2 * whole for part in parts) and max(parts) > 0
     errors = layer_errors(bench, design, 8)
     assert [e.name for e in errors] == [g.anchor.name for g in groups]

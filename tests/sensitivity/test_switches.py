@@ -14,12 +14,12 @@ from octet.passes.pipeline import canonicalize
 from octet.passes.repair.weights import layers_of, replace_constants
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget
-from octet.passes.sensitivity.choose_calibration import choose_ranges
+from octet.passes.sensitivity.choices.choose_calibration import choose_ranges
+from octet.passes.sensitivity.choices.switches import FAR, choose_smoothing, choose_switches, switches_of
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.few import FEW, few_of
 from octet.passes.sensitivity.libraries import Libraries
 from octet.passes.sensitivity.observe import statistics_of
-from octet.passes.sensitivity.switches import FAR, choose_smoothing, choose_switches, switches_of
 from octet.targets.variant import TensorSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))

@@ -14,16 +14,16 @@ from ...passes.running import unwatched
 from ...passes.sensitivity.attempt import Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
-from ...passes.sensitivity.choose_calibration import choose_calibration, choose_ranges
-from ...passes.sensitivity.choose_operators import choose_operators
+from ...passes.sensitivity.choices.choose_calibration import choose_calibration, choose_ranges
+from ...passes.sensitivity.choices.choose_operators import choose_operators
+from ...passes.sensitivity.choices.fewest_sums import fewest_sums
+from ...passes.sensitivity.choices.switches import FAR, choose_smoothing, choose_switches, switches_of
 from ...passes.sensitivity.design import Design
-from ...passes.sensitivity.fewest_sums import fewest_sums
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
 from ...passes.sensitivity.ranking import Ranked, rank
 from ...passes.sensitivity.rescaling import choose_scaling
 from ...passes.sensitivity.search import Search, SearchOutcome
-from ...passes.sensitivity.switches import FAR, choose_smoothing, choose_switches, switches_of
 from ...targets.batches import run_samples
 from ...targets.package import Package
 from ...targets.samples import digest_of

@@ -10,11 +10,11 @@ from ...passes.running import check_stopped
 from ...passes.sensitivity.assembly import smoothings_of
 from ...passes.sensitivity.attempt import LEFT_OUT, Attempt
 from ...passes.sensitivity.budget import cpu_seconds
+from ...passes.sensitivity.choices.switches import switches_of
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.few import FEW
 from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.search import SearchOutcome
-from ...passes.sensitivity.switches import switches_of
 from ...targets import detect
 from ..reporter import Reporter
 from .accuracy import CHOICES_FAR, Workflow, automatic, described

@@ -13,7 +13,7 @@ from ...passes.calibrate.quantize import Quantized
 from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.choose_calibration import choose_calibration
+from ...passes.sensitivity.choices.choose_calibration import choose_calibration
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...targets.samples import digest_of

@@ -3,9 +3,9 @@ coarse beside their values; the others cost less in int8 and are as good."""
 
 from collections.abc import Callable
 
-from .attempt import Attempt
-from .bench import Bench
-from .design import Design
+from ..attempt import Attempt
+from ..bench import Bench
+from ..design import Design
 from .switches import FAR
 
 _SAME = 1.02  # times the squared error with all of them in float

@@ -11,11 +11,11 @@ from functools import partial
 from math import log2
 from typing import TYPE_CHECKING
 
-from .attempt import LEFT_OUT, Attempt
-from .design import FURTHEST, Design
+from ..attempt import LEFT_OUT, Attempt
+from ..design import FURTHEST, Design
 
 if TYPE_CHECKING:
-    from ..annotate.plan import Plan
+    from ...annotate.plan import Plan
 
 
 _GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from .attempt import LEFT_OUT, Attempt
-from .design import Design
+from ..attempt import LEFT_OUT, Attempt
+from ..design import Design
 
 
 def best_of(

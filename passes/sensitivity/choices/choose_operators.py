@@ -7,9 +7,9 @@ reader whose functions have a few large values. How many is measured: 1, 2, 4, .
 from collections.abc import Callable
 from math import log2
 
-from .attempt import LEFT_OUT, Attempt
-from .design import Design
-from .ranking import Ranked
+from ..attempt import LEFT_OUT, Attempt
+from ..design import Design
+from ..ranking import Ranked
 from .switches import FAR, WORTH
 
 LEAST = 1e-2  # relative squared error (20 dB) from which on operators go to float

@@ -1,21 +1,22 @@
-"""The best calibrator of a design, by its error on held-out samples, and the percentiles around the best one."""
+"""The best calibrator of a design, by its error on held-out samples, and other calibrators for single tensors."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ..annotate.plan import Plan
-from .attempt import Attempt
+from ...annotate.plan import Plan
+from ..attempt import Attempt
+from ..budget import Budget
+from ..design import Design
 from .best_of import best_of
-from .budget import Budget
-from .design import Design
-from .improvement import OTHERS, TENSORS, calibrations
+from .ranges import calibrations, name_of, ranges_of
 
 if TYPE_CHECKING:
-    from ..annotate.recipe import Recipe
-    from .bench import Bench
-    from .journal import Journal
+    from ..bench import Bench
+    from ..journal import Journal
 
 
+TENSORS = 24  # how many get a calibrator of their own at most
+OTHERS = (("max", 99.99), ("mse", 99.99), ("percentile", 99.99))  # which they try
 _REFINED_WORTH = 0.98
 _WORTH = 0.6  # another calibrator must leave at most this part of the squared error, where nobody asked for one
 
@@ -41,12 +42,12 @@ def choose_calibration(
             break
         tell("calibrators", number, len(candidates))
         tried.append((error(candidate), number, candidate))
-    best, _, chosen = min(tried)
+    _, _, chosen = min(tried)
     for found, _, candidate in tried:
-        log(Attempt(f"calibrator {_calibrator(candidate.recipe)}", found, None, candidate == chosen, candidate))
-    refined, least = refined_by_tensor(bench, chosen, best, error, tell, budget)
+        log(Attempt(name_of(candidate.recipe), found, None, candidate == chosen, candidate))
+    refined = refined_by_tensor(bench, chosen, error, journal, tell, budget)
     if refined != chosen:
-        log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", least, None, True, refined))
+        log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", error(refined), None, True, refined))
     return refined
 
 
@@ -66,48 +67,33 @@ def choose_ranges(
     tried. spent(): whether there is no time for another one."""
     if design.scaling or error(design) <= far:
         return design
-    candidates = [(f"calibrator {_calibrator(other.recipe)}", other) for other in calibrations(design)]
-    candidates = [entry for entry in candidates if "calibrator" in free and entry[1] != design]
-    if "activations" in free:
-        candidates.append(("symmetric activations", design.with_recipe(activations="symmetric")))
-    table = design.with_recipe(softmax="table")
-    if "softmax" in free and len(plan(table).groups) > len(plan(design).groups):
-        candidates.append(("softmax by a table", table))
-    return best_of(design, candidates, error, log, _WORTH, spent=spent)
+    return best_of(design, ranges_of(design, free, plan), error, log, _WORTH, spent=spent)
 
 
 def refined_by_tensor(
     bench: "Bench",
     design: Design,
-    best: float,
     error: Callable[[Design], float],
+    journal: "Journal",
     tell: Callable[..., None],
     budget: Budget,
-) -> tuple[Design, float]:
+) -> Design:
     """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the
-    outputs."""
+    outputs on the few samples, and all of them together if they do so on all (`error`)."""
+
+    def rough(candidate: Design) -> float:
+        return journal.get(f"few {candidate.key}", lambda: bench.error(candidate, bench.few))
+
     tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
+    refined, best = design, rough(design) if tensors else 0.0
     for number, tensor in enumerate(tensors):
         tell("calibrators by tensor", number, len(tensors))
         for calibrator, percentile in OTHERS:
-            if budget.spent:
-                return design, best
-            if (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
+            if budget.spent or (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
                 continue
-            others = tuple(entry for entry in design.recipe.per_tensor if entry[0] != tensor)
-            candidate = design.with_recipe(per_tensor=(*others, (tensor, calibrator, percentile)))
-            found = error(candidate)
+            others = tuple(entry for entry in refined.recipe.per_tensor if entry[0] != tensor)
+            candidate = refined.with_recipe(per_tensor=(*others, (tensor, calibrator, percentile)))
+            found = rough(candidate)
             if found < best * _REFINED_WORTH:
-                design, best = candidate, found
-    return design, best
-
-
-def label_of(name: str, design: Design) -> str:
-    """What a step of the search is called in reports."""
-    if name == "calibrators":
-        return f"calibrator {_calibrator(design.recipe)}"
-    return f"{name} ({design.scaling})" if name == "rescaled channels" else name
-
-
-def _calibrator(recipe: "Recipe") -> str:
-    return f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
+                refined, best = candidate, found
+    return refined if refined != design and error(refined) < error(design) * _REFINED_WORTH else design
