@@ -52,6 +52,16 @@ def test_what_takes_too_long_stays_in_int8():
     assert not chosen({0: 0.5, 1: 0.28, 2: 0.28}, slower=0.8)[0]  # not even halved
 
 
+def test_one_that_is_dear_by_itself_is_passed_over():
+    def seconds(design):
+        return 1 + 5 * (NAMES[0] in design.recipe.float_operators) + 0.01 * len(design.recipe.float_operators)
+
+    ranked = [Ranked(name, "relax.nn.conv2d", 0.0, 0.0, 1) for name in NAMES]
+    error = lambda design: 0.5 - 0.4 * (NAMES[1] in design.recipe.float_operators)  # noqa: E731
+    design, _ = choose_operators(Design(Recipe()), lambda chosen: ranked, error, seconds, lambda step: None)
+    assert NAMES[1] in design.recipe.float_operators and NAMES[0] not in design.recipe.float_operators
+
+
 def test_nothing_is_ranked_where_int8_is_near_enough_or_no_time_is_left():
     assert chosen({0: 0.0099}) == (frozenset(), [], 0)
     found, steps, rankings = chosen({0: 0.5}, spent=lambda: True)

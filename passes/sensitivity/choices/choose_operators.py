@@ -39,13 +39,18 @@ def choose_operators(
     ranking = ranked(design)
     names = [layer.name for layer in ranking]
     took, tried, count = seconds(design), [], 1
-    while count <= len(ranking):
+    while names:
         candidate = design.with_recipe(float_operators=design.recipe.float_operators | set(names[:count]))
         found, ratio = error(candidate), seconds(candidate) / took
         tried.append((found, ratio, count, candidate))
-        if found <= FAR or ratio > _SLOWEST or count == len(ranking) or spent():
-            break  # near enough, or more of them would take too long
-        count = min(2 * count, len(ranking))
+        if found <= FAR or count == len(names) or spent():
+            break
+        if ratio <= _SLOWEST:
+            count = min(2 * count, len(names))
+        elif count == 1:
+            del names[0]  # dear by itself: the next ones may be cheap
+        else:
+            break  # more of them would take too long
     taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= _worth(before, entry[0])]
     best = min(taken, default=None)
     for entry in tried:
