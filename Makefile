@@ -1,6 +1,6 @@
 # make demo   sets up and compiles the bundled network to int8, prints accuracy and latency of fp32 and int8
 # make test   sets up and runs the tests
-# make test-python OTHER=3.13  runs the tests on another Python, in build/python-3.13, which uv fetches; says so where there is no uv
+# make test-python OTHER=3.13  runs the tests on another Python, in build/python-3.13: one that is there (OTHER may be its path), else uv fetches it; TESTS=tests/passes runs some
 # make soak   an hour of load: millions of inferences, processes side by side, full disks, kills, files that are spoilt at random, every planted fault
 # make test-gpu   runs the tests that need a CUDA device, then all of on_device.py; says why where there is none
 # make gpu-prepare  writes build/gpu-run, what tests/cuda/on_device.py measures on a machine with a GPU and neither TVM nor a compiler
@@ -15,6 +15,7 @@ BIN := .venv/bin
 DIGITS := examples/digits
 JOBS ?= 2
 OTHER ?= 3.13
+OTHER_VENV := build/python-$(patsubst python%,%,$(notdir $(OTHER)))
 
 .PHONY: demo test test-python lint format soak test-gpu gpu-prepare gallery docs clean
 .DELETE_ON_ERROR:
@@ -26,11 +27,15 @@ demo: .venv/.installed
 test: .venv/.installed-test
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -q --durations=10
 
+# The name of a version, python3.13 or a path; pyenv has names that run nothing, so each is tried. uv only says where the Python is.
 test-python:
-	@command -v uv > /dev/null || { echo "make test-python: uv is not installed, so nothing ran; pip install uv"; exit 0; }; \
-	uv venv --quiet --allow-existing --python $(OTHER) build/python-$(OTHER) && \
-	uv pip install --quiet --python build/python-$(OTHER) --editable '.[test]' && \
-	build/python-$(OTHER)/bin/pytest -n $(JOBS) --dist loadfile -q
+	@for python in '$(OTHER)' 'python$(OTHER)'; do "$$python" -c '' 2> /dev/null && break; python=; done; \
+	if [ -z "$$python" ] && ! command -v uv > /dev/null; then \
+		echo "make test-python: there is no Python $(OTHER) and no uv, so nothing ran; pip install uv, or OTHER=PATH of a Python"; exit 0; fi; \
+	python=$${python:-$$(uv python find --system --no-project --quiet $(OTHER) || { uv python install --no-bin $(OTHER) >&2 && uv python find --system --no-project $(OTHER); })}; \
+	[ -n "$$python" ] && "$$python" -m venv $(OTHER_VENV) && \
+	$(OTHER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' && \
+	$(OTHER_VENV)/bin/pytest -n $(JOBS) --dist loadfile -q $(TESTS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
