@@ -30,6 +30,7 @@ class NamedPass:
     note: str = ""
 
     def __call__(self, module: Any) -> Any:
+        """What the function gives for a module: mostly a module, for the last pass the built network."""
         return self.function(module)
 
 

@@ -1,52 +1,20 @@
 """Scalar float32 functions as fixed sequences of IEEE operations: one definition for the NumPy referee and for kernels.
 
-Every function takes a namespace `m` that supplies the operations (`NumpyOps` below; kernels bring their own for TIR)
-and builds the same sequence of float32 operations from it: each product, sum, quotient and square root is rounded to
-nearest on its own and never contracted to a fused multiply-add. So the results are equal to the bit wherever they are
-computed. Errors are at most 2 ulp over the range that matters to networks (exp, log 1; tanh, sigmoid, softplus 2.5), 7
-ulp for erf.
+Every function takes a namespace `m` that supplies the operations (`FloatOps` of float_ops.py, where NumPy's stand as
+well; kernels bring their own for TIR and CUDA C++) and builds the same sequence of float32 operations from it: each
+product, sum, quotient and square root is rounded to nearest on its own and never contracted to a fused multiply-add. So
+the results are equal to the bit wherever they are computed. Errors are at most 2 ulp over the range that matters to
+networks (exp, log 1; tanh, sigmoid, softplus 2.5), 7 ulp for erf.
 
 Range reduction and polynomials of exp, log and tanh: Cephes mathematical library (S. Moshier), single precision. erf:
-rational approximation as in Eigen's generic erf for float.
-
-m.const(value)         a float32 constant              m.add m.sub m.mul m.div m.min m.max     of two operands
-m.sqrt m.rint m.abs    of one operand                  m.select(condition, a, b)
-m.less(a, b)           a condition                     m.int(x)        int32 of a float32 that is integral
-m.shift_right(i, n)    arithmetic, of an int32         m.isub(i, j)    int32
-m.power_of_two(i)      2.0 ** i for int32 i in [-126, 127]
-m.split(x)             (f, e): x = f * 2**e, f in [0.5, 1), e as float32; x > 0 normal
-"""
+rational approximation as in Eigen's generic erf for float."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
 
-import numpy as np
+from .float_ops import FloatOps, FloatValue
 
 STEPS = 255  # between the least and the largest value of coarse
-FloatValue: TypeAlias = Any  # a value, condition or int32 of some arithmetic: an array, a TIR vector, a name in C++
-
-
-class FloatOps(Protocol):
-    """The namespace `m` of the module's docstring."""
-
-    def const(self, value: float, /) -> FloatValue: ...
-    def add(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def sub(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def mul(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def div(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def min(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def max(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def sqrt(self, x: FloatValue, /) -> FloatValue: ...
-    def rint(self, x: FloatValue, /) -> FloatValue: ...
-    def abs(self, x: FloatValue, /) -> FloatValue: ...
-    def select(self, condition: FloatValue, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def less(self, a: FloatValue, b: FloatValue, /) -> FloatValue: ...
-    def int(self, x: FloatValue, /) -> FloatValue: ...
-    def shift_right(self, i: FloatValue, n: Any, /) -> FloatValue: ...
-    def isub(self, i: FloatValue, j: FloatValue, /) -> FloatValue: ...
-    def power_of_two(self, i: FloatValue, /) -> FloatValue: ...
-    def split(self, x: FloatValue, /) -> tuple[FloatValue, FloatValue]: ...
 
 
 def exp(m: FloatOps, x: FloatValue) -> FloatValue:
@@ -252,37 +220,3 @@ def _polynomial(m: FloatOps, x: FloatValue, coefficients: Sequence[float]) -> Fl
     for coefficient in coefficients[1:]:
         value = m.add(m.mul(value, x), m.const(coefficient))
     return value
-
-
-class NumpyOps:
-    """The operations on NumPy float32 arrays (see the module's docstring)."""
-
-    const, add, sub, mul, div = np.float32, np.add, np.subtract, np.multiply, np.divide
-    min, max, sqrt, rint, abs, select, less, isub = (
-        np.minimum,
-        np.maximum,
-        np.sqrt,
-        np.rint,
-        np.abs,
-        np.where,
-        np.less,
-        np.subtract,
-    )
-
-    @staticmethod
-    def int(x: np.ndarray) -> np.ndarray:
-        return np.asarray(x).astype(np.int32)
-
-    @staticmethod
-    def shift_right(i: np.ndarray, n: Any) -> np.ndarray:
-        return np.right_shift(i, n)
-
-    @staticmethod
-    def power_of_two(i: np.ndarray) -> np.ndarray:
-        return ((np.asarray(i, np.int32) + 127) << 23).astype(np.int32).view(np.float32)
-
-    @staticmethod
-    def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        bits = np.asarray(x, np.float32).view(np.int32)
-        fraction = ((bits & 0x007FFFFF) | 0x3F000000).astype(np.int32).view(np.float32)
-        return fraction, ((bits >> 23) - 126).astype(np.float32)

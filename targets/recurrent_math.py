@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from . import float_math
 
 if TYPE_CHECKING:
-    from .float_math import FloatOps, FloatValue
+    from .float_ops import FloatOps, FloatValue
 
 
 def lstm_state(m: "FloatOps", x: "FloatValue", r: "FloatValue", c: "FloatValue") -> "FloatValue":

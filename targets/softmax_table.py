@@ -4,6 +4,7 @@ reciprocal."""
 import numpy as np
 
 from . import float_math
+from .float_ops import NumpyOps
 
 ONE = 2**15  # exp(0) in the table
 LEVELS = (127, 255)
@@ -12,7 +13,7 @@ LEVELS = (127, 255)
 def softmax_table(scale: float) -> np.ndarray:
     """int32 [256]: entry d is rne(2^15 * exp(-d * scale)), by the contract's own exponential."""
     steps = np.arange(256).astype(np.float32) * np.float32(scale)
-    return np.rint(float_math.exp(float_math.NumpyOps, -steps) * np.float32(ONE)).astype(np.int32)
+    return np.rint(float_math.exp(NumpyOps, -steps) * np.float32(ONE)).astype(np.int32)
 
 
 def softmax_shift(levels: int) -> int:

@@ -17,7 +17,8 @@ class Tuned:
 class Records(Protocol):
     """What lowering asks: the tuned schedule of a workload, None for the analytical default."""
 
-    def __call__(self, workload: Keyed) -> Tuned | None: ...
+    def __call__(self, workload: Keyed) -> Tuned | None:
+        """The schedule of the workload's record, and what it was measured with."""
 
 
 def words(schedule: Any) -> str:

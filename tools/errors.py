@@ -181,7 +181,8 @@ class CommandGroup(_Guarded, click.Group):
     """A group of commands."""
 
     def list_commands(self, ctx):
-        return list(self.commands)  # in the order of a user's work, not of the alphabet
+        """The names in the order of a user's work, not of the alphabet."""
+        return list(self.commands)
 
 
 class Command(_Guarded, click.Command):
@@ -198,6 +199,8 @@ class Command(_Guarded, click.Command):
         super().__init__(*args, params=[*(params or ()), limits], **kwargs)
 
     def invoke(self, ctx):
+        """Runs the command under its limits, after outputs that are inputs and CPUs that lack what NumPy needs were
+        refused."""
         refuse_overwriting(ctx)
         _check_cpu()
         try:

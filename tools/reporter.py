@@ -43,11 +43,13 @@ class CallingReporter(Reporter):
         self._begun, self._progress = phase, progress
 
     def phase(self, name):
+        """Tells the caller that one begins; its end is not told."""
         super().phase(name)
         if name is not None:
             self._begun(name)
 
     def progress(self, done, total=None):
+        """Tells the caller, if asked for it."""
         if self._progress is not None:
             self._progress(done, total)
 
@@ -60,6 +62,7 @@ class LineReporter(Reporter):
         self._line, self._task = line, None
 
     def phase(self, name):
+        """The line begins anew, with that name and no total."""
         super().phase(name)
         if name is None:
             return
@@ -68,12 +71,15 @@ class LineReporter(Reporter):
         self._task = self._line.add_task(name, total=None)
 
     def progress(self, done, total=None):
+        """The bar shows done of total; it pulses where total is None."""
         self._line.update(self._task, completed=done, total=total)
 
     def advance(self, count=1):
+        """The bar shows so much more."""
         self._line.advance(self._task, count)
 
     def message(self, text):
+        """Stands where the phase's name stood, cut to one line."""
         self._line.update(self._task, description=one_line(text))
 
 

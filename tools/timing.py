@@ -24,6 +24,7 @@ class Latency:
     runs: int
 
     def as_dict(self):
+        """JSON values, milliseconds under names that end in `_ms`."""
         return {
             "latency_ms": round(self.median, 4),
             "p10_ms": round(self.p10, 4),

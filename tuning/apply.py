@@ -21,6 +21,7 @@ class Applied:
         self.device = devices.chosen(database, spec) if spec.backend.per_device else None
 
     def __call__(self, workload: Keyed) -> Tuned | None:
+        """The record's schedule, None for the analytical default; counts which of them it was."""
         found = self._find(workload)
         if found is None:
             self.default += 1

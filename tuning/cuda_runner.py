@@ -76,6 +76,8 @@ class RemoteDevice:
         self._worker = worker
 
     def __call__(self, batch: Batch) -> Figures:
+        """Sends the batch and waits for its figures, on a new connection where the last one broke. Raises OctetError
+        with the worker's reason where no connection gives any."""
         for _ in range(_MOST_CONNECTS):
             try:
                 remote = self._worker.connect()

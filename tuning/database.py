@@ -76,6 +76,7 @@ class Database:
             return f"{self.where.partition('://')[0]}://..."
 
     def close(self) -> None:
+        """Closes all connections; nothing may be called afterwards."""
         self._engine.dispose()
 
     @contextmanager
@@ -158,6 +159,7 @@ class Database:
             return readable(connection.execute(sql.select(RECORDS).order_by(RECORDS.c.id)), record_of_row)
 
     def count_trials(self) -> int:
+        """How many measured candidates it holds, of all workloads and targets."""
         with self._transaction() as connection:
             return connection.execute(sql.select(sql.func.count()).select_from(TRIALS)).scalar_one()
 

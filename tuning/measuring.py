@@ -32,6 +32,7 @@ class Measuring:
         return math.inf if self.seconds is None else self._started + self.seconds
 
     def in_time(self) -> bool:
+        """Whether the budget lasts and the last candidates could be built in it."""
         return time.monotonic() < self.until and not self._spent
 
     def built(self, wanted):
@@ -44,6 +45,8 @@ class Measuring:
     def compared(
         self, state: TaskState, default: Built, candidates: list[Built], rounds: int, until: float = math.inf
     ) -> Compared:
+        """The default and the candidates measured in turns, `rounds` times or up to `until`, on time.monotonic()'s
+        clock."""
         assert self._runner is not None, "a session that proposes only measures nothing"
         return self._runner.compare(state.case, default, candidates, rounds, until)
 

@@ -41,6 +41,7 @@ class Server:
         self.port = self.process.recv()
 
     def terminate(self) -> None:
+        """Kills the server's process, at once."""
         self.process.kill()
 
 

@@ -63,6 +63,7 @@ class TuningSession:
 
     @property
     def elapsed(self) -> float:
+        """Seconds since `started`."""
         return time.monotonic() - self.started
 
     def run(self, budget: TuningLimits) -> None:

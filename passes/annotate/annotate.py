@@ -43,6 +43,8 @@ class Annotate:
         return plan(mod, self.recipe)
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with an octet.observe at every tensor that becomes int8, which names its edge; it still computes
+        fp32."""
         return replace_main(mod, _Annotator(mod["main"], self.decide(mod), self.recipe).run())
 
 

@@ -32,9 +32,11 @@ class Node:
 
     @property
     def name(self) -> str:
+        """The name of the variable that it binds, which is the tensor's."""
         return self.var.name
 
     def arg(self, position: int) -> relax.Expr:
+        """The operand at a position of the call, counted with constants and tuples as the call has them."""
         return self.value.args[position]
 
 

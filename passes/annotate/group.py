@@ -30,6 +30,7 @@ class Group:
 
     @property
     def result(self) -> relax.Var:
+        """The tensor that the group makes; what lies between its members is never stored."""
         return self.members[-1].var
 
     @property

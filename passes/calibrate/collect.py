@@ -29,7 +29,8 @@ SAMPLES = 1024  # values per tensor and sample that go into its histogram; its r
 class Executor(Protocol):
     """Runs a compiled module: {input name: array} -> the results of `main`, in order, as NumPy arrays."""
 
-    def __call__(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]: ...
+    def __call__(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The results of `main`, one array each, for inputs of the shapes and dtypes that it was compiled for."""
 
 
 Samples = (

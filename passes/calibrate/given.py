@@ -58,6 +58,7 @@ class RemoveQuantizers:
     """R.dequantize(R.quantize(x, s, z), s, z) -> R.clip(x, (-128 - z) * s, (127 - z) * s)"""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module in fp32 whose values have the ranges that the file's quantizers gave them."""
         return replace_main(mod, _Removal(mod["main"]).run())
 
 
@@ -77,6 +78,7 @@ class CompleteWeights:
     """See above."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose layers with constant weights read int8 ones wherever the file quantizes what they read."""
         return replace_main(mod, _Completion(mod).run())
 
 

@@ -36,6 +36,8 @@ class InsertQDQ:
     qparams: Mapping[int, QParams]
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The annotated module with quantize and dequantize for every octet.observe: the hub. Raises KeyError for a
+        group without qparams."""
         layers = _layers(mod)
 
         def replace(walk: "Replacer", observe: relax.Call, x: relax.Expr) -> relax.Expr:

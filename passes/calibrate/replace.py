@@ -24,7 +24,9 @@ class Replacer(Forward):
         self._replace, self._outputs = replace, outputs
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
+        """What stands for an octet.observe; None for every other call, which stays."""
         return self._replace(self, value, self.new(value.args[0])) if is_op(value, "octet.observe") else None
 
     def result(self) -> relax.Expr:
+        """The results of the function: those that `outputs` gives once all calls are walked, or the ones there were."""
         return super().result() if self._outputs is None else relax.Tuple(self._outputs())

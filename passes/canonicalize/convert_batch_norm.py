@@ -21,6 +21,7 @@ class ConvertBatchNorm:
     noted."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module in which only computed statistics have a batch_norm left."""
         return rewrite(mod, _convert)
 
 

@@ -21,6 +21,7 @@ class ConvertConv1d:
     """Replaces the four operators in layout NCW."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose 1-D windows in layout NCW are 2-D ones of height 1."""
         return rewrite(mod, _convert)
 
 

@@ -21,6 +21,7 @@ class ConvertTransposedConv:
     """Transposed convolutions with constant weights become convolutions; computed weights are left and noted."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module in which only computed weights have a conv2d_transpose left."""
         return rewrite(mod, _convert)
 
 

@@ -32,6 +32,7 @@ class DivideBehindProduct:
     least: int = MANY
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose softmaxes of `least` keys and more divide behind the product with the values."""
         return rewrite(mod, partial(_divide, self.least))
 
 

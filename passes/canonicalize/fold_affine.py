@@ -27,6 +27,7 @@ class FoldAffine:
     of its own."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with constant factors and terms in the weights and biases of the layers in front of them."""
         return rewrite(mod, _fold)
 
 

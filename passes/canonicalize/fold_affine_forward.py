@@ -29,6 +29,7 @@ class FoldAffineForward:
     what evens out an input."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with constant factors and terms in the weights and biases of the layers behind them."""
         return rewrite(mod, _fold)
 
 

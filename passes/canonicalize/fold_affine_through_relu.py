@@ -30,6 +30,8 @@ class FoldAffineThroughRelu:
     """Only where layer, bias and rectifier have no other user and the factor is finite."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with the magnitudes of factors behind rectifiers in the layers in front; of a factor only its sign
+        stays."""
         return rewrite(mod, _fold)
 
 

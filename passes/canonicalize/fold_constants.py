@@ -29,6 +29,8 @@ class FoldConstants:
     """Evaluates calls whose tensor operands are all constant with NumPy, in the operands' dtype."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose calls all read at least one computed tensor, but for those that NumPy has no equation for
+        here."""
         return rewrite(mod, _fold)
 
 

@@ -17,6 +17,7 @@ class FoldPad:
     """A separate padding in front of a convolution or average costs a pass over memory; the kernels pad for nothing."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with pads of zeros as the padding of the window behind them; any other pad stays."""
         return rewrite(mod, _fold)
 
 

@@ -28,6 +28,7 @@ class LiftRank3:
     """Leaves alone what has no lifted operand, and operators that mix the axes (reshape, permute_dims, matmul)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose elementwise operators on rank 3 run on rank 4 where their operands came from there."""
         return rewrite(mod, _lift)
 
 

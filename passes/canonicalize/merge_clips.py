@@ -17,6 +17,7 @@ class MergeClips:
     """Consecutive ReLU, ReLU6 and Clip become one, which a kernel's epilogue does for free."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module in which no clip reads another one's result."""
         return rewrite(mod, _merge)
 
 

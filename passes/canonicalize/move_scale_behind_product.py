@@ -26,6 +26,7 @@ class MoveScaleBehindProduct:
     (FoldAffineForward)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module in which constant numbers of both operands of a product are one factor behind it."""
         return rewrite(mod, _move)
 
 

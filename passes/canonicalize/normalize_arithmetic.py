@@ -28,6 +28,7 @@ class NormalizeArithmetic:
     """Brings arithmetic with constants to add, multiply, clip and octet.unary."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose arithmetic with constants is add, multiply, clip and octet.unary, the constant second."""
         return rewrite(mod, _normalize)
 
 

@@ -24,6 +24,7 @@ class NormalizeDense:
     """One shape for every weight and bias, so that later passes match a bias by its shape alone."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose constant weights have the shape [K, N], and constants per channel [N] or [1, O, 1, 1]."""
         return rewrite(mod, _normalize)
 
 

@@ -21,6 +21,8 @@ class NormalizePooling:
     """Only rank 4; means over other axes stay as they are."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose averages of whole pictures are mean(axis=[2, 3], keepdims=True), and whose maxima are
+        max_pool2d."""
         return rewrite(mod, _normalize)
 
 

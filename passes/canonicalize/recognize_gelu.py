@@ -23,6 +23,7 @@ class RecognizeGelu:
     """Finds the erf and the tanh form; other constants leave the operators as they are."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with an octet.unary of kind gelu or gelu_tanh for every spelling of it."""
         return rewrite(mod, _recognize)
 
 

@@ -22,6 +22,7 @@ class RecognizeHard:
     """Finds both functions; a clip whose bounds or slopes do not fit stays a clip."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with an octet.unary of kind hard_sigmoid or hard_swish for every spelling of it."""
         return rewrite(mod, _recognize)
 
 

@@ -29,6 +29,7 @@ class RecognizeLayerNorm:
     """One operator instead of nine; a mean over other axes or several stays spelled out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with one layer_norm for every spelling of it, scale and shift of what follows in it."""
         return rewrite(mod, _recognize)
 
 

@@ -16,6 +16,7 @@ class RecognizeMish:
     """Softplus and Mish as exporters spell them out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with an octet.unary of kind softplus or mish for every spelling of it."""
         return rewrite(mod, _recognize)
 
 

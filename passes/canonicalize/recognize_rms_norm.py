@@ -25,6 +25,7 @@ class RecognizeRmsNorm:
     out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with one rms_norm for every spelling of it, a factor behind it in its weight."""
         return rewrite(mod, _recognize)
 
 

@@ -14,6 +14,7 @@ class RecognizeSilu:
     """SiLU (Swish) as exporters spell it out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with an octet.unary of kind silu for every product of a value and its sigmoid."""
         return rewrite(mod, _recognize)
 
 

@@ -21,6 +21,7 @@ class RecognizeSoftmax:
     spelled out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with one softmax for every spelling of it."""
         return rewrite(mod, _recognize)
 
 

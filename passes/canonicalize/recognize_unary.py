@@ -18,6 +18,7 @@ class RecognizeUnary:
     """One operator for all scalar functions, whatever Relax calls them."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with an octet.unary for every float32 function of one tensor that Relax has an operator for."""
         return rewrite(mod, _recognize)
 
 

@@ -25,6 +25,7 @@ class RemoveNoops:
     """Drops identities and merges neighbouring reshapes and transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module without operators whose result is an operand, or the result of another operator."""
         reshaped: dict = {}
         return rewrite(mod, lambda graph, call, var: _simplify(graph, call, var, reshaped))
 

@@ -36,6 +36,7 @@ class SinkTransposes:
     An operator with one operand that is not so transposed, nor constant, keeps its transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose transposes stand in front of what needs them, or met their inverse and went."""
         returning = _returning(mod["main"].body.blocks[0].bindings)
         return rewrite(mod, lambda graph, call, var: _sink(graph, call, var) if var in returning else None)
 

@@ -219,6 +219,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         return self._values[name]
 
     def has(self, name: str) -> bool:
+        """Whether the value of that name was imported before: an input, an initializer or a node's result."""
         return name in self._values
 
     def apply(

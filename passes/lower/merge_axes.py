@@ -37,6 +37,7 @@ class MergeAxes:
     """The pass."""
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
+        """The module whose elementwise operators have as few axes as their operands allow."""
         return replace_main(mod, _Merger(mod["main"]).run())
 
 

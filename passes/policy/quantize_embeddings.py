@@ -45,6 +45,7 @@ class QuantizeEmbeddings:
     given: bool = False
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with int8 tables where they are worth it."""
         return quantize_embeddings(mod, self.given).module
 
 

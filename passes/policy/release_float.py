@@ -35,6 +35,7 @@ class ReleaseFloat:
     original: tvm.IRModule
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
+        """The hub in which the regions `floats` read and compute what the fp32 module does."""
         return replace_main(mod, _Releaser(self).run())
 
 

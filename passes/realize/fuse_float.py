@@ -32,6 +32,7 @@ class FuseFloat:
     """The pass."""
 
     def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
+        """The module with the float operators that one kernel does as one call each."""
         return replace_main(mod, _Fuser(mod["main"]).run())
 
 

@@ -36,6 +36,7 @@ class IntegerBoundary:
     """The pass."""
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
+        """The module whose inputs and outputs are int8 where they were quantized first, or dequantized last."""
         return replace_main(mod, _Walk(mod["main"]).run())
 
 

@@ -66,6 +66,7 @@ class Realize:
     """The pass; `realize` gives the layers and their reasons as well."""
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
+        """The integer module of a hub: int8 operators, and float ones where no integer form was found."""
         return realize(mod).module
 
 

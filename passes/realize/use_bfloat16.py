@@ -31,6 +31,7 @@ class UseBfloat16:
     """The pass."""
 
     def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
+        """The module whose float layers read bfloat16, each value rounded once."""
         mod = replace_main(mod, _Rounder(mod["main"]).run())
         return replace_main(mod, _Merger(mod["main"]).run())
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...targets import float_math, recurrent_math
+from ...targets.float_ops import NumpyOps
 from .. import unary
 from ..operators.relax_operators import KINDS
 from .conv import ceil_padding, convolve, window_counts, windows
@@ -26,7 +27,7 @@ def function(kind: str, x: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
     """An octet.unary kind at x, float32."""
     x = np.asarray(x, F32)
     if kind in float_math.FUNCTIONS:
-        return np.asarray(float_math.unary(float_math.NumpyOps, kind, x, attrs), F32)
+        return np.asarray(float_math.unary(NumpyOps, kind, x, attrs), F32)
     return unary.evaluate(kind, x, attrs)
 
 
@@ -102,7 +103,7 @@ def _avg_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
 def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
     moved = np.moveaxis(x, axis, -1)
     shifted = moved - moved.max(axis=-1, keepdims=True)
-    powers = float_math.exp(float_math.NumpyOps, shifted)
+    powers = float_math.exp(NumpyOps, shifted)
     return shifted, powers, sum16(powers)
 
 
@@ -114,7 +115,7 @@ def _softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
 
 def _log_softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
     shifted, _, total = _softmax_parts(args[0], attrs["axis"])
-    return np.moveaxis(shifted - float_math.log(float_math.NumpyOps, total), -1, attrs["axis"])
+    return np.moveaxis(shifted - float_math.log(NumpyOps, total), -1, attrs["axis"])
 
 
 def _prelu(args: Sequence[Any], attrs: dict) -> np.ndarray:
@@ -175,9 +176,7 @@ _BINARY: dict[str, Callable[..., np.ndarray]] = {
 def _recurrent(name: str) -> Callable:
     """A step of an LSTM or GRU; the gates of a row lie behind each other."""
     step, gates = recurrent_math.STEPS[name]
-    return lambda args, attrs: step(
-        float_math.NumpyOps, np.split(args[0], gates, -1), np.split(args[1], gates, -1), args[2]
-    )
+    return lambda args, attrs: step(NumpyOps, np.split(args[0], gates, -1), np.split(args[1], gates, -1), args[2])
 
 
 FLOAT = (

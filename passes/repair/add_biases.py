@@ -22,6 +22,7 @@ class AddBiases:
     """module -> module in which every layer has a bias: of zeros where it had none."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """Computes what `mod` computes: the new biases are float32 zeros of the layer's channels."""
         bare = {layer.name for layer in layers_of(mod).values() if layer.bias is None}
 
         def add_bias(graph: "RewriteGraph", value: relax.Expr, var: relax.Var) -> relax.Call | None:

@@ -25,6 +25,7 @@ class CorrectBiases:
     deltas: Mapping[int, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The hub with the deltas in the biases of their layers; those that are not quantized keep theirs."""
         graph = Graph(mod)
         constants: dict[Operand, np.ndarray] = {}
         for number, node in enumerate(products(graph)):

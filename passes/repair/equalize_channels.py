@@ -24,6 +24,7 @@ class EqualizeChannels:
     sweeps: int = 3
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The fp32 module with the channels of every stream rescaled, or `mod` itself where no stream can be."""
         groups = sharing(streams_of(mod))  # rescaling keeps the graph: the sites stay valid
         for _ in range(self.sweeps):
             for group in groups:

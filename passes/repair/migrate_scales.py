@@ -35,6 +35,8 @@ class MigrateScales:
             raise OctetError(f"migration: strength {self.strength} is not between 0 and 1")
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The fp32 module with a part of the activations' spread in the weights, or `mod` itself where no stream can be
+        rescaled."""
         groups = [
             [(s, factor) for s in group if (factor := self._factor(mod, s)) is not None]
             for group in sharing(streams_of(mod))

@@ -36,6 +36,7 @@ class RoundWeights:
     rounded: Mapping[int, np.ndarray]
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The hub with the rounded weights in their layers; scales stay."""
         graph = Graph(mod)
         constants: dict[Operand, np.ndarray] = {}
         for number, node in enumerate(products(graph)):

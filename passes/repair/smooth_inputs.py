@@ -41,6 +41,7 @@ class SmoothInputs:
     tables: bool = False
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The fp32 module with smoothed inputs of layers, or `mod` itself where there is nothing to smooth."""
         graph, factors = Graph(mod), {}
         for name, readers in smoothable(mod, self.tables).items():
             if name in self.largest:

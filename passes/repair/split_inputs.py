@@ -51,6 +51,8 @@ class SplitInputs:
     everything: bool = False
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The fp32 module in which far values of layers' inputs go their own way, or `mod` itself where none lie
+        far."""
         graph, limits = Graph(mod), {}
         for name, readers in splittable(mod, self.everything).items():
             x = readers[0].inputs[0]

@@ -29,6 +29,7 @@ class UnrollLoops:
     user: str
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module without octet.loop: its steps one behind the other, or `mod` itself where there is none."""
         walk = _Unroller(mod["main"], self.user)
         return replace_main(mod, walk.run()) if walk.loops else mod
 

@@ -32,6 +32,7 @@ class InsertSwitches:
     taps: tuple[str, ...] = ()
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with one more input, the switches, and the taps behind its results."""
         return replace_main(mod, _Switcher(mod, set(self.operands), self.taps).run())
 
 

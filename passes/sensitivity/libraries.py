@@ -41,6 +41,8 @@ class PackedExecutor:
     shapes: list[tuple[int, ...]]
 
     def __call__(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The results, float32, as views of one array: the next call overwrites them where the session reuses its
+        outputs."""
         whole = self.session.run(feed)["results"]
         return [whole[start : start + prod(shape)].reshape(shape) for start, shape in zip(self.starts, self.shapes)]
 

@@ -40,9 +40,13 @@ class Judge(Protocol):
 
     arrays: dict
 
-    def drop(self, outputs: dict) -> float: ...
+    def drop(self, outputs: dict) -> float:
+        """The relative loss of accuracy against fp32 for {output: array of all validation samples}; negative where they
+        are better."""
 
-    def losses(self, outputs: dict) -> np.ndarray | None: ...
+    def losses(self, outputs: dict) -> np.ndarray | None:
+        """One float per validation sample, to be compared with those of other outputs; None where the metric is of all
+        samples only."""
 
 
 @dataclass

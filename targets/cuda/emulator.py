@@ -51,6 +51,7 @@ class Emulator:
         return cls(str(variant.source), {launch.function: len(launch.operands) for launch in variant.launches})
 
     def buffer(self, array: np.ndarray) -> "Buffer":
+        """A copy of an array that ends (to 16 bytes) where memory may no longer be touched."""
         return Buffer(self._library, array)
 
     def launch(

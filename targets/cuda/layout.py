@@ -35,6 +35,7 @@ class CudaLayout:
 
     @property
     def channels(self) -> int:
+        """Logical channels, those that fill up a packed pixel not counted."""
         return self.shape[self.channel_axis]
 
     @property
@@ -106,6 +107,7 @@ class Strided:
         return plain(self.shape, self.dtype)
 
     def same_places(self, other: "CudaLayout") -> bool:
+        """Never, whatever the other one is."""
         return False  # it may be a part of its buffer
 
 

@@ -48,10 +48,12 @@ class CudaWorkload(Keyed):
 
     @property
     def multiply_adds(self) -> int:
+        """Of one launch of the representative."""
         return self.problem.macs
 
     @property
     def dtype(self) -> str:
+        """Of what it multiplies; float32 layers have workloads of their own."""
         return "int8"
 
 

@@ -29,10 +29,12 @@ class Tensor(Struct):
 
     @property
     def spec(self) -> TensorSpec:
+        """The same as callers of a session see it."""
         return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis, self.counted, self.quantization)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the whole tensor, of the batch that the variant was built for."""
         return self.spec.nbytes
 
 

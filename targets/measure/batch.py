@@ -92,6 +92,7 @@ class Figures:
 
     @classmethod
     def of(cls, said: "_Said") -> "Figures":
+        """Of JSON as it was read. Raises ValueError where rows differ in length, as they are no figures then."""
         if said.seconds is None or any(len({len(row) for row in rows}) > 1 for rows in said.seconds.values()):
             raise ValueError("they are no figures")
         seconds = {int(i): np.array(rows) for i, rows in said.seconds.items()}

@@ -22,6 +22,7 @@ class CpuDevice:
         use_threads(threads)
 
     def use_threads(self, count: int) -> None:
+        """Sets how many cores the next runs use, in this process."""
         use_threads(count)
 
     def usable(self) -> bool:
@@ -29,6 +30,7 @@ class CpuDevice:
         return True
 
     def load(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes]) -> "CpuKernel":
+        """The candidate with its operands in memory, ready to be run."""
         return CpuKernel(task, candidate, blobs)
 
 
@@ -50,6 +52,7 @@ class CpuKernel:
         self._run, self._copies = open_library(blobs[candidate.code])[candidate.function], candidate.copies
 
     def answer(self) -> np.ndarray:
+        """Runs it once; the bytes of its result, in an array that the next run overwrites."""
         self._run(*self._arguments)
         return self._output
 

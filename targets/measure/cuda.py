@@ -45,6 +45,7 @@ class CudaDevice:
         return True
 
     def load(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes]) -> "PlacedCandidate":
+        """The candidate with its operands on the device, ready to be run."""
         return PlacedCandidate(task, candidate, blobs, self._l2_bytes)
 
 
@@ -109,4 +110,5 @@ class PlacedCandidate:
         return self._loaded.pass_seconds(-(-number // self._copies)) / self._copies
 
     def close(self) -> None:
+        """Frees its code and its operands; nothing may be called afterwards."""
         self._loaded.close()

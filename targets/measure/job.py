@@ -38,6 +38,7 @@ class Input:
 
     @classmethod
     def of(cls, seed: int, size: int, dtype: str) -> "Input":
+        """Made here once for its digest, which whoever measures compares with what was made there."""
         return cls(seed, size, dtype_of(dtype), digest(_made(seed, size, dtype)))
 
     def array(self) -> np.ndarray:

@@ -24,6 +24,7 @@ class Interface:
 
     @property
     def signature(self) -> str:
+        """One line of text by which a session recognises the library that it was made for."""
         tensors = (
             f"{side} {spec.dtype}[{','.join(map(str, spec.shape))}]"
             for side, specs in (("in", self.inputs), ("out", self.outputs))

@@ -63,6 +63,7 @@ class Streams:
             return self._wait()
 
     def give(self, lease: Lease) -> None:
+        """Gives a lease back, from whatever thread; whoever waits for one is woken."""
         self._idle.append(lease)
         if self._waiting:
             with self._changed:

@@ -63,6 +63,7 @@ class InputEntry(Struct):
 
     @property
     def input(self) -> WatchedInput:
+        """The same as the checks of an answer take it."""
         usual = self.usual
         return WatchedInput(
             self.layer,
@@ -82,6 +83,7 @@ class WordsEntry(Struct):
 
     @property
     def words(self) -> Words:
+        """The same as the checks of an answer take it, everything in the order of the words."""
         clips = tuple(Clip(clip.layer, clip.end, clip.values, clip.most, clip.mean) for clip in self.clips)
         return Words(
             self.at,

@@ -69,6 +69,7 @@ class InputMoments:
 
     @property
     def layer(self) -> str:
+        """The input's name, as a finding says it."""
         return self.of.layer
 
     @property

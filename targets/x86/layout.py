@@ -58,6 +58,7 @@ class Layout:
 
     @property
     def channels(self) -> int:
+        """The extent of the axis that lies innermost."""
         return self.shape[1] if self.kind == "nhwc" else self.shape[-1]
 
     @property

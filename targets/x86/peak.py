@@ -57,6 +57,7 @@ class Peak:
         return "memory", self.memory_gbytes
 
     def as_dict(self) -> dict[str, float]:
+        """{field: 1e9 per second, or the number of threads}, JSON values."""
         return asdict(self)
 
 

@@ -29,10 +29,12 @@ class Traffic(Protocol):
     """A problem that knows its traffic: bytes read and written; and whether it is light: does little with them."""
 
     @property
-    def traffic(self) -> int: ...
+    def traffic(self) -> int:
+        """Bytes read and written by one run."""
 
     @property
-    def light(self) -> bool: ...
+    def light(self) -> bool:
+        """Whether it does little with every vector, so that more of them are needed to be worth a second thread."""
 
 
 def default_loops(p: Traffic) -> LoopSchedule:

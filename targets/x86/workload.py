@@ -18,14 +18,16 @@ class Problem(Protocol):
     """A frozen dataclass of numbers, strings, tuples and other such dataclasses."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the kernel, a part of its symbol: equal for problems that differ in numbers only."""
 
     @property
     def dtype(self) -> str:
         """Of what it multiplies or moves: "int8" or "float32"."""
 
     @property
-    def multiply_adds(self) -> int: ...
+    def multiply_adds(self) -> int:
+        """Of one run, 0 for what only moves or maps values."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ class Workload(Keyed):
 
     @property
     def multiply_adds(self) -> int:
+        """Of one run of the representative."""
         return self.problem.multiply_adds
 
     @property
     def dtype(self) -> str:
+        """As of the problem: of what it multiplies or moves."""
         return self.problem.dtype
 
     @property

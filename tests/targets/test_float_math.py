@@ -7,7 +7,7 @@ import pytest
 
 from octet.passes import unary
 from octet.targets import float_math
-from octet.targets.float_math import NumpyOps
+from octet.targets.float_ops import NumpyOps
 
 X = np.concatenate([np.random.default_rng(0).normal(size=20000) * scale for scale in (1e-4, 1, 4, 30)]).astype(
     "float32"

@@ -31,6 +31,7 @@ class Load:
     runs: int
 
     def as_dict(self):
+        """JSON values, milliseconds under `p50_ms` and `p99_ms`."""
         return {
             "name": self.name,
             "streams": self.streams,

@@ -28,6 +28,7 @@ class RequestTimes:
     ratio: float  # of the CPU time, to that of the package
 
     def as_dict(self):
+        """JSON values, milliseconds under names that end in `_ms`."""
         return {
             "name": self.name,
             "mean_ms": round(self.mean, 4),

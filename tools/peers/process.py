@@ -66,6 +66,7 @@ class Peer:
         self._answer()
 
     def __call__(self):
+        """Runs once in the peer's process; gives what that gave."""
         return self._ask(("run",))
 
     def both_times(self, count: int) -> np.ndarray:

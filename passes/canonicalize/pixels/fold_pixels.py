@@ -29,6 +29,7 @@ class FoldPixels:
     otherwise)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module whose first layer reads pixels as they are; where it cannot, mean and deviation stay."""
         return rewrite(mod, _fold)
 
 

@@ -26,6 +26,7 @@ class RaiseTransposes:
     """Only where nobody else reads what lies between, and behind a reshape no constant of several values."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with transposes and reshapes of pixels in front of the arithmetic on them."""
         return rewrite(mod, _raise)
 
 

@@ -18,6 +18,7 @@ class BatchAxis:
     inner: int = 1
 
     def extent(self, samples: int) -> int:
+        """The axis's extent in a network for so many samples."""
         return samples * self.inner
 
     def shape(self, shape: tuple[int, ...], samples: int) -> tuple[int, ...]:

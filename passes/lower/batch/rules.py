@@ -30,9 +30,11 @@ class BatchOperands:
 
     @property
     def attrs(self) -> dict[str, Any]:
+        """The call's attributes, {name: value}."""
         return ops.attrs_of(self.call)
 
     def shape(self, position: int) -> tuple[int, ...]:
+        """The shape of the tensor operand at a position, for the number of samples that the network has."""
         return shape_of(self.tensors[position])
 
     def data(self) -> BatchAxis:

@@ -45,6 +45,7 @@ class Wrapped:
     root: relax.Var
 
     def lower(self, ctx: CudaContext) -> CudaTensor:
+        """The indices as they lie: no kernel is made."""
         return ctx.view(self.indices)
 
 
@@ -58,6 +59,7 @@ class Scalars:
     root: relax.Var
 
     def lower(self, ctx: CudaContext) -> CudaTensor:
+        """Emits one kernel that does all operations in order; gives its float32 result, row-major."""
         shape, value = shape_of(self.root), ctx.plain(self.source)
         return ctx.emit(
             floats.scalars(prod(shape), value.layout.dtype, self.operations),
@@ -76,6 +78,7 @@ class Embedding:
     root: relax.Var
 
     def lower(self, ctx: CudaContext) -> CudaTensor:
+        """Emits one kernel that takes the rows and adds the summands; gives its float32 result, row-major."""
         table, axis, indices = (
             shape_of(self.take.args[0]),
             ops.attrs_of(self.take)["axis"] % len(shape_of(self.take.args[0])),

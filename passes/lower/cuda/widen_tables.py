@@ -20,6 +20,7 @@ class WidenTables:
     """The pass."""
 
     def __call__(self, mod: IRModule) -> IRModule:
+        """The module with float32 tables, or `mod` itself where there is no octet.embedding."""
         walk = _Widener(mod["main"])
         return (
             replace_main(mod, walk.run())

@@ -52,10 +52,12 @@ class CountedBytes:
 
     @property
     def groups(self) -> int:
+        """How many whole groups the tensor has; bytes behind the last one are the tail."""
         return self.size // (self.period * BYTES)
 
     @property
     def step(self) -> int:
+        """Every how manieth group is looked at, 1 for all of them."""
         return max(1, self.groups * self.period // _MOST)
 
     @property
@@ -70,6 +72,7 @@ class CountedBytes:
 
     @property
     def ends(self) -> tuple[str, ...]:
+        """The ends of the range that are counted, in the order of the words that hold the counts."""
         return ("high", "low") if self.low else ("high",)
 
     @property

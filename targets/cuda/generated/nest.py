@@ -63,6 +63,7 @@ class NestWorkload(Keyed):
 
     @property
     def dtype(self) -> str:
+        """Of the tensor that the nest writes."""
         return self.result[1]
 
 

@@ -21,6 +21,7 @@ class Axis:
 
     @property
     def rows(self) -> int:
+        """How many vectors along the axis the tensor consists of."""
         return self.outer * self.inner
 
     @property

@@ -73,6 +73,7 @@ class Conv(Window):
 
     @property
     def macs(self) -> int:
+        """Multiply-adds of all images and groups; positions in the padding count."""
         return self.pixels * self.groups * self.outputs * self.channels * self.taps
 
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from .conv import Conv
 
 SPLITS = (1, 2, 3, 4, 6, 8)
-WGMMA = 64  # rows that an instruction of wgmma multiplies, as `Tile.wmma`
-WGMMA_COLUMNS = (64, 128, 192, 256)  # and columns, of one warpgroup
+WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)  # rows of an instruction of wgmma (`Tile.wmma`); columns of a warpgroup
 MOST_THREADS = 1024  # of a block
 _SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
@@ -51,9 +50,8 @@ COSTS = Costs()
 @dataclass(frozen=True)
 class Tile:
     """As in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits:
-    blocks that share a sum.
-    wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose warpgroups are four warps of warp_rows; 0 for
-    mma.sync (dp4a where there are no tensor cores)."""
+    blocks that share a sum. wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose warpgroups are four warps
+    of warp_rows; 0 for mma.sync (dp4a where there are no tensor cores)."""
 
     rows: int
     columns: int
@@ -86,10 +84,12 @@ class Tile:
 
     @property
     def by_wgmma(self) -> bool:
+        """Whether warpgroups multiply from shared memory, which only sm_90a does."""
         return self.wmma == WGMMA
 
     @property
     def threads(self) -> int:
+        """Of a block, a multiple of 32."""
         return 32 * self.warp_rows * self.warp_columns
 
     @property

@@ -39,6 +39,7 @@ class FloatConv(Window):
 
     @property
     def results(self) -> int:
+        """How many float32 values it makes."""
         return self.pixels * self.outputs
 
     @property
@@ -48,6 +49,7 @@ class FloatConv(Window):
 
     @property
     def macs(self) -> int:
+        """Multiply-adds of all results; positions in the padding count."""
         return self.results * self.terms
 
 
@@ -64,6 +66,7 @@ class FloatTile:
 
     @property
     def threads(self) -> int:
+        """Of a block, a multiple of 32."""
         return 32 * self.warp_rows * self.warp_columns
 
     @property

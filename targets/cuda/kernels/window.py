@@ -44,4 +44,5 @@ class Window:
 
     @property
     def taps(self) -> int:
+        """Positions of the window, whether or not they lie in the padding."""
         return self.kernel_height * self.kernel_width

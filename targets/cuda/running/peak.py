@@ -31,6 +31,7 @@ class DevicePeak:
         return "memory", self.memory_gbytes
 
     def as_dict(self) -> dict:
+        """{field: 1e9 per second}, JSON values."""
         return asdict(self)
 
 

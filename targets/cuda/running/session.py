@@ -45,6 +45,7 @@ class CudaSession(Session):
 
     @property
     def streams(self) -> int:
+        """Always 1: runs of several callers wait for each other."""
         return 1
 
     def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict:  # type: ignore[override]

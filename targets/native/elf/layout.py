@@ -61,6 +61,7 @@ class Section(NamedTuple):
 
     @property
     def end(self) -> int:
+        """The address behind its last byte."""
         return self.address + self.size
 
     @property
@@ -93,6 +94,7 @@ class SharedObject:
         return tuple(section for section in self.sections if section.allocated)
 
     def name_of(self, section: Section) -> bytes:
+        """The section's name, b"" in a file without names."""
         return text_at(self.names, section.name) if section.name < len(self.names) else b""
 
     def load_of(self, address: int, size: int, what: str) -> Segment:

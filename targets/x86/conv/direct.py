@@ -89,6 +89,8 @@ class DirectKernel:
                 self.line(block, unit, left)
 
     def line(self, block: tirx.Expr, unit: tirx.Expr, vectors: int) -> None:
+        """Emits one unit of a block of output channels: `pixels` rows of a linear layer, or one row of an image, whose
+        tiles overlap where its width is no multiple of theirs. vectors: of 16 channels in the block."""
         p, s = self.p, self.s
         if is_matmul(p):
             self.tile(block, vectors, 0, 0, bind(tirx.min(unit * s.pixels, line_of(p) - s.pixels)), None)
@@ -250,6 +252,8 @@ class DirectKernel:
         used: list[int],
         element_of: Callable[[int], tirx.Expr],
     ) -> None:
+        """Emits sums += element * weights for the pixels `used`. weights: offset of the vectors' weights. element_of:
+        pixel -> its four bytes, or its value, in all lanes."""
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
         size = lanes * step_of(self.p)
         found = [bind(load(self.weights, weights + r * size, size)) for r in range(registers)]
@@ -281,6 +285,7 @@ class DirectKernel:
 
     @property
     def zero_points(self) -> tirx.Expr:
+        """What the padding consists of: the data's zero point as it is stored, in every byte of an int32 vector."""
         stored = self.p.data_zero_point + STORED_OFFSET
         return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
 

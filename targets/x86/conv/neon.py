@@ -62,12 +62,14 @@ class PairKernel(DirectKernel):
     second's two."""
 
     def start(self, sums: tirx.Buffer, channel: tirx.Expr | int, vectors: int) -> None:
+        """The sums begin with the bias, that of two channels for each of the pair's pixels."""
         for r in range(vectors * 4):
             for half, first in enumerate(map(bind, starts_of_pairs(bind(load(self.bias, channel + r * 4, 4))))):
                 for pair in range(self.s.pixels // 2):
                     store(sums, (pair * vectors * 8 + 2 * r + half) * 4, first)
 
     def sums_of(self, sums: tirx.Buffer, pixel: int, vector: int, vectors: int) -> tirx.Expr:
+        """16 sums of a pixel, of neighbouring channels, taken out of its pair."""
         at = (pixel // 2 * vectors + vector) * 32
         return row_of_pairs([bind(load(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
 

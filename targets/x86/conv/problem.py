@@ -57,10 +57,12 @@ class ConvProblem:
 
     @property
     def out_height(self) -> int:
+        """Rows of the result: whole windows in the padded image."""
         return self._extent(self.height, self.padding[0] + self.padding[2], 0)
 
     @property
     def out_width(self) -> int:
+        """Columns of the result: whole windows in the padded image."""
         return self._extent(self.width, self.padding[1] + self.padding[3], 1)
 
     def _extent(self, size: int, pads: int, axis: int) -> int:
@@ -98,6 +100,7 @@ class ConvProblem:
 
     @property
     def multiply_adds(self) -> int:
+        """Of the whole batch; positions in the padding count."""
         kh, kw = self.kernel
         return (
             self.batch * self.out_height * self.out_width * self.out_channels * (self.channels // self.groups) * kh * kw
@@ -112,6 +115,7 @@ class ConvProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's, as in `conv2d_...`, `depthwise_...` or, where image and window are 1 x 1, `dense_...`."""
         kh, kw = self.kernel
         kind = (
             "depthwise"

@@ -28,10 +28,12 @@ class RoundProblem:
 
     @property
     def target(self) -> Layout:
+        """Packed, of bfloat16: what the layers read."""
         return sure(packed(self.source.shape, "bfloat16"))
 
     @property
     def name(self) -> str:
+        """The kernel's, with kind and shape of its source."""
         return f"bfloat16_{self.source.kind}_{'x'.join(map(str, self.source.shape))}"
 
 

@@ -63,10 +63,12 @@ class FloatBinaryProblem:
 
     @property
     def stride(self) -> int:
+        """From a pixel to the next one, in elements: the channels and what fills up the last vector."""
         return channel_stride(self.channels, "float32")
 
     @property
     def elements(self) -> int:
+        """Of the result's buffer, with what fills up the pixels."""
         return self.images * self.pixels * self.stride
 
 

@@ -55,10 +55,12 @@ class BinaryProblem:
 
     @property
     def stride(self) -> int:
+        """From a pixel to the next one, in bytes: the channels and what fills up the last vector."""
         return channel_stride(self.channels, "int8")
 
     @property
     def elements(self) -> int:
+        """Of the result's buffer, with what fills up the pixels."""
         return self.images * self.pixels * self.stride
 
     @property
@@ -68,6 +70,7 @@ class BinaryProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's, with the result's extents and how operand b lies."""
         return f"{self.kind}_int8_{self.images}x{self.pixels}x{self.channels}_{self.second}"
 
 
@@ -181,6 +184,7 @@ class RequantizeProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's, with the number of its elements."""
         return f"requantize_int8_{self.elements}"
 
 

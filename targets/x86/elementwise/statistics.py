@@ -58,10 +58,12 @@ class SummaryProblem:
 
     @property
     def elements(self) -> int:
+        """Values of the tensor, what fills up its pixels not counted."""
         return prod(self.layout.shape)
 
     @property
     def result(self) -> Layout:
+        """Plain float32: the header, then the samples."""
         return Layout("plain", (HEADER + self.samples,), "float32")
 
     @property

@@ -36,6 +36,7 @@ class TableProblem:
 
     @property
     def elements(self) -> int:
+        """Of the buffer, with what fills up the pixels, which is looked up as well."""
         return self.pixels * channel_stride(self.channels, "int8")
 
     @property
@@ -50,6 +51,7 @@ class TableProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's, as in `table_196x64_per_channel`."""
         return f"table_{self.pixels}x{self.channels}" + ("_per_channel" if self.per_channel else "")
 
 

@@ -19,6 +19,7 @@ class Instruction:
 
     @property
     def symbol(self) -> str:
+        """Of the function that stands for it in a module without the instruction."""
         return f"octet.{self.name}"
 
     def runs_with(self, features: frozenset[str]) -> bool:

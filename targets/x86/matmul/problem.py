@@ -71,6 +71,7 @@ class MatmulProblem:
 
     @property
     def multiply_adds(self) -> int:
+        """Of all products of the batch; a softmax in the epilogue does not count."""
         count = self.rows * self.inner * self.columns
         for extent in self.batch:
             count *= extent
@@ -78,6 +79,7 @@ class MatmulProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's: `scores_...` with a softmax in its epilogue, else `matmul_...`."""
         batch = "x".join(map(str, self.batch))
         kind = "scores" if self.softmax is not None else "matmul"
         return f"{kind}_{self.out_dtype}_{batch}_{self.rows}x{self.inner}x{self.columns}"

@@ -174,6 +174,7 @@ class ConcatProblem:
 
     @property
     def target(self) -> Layout:
+        """As the sources, with the sum of their extents along the axis."""
         shape = list(self.sources[0].shape)
         shape[self.axis] = sum(source.shape[self.axis] for source in self.sources)
         return Layout(self.sources[0].kind, tuple(shape), self.sources[0].dtype)

@@ -32,6 +32,7 @@ class ReformatProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's: the function if any, quantize, dequantize or copy, both layouts and the shape."""
         verb = {("float32", "int8"): "quantize", ("int8", "float32"): "dequantize"}.get(
             (self.source.dtype, self.target.dtype), "copy"
         )

@@ -35,6 +35,7 @@ class ReduceProblem:
 
     @property
     def target(self) -> Layout:
+        """As the source for the softmaxes; else plain, of one value per pixel."""
         if "softmax" in self.kind:
             return self.source
         return Layout("plain", (self.source.pixels,), "int64" if self.kind.startswith("arg") else "float32")

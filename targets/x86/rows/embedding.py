@@ -24,6 +24,7 @@ class EmbeddingProblem:
 
     @property
     def count(self) -> int:
+        """How many rows are taken."""
         return prod(self.indices)
 
     @property

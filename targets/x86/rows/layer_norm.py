@@ -36,14 +36,17 @@ class LayerNormProblem:
 
     @property
     def operand(self) -> Layout:
+        """Rows of float32, or of int8 where it has a scale."""
         return Layout("rows", (self.rows, self.channels), "float32" if self.source is None else "int8")
 
     @property
     def result(self) -> Layout:
+        """Rows of float32, or of int8 where it has a scale."""
         return Layout("rows", (self.rows, self.channels), "float32" if self.target is None else "int8")
 
     @property
     def dtype(self) -> str:
+        """Of the operand."""
         return self.operand.dtype
 
     @property
@@ -53,6 +56,7 @@ class LayerNormProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's, with both dtypes and rows x channels."""
         return f"layer_norm_{self.operand.dtype}_{self.result.dtype}_{self.rows}x{self.channels}"
 
 
@@ -62,6 +66,7 @@ class RmsNormProblem(LayerNormProblem):
 
     @property
     def name(self) -> str:
+        """As of a layer normalisation, with `rms` for `layer`."""
         return super().name.replace("layer", "rms", 1)
 
 

@@ -44,6 +44,7 @@ class AxisProblem:
 
     @property
     def source(self) -> Layout:
+        """Row-major, of any rank."""
         return Layout("plain", self.shape, self.dtype)
 
     def result(self, count: int, dtype: str) -> Layout:
@@ -52,6 +53,7 @@ class AxisProblem:
 
     @property
     def name(self) -> str:
+        """What a kernel's name ends in: dtype, shape and axis."""
         return f"{self.dtype}_{'x'.join(map(str, self.shape))}_{self.axis}"
 
 

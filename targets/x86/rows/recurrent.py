@@ -27,10 +27,12 @@ class RecurrentProblem:
 
     @property
     def state(self) -> Layout:
+        """Float32 [rows, hidden], before and after the step."""
         return Layout("rows", (self.rows, self.hidden), "float32")
 
     @property
     def gates(self) -> Layout:
+        """Float32 [rows, hidden * gates of the kind], the sums of both layers."""
         return Layout("rows", (self.rows, self.hidden * STEPS[self.kind][1]), "float32")
 
 

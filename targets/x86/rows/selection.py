@@ -36,6 +36,7 @@ class SuppressionProblem:
 
     @property
     def kept(self) -> Layout:
+        """int64 [groups * most, 3]: image, class and box of each, the first ones in use."""
         return Layout("plain", (self.groups * self.most, 3), "int64")
 
     @property

@@ -34,18 +34,22 @@ class SoftmaxProblem:
 
     @property
     def source(self) -> Layout:
+        """All axes but the last as rows of float32."""
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "float32")
 
     @property
     def target(self) -> Layout:
+        """As the source, of int8 where the result has a scale."""
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "float32" if self.scale is None else "int8")
 
     @property
     def traffic(self) -> int:
+        """Bytes of the source, which is read once; the later rounds find it in a cache."""
         return 4 * self.source.elements
 
     @property
     def name(self) -> str:
+        """The kernel's, with the result's dtype and rows x channels."""
         return f"softmax_rows_{self.target.dtype}_{self.source.pixels}x{self.source.channels}"
 
 

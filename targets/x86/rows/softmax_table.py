@@ -27,6 +27,7 @@ class SoftmaxTableProblem:
 
     @property
     def layout(self) -> Layout:
+        """Of operand and result: all axes but the last as rows of int8."""
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "int8")
 
     @property
@@ -36,6 +37,7 @@ class SoftmaxTableProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's, with rows x channels."""
         return f"softmax_table_{self.layout.pixels}x{self.shape[-1]}"
 
 

@@ -44,14 +44,17 @@ class PoolProblem:
 
     @property
     def source(self) -> Layout:
+        """NHWC of the logical shape."""
         return Layout("nhwc", self.shape, self.dtype)
 
     @property
     def target(self) -> Layout:
+        """As the source, with the extents of the result."""
         return Layout("nhwc", (*self.shape[:2], self.extent(0), self.extent(1)), self.dtype)
 
     @property
     def light(self) -> bool:
+        """True of averages of int8 alone."""
         return self.kind == "average" and self.dtype == "int8"
 
     @property
@@ -62,6 +65,7 @@ class PoolProblem:
 
     @property
     def name(self) -> str:
+        """The kernel's: kind, dtype, shape, window and strides."""
         n, c, h, w = self.shape
         return f"{self.kind}_pool_{self.dtype}_{n}x{c}x{h}x{w}_{self.size[0]}x{self.size[1]}_s{self.strides[0]}"
 
