@@ -3,6 +3,7 @@ what to look at first when TVM's version changes."""
 
 import ctypes
 import importlib.util
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,8 +92,12 @@ def end_block(builder: Any) -> None:
 
 def listen(door: Any, port: int, key: str, tracker: tuple[str, int] | None) -> None:
     """The loop of TVM's RPC server, for ever. door: what it takes for a listening socket: `accept` and `fileno`.
-    tracker: (host, port) that it reports its key and port to."""
+    tracker: (host, port) that it reports its key and port to.
+
+    Its sessions are forks, as they inherit the connection; from Python 3.14 on that is no longer what multiprocessing
+    does unasked."""
     from tvm.rpc import server
 
+    server.multiprocessing = multiprocessing.get_context("fork")
     server.logger.setLevel("ERROR")
     server._listen_loop(door, port, key, tracker, None, None)

@@ -1,6 +1,7 @@
 """What Octet takes of TVM beside its public interface is there, and does what Octet takes it for."""
 
 import ast
+import multiprocessing
 import re
 import socket
 import struct
@@ -107,7 +108,9 @@ class Door:
 
 
 def test_the_loop_of_a_server_answers_at_a_door(monkeypatch):
+    """Its sessions are forks, whatever this Python starts unasked: a connection can be inherited, not pickled."""
     served = []
+    monkeypatch.setattr(tvm.rpc.server, "multiprocessing", multiprocessing.get_context("forkserver"))
     monkeypatch.setattr(tvm.rpc.server, "_serving", lambda connection, *rest: served.append(connection))
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -116,6 +119,7 @@ def test_the_loop_of_a_server_answers_at_a_door(monkeypatch):
         with pytest.raises(RuntimeError, match="closed"):
             privates.listen(Door(theirs), 9, "word", None)
         assert served == [theirs] and struct.unpack("<i", ours.recv(4))[0] == RPC_CODE_SUCCESS
+    assert tvm.rpc.server.multiprocessing.get_start_method() == "fork"
 
 
 SUSPECT = re.compile(r"sys\.modules|import .*\b_[a-z]|^(?=[\s\S]*\btvm\b)[\s\S]*\w\._[a-z]")
