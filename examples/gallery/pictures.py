@@ -78,6 +78,68 @@ def page(random, width: int, height: int):
             top = box[3] + int(random.integers(height // 30, height // 12))
 
 
+def document(random, width: int, height: int, figures):
+    """A PIL picture of a printed page: a title, then paragraphs, headings, figures and tables with captions in one or
+    two columns. figures: PIL pictures."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (width, height), tuple(map(int, random.integers(235, 256, 3))))
+    draw, size = ImageDraw.Draw(picture), int(random.integers(height // 80, height // 55))
+    face, margin = FACES[(0, 3, 8)[random.integers(3)]], int(random.integers(width // 14, width // 9))
+    columns, top = int(random.integers(1, 3)), int(random.integers(height // 20, height // 10))
+    _centred(draw, words(random, 4), width // 2, top, font(face, 2 * size))
+    wide = (width - 2 * margin - (columns - 1) * 2 * size) // columns
+    for column in range(columns):
+        left, place = margin + column * (wide + 2 * size), top + 4 * size
+        while place < height - 12 * size:
+            part = (_paragraph, _figure, _rows, _heading)[random.choice(4, p=[0.6, 0.15, 0.15, 0.1])]
+            place = part(picture, draw, random, left, place, wide, size, face, figures)
+    return picture
+
+
+def _centred(draw, text, middle, top, letters):
+    draw.text((middle - draw.textlength(text, font=letters) / 2, top), text, fill=0, font=letters)
+
+
+def _paragraph(picture, draw, random, left, top, wide, size, face, figures):
+    for _ in range(int(random.integers(4, 10))):
+        line = longer = ""
+        while draw.textlength(longer, font=font(face, size)) < wide:
+            line, longer = longer, f"{longer} {words(random, 1)}".strip()
+        draw.text((left, top), line, fill=0, font=font(face, size))
+        top += size * 27 // 20
+        if top > picture.height - 4 * size:
+            break
+    return top + size
+
+
+def _figure(picture, draw, random, left, top, wide, size, face, figures):
+    tall = int(random.integers(8, 11)) * size
+    picture.paste(figures[random.integers(len(figures))].resize((wide * 3 // 4, tall)), (left + wide // 8, top))
+    caption = f"Figure {random.integers(1, 9)}. {words(random, 2)}"
+    _centred(draw, caption, left + wide // 2, top + tall + size // 2, font(face, size))
+    return top + tall + 7 * size // 2
+
+
+def _rows(picture, draw, random, left, top, wide, size, face, figures):
+    letters, (rows, cells) = font(face, size), (int(random.integers(3, 7)), int(random.integers(3, 5)))
+    _centred(draw, f"Table {random.integers(1, 9)}. {words(random, 2)}", left + wide // 2, top, letters)
+    top, bottom = top + size * 8 // 5, top + size * 8 // 5 + rows * 2 * size
+    for row in range(rows + 1):
+        draw.line((left, top + row * 2 * size, left + wide, top + row * 2 * size), fill=0)
+    for cell in range(cells + 1):
+        draw.line((left + cell * wide // cells, top, left + cell * wide // cells, bottom), fill=0)
+    for number in range(rows * cells):
+        place = left + number % cells * wide // cells + 4, top + number // cells * 2 * size + size // 3
+        draw.text(place, str(random.integers(1, 999) / 10), fill=0, font=letters)
+    return bottom + 2 * size
+
+
+def _heading(picture, draw, random, left, top, wide, size, face, figures):
+    draw.text((left, top), f"{random.integers(1, 9)} {words(random, 2)}", fill=0, font=font(face, size * 13 // 10))
+    return top + size * 12 // 5
+
+
 def words(random, count: int) -> str:
     """English words with a number among them now and then."""
     chosen = [WORDS[each] for each in random.integers(len(WORDS), size=count)]

@@ -17,7 +17,7 @@ SPEECH = speech.PACKAGE
 COUNT = 48
 LARGE = 2**19  # values of one sample; of such, fewer are taken
 SUGGESTED = re.compile(r"(--(?:dim|shape)) ([^\s=]+)=([^\s,]+)")
-KINDS = ("lines", "pages", "logmel", "spectra", "ridges")
+KINDS = ("lines", "pages", "documents", "logmel", "spectra", "ridges")
 STATE = re.compile(r"state|hidden|cell|^[hc]\d?$")
 TEXTS = ("the weather is fine today", "please call me back in the evening", "seven railway stations", "good morning")
 
@@ -105,6 +105,9 @@ def sample(name, shape, dtype, rows, random, folder, said=""):
     made_of = kind(name, shape, dtype, said)
     if made_of == "states":
         return np.zeros(shape, dtype)
+    if made_of == "documents":  # blue, green, red by the mean and deviation of ImageNet, as PaddleDetection reads
+        page = pictures.document(random, shape[3], shape[2], pictures.crops(folder, random, 12, 200))
+        return pictures.planes(np.asarray(page)[..., ::-1], (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).astype(dtype)
     if made_of in ("lines", "pages"):
         return drawn(made_of, shape, random).astype(dtype)
     if made_of in ("logmel", "spectra"):

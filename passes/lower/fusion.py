@@ -8,6 +8,7 @@
     R.quantize(octet.unary(x), s, z)                                          coarse, remainder: that nobody else reads
     R.quantize(R.astype(x), 1, -128)                                          of uint8 x: the codes of its values are
                                                                               stored as its bytes
+    octet.lstm_state | octet.lstm_output(x + weights * [c, c, c, c], r, c)    peepholes.py
 
 Inner results must be read once. The kernels round where the operators round, so nothing changes but the number of trips
 through memory."""
@@ -22,6 +23,7 @@ from tvm import relax
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.graph import DataflowGraph
+from .peepholes import Peepholes, peepholes
 
 if TYPE_CHECKING:
     import tvm
@@ -105,7 +107,9 @@ class Pixels:
     root: relax.Expr
 
 
-CHAINS = frozenset({Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels})
+CHAINS = frozenset(
+    {Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels, Peepholes}
+)
 
 
 def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
@@ -126,6 +130,8 @@ def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[
             chain, members = _quantized_function(graph, var, value)
         elif ops.is_op(value, "relax.astype") and str(value.args[0].ty.dtype) == "uint8":
             chain, members = _pixels(graph, var, value)
+        elif ops.is_op(value, "octet.lstm_state", "octet.lstm_output"):
+            chain, members = peepholes(graph, var, value)
         else:
             continue
         if type(chain) in able:

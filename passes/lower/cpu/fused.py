@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 from ....targets.x86.layout import Layout
 from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, QuantizedFunction, Scores, Softmax, TableBehind
+from ..peepholes import Peepholes
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import product
+from .rules_recurrent import step_with_peepholes
 from .rules_rows import layer_norm_rows, softmax_rows
 from .rules_unary import quantized
 from .value import Value
@@ -36,6 +38,7 @@ FUSED = {
     TableBehind: _table_behind,
     QuantizedFunction: lambda chain, ctx: quantized(chain.call, ctx, chain.scale, chain.zero_point),
     Pixels: _pixels,
+    Peepholes: step_with_peepholes,
 }
 
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecurrentProblem:
-    """kind: of STEPS. rows x hidden: the state; the gates of a row lie behind each other, `hidden` apart."""
+    """kind: of STEPS. rows x hidden: the state; the gates of a row lie behind each other, `hidden` apart. peepholes:
+    whether every gate's input comes with the state times a weight of its own, [1, gates]."""
 
     kind: str
     rows: int
     hidden: int
+    peepholes: bool = False
 
     @property
     def state(self) -> Layout:
@@ -38,11 +40,12 @@ class RecurrentProblem:
 
 @built_once
 def recurrent(p: RecurrentProblem) -> "tirx.PrimFunc":
-    """(x, r, state, y)."""
+    """(x, r, state[, weights], y)."""
     function, count = STEPS[p.kind]
+    weights = {"weights": Layout("rows", (1, p.hidden * count), "float32")} if p.peepholes else {}
 
     def body() -> None:
-        x, r, state, y = tensors(x=p.gates, r=p.gates, state=p.state, y=p.state)
+        x, r, state, *seen, y = tensors(x=p.gates, r=p.gates, state=p.state, **weights, y=p.state)
         vectors = p.state.channel_stride // 16
         with each(p.rows, 0) as row:
             gates, at = bind(row * p.gates.channel_stride), bind(row * p.state.channel_stride)
@@ -51,6 +54,12 @@ def recurrent(p: RecurrentProblem) -> "tirx.PrimFunc":
                     [held(load(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)]
                     for buffer in (x, r)
                 ]
-                store(y, at + v * 16, function(VectorOps, pair[0], pair[1], held(load(state, at + v * 16, 16))))
+                before = held(load(state, at + v * 16, 16))
+                if p.peepholes:
+                    pair[0] = [
+                        VectorOps.add(value, VectorOps.mul(before, load(seen[0], gate * p.hidden + v * 16, 16)))
+                        for gate, value in enumerate(pair[0])
+                    ]
+                store(y, at + v * 16, function(VectorOps, pair[0], pair[1], before))
 
-    return emit_kernel(f"{p.kind.split('.')[1]}_{p.rows}x{p.hidden}", body)
+    return emit_kernel(f"{p.kind.split('.')[1]}{'_seen' * p.peepholes}_{p.rows}x{p.hidden}", body)
