@@ -12,8 +12,6 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import DataError, OctetError
@@ -154,23 +152,21 @@ def _write_folder(path: Path, manifest: bytes, blobs: dict[str, bytes]) -> int:
 
 
 class _Unpacked(lzma.LZMAFile):
-    """Of which no more is read at once than is allowed: an archive's headers say how long they are, and would be read
-    whole."""
+    """Of which no more is read than is allowed: an archive's headers say how long they are, and would be read whole, at
+    once or (since Python 3.14) part by part."""
 
-    most = _HEADER
+    left = _HEADER
 
-    @contextmanager
-    def allowing(self, size: int) -> Iterator[None]:
-        self.most = max(size, _HEADER)
-        try:
-            yield
-        finally:
-            self.most = _HEADER
+    def allow(self, size: int) -> None:
+        """size: bytes that may be read from here on, beside a header."""
+        self.left = size + _HEADER
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= self.most:
+        if size is None or not 0 <= size <= self.left:
             raise lzma.LZMAError(f"{size} bytes at once")
-        return super().read(size)
+        data = super().read(size)
+        self.left -= len(data)
+        return data
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:
@@ -184,10 +180,11 @@ def _unpacked(path: Path) -> dict[str, bytes]:
                 if left < 0 or len(found) > _MOST:
                     raise DataError(f"{path}: holds more than {_LARGEST} bytes or {_MOST} files; {_AGAIN}")
                 if member.isreg():
-                    with stream.allowing(member.size):
-                        packed = file.extractfile(member)
-                        assert packed is not None, "a regular file has contents"
-                        found[member.name] = packed.read()
+                    stream.allow(member.size)
+                    packed = file.extractfile(member)
+                    assert packed is not None, "a regular file has contents"
+                    found[member.name] = packed.read()
+                stream.allow(0)
             return found
     except OSError as error:
         if not isinstance(error, tarfile.ReadError) and error.strerror:
