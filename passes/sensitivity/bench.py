@@ -21,7 +21,7 @@ from ..repair.weights import dequantized, layers_of, quantized_layer
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
-from .few import FEW, few_of
+from .few import FEW, few_for, few_of
 from .learn import Learnt, learn, learning
 from .learnt_files import LearntFiles
 from .libraries import Libraries
@@ -62,6 +62,7 @@ class Bench:
         count = few_of(self.model)
         self.few: dict[str, Array] = {name: array[:count] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
+        self._some: dict[int, dict[str, Array]] = {count: self.few}
         self._maxima, self.built = cache(self._channel_maxima), 0  # how often a network was built, or repairs learnt
         self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))
         self._forget()
@@ -70,9 +71,8 @@ class Bench:
         self._networks: dict[str, RescaledNetwork] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
-        self._references: dict[
-            int, tuple[Mapping, dict[str, np.ndarray]]
-        ] = {}  # the arrays, so that nothing else gets their id
+        # with the arrays, so that nothing else gets their id
+        self._references: dict[int, tuple[Mapping, dict[str, np.ndarray]]] = {}
 
     def scout(self) -> "Bench":
         """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a
@@ -91,11 +91,6 @@ class Bench:
     # What designs are judged by
 
     @property
-    def part_of_few(self) -> float:
-        """Of the held-out samples."""
-        return len(next(iter(self.few.values()))) / len(next(iter(self.held.values())))
-
-    @property
     def chosen_by(self) -> int:
         """How many of the held-out samples a search goes by, the first ones; without an accuracy target or calibrators
         to choose, FEW."""
@@ -111,6 +106,11 @@ class Bench:
         inputs: Mapping[str, Any] = self.held if arrays is None else arrays
         exact = self.float_outputs(inputs)
         return relative_error(exact, found, self._judged, self._padding.kept(inputs, exact))
+
+    def some(self, measurements: int) -> dict[str, Array]:
+        """Of `few` as many as suffice for one of so many measurements."""
+        count = few_for(self.model, measurements)
+        return self._some.setdefault(count, {name: array[:count] for name, array in self.few.items()})
 
     def outputs(self, design: Design, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         """{output: array} of the quantised network, simulated."""

@@ -51,13 +51,15 @@ def rank(
     labels are asked of the operators whose error is largest. When the budget ends, the rest is ranked behind what was
     measured, larger layers last."""
     groups = [group for group in plan.groups if not group.moves and group.anchor.name not in plan.kept]
-    ranked = []
+    ranked, some = [], bench.some(len(groups))
     for number, group in enumerate(groups):
         tell("sensitivity", number, len(groups))
         if budget.spent:
             ranked.append(Ranked(group.anchor.name, group.anchor.op, 0.0, 0.0, multiply_adds(group.anchor)))
             continue
-        measured = journal.get(f"{ALONE}{group.anchor.name} {design.key}", lambda: asdict(_alone(bench, design, group)))
+        measured = journal.get(
+            f"{ALONE}{group.anchor.name} {design.key}", lambda: asdict(_alone(bench, design, group, some))
+        )
         ranked.append(Ranked(**measured))
     before = None if judge is None else judge.losses(bench.float_outputs(judge.arrays))
     if judge is None or before is None:
@@ -80,11 +82,9 @@ def _sorted(ranked: list[Ranked]) -> list[Ranked]:
     return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # equal ones in program order
 
 
-def _alone(bench: "Bench", design: "Design", group: "Group") -> Ranked:
-    found = bench.outputs_of_part(design, [node.index for node in group.members], bench.few)
-    return Ranked(
-        group.anchor.name, group.anchor.op, bench.error_of(found, bench.few), 0.0, multiply_adds(group.anchor)
-    )
+def _alone(bench: "Bench", design: "Design", group: "Group", some: dict) -> Ranked:
+    found = bench.outputs_of_part(design, [node.index for node in group.members], some)
+    return Ranked(group.anchor.name, group.anchor.op, bench.error_of(found, some), 0.0, multiply_adds(group.anchor))
 
 
 def _with_labels(

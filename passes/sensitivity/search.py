@@ -15,7 +15,7 @@ import numpy as np
 from .attempt import Attempt
 from .bench import Bench
 from .budget import Budget
-from .choices.choose_calibration import choose_calibration, refined_by_tensor
+from .choices.choose_calibration import OTHERS, TENSORS, choose_calibration, refined_by_tensor
 from .choices.fewest_layers import fewest_layers
 from .choices.ranges import ranges_of
 from .choices.switches import choose_smoothing, choose_switches, switches_of
@@ -88,7 +88,7 @@ class Search:
     def run(self, design: Design, calibrate: bool) -> SearchOutcome:
         """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must
         be)."""
-        self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace(few=self.bench.part_of_few)
+        self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace(few=self._part_of_few())
         automatic = design.recipe.calibrator == "auto"
         if automatic:
             design = choose_calibration(
@@ -110,6 +110,12 @@ class Search:
         if not self.outcome.met and not self.budget.spent:
             self._partial(design)
         return self.outcome
+
+    def _part_of_few(self) -> float:
+        some, held = (
+            len(next(iter(arrays.values()))) for arrays in (self.bench.some(TENSORS * len(OTHERS)), self.bench.held)
+        )
+        return some / held
 
     def _ranges(self, calibrate: bool) -> "Callable[[Design], list[tuple[str, Design]]] | None":
         free = {"activations", "softmax"} & {*self.free} | ({"calibrator"} if calibrate else set())

@@ -22,8 +22,6 @@ def test_calibration_is_chosen_by_error(bench):
 class Preferring:
     """A network whose outputs like one calibrator best, whatever a tensor's own error says."""
 
-    few: dict = {}
-
     def __init__(self, calibrator, percentile):
         self.best = (calibrator, percentile)
 
@@ -33,6 +31,9 @@ class Preferring:
 
     def tensors(self, design):
         return []
+
+    def some(self, measurements):
+        return {}
 
 
 @pytest.mark.parametrize(("calibrator", "percentile"), CALIBRATIONS)
@@ -46,10 +47,11 @@ def test_what_few_samples_like_must_hold_on_all(on_all, taken):
     """Another calibrator of one tensor halves the error on the few samples; on all it is `on_all` times as large."""
 
     class Rough:
-        few: dict = {}
-
         def tensors(self, design):
             return ["a", "b"]
+
+        def some(self, measurements):
+            return {}
 
         def error(self, design, arrays=None):
             return 0.5 if any(tensor == "a" for tensor, *_ in design.recipe.per_tensor) else 1.0

@@ -80,9 +80,10 @@ def refined_by_tensor(
 ) -> Design:
     """Tensor by tensor, those whose own error is largest first: another calibrator where it lowers the error of the
     outputs on the few samples, and all of them together if they do so on all (`error`)."""
+    some = bench.some(TENSORS * len(OTHERS))
 
     def rough(candidate: Design) -> float:
-        return journal.get(f"few {candidate.key}", lambda: bench.error(candidate, bench.few))
+        return journal.get(f"few {candidate.key}", lambda: bench.error(candidate, some))
 
     tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
     refined, best = design, rough(design) if tensors else 0.0
