@@ -253,13 +253,14 @@ class Search:
         if chosen is None:
             self._confirmed(_without(design, ranking[:allowed]), f"{allowed} operators in float")
             return
+        step = 1
         while (
             not self._confirmed(_without(design, chosen), f"{len(chosen)} operators in float") and not self.budget.spent
         ):
             more = [layer for layer in ranking[:allowed] if layer not in chosen]
             if not more:
                 return
-            chosen = chosen + more[:1]
+            chosen, step = chosen + more[:step], 2 * step  # each is another compiled network
 
 
 def _without(design: Design, layers: list[Ranked]) -> Design:
