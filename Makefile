@@ -32,7 +32,7 @@ test-python:
 	@for python in '$(OTHER)' 'python$(OTHER)'; do "$$python" -c '' 2> /dev/null && break; python=; done; \
 	if [ -z "$$python" ] && ! command -v uv > /dev/null; then \
 		echo "make test-python: there is no Python $(OTHER) and no uv, so nothing ran; pip install uv, or OTHER=PATH of a Python"; exit 0; fi; \
-	python=$${python:-$$(uv python find --system --no-project --quiet $(OTHER) || { uv python install --no-bin $(OTHER) >&2 && uv python find --system --no-project $(OTHER); })}; \
+	python=$${python:-$$(uv python find --system --no-project $(OTHER) 2> /dev/null || { uv python install --no-bin $(OTHER) >&2 && uv python find --system --no-project $(OTHER); })}; \
 	[ -n "$$python" ] && "$$python" -m venv $(OTHER_VENV) && \
 	$(OTHER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' && \
 	$(OTHER_VENV)/bin/pytest -n $(JOBS) --dist loadfile -q $(TESTS)
