@@ -9,7 +9,7 @@ Runs are kept in a small buffer and taken in some at a time: first all ranges (a
 then all histograms, in one compiled loop. So a run of a small network costs some microseconds here and none of the
 memory grows with the number of samples."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -38,7 +38,7 @@ class NonFinite(Exception):
 
 
 @cache
-def _kernel() -> Any:
+def _kernel() -> Callable[..., None]:
     target = detect.native().tvm_target()
     return tvm.compile(histogram(BINS, SHIFT, SLOTS), target=target)["histogram"]
 

@@ -24,7 +24,7 @@ class TensorQParams:
         assert np.isfinite(self.scale) and self.scale > 0, f"scale {self.scale} of a quantised tensor"
         assert QMIN <= self.zero_point <= QMAX, f"zero point {self.zero_point} of an int8 tensor"
 
-    def quantize(self, values: np.ndarray | float | list[float]) -> Any:
+    def quantize(self, values: np.ndarray | float | list[float]) -> np.ndarray:
         """float32 array -> int8 array."""
         values = np.asarray(values, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -78,7 +78,7 @@ def _reads(node: Node, x: relax.Var, everything: bool) -> bool:
     return len(shape_of(x)) > 1 and (multiplies(node, x) or (everything and multiplies(node, x, "relax.nn.conv2d", 4)))
 
 
-def _norm_of(graph: Graph, node: Node) -> Any:
+def _norm_of(graph: Graph, node: Node) -> Node | None:
     """The normalisation whose result the node makes, itself or with a factor per channel; None of others."""
     if is_op(node.value, "relax.multiply") and is_constant(node.inputs[1]) and node.inputs[0] in graph.producer:
         node = graph.producer[node.inputs[0]]
@@ -91,6 +91,7 @@ def _limits_of(graph: Graph, node: Node, largest: np.ndarray | None) -> tuple[fl
         high = 0.0 if largest is None else float(np.max(largest)) * _HEADROOM
         return max(_LEAST.get(attrs_of(node.value)["kind"], -high), -high), high
     norm = _norm_of(graph, node)
+    assert norm is not None, "one of those that were found"
     gamma, *beta = (array_of(x).astype(np.float64).reshape(-1) for x in norm.inputs[1:])
     bound = sqrt(shape_of(norm.var)[-1]) * np.abs(gamma) + (
         np.abs(beta[0]) if beta else 0.0
