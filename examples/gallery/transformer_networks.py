@@ -28,8 +28,7 @@ TEXT, WRITTEN = 24, 24  # tokens of what is heard, and how many recordings are w
 class Network:
     """packages: "name==version". model(folder, work) -> ONNX file; samples(folder, count, validation) -> {input:
     array}; decisions(outputs, folder, work) -> one per sample, None where the vector itself is the answer. options: of
-    `octet compile`. counts: of samples to calibrate and to validate. drop: where the default is not the nearest to
-    fp32, what --max-drop of the cosine is searched for besides."""
+    `octet compile`. counts: of samples to calibrate and to validate."""
 
     title: str
     packages: tuple[str, ...]
@@ -40,7 +39,6 @@ class Network:
     counts: tuple[int, int]
     output: str = ""  # what is compared, where there are others besides
     options: tuple[str, ...] = ()
-    drop: float = 0.0
 
 
 @cache
@@ -223,6 +221,5 @@ NETWORKS = {
         "same text",
         (128, 200),
         options=("--shape", "image=1x3x32x128"),
-        drop=0.0002,
     ),
 }

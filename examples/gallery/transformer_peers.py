@@ -70,11 +70,11 @@ def _as_it_is(model, feeds, folder):
     return model
 
 
-def ways(packages: dict[str, Path]) -> dict[str, Way]:
-    """By the name that a table shows, fp32 first. packages: what `octet compile` wrote, by such a name."""
+def ways(package: Path) -> dict[str, Way]:
+    """By the name that a table shows, fp32 first. package: what `octet compile` wrote."""
     return {
         FP32: Way(_as_it_is, _open_onnx),
-        **{title: Way(lambda *_, package=package: package, _open_octet) for title, package in packages.items()},
+        "Octet": Way(lambda model, feeds, folder: package, _open_octet),
         "NNCF": _nncf("performance", False),
         "NNCF, mixed": _nncf("mixed", False),
         "NNCF, transformer": _nncf("performance", True),
