@@ -16,7 +16,7 @@ from .attempt import Attempt
 from .bench import Bench
 from .budget import Budget
 from .choices.choose_calibration import OTHERS, TENSORS, choose_calibration, refined_by_tensor
-from .choices.fewest_layers import fewest_layers
+from .choices.fewest_layers import fewest_layers, guessed
 from .choices.ranges import ranges_of
 from .choices.switches import choose_smoothing, choose_switches, switches_of
 from .design import Design
@@ -244,11 +244,14 @@ class Search:
         allowed = _within(ranking, self.most_float)
         if not allowed:
             return
+        error = self._rough_error(design, allowed)
         chosen = fewest_layers(
             ranking[:allowed],
             lambda layers: self._drop(_without(design, layers)) <= self.target,
             self.tell,
             lambda: self.budget.spent,
+            self._guess(design, ranking[:allowed], error),
+            error,
         )
         if chosen is None:
             self._confirmed(_without(design, ranking[:allowed]), f"{allowed} operators in float")
@@ -261,6 +264,24 @@ class Search:
             if not more:
                 return
             chosen, step = chosen + more[:step], 2 * step  # each is another compiled network
+
+    def _rough_error(self, design: Design, count: int) -> Callable[[list[Ranked]], float]:
+        """Of few samples: what they take is little beside a validation. count: of the layers that there are."""
+        some = self.bench.some(4 * count.bit_length())
+
+        def error(layers: list[Ranked]) -> float:
+            fewer = _without(design, layers)
+            return self.journal.get(f"guess {fewer.key}", lambda: self.bench.error(fewer, some))
+
+        return error
+
+    def _guess(self, design: Design, ranking: list[Ranked], error: Callable[[list[Ranked]], float]) -> int:
+        """How many of these layers may meet the target, if losses fall as squared errors do."""
+        loss = self._drop(design)
+        if not 0 < self.target < loss:
+            return 1
+        self.tell(f"partial quantization: how many of {len(ranking)} operators it may take")
+        return guessed(ranking, error, error([]) * self.target / loss)
 
 
 def _without(design: Design, layers: list[Ranked]) -> Design:
