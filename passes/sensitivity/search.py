@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 _CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
-_SHARE_OF_BUILD = (
-    10  # until one was measured by itself, an error is expected to take this part of what the first took with its build
-)
+_ONE_BY_ONE = 4  # layers more where the compiled network misses what held simulated, before there are more at once
+# until one was measured by itself, an error is expected to take this part of what the first took with its build
+_SHARE_OF_BUILD = 10
 
 
 class Judge(Protocol):
@@ -256,18 +256,19 @@ class Search:
         if chosen is None:
             self._confirmed(_without(design, ranking[:allowed]), f"{allowed} operators in float")
             return
-        step = 1
+        tries = 0
         while (
             not self._confirmed(_without(design, chosen), f"{len(chosen)} operators in float") and not self.budget.spent
         ):
             more = [layer for layer in ranking[:allowed] if layer not in chosen]
             if not more:
                 return
-            chosen, step = chosen + more[:step], 2 * step  # each is another compiled network
+            tries += 1
+            chosen = chosen + more[: 2 ** max(0, tries - _ONE_BY_ONE)]  # each try compiles another network
 
-    def _rough_error(self, design: Design, count: int) -> Callable[[list[Ranked]], float]:
-        """Of few samples: what they take is little beside a validation. count: of the layers that there are."""
-        some = self.bench.some(4 * count.bit_length())
+    def _rough_error(self, design: Design, layers_in_all: int) -> Callable[[list[Ranked]], float]:
+        """Of few samples: what they take is little beside a validation. layers_in_all: that may be in float."""
+        some = self.bench.some(4 * layers_in_all.bit_length())
 
         def error(layers: list[Ranked]) -> float:
             fewer = _without(design, layers)

@@ -233,3 +233,15 @@ def test_a_rescaled_twin_is_recovered(small_model, calibration, judge_of):
     assert outcome.design.scaling or any(step.kept and step.design.scaling for step in outcome.steps)
     best = min(step.error for step in outcome.steps)
     assert best < twin.error(plain) / 4, "the repairs remove most of the noise"
+
+
+def test_where_the_compiled_network_misses_layers_follow_one_by_one_and_then_more(synthetic, monkeypatch):
+    """Simulated one layer is enough; compiled, nothing is."""
+    ranked = [Ranked(str(i), "conv", 1.0, 0.0, 10) for i in range(40)]
+    monkeypatch.setattr("octet.passes.sensitivity.search.rank", lambda *arguments: ranked)
+    judge = Table(synthetic)
+    judge.drop = lambda design: 0.0 if design.recipe.float_operators else 1.0
+    search = Search(synthetic, judge, 0.006, lambda design: 1.0, repair=False, most_float=1.0)
+    outcome = search.run(Design(Recipe()), calibrate=False)
+    counts = [len(step.design.recipe.float_operators) for step in outcome.steps if step.compiled]
+    assert not outcome.met and counts[:8] == [0, 1, 2, 3, 4, 5, 7, 11] and counts[-1] == 40
