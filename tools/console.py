@@ -106,9 +106,15 @@ def size(count: float) -> str:
     return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
-def percent(drop: float) -> str:
+def percent(drop: float, digits: int = 2) -> str:
     """A loss of accuracy; infinite where int8 has no score."""
-    return f"{drop:.2%}" if isfinite(drop) else "everything (int8 is not finite)"
+    return f"{drop:.{digits}%}" if isfinite(drop) else "everything (int8 is not finite)"
+
+
+def told_apart(drop: float, allowed: float) -> tuple[str, str]:
+    """Both in percent, with as many digits as it takes to see that they differ."""
+    digits = next((some for some in range(2, 9) if percent(drop, some) != percent(allowed, some)), 9)
+    return percent(drop, digits), percent(allowed, digits)
 
 
 def decibels(sqnr: float | None) -> str:

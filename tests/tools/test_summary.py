@@ -7,6 +7,7 @@ from rich.console import Console
 
 import octet
 from octet.tools.commands.summary import print_compilation
+from octet.tools.console import told_apart
 
 REPORT = {
     "package": "m.octet",
@@ -96,3 +97,9 @@ def test_fp32_is_measured_on_the_target_of_the_package(tmp_path):
     model = octet.load_onnx(tmp_path / "m.onnx")
     assert float_session(model, 1, "x86-64-v3").target == "x86-64-v3"
     assert float_session(model, 1, "cuda-sm80").target == float_session(model, 1).target
+
+
+def test_a_target_that_is_missed_by_little_is_seen_to_be_missed():
+    assert told_apart(0.0123, 0.01) == ("1.23%", "1.00%")
+    assert told_apart(0.00031, 0.0003) == ("0.031%", "0.030%")
+    assert told_apart(float("inf"), 0.01) == ("everything (int8 is not finite)", "1.00%")

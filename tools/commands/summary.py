@@ -1,6 +1,6 @@
 """The tables that the commands print."""
 
-from ..console import percent, size, table
+from ..console import percent, size, table, told_apart
 from .decision_tables import print_bfloat16, print_operators, print_policy, print_workflow
 
 _WORTH_REPAIRING = 0.01  # relative drop from which --max-drop is mentioned
@@ -88,9 +88,10 @@ def print_compilation(console, report: dict) -> None:
         console.print(advice)
     if report.get("target_missed"):
         a = report["accuracy"]
+        drop, allowed = told_apart(a["drop"], a["max_drop"])
         console.print(
-            f"accuracy target missed: {a['metric']} drops by {percent(a['drop'])}, --max-drop allows "
-            f"{a['max_drop']:.2%}; the package is written"
+            f"accuracy target missed: {a['metric']} drops by {drop}, --max-drop allows {allowed}; "
+            "the package is written"
         )
 
 
