@@ -97,12 +97,12 @@ class Bench:
         return len(next(iter(self.held.values()))) if self._apart else FEW
 
     def error(self, design: Design, arrays: Mapping[str, Array] | None = None) -> float:
-        """Squared error of the worst output on the held-out samples, or on `few` of them, relative to its square:
-        1 / SQNR."""
+        """Squared error of the worst output on the held-out samples, or on `arrays`, some of them, relative to its
+        square: 1 / SQNR."""
         return self.error_of(self.outputs(design, self.held if arrays is None else arrays), arrays)
 
     def error_of(self, found: Mapping[str, np.ndarray], arrays: Mapping[str, Any] | None = None) -> float:
-        """The same of outputs. What the graph's own mask says is padding does not count."""
+        """The same of outputs on them. What the graph's own mask says is padding does not count."""
         inputs: Mapping[str, Any] = self.held if arrays is None else arrays
         exact = self.float_outputs(inputs)
         return relative_error(exact, found, self._judged, self._padding.kept(inputs, exact))

@@ -201,9 +201,8 @@ class Search:
                 self._confirmed(better, f"after {chosen.name}")
             design = better
         if not self.outcome.met and design != self.outcome.design:
-            self._confirmed(
-                design, "repaired"
-            )  # the best without layers in float is on disk, whatever the rest of the budget brings
+            # the best without layers in float is on disk, whatever the rest of the budget brings
+            self._confirmed(design, "repaired")
         return design
 
     def _best_of(self, improvement: "Improvement", design: Design, share: Budget) -> Design:
@@ -278,7 +277,7 @@ class Search:
 
     def _guess(self, design: Design, ranking: list[Ranked], error: Callable[[list[Ranked]], float]) -> int:
         """How many of these layers may meet the target, if losses fall as squared errors do."""
-        loss = self._drop(design)
+        loss = self.journal.get(f"confirm {design.key}", lambda: self.confirm(design))  # it was: the best in int8
         if not 0 < self.target < loss:
             return 1
         self.tell(f"partial quantization: how many of {len(ranking)} operators it may take")

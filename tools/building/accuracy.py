@@ -35,7 +35,7 @@ from .options import BuildOptions
 from .packages import build_package, resolve_targets
 from .statistics import measuring
 
-_VERSION = "2"  # of what a state file means
+_VERSION = "3"  # of what a state file means
 # Seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first
 # error; and of a network that is FAR from fp32
 CHOICES, CHOICES_FAR = 40.0, 120.0
@@ -167,7 +167,6 @@ class Workflow:
 
     def search(self, judge: MetricJudge, target: float, most_float: float, calibrate: bool) -> SearchOutcome:
         """The whole workflow, within `clock`. The journal is removed when it came to an end by itself."""
-        clock = self.clock
         journal = Journal(self.state, self._identity(judge))
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
@@ -177,7 +176,7 @@ class Workflow:
             judge,
             target,
             self._confirm,
-            clock,
+            self.clock,
             journal,
             most_float,
             self.options.repair,
@@ -190,7 +189,7 @@ class Workflow:
         outcome = search.run(Design(self.options.recipe), calibrate)
         self.resumed = journal.reused
         self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
-        if outcome.met or not clock.spent:
+        if outcome.met or not self.clock.spent:
             journal.remove()
             self.bench.learnt_files.remove()
         return outcome

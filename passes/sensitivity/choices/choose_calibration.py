@@ -88,6 +88,8 @@ def refined_by_tensor(
     tensors = [] if budget.spent else bench.tensors(design)[:TENSORS]
     refined, best = design, rough(design) if tensors else 0.0
     for number, tensor in enumerate(tensors):
+        if budget.spent:
+            break
         tell("calibrators by tensor", number, len(tensors))
         for calibrator, percentile in OTHERS:
             if budget.spent or (calibrator, percentile) == (design.recipe.calibrator, design.recipe.percentile):
