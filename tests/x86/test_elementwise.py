@@ -1,5 +1,5 @@
-"""octet.add, octet.mul, octet.requantize, octet.table and the float elementwise operators through lowering, against the
-referee."""
+"""octet.add, octet.mul, octet.requantize, octet.table, the float elementwise operators and the steps of LSTM and GRU
+through lowering, against the referee."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,9 @@ import pytest
 from tvm import relax
 
 from octet.passes import ops, unary as kinds
+from octet.passes.lower.cpu import rules_recurrent
 from octet.targets import float_math
+from octet.targets.recurrent_math import STEPS
 from octet.targets.x86.elementwise.table_affine import lines_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -157,4 +159,20 @@ def test_clip_relu_prelu():
             b.emit(relax.op.nn.prelu(x, slope, axis=1)),
             b.emit(relax.op.nn.leakyrelu(x, 0.1)),
         ],
+    )
+
+
+def test_steps_of_recurrent_layers_on_rows_that_no_vector_fills():
+    def case(kind, rows, hidden):
+        gates = hidden * STEPS[kind][1]
+        shapes = {"x": (rows, gates), "r": (rows, gates), "state": (rows, hidden)}
+        return shapes, lambda b, *operands: ops.call(kind, list(operands))
+
+    check_all(
+        {
+            f"{kind} {rows}x{hidden}": case(kind, rows, hidden)
+            for kind in rules_recurrent.RULES
+            for rows, hidden in ((1, 16), (3, 19))
+        },
+        target="x86-64-v3",
     )

@@ -23,9 +23,10 @@ R = relax.op
 def deform_conv(node: "OnnxNode") -> relax.Expr:
     """x [N, C, H, W], weight [O, C / group, KH, KW], offsets [N, groups of offsets * taps * 2, oh, ow] (row, column),
     bias [O], mask [N, groups of offsets * taps, oh, ow]."""
-    (n, c, h, w), (o, per_group, *kernel), (oh, ow) = node.shape(0), node.shape(1), node.shape(2)[2:]
+    o, per_group, *kernel = node.shape(1)
     if len(kernel) != 2:
         raise UnsupportedModelError(f"is a {len(kernel)}-D deformable convolution; only 2-D ones are supported")
+    (n, c, h, w), (oh, ow) = node.shape(0), node.shape(2)[2:]
     strides, dilation = ([int(v) for v in node.attrs.get(name, [1, 1])] for name in ("strides", "dilations"))
     groups, apart, taps = int(node.attrs.get("group", 1)), int(node.attrs.get("offset_group", 1)), kernel[0] * kernel[1]
     pads = same_padding(node, kernel, strides, dilation)
