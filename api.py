@@ -1,9 +1,13 @@
 """The library behind `import octet`: load_onnx, quantize, compile."""
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from .passes.annotate.recipe import Recipe
 from .passes.calibrate.cache import StatisticsCache
+from .passes.calibrate.collect import Samples
 from .passes.calibrate.quantize import Quantized
 from .passes.frontend.model import Model
 from .passes.frontend.onnx import load_onnx
@@ -20,12 +24,12 @@ __all__ = ["compile", "load_onnx", "quantize"]
 
 def quantize(
     model: Model,
-    samples=None,
+    samples: Samples | str | Path | None = None,
     recipe: Recipe | None = None,
     threads: int | None = None,
-    phase=lambda name: None,
-    progress=None,
-    cache=None,
+    phase: Callable[[str], object] = lambda name: None,
+    progress: Callable[[int, int | None], object] | None = None,
+    cache: StatisticsCache | str | Path | None = None,
 ) -> Quantized:
     """Post-training quantization: the QDQ hub of a network. One that comes quantised keeps its own scales; samples and
     recipe are not needed.
@@ -35,20 +39,20 @@ def quantize(
     with a short name when a stage begins. progress: called with (samples done, samples in all or None). cache: a folder
     where statistics are kept and looked up, or a StatisticsCache; not for streams, whose content is known only when
     they are over. Raises DataError when the samples do not fit the model."""
-    kept = cache if cache is None or isinstance(cache, StatisticsCache) else StatisticsCache(cache)
+    kept = cache if cache is None or isinstance(cache, StatisticsCache) else StatisticsCache(Path(cache))
     options = BuildOptions(recipe if recipe is not None else Recipe(), threads=threads, cache=kept)
     return quantize_model(model, samples, options, CallingReporter(phase, progress))
 
 
 def compile(
     quantized: Quantized,
-    targets=("native",),
+    targets: str | Iterable[str] = ("native",),
     trials: int = 0,
-    db=None,
+    db: str | None = None,
     threads: int | None = None,
-    phase=lambda name: None,
+    phase: Callable[[str], object] = lambda name: None,
     policy: str = "fastest",
-    samples=None,
+    samples: Mapping[str, np.ndarray] | str | Path | None = None,
 ) -> Package:
     """Compiles the QDQ hub to a package with one variant per target ("native": the best that runs here).
 
@@ -61,8 +65,7 @@ def compile(
     cannot be opened."""
     names = (targets,) if isinstance(targets, str) else tuple(targets)
     options = BuildOptions(targets=names, threads=threads, trials=trials, db=db, policy=policy)
-    if isinstance(samples, (str, Path)):
-        samples = load_samples(samples, quantized.model)
-    check_samples_for_clips(quantized.recipe, samples, quantized.model)
+    arrays = load_samples(samples, quantized.model) if isinstance(samples, (str, Path)) else samples
+    check_samples_for_clips(quantized.recipe, arrays, quantized.model)
     package = build_package(quantized, options, CallingReporter(phase))[1]
-    return with_usual_clips(package, samples) if quantized.recipe.count_clips else package
+    return with_usual_clips(package, arrays) if quantized.recipe.count_clips else package

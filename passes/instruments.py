@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def instruments(
-    dump_ir: "str | os.PathLike | None" = None, stop_after: str | None = None, verify_ir: bool = False
+    dump_ir: "str | os.PathLike[str] | None" = None, stop_after: str | None = None, verify_ir: bool = False
 ) -> AbstractContextManager[Instruments]:
     """Instruments for the passes of a with block.
 

@@ -21,7 +21,7 @@ def listing(module: Any) -> str:
 
 def _constants(module: tvm.IRModule) -> list[str]:
     """The types of all constants that TVMScript leaves to its metadata, in the order in which it prints them."""
-    found: dict = {}
+    found: dict[str, str] = {}
 
     def visit(expr: relax.Expr) -> None:
         if isinstance(expr, tvm.ir.GenericConst) and expr.ty.shape.values:

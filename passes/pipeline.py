@@ -50,10 +50,10 @@ from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
 from .rewriting.rule import notes_of
-from .running import NamedPass, apply, name_of, run, unwatched
+from .running import NamedPass, Step, apply, name_of, run, unwatched
 
 # fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
-CANONICALIZE: list = [
+CANONICALIZE: list[Step] = [
     FoldConstants(),
     RemoveNoops(),
     NormalizeArithmetic(),
@@ -101,7 +101,7 @@ def canonicalize(model: Model) -> Model:
     return replace(model, module=module, notes=(*model.notes, *notes_of(module)), others=canonical)
 
 
-def _all_shapes(passes: list, modules: tuple[tvm.IRModule, ...]) -> list[tvm.IRModule]:
+def _all_shapes(passes: list[Step], modules: tuple[tvm.IRModule, ...]) -> list[tvm.IRModule]:
     """Every module after the passes, of which the first one's are the ones to look at."""
     first, *others = modules
     made = [run(passes, first)]
@@ -109,7 +109,7 @@ def _all_shapes(passes: list, modules: tuple[tvm.IRModule, ...]) -> list[tvm.IRM
         return made + [run(passes, other) for other in others]
 
 
-def float_layers(floats: str) -> list:
+def float_layers(floats: str) -> list[Step]:
     """For the layers in float of a canonical or realised network. floats: of the recipe; "bf16" or another."""
     return [FuseFloat(), UseBfloat16()] if floats == "bf16" else [FuseFloat()]
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..targets.errors import OctetError
 from .listing import listing
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import tvm
 
 
+T = TypeVar("T")
+
+# What runs as a pass: it takes a module and mostly gives one; the last of a pipeline gives the built network.
+Step: TypeAlias = "Callable[[tvm.IRModule], Any]"
+
 _ACTIVE: ContextVar["Instruments | None"] = ContextVar("instruments", default=None)
 
 
@@ -26,7 +31,7 @@ class NamedPass:
     """A function of a module as a pass. note: what tells its uses apart, such as the target."""
 
     name: str
-    function: Callable
+    function: Callable[[Any], Any]
     note: str = ""
 
     def __call__(self, module: Any) -> Any:
@@ -119,19 +124,19 @@ def name_of(step: Any) -> str:
     return step.name if isinstance(step, NamedPass) else type(step).__name__
 
 
-def apply(step: Callable, module: Any) -> Any:
+def apply(step: "Callable[[T], Any]", module: T) -> Any:
     """step(module): a module, or a value with the field `module`."""
     active = _ACTIVE.get()
     if active is None:
         return step(module)
     started = perf_counter()
-    result = step(module)
+    result: Any = step(module)
     seconds = perf_counter() - started
     active.saw(name_of(step), getattr(step, "note", ""), getattr(result, "module", result), seconds)
     return result
 
 
-def run(steps: Iterable[Callable], module: "tvm.IRModule") -> "tvm.IRModule":
+def run(steps: Iterable[Step], module: "tvm.IRModule") -> "tvm.IRModule":
     """The module after all of them."""
     for step in steps:
         module = apply(step, module)

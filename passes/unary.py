@@ -38,6 +38,8 @@ import numpy as np
 
 from octet.targets.float_math import STEPS
 
+from ..targets.seams import Attrs
+
 PARAMETERS = {
     "hard_sigmoid": ("alpha", "beta"),
     "leaky_relu": ("alpha",),
@@ -116,7 +118,7 @@ _FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
 KINDS = frozenset(_FUNCTIONS)
 
 
-def range_of(attrs: dict[str, Any]) -> tuple[float, float] | None:
+def range_of(attrs: Attrs) -> tuple[float, float] | None:
     """The range of an `octet.unary` with these attributes, where it is known beforehand."""
     if attrs["kind"] == "coarse":
         return float(attrs["low"]), float(attrs["low"]) + STEPS * float(attrs["step"])

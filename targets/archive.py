@@ -17,6 +17,7 @@ from .manifest.fields import Manifest
 from .reading.limits import limit, more
 from .reading.regular import read_regular
 from .schema import json_text, parsed, printable
+from .seams import JsonObject
 from .trust import LARGEST, Signature, Trust, signatures_of
 from .writing import write_atomically
 
@@ -41,14 +42,16 @@ class Contents:
     signatures: tuple[Signature, ...]
 
 
-def manifest_text(manifest: dict, members: dict[str, bytes], number: int) -> bytes:
+def manifest_text(manifest: JsonObject, members: dict[str, bytes], number: int) -> bytes:
     """The bytes of manifest.json. `members` must not contain the manifest; their digests are added here. number: of the
     format."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
     return json_text({"format": number, **manifest, "members": digests}, indent=1, sort_keys=True).encode()
 
 
-def write(path: str | os.PathLike, text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]) -> int:
+def write(
+    path: str | os.PathLike[str], text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]
+) -> int:
     """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
     listed = json_text(
         {"signatures": [{"key": one.key, "signature": one.signature} for one in signatures]}, indent=1
@@ -66,7 +69,7 @@ def write(path: str | os.PathLike, text: bytes, members: dict[str, bytes], signa
     return buffer.getbuffer().nbytes
 
 
-def read(path: str | os.PathLike, trust: Trust | None = None) -> Contents:
+def read(path: str | os.PathLike[str], trust: Trust | None = None) -> Contents:
     """The manifest's digest first, then its signatures where `trust` asks for some, then what it says, then every
     member's size and digest. Nothing is decompressed before its size is known to be meant. Raises PackageError in one
     line for whatever is wrong with the file."""
@@ -103,7 +106,7 @@ def read(path: str | os.PathLike, trust: Trust | None = None) -> Contents:
         raise PackageError(f"{path}: is corrupt ({type(error).__name__}); {_AGAIN}") from error
 
 
-def _manifest_text(path: str | os.PathLike, file: zipfile.ZipFile) -> bytes:
+def _manifest_text(path: str | os.PathLike[str], file: zipfile.ZipFile) -> bytes:
     comment = file.comment.decode("ascii", "replace")
     if MANIFEST not in file.namelist() or not comment.startswith(_MAGIC):
         raise PackageError(
@@ -123,7 +126,7 @@ def _manifest_text(path: str | os.PathLike, file: zipfile.ZipFile) -> bytes:
     return text
 
 
-def _signatures(path: str | os.PathLike, file: zipfile.ZipFile) -> tuple[Signature, ...]:
+def _signatures(path: str | os.PathLike[str], file: zipfile.ZipFile) -> tuple[Signature, ...]:
     """Those that the package holds, whoever made them and whether they are right or not."""
     if SIGNATURES not in file.namelist():
         return ()
@@ -135,7 +138,7 @@ def _signatures(path: str | os.PathLike, file: zipfile.ZipFile) -> tuple[Signatu
         raise PackageError(f"{path}: {SIGNATURES} holds no signatures ({error}); sign the package again") from error
 
 
-def _manifest(path: str | os.PathLike, text: bytes) -> Manifest:
+def _manifest(path: str | os.PathLike[str], text: bytes) -> Manifest:
     try:
         values = parsed(text)
         number = values.get("format") if isinstance(values, dict) else None
@@ -152,7 +155,7 @@ def _manifest(path: str | os.PathLike, text: bytes) -> Manifest:
         ) from error
 
 
-def _members(path: str | os.PathLike, file: zipfile.ZipFile, manifest: Manifest) -> dict[str, bytes]:
+def _members(path: str | os.PathLike[str], file: zipfile.ZipFile, manifest: Manifest) -> dict[str, bytes]:
     listed = file.infolist()
     if len({info.filename for info in listed}) < len(listed):
         raise PackageError(f"{path}: has two members of one name; {_AGAIN}")

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from .variant import TensorSpec
 
 
+Arrays = Mapping[str, np.ndarray]  # by the name of an input or output
+Results = dict[str, np.ndarray]  # by the name of an output
+
+
 def batch_of(inputs: "Sequence[TensorSpec]") -> int:
     """Samples per run: the extent of the inputs (TensorSpecs) along their batch axes; 1 where they differ."""
     extents = {spec.shape[spec.batch_axis] if spec.shape and spec.batch_axis is not None else 1 for spec in inputs}
@@ -34,7 +38,7 @@ def feed_of(
     return {spec.name: _joined(spec, arrays[spec.name][rows]) for spec in inputs}
 
 
-class Feeds(Sequence):
+class Feeds(Sequence[dict[str, np.ndarray]]):
     """Runs of `batch` samples each over the samples, or over the first `most`; the last run is filled up with the last
     sample. Each is read when it is asked for."""
 
@@ -70,7 +74,7 @@ def samples_of(spec: "TensorSpec", value: np.ndarray, batch: int, count: int) ->
     return value[None] if batch == 1 or not value.ndim else value
 
 
-def meant(outputs: "tuple[TensorSpec, ...]", results: dict) -> dict:
+def meant(outputs: "tuple[TensorSpec, ...]", results: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A run's results without what lies behind the elements that count (TensorSpec.counted)."""
     for spec in outputs:
         if spec.counted is not None:
@@ -102,15 +106,18 @@ def takes_samples(spec: "TensorSpec", batch: int, shape: tuple[int, ...]) -> boo
 
 
 def run_samples(
-    session: Any, arrays: Mapping, progress: Callable[[int], None] | None = None, only: str | None = None
-) -> dict:
+    session: Any,
+    arrays: Mapping[str, Any],
+    progress: Callable[[int], None] | None = None,
+    only: str | None = None,
+) -> dict[str, np.ndarray]:
     """Runs N samples (the first axis of every array; a StoredArray is read as it goes) through a Session, or what runs
     as one, of batch B and returns the first N rows of every output. The last batch is filled up by repeating its last
     sample. progress: called with the number of samples done. only: the one output to keep."""
     batch = session.batch
     total = len(next(iter(arrays.values())))
     specs = {spec.name: spec for spec in session.outputs}
-    kept: dict[str, list] = {spec.name: [] for spec in session.outputs if only in (None, spec.name)}
+    kept: dict[str, list[np.ndarray]] = {spec.name: [] for spec in session.outputs if only in (None, spec.name)}
     for start in range(0, total, batch):
         count = min(batch, total - start)
         rows = slice(start, start + batch) if count == batch else np.minimum(np.arange(start, start + batch), total - 1)

@@ -115,6 +115,12 @@ def _quota() -> int:
         return os.cpu_count() or 1
 
 
+def beside(number: int, threads: int) -> list[int]:
+    """Of the process's processors, those of the threads beside the caller's, for the stream of that number."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]
+
+
 def missing(features: Iterable[str]) -> tuple[str, ...]:
     """The features that this machine lacks, sorted."""
     features = frozenset(features)

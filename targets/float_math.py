@@ -180,7 +180,7 @@ def remainder(m: FloatOps, x: FloatValue, step: float) -> FloatValue:
     return m.sub(x, _whole(m, x, step))
 
 
-FUNCTIONS: dict[str, tuple[Callable, tuple[str, ...]]] = {
+FUNCTIONS: dict[str, tuple[Callable[..., FloatValue], tuple[str, ...]]] = {
     "exp": (exp, ()),
     "log": (log, ()),
     "sqrt": (lambda m, x: m.sqrt(x), ()),

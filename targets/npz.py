@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from .reading.regular import open_regular
+from .seams import JsonObject
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_AXES = 32
@@ -31,7 +32,7 @@ class Stacked:
     rows: Sequence[np.ndarray]
 
     @property
-    def header(self) -> dict:
+    def header(self) -> JsonObject:
         """What NumPy writes in front of the array of all rows."""
         return np.lib.format.header_data_from_array_1_0(self.rows[0]) | {
             "fortran_order": False,
@@ -61,17 +62,17 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
     return buffer.getvalue()
 
 
-def names_of(source: str | os.PathLike | IO[bytes]) -> list[str]:
+def names_of(source: str | os.PathLike[str] | IO[bytes]) -> list[str]:
     """The arrays that an .npz (a path or a binary file) holds. Raises OSError, or ValueError where it is none."""
     with _opened(source) as file:
         return [name.removesuffix(".npy") for name in file.namelist()]
 
 
 def read_npz(
-    source: str | os.PathLike | IO[bytes],
+    source: str | os.PathLike[str] | IO[bytes],
     limit: int,
     names: Collection[str] | None = None,
-    declared: Mapping[str, tuple] = MappingProxyType({}),
+    declared: Mapping[str, tuple[Any, Any]] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """The arrays of an .npz, or those of `names`. limit: bytes of all that is read, asked of the file before anything
     is decompressed; declared: {name: (dtype, shape)} that an array must be of, compared before it is decompressed.
@@ -124,7 +125,7 @@ def _broken() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: str | os.PathLike | IO[bytes]) -> Iterator[zipfile.ZipFile]:
+def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[zipfile.ZipFile]:
     with (
         os.fdopen(open_regular(source), "rb")
         if isinstance(source, (str, os.PathLike))
@@ -154,7 +155,7 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return shape, fortran, dtype
 
 
-def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple | None) -> np.ndarray:
+def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple[Any, Any] | None) -> np.ndarray:
     """One array, piece by piece into its own memory."""
     with _member(file, info, declared) as (stream, (shape, fortran, dtype), size):
         memory = _filled(stream, size)
@@ -164,7 +165,7 @@ def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple | None)
 
 @contextmanager
 def _member(
-    file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple | None
+    file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple[Any, Any] | None
 ) -> Iterator[tuple[IO[bytes], tuple[tuple[int, ...], bool, np.dtype], int]]:
     """(the stream behind a member's header, (shape, whether in Fortran order, dtype), bytes that follow): exactly as
     many as the header declares. declared: (dtype, shape) or None."""

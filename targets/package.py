@@ -35,6 +35,7 @@ from .npz import npz_bytes
 from .opening import open_session
 from .packed import packed
 from .runtime import Session
+from .seams import JsonObject
 from .selftest import read_selftest
 from .shaped.session import ShapedSession
 from .trust import Signature, Trust, trust_of
@@ -54,11 +55,11 @@ class Package:
     {input: the value with which a session may pad its arrays to the next shape}."""
 
     variants: tuple[Variant, ...]
-    info: dict = field(default_factory=dict)
-    selftest: dict = field(default_factory=dict)
+    info: JsonObject = field(default_factory=JsonObject)
+    selftest: dict[str, np.ndarray] = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()
     others: tuple["Package", ...] = ()
-    pads: dict = field(default_factory=dict)
+    pads: dict[str, float] = field(default_factory=dict)
 
     @property
     def shapes(self) -> tuple["Package", ...]:
@@ -75,7 +76,7 @@ class Package:
         """The outputs of the first shape."""
         return self.variants[0].outputs
 
-    def save(self, path: "str | os.PathLike") -> int:
+    def save(self, path: "str | os.PathLike[str]") -> int:
         """Writes the package, whole or not at all, and returns its size in bytes. Raises OctetError where it cannot be
         written."""
         text, members = self.written()
@@ -172,7 +173,7 @@ class Package:
         return "; ".join(f"{v.target} does not run here: {lack}" for v, lack in zip(better, lacks, strict=True))
 
 
-def read_package(path: str | os.PathLike, trust: Trust | None = None) -> Package:
+def read_package(path: str | os.PathLike[str], trust: Trust | None = None) -> Package:
     """Reads and verifies a package: signatures by `trust` [default: by OCTET_KEYS], format, manifest, member list, size
     and SHA-256 of every member. Raises PackageError."""
     contents = archive.read(path, trust or trust_of(None))
@@ -201,7 +202,7 @@ def read_package(path: str | os.PathLike, trust: Trust | None = None) -> Package
 
 
 def load(
-    path: "str | os.PathLike",
+    path: "str | os.PathLike[str]",
     threads: int | None = None,
     target: str | None = None,
     keys: Any = None,
@@ -219,20 +220,20 @@ def load(
     return read_package(path, trust_of(keys, signers)).session(threads, target, streams, pin)
 
 
-def selftest_of(session: Session, inputs: dict) -> dict:
+def selftest_of(session: Session, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The self-test vectors of a package: these inputs and what the session answers."""
     outputs = session.run(inputs)
     return {f"input/{k}": np.asarray(v) for k, v in inputs.items()} | {f"output/{k}": v for k, v in outputs.items()}
 
 
-def failed_outputs(session: Session, selftest: dict) -> tuple[str, ...]:
+def failed_outputs(session: Session, selftest: Mapping[str, np.ndarray]) -> tuple[str, ...]:
     """Runs the self-test; the names of the outputs that are not what they were at compile time, byte for byte."""
     inputs = {key.removeprefix("input/"): value for key, value in selftest.items() if key.startswith("input/")}
     outputs = session.run(inputs)
     return tuple(name for name, value in outputs.items() if value.tobytes() != selftest[f"output/{name}"].tobytes())
 
 
-def versions() -> dict:
+def versions() -> dict[str, str]:
     """Of what made the package."""
     from importlib.metadata import PackageNotFoundError, version  # a tenth of the time of loading, which does not ask
 
@@ -254,7 +255,7 @@ def _selftest_member(shape: int) -> str:
     return f"shapes/{shape}/selftest.npz" if shape else "selftest.npz"
 
 
-def _recorded(members: Mapping[str, bytes], number: int, signature: Any) -> dict:
+def _recorded(members: Mapping[str, bytes], number: int, signature: Any) -> dict[str, np.ndarray]:
     """The self-test vectors of a shape, {} where there are none."""
     data = members.get(_selftest_member(number))
     return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)

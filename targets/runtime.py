@@ -4,13 +4,13 @@ runtime (native/)."""
 import os
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from . import detect
-from .batches import batch_of, meant
+from .batches import Arrays, Results, batch_of, meant
 from .errors import OctetError, PackageError
 from .native.given_inputs import GivenInputs
 from .native.interface import interface_of
@@ -19,6 +19,10 @@ from .native.stream import Stream, addresses, aligned
 from .native.streams import Streams
 from .variant import Step, TensorSpec, Variant
 from .watch.health import Health
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+    from ctypes import c_void_p
 
 
 def _check_memory(variant: Variant, threads: int, streams: int) -> None:
@@ -36,7 +40,7 @@ def _check_memory(variant: Variant, threads: int, streams: int) -> None:
         )
 
 
-def _end(library: Library, handles: list) -> None:
+def _end(library: Library, handles: "list[c_void_p]") -> None:
     for handle in handles:
         library.close(handle)
 
@@ -58,7 +62,7 @@ class Session:
 
     why: str = ""
     _library: Library
-    _executor: tuple | None = None  # (process, threads of `run_async`)
+    _executor: "tuple[int, ThreadPoolExecutor] | None" = None  # (process, threads of `run_async`)
 
     def __init__(
         self,
@@ -116,12 +120,12 @@ class Session:
             variant.arena_bytes,
             addresses((weights,)),
         )
-        handles: list = []
+        handles: list[c_void_p] = []
         self._end = weakref.finalize(self, _end, library, handles)
         self._end.atexit = False  # a thread of the process may still be running kernels then
 
         def make(number: int) -> Stream:
-            handles.append(library.open(shape, address, threads, _others(number, threads) if pin else None))
+            handles.append(library.open(shape, address, threads, detect.beside(number, threads) if pin else None))
             return Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
 
         self._streams = Streams(make, most)
@@ -162,15 +166,15 @@ class Session:
         self.weights = np.empty(0, np.uint8)
 
     @overload
-    def run(self, inputs: dict, recompute: bool = False, health: Literal[False] = False) -> dict: ...
+    def run(self, inputs: Arrays, recompute: bool = False, health: Literal[False] = False) -> Results: ...
 
     @overload
-    def run(self, inputs: dict, recompute: bool = False, *, health: Literal[True]) -> tuple[dict, Health]: ...
+    def run(self, inputs: Arrays, recompute: bool = False, *, health: Literal[True]) -> tuple[Results, Health]: ...
 
     @overload
-    def run(self, inputs: dict, recompute: bool, health: bool) -> dict | tuple[dict, Health]: ...
+    def run(self, inputs: Arrays, recompute: bool, health: bool) -> Results | tuple[Results, Health]: ...
 
-    def run(self, inputs: Mapping[str, np.ndarray], recompute: bool = False, health: bool = False) -> Any:
+    def run(self, inputs: Arrays, recompute: bool = False, health: bool = False) -> Any:
         """One inference: arrays by input name in, new arrays by output name out. Raises DataError for wrong names,
         shapes or dtypes, and, compiled with --self-check, SelfCheckError for an answer that contradicts itself.
         recompute: then computes it once more and raises only if that one does, too.
@@ -198,7 +202,7 @@ class Session:
         finally:
             self._streams.give(lease)
 
-    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+    def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
         """As many samples as there are: arrays [samples, ...] by input name in, new arrays [samples, ...] by output
         name out. The streams, or so many of them, share the runs out without Python in between, which networks of some
         microseconds spend most of their time in. Raises what `run` raises, and no answer then."""
@@ -227,13 +231,13 @@ class Session:
             raise failures[0]
         return runs.results()
 
-    def _on_a_stream(self, work: Callable) -> None:
+    def _on_a_stream(self, work: Callable[[Stream], None]) -> None:
         with self._streams.take() as stream:
             work(stream)
 
     async def run_async(
-        self, inputs: dict, recompute: bool = False, health: bool = False
-    ) -> dict | tuple[dict, Health]:
+        self, inputs: Arrays, recompute: bool = False, health: bool = False
+    ) -> Results | tuple[Results, Health]:
         """`run`, awaited: the event loop goes on meanwhile. As many at one time as there are streams."""
         import asyncio
 
@@ -249,7 +253,7 @@ class Session:
             self._executor = os.getpid(), ThreadPoolExecutor(self.streams, "octet-run")
         return self._executor[1]
 
-    def run_into(self, inputs: Mapping[str, np.ndarray], results: tuple[int, ...]) -> None:
+    def run_into(self, inputs: Arrays, results: tuple[int, ...]) -> None:
         """The same, into the caller's memory: `addresses` of arrays for all outputs in order, each of the output's
         size."""
         arrays = self._given.arrays(inputs)
@@ -262,7 +266,7 @@ class Session:
             finally:
                 stream.tensors[first:] = stream.places[first:]
 
-    def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
+    def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel, the median over `repeat` whole passes, in order of execution (a Python call is
         included)."""
         arrays = self._given.arrays(inputs)
@@ -292,9 +296,3 @@ class Session:
             order += [(index, chunk) for chunk in range(chunks) for index in range(first, last)]
             at = last
         return order
-
-
-def _others(number: int, threads: int) -> list[int]:
-    """Of the process's processors, those of the threads beside the caller's, for the stream of that number."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]

@@ -45,7 +45,10 @@ _LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
 
 
 def load_samples(
-    path: "str | os.PathLike", model: TakesInputs, rows: Callable[[int], np.ndarray] | None = None, others: bool = False
+    path: "str | os.PathLike[str]",
+    model: TakesInputs,
+    rows: Callable[[int], np.ndarray] | None = None,
+    others: bool = False,
 ) -> dict[str, Array]:
     """The arrays of the .npz file `path`: one per model input, which stay in the file and are read by rows, and
     `labels` if it holds them.
@@ -73,7 +76,7 @@ def load_samples(
         raise DataError(f"{path}: is not a readable .npz ({_line(error)}): save it with np.savez") from None
 
 
-def _starts_as_array(path: "str | os.PathLike") -> bool:
+def _starts_as_array(path: "str | os.PathLike[str]") -> bool:
     with open(open_regular(path), "rb") as file:
         return file.read(6) == b"\x93NUMPY"
 

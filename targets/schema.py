@@ -5,7 +5,7 @@ Conversion is msgspec's; the classes that say what a file holds (msgspec.Struct)
 
 import json
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # bytes, or a few of something
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+
+
+T = TypeVar("T")
 
 
 def parsed(text: str | bytes) -> Any:
@@ -41,7 +44,7 @@ def json_text(value: object, **layout: Any) -> str:
     return json.dumps(_finite(value), allow_nan=False, **layout)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
@@ -49,7 +52,7 @@ def _finite(value: Any) -> Any:
     return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-def checked(value: object, kind: Any) -> Any:
+def checked(value: object, kind: type[T]) -> T:
     """JSON values as `kind`. Raises ValueError with what is wrong, and where."""
     try:
         return msgspec.convert(value, kind)
@@ -57,7 +60,7 @@ def checked(value: object, kind: Any) -> Any:
         raise ValueError(_shortened(str(error))) from None
 
 
-def read_json(text: str | bytes, kind: Any) -> Any:
+def read_json(text: str | bytes, kind: type[T]) -> T:
     """The JSON values of a text as `kind`, refused at the first one that is not: nothing is made of the rest. Raises
     ValueError as `parsed` and `checked` do."""
     try:

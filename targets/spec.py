@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from .kinds.backend import Backend
 from .kinds.table import BACKENDS, PROCESSORS
+from .seams import JsonObject
 
 if TYPE_CHECKING:
     import tvm
@@ -36,7 +37,7 @@ class TargetSpec:
     machine: str = "x86_64"
     tiles: bool = False
     bfloat16: bool = False
-    extra: dict = field(default_factory=dict, compare=False, hash=False)
+    extra: JsonObject = field(default_factory=dict, compare=False, hash=False)
 
     @property
     def backend(self) -> Backend:

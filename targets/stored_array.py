@@ -106,6 +106,7 @@ class StoredArray:
 
 
 Array = np.ndarray | StoredArray  # of samples, on the first axis
+SampleArrays = Mapping[str, Array]  # by the name of an input
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -138,7 +139,7 @@ class Declared:
 
 
 def open_npz(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     rows: Callable[[int], np.ndarray] | None = None,
     check: Callable[[Mapping[str, Declared]], None] = lambda declared: None,
 ) -> dict[str, StoredArray | np.ndarray]:
@@ -154,7 +155,7 @@ def open_npz(
         return {name: _member(archive, member, declared[name], file, rows) for name, member in members.items()}
 
 
-def shapes_of_npz(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
+def shapes_of_npz(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     """{name: shape} of an .npz, from its headers alone; nothing where it cannot be read (who reads the arrays says
     why)."""
     try:

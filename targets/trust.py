@@ -48,7 +48,7 @@ class Trust:
     signers: int = 1
 
     def proved(
-        self, path: str | os.PathLike, manifest: bytes, signatures: tuple[Signature, ...]
+        self, path: str | os.PathLike[str], manifest: bytes, signatures: tuple[Signature, ...]
     ) -> tuple[Signature, ...]:
         """The signatures of these bytes by the keys. Raises PackageError where they are too few."""
         proved = tuple(one for one in signatures if one.key in self.keys and is_of(one, manifest))
@@ -70,7 +70,9 @@ class Trust:
         )
 
 
-def trust_of(keys: Iterable | None, signers: int | None = None) -> Trust | None:
+def trust_of(
+    keys: Iterable[str | os.PathLike[str] | bytes] | str | os.PathLike[str] | bytes | None, signers: int | None = None
+) -> Trust | None:
     """keys: paths of public keys (PEM; a file may hold several), or their content as bytes; None for those of
     OCTET_KEYS, and without that for no check.
     Raises OctetError for a file that holds none: what was meant to be checked is never left unchecked."""
@@ -133,7 +135,7 @@ def new_key(passphrase: bytes | None = None) -> tuple[bytes, bytes]:
     )
 
 
-def private_key(path: str | os.PathLike) -> Any:
+def private_key(path: str | os.PathLike[str]) -> Any:
     """The Ed25519 key of a PEM file (PKCS 8, as `octet keygen` and `openssl genpkey -algorithm ed25519` write it). Its
     passphrase, if it has one, is that of OCTET_KEY_PASSPHRASE. Raises OctetError."""
     forms, ed25519 = _library("serialization"), _library("asymmetric.ed25519")
@@ -157,7 +159,7 @@ def short(key: str) -> str:
     return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:16]
 
 
-def _public_keys(source: Path | bytes | str) -> Iterator[tuple[str, str]]:
+def _public_keys(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[str, str]]:
     """(key, where from) of every public key in a PEM file, or in bytes."""
     forms, ed25519 = _library("serialization"), _library("asymmetric.ed25519")
     where = "a key given as bytes" if isinstance(source, bytes) else os.fspath(source)
@@ -192,7 +194,7 @@ def _number_of(signers: int | None, keys: int) -> int:
     return int(text)
 
 
-def _read(path: str | os.PathLike) -> bytes:
+def _read(path: str | os.PathLike[str]) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)

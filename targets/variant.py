@@ -8,6 +8,7 @@ import numpy as np
 from .kinds.backend import Backend
 from .kinds.table import BACKENDS, PROCESSORS
 from .packed import Packed, PackedText
+from .seams import JsonObject
 from .watch.words import Words
 
 WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start on such a boundary
@@ -124,7 +125,7 @@ class Variant:
     shape: int = 0
     words: Words | None = None
     integer: "Variant | None" = None
-    extra: dict = field(default_factory=dict, compare=False, hash=False)
+    extra: JsonObject = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         assert self.weights.dtype == np.uint8 and self.weights.ndim == 1, "weights are one flat uint8 blob"

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
 
+from .seams import JsonObject
+
 
 class Keyed(ABC):
     """A frozen dataclass that is known by its structure."""
@@ -21,7 +23,7 @@ class Keyed(ABC):
         """Of one call."""
 
     @abstractmethod
-    def as_dict(self) -> dict:
+    def as_dict(self) -> JsonObject:
         """JSON values of the structure."""
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from .cuda import workload as cuda
 from .cuda.generated import nest
+from .seams import JsonObject
 from .workload_key import Keyed
 from .x86 import workload as x86
 
@@ -11,7 +12,7 @@ _MOST_TAPS = 1 << 14  # of a window, which schedules list one by one
 _WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
-def workload_from(entry: dict) -> Keyed:
+def workload_from(entry: JsonObject) -> Keyed:
     """Raises ValueError for an entry of another structure, and for numbers that no kernel has."""
     try:
         _check_numbers(entry)

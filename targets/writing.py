@@ -28,7 +28,7 @@ def home() -> Path:
         return Path("/")
 
 
-def write_atomically(path: str | os.PathLike, data: bytes, mode: int = 0o666) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes, mode: int = 0o666) -> None:
     """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError
     (no folder, no space, no permission)."""
     with _one_line(path):
@@ -44,7 +44,7 @@ def write_atomically(path: str | os.PathLike, data: bytes, mode: int = 0o666) ->
         _replace(place, data, mode)
 
 
-def replace_atomically(path: str | os.PathLike, data: bytes) -> None:
+def replace_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is
     not followed, a pipe not waited for."""
     with _one_line(path):
@@ -52,7 +52,7 @@ def replace_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 
 @contextmanager
-def _one_line(path: str | os.PathLike) -> Iterator[None]:
+def _one_line(path: str | os.PathLike[str]) -> Iterator[None]:
     """What a system call says becomes an OctetError that names the file."""
     try:
         yield
@@ -63,7 +63,7 @@ def _one_line(path: str | os.PathLike) -> Iterator[None]:
         ) from error
 
 
-def check_writable(path: str | os.PathLike) -> None:
+def check_writable(path: str | os.PathLike[str]) -> None:
     """Raises OctetError now if `path` cannot be written later: minutes of work should not end in a missing folder."""
     if _descriptor(path) is not None:
         return
@@ -81,7 +81,7 @@ def check_writable(path: str | os.PathLike) -> None:
         raise OctetError(f"{path}: cannot be written ({error.strerror or error}); name another output file") from error
 
 
-def _place(path: str | os.PathLike) -> Path:
+def _place(path: str | os.PathLike[str]) -> Path:
     """What is written where `path` may be a link. Raises OSError for links that lead back to themselves."""
     place = Path(os.path.realpath(path))
     if place.is_symlink():
@@ -89,7 +89,7 @@ def _place(path: str | os.PathLike) -> Path:
     return place
 
 
-def _descriptor(path: str | os.PathLike) -> int | None:
+def _descriptor(path: str | os.PathLike[str]) -> int | None:
     """The number of this process's descriptor that a path like /dev/stdout stands for: opened by name, a file behind it
     would be written from its beginning."""
     path = os.fspath(path)

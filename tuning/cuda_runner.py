@@ -4,6 +4,7 @@ launch (targets/measure/batch.py)."""
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 from ..targets.cuda.running.driver import device
 from ..targets.cuda.running.identity import device_of, identity, same
@@ -97,7 +98,7 @@ def check_device(remote, spec: TargetSpec) -> str:
     """The identity of a worker's device. remote: an RPC session. Raises TargetError when it has none for the target, or
     another one than the target names."""
     try:
-        found = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
+        found: dict[str, Any] = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
     except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
         raise TargetError(
             f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there"

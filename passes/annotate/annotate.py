@@ -13,6 +13,7 @@ others can have the exact value for nothing.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tvm import IRModule, relax
 
@@ -48,7 +49,7 @@ class Annotate:
         return replace_main(mod, _Annotator(mod["main"], self.decide(mod), self.recipe).run())
 
 
-def specs(decided: Plan, recipe: Recipe) -> dict:
+def specs(decided: Plan, recipe: Recipe) -> dict[relax.Var, Any]:
     """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the
     plan reads, and its sums."""
     graph = decided.graph
@@ -105,7 +106,7 @@ def _sharing(decided: Plan, edge: dict[relax.Expr, int]) -> dict[relax.Expr, int
 def _states(decided: Plan) -> Iterable[list[relax.Expr]]:
     """The hidden states of a recurrent layer, one list per layer: what its steps feed to one matrix. They have one
     scale, so that all steps are alike."""
-    layers: dict = {}
+    layers: dict[relax.Var, Any] = {}
     for group in decided.groups:
         made = decided.graph.producer.get(group.data[0])
         if group.weight is not None and made is not None and made.op in _STATES:
@@ -155,7 +156,7 @@ class _Annotator(Forward):
         self.group_of = {node: group for group in decided.groups for node in group.members}
         self.results = {group.result for group in decided.groups}
         self.weights = 0
-        self.observed: dict = {}
+        self.observed: dict[relax.Expr, relax.Var] = {}
 
     def run(self) -> relax.Function:
         for param in self.graph.function.params:

@@ -90,12 +90,12 @@ class Graph:
         self.nodes = tuple(Node(i, b.var, b.value, operands(b.value)) for i, b in enumerate(blocks[0].bindings))
 
     @cached_property
-    def producer(self) -> dict:
+    def producer(self) -> dict[relax.Var, Node]:
         """variable -> the node that binds it; parameters are not in it."""
         return {node.var: node for node in self.nodes}
 
     @cached_property
-    def users(self) -> dict:
+    def users(self) -> dict[relax.Var, list[Node]]:
         """variable -> the nodes that read it, once per operand."""
         users = defaultdict(list)
         for node in self.nodes:
@@ -105,7 +105,7 @@ class Graph:
         return users
 
     @cached_property
-    def outputs(self) -> set:
+    def outputs(self) -> set[relax.Var]:
         """The variables that the function returns."""
         result = self.result
         return {result} if isinstance(result, relax.Var) else set(operands(result))

@@ -41,7 +41,7 @@ def operators_named(
     return found
 
 
-def _nearest(pattern: str, operators: dict, swallowed: dict) -> str:
+def _nearest(pattern: str, operators: dict[str, str], swallowed: dict[str, str]) -> str:
     by_type = pattern.startswith(TYPE)
     known = sorted({TYPE + op for op in operators.values()}) if by_type else sorted({*operators, *swallowed})
     wanted = pattern.translate(str.maketrans("", "", "*?[]"))

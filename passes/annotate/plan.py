@@ -20,7 +20,7 @@ from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .front_end import front_ends
 from .graph import Graph, Node, integers_of, is_float32, is_tensor
-from .group import Group
+from .group import Group, Refusal
 from .named import operators_named
 from .recipe import Recipe
 
@@ -35,6 +35,10 @@ _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
 _POOLS = ("relax.nn.avg_pool2d", "relax.mean")
 _QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var", *MARKS)
+
+
+# (graph, node, names left in float) -> the group, why there is none, or None where it is another family's operator
+Family = Callable[[Graph, Node, frozenset[str]], Group | Refusal | None]
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class Plan:
     graph: Graph
     groups: tuple[Group, ...]
     decisions: tuple[Decision, ...]
-    sums: frozenset = frozenset()
-    kept: frozenset = frozenset()
+    sums: frozenset[relax.Var] = frozenset()
+    kept: frozenset[str] = frozenset()
 
 
 def plan(mod: IRModule, recipe: Recipe) -> Plan:
@@ -99,7 +103,7 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
 
 
 def _named(
-    graph: Graph, recipe: Recipe, families: Sequence[Callable]
+    graph: Graph, recipe: Recipe, families: Sequence[Family]
 ) -> tuple[frozenset[str], dict[str, frozenset[str]]]:
     """(names that `float_layers` means, {pattern of `int8_layers`: names})."""
     if not recipe.float_layers and not recipe.int8_layers:
@@ -118,7 +122,7 @@ def _named(
     return frozenset().union(*floats.values()), operators_named("int8_layers", recipe.int8_layers, operators, swallowed)
 
 
-def _check_kept(wanted: dict, chosen: list[Group], reasons: dict[Node, str]) -> None:
+def _check_kept(wanted: dict[str, frozenset[str]], chosen: list[Group], reasons: dict[Node, str]) -> None:
     """Every pattern of `int8_layers` must have made something int8."""
     int8 = {node.name for group in chosen for node in group.members}
     for pattern, names in wanted.items():
@@ -128,12 +132,12 @@ def _check_kept(wanted: dict, chosen: list[Group], reasons: dict[Node, str]) -> 
 
 
 def _match(
-    graph: Graph, excluded: frozenset[str], families: Sequence[Callable], named: frozenset[str] = frozenset()
+    graph: Graph, excluded: frozenset[str], families: Sequence[Family], named: frozenset[str] = frozenset()
 ) -> tuple[list[Group], dict[Node, str]]:
     """All groups in order of their results, and the reason of every binding that belongs to none. named: those of the
     excluded that the user named."""
     groups, reasons = [], {}
-    taken: set = set()
+    taken: set[Node] = set()
     for node in graph.nodes:
         if node in taken:
             continue
@@ -167,7 +171,7 @@ def _whole(node: Node) -> bool:
     )
 
 
-def _scores(graph: Graph) -> Iterator:
+def _scores(graph: Graph) -> Iterator[Node]:
     """The factors and masks between a product and its softmax."""
     for node in graph.nodes:
         before = graph.producer.get(node.inputs[0]) if is_op(node.value, "relax.nn.softmax") else None
@@ -205,14 +209,14 @@ def _supply(graph: Graph, groups: list[Group]) -> list[Group]:
     return supplied
 
 
-def _sums(graph: Graph, supplied: list[Group]) -> dict:
+def _sums(graph: Graph, supplied: list[Group]) -> dict[relax.Var, frozenset[str]]:
     """Sums of two computed tensors that a layer normalisation reads, which the paper quantises: {result: names of the
     group's operators}."""
     found = {}
     for group in supplied:
         residual = group.bare or (group.anchor.op == "relax.add" and len(group.data) == 2)
         if residual and any(user.op in NORMS for user in graph.users.get(group.result, ())):
-            found[group.result] = {node.name for node in group.members[group.bare :]}
+            found[group.result] = frozenset(node.name for node in group.members[group.bare :])
     return found
 
 

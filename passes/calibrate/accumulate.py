@@ -17,10 +17,10 @@ import numpy as np
 import tvm
 
 from octet.targets import detect
-from octet.targets.runtime import addresses, aligned
 from octet.targets.x86.elementwise.histogram import histogram
 from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS
 
+from ...targets.native.stream import addresses, aligned
 from .statistics import BINS, SHIFT, Statistics
 
 ROWS, _BYTES = 64, 1 << 21  # most runs that are taken in together, and most memory that they may take

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octet.targets.errors import DataError, OctetError
 from octet.targets.writing import home, replace_atomically
@@ -91,7 +91,7 @@ class StatisticsCache:
         measure: Callable[..., dict[str, Statistics]],
         mod: "tvm.IRModule",
         tensors: Iterable[str],
-        samples: Mapping,
+        samples: Mapping[str, Any],
         executor_factory: "ExecutorFactory",
         progress: Callable[[int, int | None], None] | None = None,
     ) -> dict[str, Statistics]:

@@ -122,7 +122,7 @@ def collect(
     *,
     summaries: bool = True,
     progress: Callable[[int, int | None], None] | None = None,
-    prepared: Callable[[Mapping], Mapping] = lambda feed: feed,
+    prepared: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = lambda feed: feed,
 ) -> dict[int, Statistics]:
     """{edge number: statistics} of the measured tensors of an annotated module.
 
@@ -169,7 +169,7 @@ class _Summaries(Accumulator):
             [elements[edge.edge] for edge in edges], widths, *((run.starts, run.size) if self._packed else ())
         )
 
-    def take(self, run: Any, feed: Mapping[Any, Any]) -> None:
+    def take(self, run: Executor, feed: dict[str, np.ndarray]) -> None:
         if self._packed:
             self.add_from(run, feed)
         else:
@@ -183,7 +183,7 @@ class _Arrays:
         self.statistics = [Statistics() for _ in edges]
         self._runs = 0
 
-    def take(self, run: Any, feed: Mapping[Any, Any]) -> None:
+    def take(self, run: Executor, feed: dict[str, np.ndarray]) -> None:
         for tensor, (statistics, array) in enumerate(zip(self.statistics, run(feed), strict=True)):
             statistics.update(array)
             if statistics.nonfinite:

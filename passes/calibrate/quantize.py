@@ -8,6 +8,7 @@ from tvm import IRModule
 
 from ...targets.errors import DataError, OctetError
 from ...targets.samples import check_samples, inputs_of
+from ...targets.seams import JsonObject
 from ..annotate import Annotate, Decision, Recipe
 from ..frontend.model import Model
 from ..running import apply, unwatched
@@ -26,7 +27,7 @@ class MadeOf(Protocol):
     """What a search made a hub of, beside the statistics."""
 
     @property
-    def repairs(self) -> dict:
+    def repairs(self) -> JsonObject:
         """In words, for manifests."""
 
 

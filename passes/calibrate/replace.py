@@ -1,6 +1,7 @@
 """Every `octet.observe` of `main` replaced: the walk that collection and the hub share."""
 
 from collections.abc import Callable
+from typing import Any
 
 from tvm import IRModule, relax
 
@@ -9,7 +10,9 @@ from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 
 
-def replace_observers(mod: IRModule, replace: Callable, outputs: Callable | None = None) -> IRModule:
+def replace_observers(
+    mod: IRModule, replace: Callable[..., Any], outputs: Callable[..., Any] | None = None
+) -> IRModule:
     """replace(walk, call, x): the expression that takes the place of `octet.observe(x)`; `call` is the old one, `x` its
     rewritten operand. outputs(): a list of expressions to return instead of the results."""
     return replace_main(mod, Replacer(mod["main"], replace, outputs).run())
@@ -19,7 +22,9 @@ class Replacer(Forward):
     """replace(walk, call, x) gives what stands for an octet.observe of x; outputs, if any, makes the results of the
     values that the walk collected."""
 
-    def __init__(self, function: relax.Function, replace: Callable, outputs: Callable | None) -> None:
+    def __init__(
+        self, function: relax.Function, replace: Callable[..., Any], outputs: Callable[..., Any] | None
+    ) -> None:
         super().__init__(function)
         self._replace, self._outputs = replace, outputs
 

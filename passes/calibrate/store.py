@@ -32,11 +32,11 @@ _HIGHEST = window_top(_FLOAT)
 
 
 def save(
-    path: "str | os.PathLike",
+    path: "str | os.PathLike[str]",
     identity: Identity,
     statistics: Mapping[str, Statistics],
     more: Mapping[str, np.ndarray] = MappingProxyType({}),
-    write: "Callable[[str | os.PathLike, bytes], None]" = write_atomically,
+    write: "Callable[[str | os.PathLike[str], bytes], None]" = write_atomically,
 ) -> None:
     """Writes {tensor: Statistics} atomically. more: arrays that `load` leaves alone. write: takes the path and the
     bytes."""
@@ -104,7 +104,7 @@ def identity_in(path: Path) -> Identity:
     return contents(path)[0]
 
 
-def merge(paths: Sequence) -> tuple[Identity, dict[str, Statistics]]:
+def merge(paths: Sequence[Path]) -> tuple[Identity, dict[str, Statistics]]:
     """Of the shards of one network in these files. The first is held and takes in the others tensor by tensor: memory
     does not grow with the shards.
     Raises DataError as `load` does, for shards of different networks, and for a shard that comes twice."""

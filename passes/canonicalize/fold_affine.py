@@ -44,7 +44,12 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
 
 
 def _merge(
-    graph: RewriteGraph, op: Callable, x: relax.Expr, value: np.ndarray, name: str, combine: Callable
+    graph: RewriteGraph,
+    op: Callable[..., relax.Call],
+    x: relax.Expr,
+    value: np.ndarray,
+    name: str,
+    combine: Callable[..., np.ndarray],
 ) -> relax.Expr | None:
     inner = graph.match(x, name)
     first = constant(inner.args[1]) if inner is not None else None

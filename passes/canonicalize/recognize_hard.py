@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tvm import relax
 from tvm.ir import IRModule
 
+from ...targets.seams import Attrs
 from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import scalar
@@ -83,5 +84,5 @@ def _hard_sigmoid(x: relax.Expr, alpha: float, beta: float) -> relax.Expr:
     return ops.call("octet.unary", [x], kind="hard_sigmoid", alpha=alpha, beta=beta)
 
 
-def _is_swish(attrs: dict) -> bool:
+def _is_swish(attrs: Attrs) -> bool:
     return math.isclose(attrs["alpha"], 1 / 6, rel_tol=1e-5) and math.isclose(attrs["beta"], 0.5, rel_tol=1e-5)

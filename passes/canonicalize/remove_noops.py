@@ -7,6 +7,7 @@ reshape.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import relax
@@ -20,17 +21,20 @@ from .graph import constant
 _RESHAPES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 
 
+Reshaped = dict[tuple[Any, ...], relax.Expr]  # (a tensor, *the shape wanted) -> the tensor in that shape
+
+
 @dataclass(frozen=True)
 class RemoveNoops:
     """Drops identities and merges neighbouring reshapes and transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module without operators whose result is an operand, or the result of another operator."""
-        reshaped: dict = {}
+        reshaped: Reshaped = {}
         return rewrite(mod, lambda graph, call, var: _simplify(graph, call, var, reshaped))
 
 
-def _simplify(graph: RewriteGraph, call: relax.Expr, var: relax.Var, reshaped: dict) -> relax.Expr | None:
+def _simplify(graph: RewriteGraph, call: relax.Expr, var: relax.Var, reshaped: Reshaped) -> relax.Expr | None:
     if not isinstance(call, Call) or not isinstance(var.ty, relax.TensorType):
         return None
     if ops.is_op(call, *_RESHAPES):
@@ -66,7 +70,7 @@ def _moves(call: relax.Call) -> bool:
     return ops.is_op(call, "relax.nn.pad") and any(int(w) for w in call.attrs.pad_width)
 
 
-def _reshape(graph: RewriteGraph, call: relax.Call, var: relax.Var, reshaped: dict) -> relax.Expr:
+def _reshape(graph: RewriteGraph, call: relax.Call, var: relax.Var, reshaped: Reshaped) -> relax.Expr:
     source = call.args[0]
     inner = graph.match(source, *_RESHAPES)
     while inner is not None:

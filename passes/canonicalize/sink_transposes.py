@@ -13,7 +13,6 @@ pairs that meet.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tvm import relax
@@ -44,7 +43,7 @@ class SinkTransposes:
 def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
     """The variables behind which, by element or concatenation, some way leads to channels first, or to no channels last
     at all."""
-    found: set[Any] = set()
+    found: set[relax.Expr] = set()
     for binding in reversed(bindings):
         call = binding.value
         if (

@@ -7,7 +7,7 @@ derived spec of annotate/spec.py.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import onnx
@@ -34,13 +34,21 @@ class Emitter:
 
     def __init__(self, opset: int = OPSET) -> None:
         self.opset = opset
-        self.nodes: list = []
-        self.initializers: list = []
-        self._taken: set = set()
-        self._constants: dict = {}
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._taken: set[str] = set()
+        self._constants: dict[Any, str] = {}
         self._hint = "tensor"
 
-    def node(self, kind: str, inputs: Iterable[str], outputs: int | None = None, **attributes: Any) -> Any:
+    @overload
+    def node(self, kind: str, inputs: Iterable[str], outputs: None = None, **attributes: Any) -> str: ...
+
+    @overload
+    def node(self, kind: str, inputs: Iterable[str], outputs: int, **attributes: Any) -> tuple[str, ...]: ...
+
+    def node(
+        self, kind: str, inputs: Iterable[str], outputs: int | None = None, **attributes: Any
+    ) -> str | tuple[str, ...]:
         """Adds a node and returns the name of its result; a tuple of names where their number is given."""
         names = tuple(self.fresh(self._hint) for _ in range(1 if outputs is None else outputs))
         self.nodes.append(
@@ -187,7 +195,9 @@ def _value_info(name: str, ty: relax.TensorType, out: Emitter) -> onnx.ValueInfo
     return helper.make_tensor_value_info(name, out.dtype(str(ty.dtype)), [int(d) for d in ty.shape.values])
 
 
-def _name_results(graph: Graph, names: dict, out: Emitter, outputs: tuple[str, ...]) -> list[onnx.ValueInfoProto]:
+def _name_results(
+    graph: Graph, names: dict[relax.Var, Any], out: Emitter, outputs: tuple[str, ...]
+) -> list[onnx.ValueInfoProto]:
     """Identity nodes that give the results their names (a value may be returned twice, or be an input)."""
     result = graph.result
     value = names[result] if isinstance(result, relax.Var) else tuple(_operand(x, names, out) for x in result.fields)

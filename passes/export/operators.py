@@ -6,7 +6,7 @@ An exporter is `function(call, operands, out) -> result`: operands are the ONNX 
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from .onnx_qdq import Emitter
 
 
-def _conv2d(call: "relax.Call", operands: list, out: "Emitter") -> str:
+Translate = Callable[["relax.Call", Sequence[str], "Emitter"], Any]  # the names of its results, one or several
+
+
+def _conv2d(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     if (attrs["data_layout"], attrs["kernel_layout"]) != ("NCHW", "OIHW"):
         raise UnsupportedModelError(
@@ -90,7 +93,7 @@ def _clip(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Clip", [operands[0], *bounds])
 
 
-def _reduce(kind: str) -> Callable:
+def _reduce(kind: str) -> Translate:
     def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
         attrs = attrs_of(call)
         axes = attrs["axis"] if attrs["axis"] is not None else list(range(len(shape_of(call.args[0]))))
@@ -118,11 +121,11 @@ def _prelu(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("PRelu", [operands[0], slope])
 
 
-def _softmax(kind: str) -> Callable:
+def _softmax(kind: str) -> Translate:
     return lambda call, operands, out: out.node(kind, operands, axis=attrs_of(call)["axis"])
 
 
-def _arg(kind: str) -> Callable:
+def _arg(kind: str) -> Translate:
     def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
         attrs = attrs_of(call)
         return out.node(kind, operands, axis=attrs["axis"], keepdims=int(attrs["keepdims"]))
@@ -143,7 +146,7 @@ def _cumsum(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("CumSum", [operands[0], out.constant(np.int64(attrs["axis"]))], exclusive=int(attrs["exclusive"]))
 
 
-def _topk(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> tuple[str, ...]:
+def _topk(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     both = out.node(
         "TopK",
@@ -155,7 +158,7 @@ def _topk(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> tuple[
     return both[0 if attrs["ret_type"] == "values" else 1]
 
 
-def _qdq(kind: str) -> Callable:
+def _qdq(kind: str) -> Translate:
     def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
         axis = attrs_of(call)["axis"]
         per_channel = math.prod(shape_of(call.args[1])) > 1
@@ -168,7 +171,7 @@ def _einsum(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Einsum", operands, equation=attrs_of(call)["subscripts"])
 
 
-def _plain(kind: str) -> Callable:
+def _plain(kind: str) -> Translate:
     return lambda call, operands, out: out.node(kind, operands)
 
 
@@ -181,7 +184,7 @@ def _octet_unary(call: "relax.Call", operands: Sequence[str], out: "Emitter") ->
     return unary(attrs.pop("kind"), operands[0], out, **attrs)
 
 
-def _relax_unary(kind: str) -> Callable:
+def _relax_unary(kind: str) -> Translate:
     return lambda call, operands, out: unary(kind, operands[0], out)
 
 

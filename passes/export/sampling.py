@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .onnx_qdq import Emitter
 
 
-def resize(call: "relax.Call", operands: list[str], out: "Emitter") -> str:
+def resize(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """Resize to the extents of the result."""
     attrs = attrs_of(call)
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[attrs["method"]]

@@ -1,7 +1,7 @@
 """Sum, Mean, Max and Min of any number of operands as a chain of two-operand operators (TVM's importer stacks them
 first), and softmax."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -46,7 +46,7 @@ def is_inf(node: "OnnxNode") -> relax.Expr:
     return relax.op.equal(node.inputs[0], relax.const(np.array(wanted, node.dtype(0)), node.dtype(0)))
 
 
-def reduce_truth(node: "OnnxNode") -> Any:
+def reduce_truth(node: "OnnxNode") -> "relax.Expr | None":
     """The largest or smallest truth value, which is a reduction of 0 and 1; numbers are left to TVM."""
     if node.dtype(0) != "bool":
         return None

@@ -13,6 +13,7 @@ import onnx
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.seams import Attrs
 from ..ops import shape_of
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ _MOST_TRIPS, _MOST_NODES = 1000, 20_000  # that a loop may become
 _SMALL_BRANCH = 64  # nodes of a branch that is computed although it may not be taken
 
 
-class Sequence(list):
+class Sequence(list[Any]):
     """The elements of an ONNX sequence: known values and expressions."""
 
 
-def if_(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
+def if_(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[relax.Var]:
     """The values of the branch that is taken, or a choice between those of both."""
     condition = graph.known(node.input[0])
     if condition is not None:
@@ -57,11 +58,11 @@ def _branch(graph: "OnnxImporter", body: onnx.GraphProto) -> list[relax.Var]:
     return graph.run_body(body, [])
 
 
-def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list:
+def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
     """[carried values..., results of all trips...]."""
     body, (trips, going, *carried) = attrs["body"], [graph.value(name) if name else None for name in node.input]
     most = _trips(graph, trips, body)
-    kept: list[list] = [[] for _ in range(len(body.output) - 1 - len(carried))]
+    kept: list[list[Any]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     going = True if going is None else _flag(going)
     trip = 0
     while going and trip < most:
@@ -90,13 +91,13 @@ def _flag(value: np.ndarray) -> bool:
     return bool(value.reshape(-1)[0])
 
 
-def scan(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list:
+def scan(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
     """[states..., results of all steps...] (opset 9 and later)."""
     body, count = attrs["body"], int(attrs["num_scan_inputs"])
     values = [graph.value(name) for name in node.input]
     states, scanned = values[: len(values) - count], values[len(values) - count :]
     axes, back = attrs.get("scan_input_axes", (0,) * count), attrs.get("scan_input_directions", (0,) * count)
-    kept: list[list] = [[] for _ in range(len(body.output) - len(states))]
+    kept: list[list[Any]] = [[] for _ in range(len(body.output) - len(states))]
     out_axes, out_back = (
         attrs.get("scan_output_axes", (0,) * len(kept)),
         attrs.get("scan_output_directions", (0,) * len(kept)),
@@ -143,23 +144,23 @@ def _nodes_in(body: onnx.GraphProto) -> int:
     return len(body.node) + sum(map(_nodes_in, inner))
 
 
-def _sequence(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
+def _sequence(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Sequence]:
     return [Sequence(graph.value(name) for name in node.input)]
 
 
-def _insert(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
+def _insert(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Sequence]:
     found = Sequence(graph.value(node.input[0]))
     found.insert(_position(graph, node, 2, len(found), len(found) + 1), graph.value(node.input[1]))
     return [found]
 
 
-def _erase(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
+def _erase(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Sequence]:
     found = Sequence(graph.value(node.input[0]))
     del found[_position(graph, node, 1, len(found) - 1, len(found))]
     return [found]
 
 
-def _at(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[relax.Var]:
+def _at(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[relax.Var]:
     found = graph.value(node.input[0])
     return [found[_position(graph, node, 1, 0, len(found))]]
 
@@ -179,11 +180,11 @@ def _position(graph: "OnnxImporter", node: onnx.NodeProto, index: int, default: 
     return place
 
 
-def _length(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[np.ndarray]:
+def _length(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[np.ndarray]:
     return [np.array(len(graph.value(node.input[0])), "int64")]
 
 
-def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list:
+def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
     values = graph.value(node.input[0])
     if not values:
         raise UnsupportedModelError("joins an empty sequence; export it with at least one tensor")
@@ -194,7 +195,7 @@ def _concat(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) 
     return [graph.emit(relax.op.concat([graph.expression(value) for value in values], attrs["axis"]), node)]
 
 
-def _split(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> list[Sequence]:
+def _split(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Sequence]:
     value = graph.value(node.input[0])
     shape = graph.extents(value)
     axis = attrs.get("axis", 0) % len(shape)

@@ -4,12 +4,13 @@ With the batch fixed this turns every chain of Shape, Gather, Concat, Cast, ... 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
+
+from ...targets.seams import Attrs
 
 # Nondeterministic, or with a body of their own.
 _NEVER = {
@@ -52,6 +53,6 @@ def fold(node: onnx.NodeProto, inputs: list[np.ndarray], opsets: Sequence[onnx.O
     return [np.asarray(result) for result in results]
 
 
-def shape_slice(shape: list[int], attrs: dict[str, Any]) -> np.ndarray:
+def shape_slice(shape: list[int], attrs: Attrs) -> np.ndarray:
     """ONNX Shape of a static shape; `start` and `end` (opset 15) may count from the end."""
     return np.array(shape[slice(attrs.get("start", 0), attrs.get("end", len(shape)))], "int64")

@@ -19,6 +19,7 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.seams import Attrs
 from ...targets.tvm import privates
 from ..ops import shape_of
 from ..rewriting.grids import with_grids
@@ -45,7 +46,7 @@ _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorP
 
 def import_graph(
     proto: onnx.ModelProto, inputs: "tuple[TensorSpec, ...]", opset: int, path: Path
-) -> tuple[IRModule, tuple[str, ...], list]:
+) -> tuple[IRModule, tuple[str, ...], list[Any]]:
     """(a module with `main`: parameters as `inputs` (TensorSpecs), a tuple of the graph's outputs and of the counts of
     some; notes; per output of the graph (axis, number of its count) where only so many elements of that axis are meant,
     or None). Floats of other widths are computed in float32. Raises UnsupportedModelError naming the node."""
@@ -70,12 +71,14 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
         self.notes: set[str] = set()  # what became something else than the file says
         self._constants = KnownValues(self.notes)
-        self._names: dict = {}  # the variables' names as they shall be: the builder spells them its own way
-        self._makers: dict = {}  # of a MaxPool: variable -> (its node, the shape that it reads)
+        # The variables' names as they shall be: the builder spells them its own way
+        self._names: dict[relax.Var, str] = {}
+        # Of a MaxPool: variable -> (its node, the shape that it reads)
+        self._makers: dict[relax.Var, tuple[onnx.NodeProto, list[int]]] = {}
         self._applied = 0  # operators in place of others
         self._counted = CountedAxes(self.bb.lookup_binding, self._refuse)
-        self.places: list = []
-        self.grids: list = []  # of the constants that the file holds as integers
+        self.places: list[Any] = []
+        self.grids: list[Any] = []  # of the constants that the file holds as integers
 
     def run(self) -> IRModule:
         """Converts the whole graph. Raises UnsupportedModelError."""
@@ -122,7 +125,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         else:
             self._emit(node, arrays, attrs)
 
-    def _shape_of(self, value: relax.Expr, operator: str, attrs: dict[str, Any]) -> np.ndarray:
+    def _shape_of(self, value: relax.Expr, operator: str, attrs: Attrs) -> np.ndarray:
         shape = self.extents(value)
         read = shape_slice(list(range(len(shape))), attrs) if operator == "Shape" else range(len(shape))
         self._counted.require_known(value, read)
@@ -152,7 +155,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         dtype = in_float32(value).dtype if isinstance(value, np.ndarray) else np.dtype(str(value.ty.dtype))
         return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), self.extents(value))
 
-    def run_body(self, body: onnx.GraphProto, arguments: Sequence[Any]) -> list:
+    def run_body(self, body: onnx.GraphProto, arguments: Sequence[Any]) -> list[Any]:
         """The results of a body's nodes, written out here; arguments: values of its inputs."""
         with self._values.body():
             for tensor in body.initializer:
@@ -223,7 +226,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         return name in self._values
 
     def apply(
-        self, node: onnx.NodeProto, kind: str, values: Sequence, attributes: Sequence = (), outputs: int | None = None
+        self, node: onnx.NodeProto, kind: str, values: Sequence[Any], attributes: Any = (), outputs: int | None = None
     ) -> Any:
         """The result of another operator in place of `node` on values of any kind; a list where their number is
         given."""

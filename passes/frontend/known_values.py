@@ -1,7 +1,7 @@
 """Values that are known before the network runs, and the constants of Relax that they become."""
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -20,9 +20,8 @@ class KnownValues:
     def __init__(self, notes: set[str]) -> None:
         self._notes = notes
         self._constants: dict[int, tuple[np.ndarray, relax.Expr]] = {}  # id of a value -> (the value, what it became)
-        self._shared: dict[
-            tuple, np.ndarray
-        ] = {}  # digest of a value in a body -> the value: every trip of a loop has the same weights
+        # Digest of a value in a body -> the value: every trip of a loop has the same weights
+        self._shared: dict[tuple[Any, ...], np.ndarray] = {}
 
     def __contains__(self, value: np.ndarray) -> bool:
         return id(value) in self._constants

@@ -107,7 +107,7 @@ def check_extents(module: "tvm.IRModule", path: Path, remedy: str) -> None:
                 )
 
 
-def graphs_of(proto: onnx.ModelProto, path: Path) -> Iterator:
+def graphs_of(proto: onnx.ModelProto, path: Path) -> Iterator[onnx.GraphProto]:
     """All graphs and functions, those within nodes too. Raises UnsupportedModelError where they lie too deep in each
     other."""
     waiting = [(proto.graph, 0), *((function, 0) for function in proto.functions)]

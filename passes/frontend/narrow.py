@@ -4,13 +4,14 @@
     com.microsoft MatMulNBits(A, B, s, z)                                          -> A @ dequantised(B).T
 They are read as float32 and stay so or become int8 per channel with all others: no kernel computes in 4 bits."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import helper
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.seams import Attrs
 
 if TYPE_CHECKING:
     from tvm import relax
@@ -41,7 +42,7 @@ def unpacked(packed: np.ndarray, shape: tuple[int, int], data_type: int) -> np.n
     return signed.astype(helper.tensor_dtype_to_np_dtype(data_type)).reshape(shape)
 
 
-def blocked_product(graph: "OnnxImporter", node: onnx.NodeProto, attrs: dict[str, Any]) -> "list[relax.Var]":
+def blocked_product(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> "list[relax.Var]":
     """MatMulNBits (A, B, scales, zero points, group index, bias): B uint8 [N, blocks, bytes of a block], scales [N *
     blocks], zero points packed as B or of the scales' type."""
     columns, depth, bits, block = attrs["N"], attrs["K"], attrs.get("bits", 4), attrs["block_size"]

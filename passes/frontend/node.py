@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from ...targets.errors import UnsupportedModelError
+from ...targets.seams import Attrs
 from ..ops import shape_of
 
 if TYPE_CHECKING:
@@ -42,15 +43,15 @@ class OnnxNode:
 
     op: str
     name: str
-    bind: Callable
-    inputs: tuple
-    arrays: tuple
-    attrs: dict
+    bind: "Callable[..., relax.Var]"
+    inputs: tuple[Any, ...]
+    arrays: tuple[Any, ...]
+    attrs: Attrs
     opset: int
     outputs: int
-    makers: Mapping = field(default_factory=dict)
+    makers: "Mapping[relax.Var, Any]" = field(default_factory=dict)
 
-    def emit(self, expr: "relax.Expr", suffix: str = "") -> Any:
+    def emit(self, expr: "relax.Expr", suffix: str = "") -> "relax.Var":
         """Binds an intermediate value, named after the node; every one but the operator itself needs a suffix."""
         return self.bind(expr, f"{self.name}.{suffix}" if suffix else self.name)
 

@@ -8,13 +8,14 @@ from onnx import inliner
 
 from ...targets.batches import batch_of
 from ...targets.errors import UnsupportedModelError
+from ...targets.variant import TensorSpec
 from ..exclusive import exclusive
 from ..ops import is_op
 from ..running import NamedPass, apply
 from .checks import check_proto, check_shapes, convert_opset, opset_of
 from .importer import import_graph
 from .limits import check_extents, check_functions
-from .model import Model, TensorSpec
+from .model import Model
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import first_line, read_proto
 from .shapes.dimensions import Said
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @exclusive
 def load_onnx(
-    path: "str | os.PathLike",
+    path: "str | os.PathLike[str]",
     batch: int | str | None = None,
     shapes: Mapping[str, Any] | None = None,
     dims: Mapping[str, Any] | None = None,
@@ -53,13 +54,12 @@ def load_onnx(
     """
     found, path = _shapes(data), Path(path)
     said = [Said(batch, *one, found) for one in said_of_each(shapes or {}, dims or {}, path)]
-    return apply(
-        NamedPass(
-            "Import",
-            lambda path: one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path),
-        ),
-        path,
-    )
+
+    def imported(path: Path) -> Model:
+        return one_model([_imported(path, one, values or {}) for one in said], found, pads or {}, path)
+
+    model: Model = apply(NamedPass("Import", imported), path)
+    return model
 
 
 def _shapes(data: Mapping[str, Any] | None) -> dict[str, tuple[int, ...]]:

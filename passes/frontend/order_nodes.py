@@ -1,5 +1,6 @@
 """Nodes in an order in which every value is made before it is read, and without results that nobody reads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -70,7 +71,7 @@ def drop_unread_results(graph: onnx.GraphProto) -> None:
             del node.output[-1]
 
 
-def _is_optional(results: list, index: int) -> bool:
+def _is_optional(results: Sequence[onnx.defs.OpSchema.FormalParameter], index: int) -> bool:
     return (
         index >= len(results)
         and results[-1].option != _VARIADIC

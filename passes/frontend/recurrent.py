@@ -5,7 +5,7 @@ shared by all steps) and one or two elementwise operators on the gates (targets/
 products can be int8, the gates and the cell state stay float."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -85,6 +85,9 @@ def _check(node: "OnnxNode", steps: int, ways: int) -> None:
             )
 
 
+State = relax.Expr | None  # None: zeros, or what the layer does not have
+
+
 class _Layer:
     """One direction over time."""
 
@@ -108,7 +111,7 @@ class _Layer:
     def emit(self, expr: relax.Call, name: str) -> relax.Var:
         return self.node.emit(expr, f"{name}{'b' if self.direction.reverse else ''}")
 
-    def run(self) -> tuple[relax.Var, ...]:
+    def run(self) -> tuple[State, ...]:
         """([T, 1, B, H], [1, B, H], [1, B, H] or None)."""
         projected = self.project()
         h, c = self.initial(5, "h"), self.initial(6, "c") if self.node.op == "LSTM" else None
@@ -118,7 +121,7 @@ class _Layer:
             for s, n in ((h, "h"), (c, "c"))
         )
 
-    def looped(self, projected: relax.Expr, h: Any, c: Any) -> tuple[Any, ...]:
+    def looped(self, projected: relax.Expr, h: State, c: State) -> tuple[State, ...]:
         """([T, 1, B, H], h and c of the last step)."""
         t = self.emit(ops.call("octet.loop_index", [], steps=self.steps, reverse=int(self.direction.reverse)), "t")
         x = self.emit(ops.call("octet.loop_slice", [projected, t]), "x")
@@ -140,10 +143,10 @@ class _Layer:
         ]
         return (sequence, *last, *[None] * (2 - len(last)))
 
-    def unrolled(self, projected: relax.Var, h: Any, c: Any) -> tuple[Any, ...]:
+    def unrolled(self, projected: relax.Var, h: State, c: State) -> tuple[State, ...]:
         """The same."""
         hidden = relax.const(self.r)
-        outputs: list[Any] = [None] * self.steps
+        outputs: list[relax.Expr] = [projected] * self.steps  # each is replaced by its step's
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
             x = self.emit(relax.op.strided_slice(projected, [0], [t], [t + 1]), f"slice{t}")
             x = self.emit(relax.op.reshape(x, [self.batch, self.width]), f"x{t}")
@@ -158,7 +161,7 @@ class _Layer:
         biased = self.emit(relax.op.add(product, relax.const(self.own)), "input_bias")
         return self.emit(relax.op.reshape(biased, [self.steps, self.batch, self.width]), "projected")
 
-    def initial(self, index: int, name: str) -> Any:
+    def initial(self, index: int, name: str) -> State:
         """A state given as an input [directions, B, H], or None for zeros."""
         if not self.node.has(index):
             return None
@@ -173,7 +176,7 @@ class _Layer:
     def zeros(self) -> relax.Expr:
         return relax.const(np.zeros((self.batch, self.hidden), "float32"))
 
-    def step(self, t: int | str, x: relax.Expr, h: Any, c: Any, weight: relax.Expr) -> Any:
+    def step(self, t: int | str, x: relax.Expr, h: State, c: State, weight: relax.Expr) -> tuple[relax.Expr, State]:
         """(h, c) of the next step."""
         if self.node.op == "GRU" and not self.linear_before_reset:
             return self.gru(t, x, self.zeros() if h is None else h), None
@@ -199,11 +202,11 @@ class _Layer:
         seen = self.emit(relax.op.multiply(cells, relax.const(np.ascontiguousarray(weights))), f"{name}_seen")
         return self.emit(relax.op.add(x, seen), f"{name}_peepholes")
 
-    def gru(self, t: int | str, x: relax.Expr, h: Any) -> relax.Var:
+    def gru(self, t: int | str, x: relax.Expr, h: relax.Expr) -> relax.Var:
         """The reset gate multiplies the state in front of the product: two products one behind the other."""
         n = self.hidden
 
-        def gates(first: int, last: int, state: Any, name: str) -> relax.Var:
+        def gates(first: int, last: int, state: relax.Expr, name: str) -> relax.Var:
             product = self.emit(
                 relax.op.matmul(state, relax.const(np.ascontiguousarray(self.r[:, first:last]))), f"{name}_product{t}"
             )

@@ -3,7 +3,7 @@ sees those of a body from outside."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class Scopes:
     set in the innermost."""
 
     def __init__(self) -> None:
-        self._scopes: list[dict] = [{}]
+        self._scopes: list[dict[str, Any]] = [{}]
 
     @contextmanager
     def body(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from ...targets.batches import batch_of
 from ...targets.errors import UnsupportedModelError
-from .model import TensorSpec
+from ...targets.variant import TensorSpec
 from .shapes.dimensions import NO_BATCH, Said, fix_dimensions
 from .weights import WIDE_FLOATS
 

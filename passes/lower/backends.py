@@ -8,6 +8,8 @@ import tvm
 from ...targets.spec import TargetSpec
 from ...targets.tuned import Records
 from ...targets.variant import Variant
+from ...targets.workload_key import Keyed
+from .batch.plan import Choose
 from .cpu.backend import CpuLowering
 from .cuda.backend import CudaLowering
 from .network import IntegerNetwork
@@ -22,7 +24,7 @@ class Lowering(Protocol):
         spec: TargetSpec,
         name: str,
         tuned: Records | None,
-        choose: Callable,
+        choose: Choose,
         self_check: bool,
         count_clips: bool,
         integer: tuple[IntegerNetwork, ...],
@@ -33,7 +35,7 @@ class Lowering(Protocol):
         """Raises TargetError for an operator that no kernel can be made for, where only building would say it. module:
         gives a network in any form, for whoever asks."""
 
-    def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: Callable[[object, int], None]) -> None:
+    def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: "Callable[[Keyed, int], None]") -> None:
         """Calls note(workload, how often a run of the network does it) for all that building a realised, float-fused
         module asks records for."""
 

@@ -1,7 +1,5 @@
 """Build: the integer (or float) graph -> Variant, by the backend of the target."""
 
-from collections.abc import Callable
-
 import tvm
 
 from ...targets.errors import TargetError
@@ -9,7 +7,7 @@ from ...targets.spec import TargetSpec
 from ...targets.tuned import Records
 from ...targets.variant import TensorSpec, Variant
 from .backends import lowering_of
-from .batch.plan import plan
+from .batch.plan import Choose, plan
 from .cpu.backend import CpuLowering
 from .network import IntegerNetwork
 
@@ -21,7 +19,7 @@ def build_variant(
     outputs: tuple[TensorSpec, ...],
     name: str = "",
     tuned: Records | None = None,
-    choose: Callable = plan,
+    choose: Choose = plan,
     self_check: bool = False,
     count_clips: bool = False,
     here: bool = False,
@@ -43,7 +41,7 @@ def build_shapes(
     spec: TargetSpec,
     name: str = "",
     tuned: Records | None = None,
-    choose: Callable = plan,
+    choose: Choose = plan,
     self_check: bool = False,
     count_clips: bool = False,
     integer: tuple[IntegerNetwork, ...] = (),

@@ -57,10 +57,10 @@ def _pipeline() -> tuple[Any, Any, Any]:
 
     @tvm.transform.module_pass(opt_level=0)
     def by_kind(mod: tvm.IRModule, _: tvm.transform.PassContext) -> tvm.IRModule:
-        kinds: dict[bool, dict] = {False: {}, True: {}}
+        kinds: dict[bool, dict[tvm.ir.GlobalVar, Any]] = {False: {}, True: {}}
         for var, func in mod.functions_items():
             kinds[_attribute(func, "octet.kernel") == "fallback"][var] = func
-        functions: dict = {}
+        functions: dict[tvm.ir.GlobalVar, Any] = {}
         for fallback, chosen in kinds.items():
             if chosen:
                 lowered = (whole if fallback else short)(tvm.IRModule(chosen, attrs=mod.attrs))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tvm
 from tvm import tirx
@@ -38,8 +38,11 @@ def emit_library(
     return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise, packed)
 
 
+Shape: TypeAlias = "tuple[Program, Sequence[TensorSpec], Sequence[TensorSpec]]"  # (program, inputs, outputs)
+
+
 def emit_shapes(
-    mod: tvm.IRModule, shapes: list[tuple], tiles: bool = False, stepwise: bool = True, packed: bool = False
+    mod: tvm.IRModule, shapes: list[Shape], tiles: bool = False, stepwise: bool = True, packed: bool = False
 ) -> tvm.IRModule:
     """The same of several programs (program, inputs, outputs) on the kernels of one module: entries of their own for
     each, see `suffix`."""
@@ -118,10 +121,10 @@ def _without_threads(stmt: Any) -> Any:
     )
 
 
-def _fields(kind: Any) -> list:
+def _fields(kind: Any) -> list[Any]:
     """Of a statement's class and those that it derives from."""
     info = kind.__tvm_ffi_type_info__
-    found: list = []
+    found: list[Any] = []
     while info is not None:
         found += info.fields or []
         info = info.parent_type_info
@@ -142,10 +145,10 @@ class _Entry:
         name: str,
         indexed: bool,
         program: Program,
-        functions: dict,
+        functions: dict[str, tvm.ir.GlobalVar],
         alone: dict[str, tvm.ir.GlobalVar],
-        inputs: "tuple[TensorSpec, ...]",
-        outputs: "tuple[TensorSpec, ...]",
+        inputs: "Sequence[TensorSpec]",
+        outputs: "Sequence[TensorSpec]",
         tiles: bool,
         packed: bool,
     ) -> None:

@@ -107,17 +107,18 @@ class Pixels:
     root: relax.Expr
 
 
+Root = relax.Expr | None  # the last variable of a chain
 CHAINS = frozenset(
     {Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels, Peepholes}
 )
 
 
-def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[dict, set]:
+def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[dict[Root, Any], set[Root]]:
     """({last variable of a chain: the chain}, the variables inside chains). able: the chains that a backend has kernels
     for; a table behind a layer is cheap only where the processor permutes bytes."""
     graph = DataflowGraph(main)
-    found: dict = {}
-    inner: set = set()
+    found: dict[Root, Any] = {}
+    inner: set[Root] = set()
     chain: Any
     for var, value in graph.bindings:
         if ops.is_op(value, "relax.nn.softmax"):
@@ -173,8 +174,8 @@ def _pixels(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Sequence[
 
 def _over_peak(graph: DataflowGraph, p: relax.Var) -> Any:
     """(p * (1 / max(p)), the variables in between) where nothing else reads p or those; None where it is not so."""
-    users = graph.users(p)
-    if len(users) != 2 or None in users:
+    users = [user for user in graph.users(p) if user is not None]
+    if len(users) != 2 or len(graph.users(p)) != 2:
         return None
     largest, peaks = sorted(users, key=graph.position)
     inverse = next(iter(graph.users(largest)), None)

@@ -53,7 +53,10 @@ def _reduced(x: te.Tensor, axes: Sequence[int] | None, keepdims: bool, results: 
     return te.compute(shape, body, name="extreme")
 
 
-def _extreme(largest: bool) -> Callable:
+Legalize = Callable[[relax.BlockBuilder, relax.Call], relax.Expr]
+
+
+def _extreme(largest: bool) -> Legalize:
     def legal(builder: relax.BlockBuilder, call: relax.Call) -> relax.Call:
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
         reducer = te.comm_reducer(
@@ -68,7 +71,7 @@ def _extreme(largest: bool) -> Callable:
     return legal
 
 
-def _place(largest: bool) -> Callable:
+def _place(largest: bool) -> Legalize:
     def legal(builder: relax.BlockBuilder, call: relax.Call) -> relax.Call:
         attrs, dtype = ops.attrs_of(call), str(call.args[0].ty.dtype)
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import tvm
@@ -14,8 +13,8 @@ from ...targets.variant import Step
 from ..constants import array_of
 from . import memory
 from .program import KernelCall, Loop, Place, Program, Weights
-from .rolling.roll import rolled
-from .watch.watch import RawCall, Watch, whole
+from .rolling.roll import Rolled, rolled
+from .watch.watch import RawCall, StoredOperand, Watch, whole
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 PART = "relax.memory.view"  # of what a kernel wrote, from a byte on
@@ -50,7 +49,7 @@ def place_calls(
         param: ("input", i) for i, param in enumerate(main.params)
     }  # variable -> storage: ("input", i), ("buffer", id) or a constant
     calls: list[RawCall] = []
-    sizes: dict[tuple, int] = {}
+    sizes: dict[tuple[str, int], int] = {}
     for block in main.body.blocks:
         for binding in block.bindings:
             tensors[binding.var] = _bound(binding, tensors, calls, sizes, _layer_of(binding.var, mod))
@@ -63,7 +62,7 @@ def place_calls(
     if watch is not None:
         assert not loops, "a watched network is unrolled"
         calls = watch.attached(calls, sizes, outputs)
-    lives: dict[tuple, tuple[int, int]] = {}
+    lives: dict[tuple[str, int], tuple[int, int]] = {}
     for i, call in enumerate(calls):
         for storage in (whole(each)[0] for each in call.operands):
             if isinstance(storage, tuple) and storage in sizes and storage not in place:
@@ -75,7 +74,7 @@ def place_calls(
     lives = {storage: _through(loops, storage in collected, *life) for storage, life in lives.items()}
     offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
 
-    def locate(storage: Any) -> Place:
+    def locate(storage: StoredOperand) -> Place:
         if not isinstance(storage, tuple):
             return weights.place(storage if isinstance(storage, np.ndarray) else array_of(storage))
         if storage[0] == "input":
@@ -107,7 +106,7 @@ def place_calls(
     return tuple(program), arena, tuple(Loop(loop.first, loop.last, loop.steps, in_order=True) for loop in loops)
 
 
-def _through(loops: list, collected: bool, first: int, last: int) -> tuple[int, int]:
+def _through(loops: list[Rolled], collected: bool, first: int, last: int) -> tuple[int, int]:
     """The life of a buffer: one that the steps of a loop find there, or that collects what they make, lives as long as
     the loop."""
     for loop in loops:
@@ -118,11 +117,11 @@ def _through(loops: list, collected: bool, first: int, last: int) -> tuple[int, 
 
 def _bound(
     binding: relax.VarBinding,
-    tensors: Mapping[Any, Any],
+    tensors: Mapping[relax.Expr, StoredOperand],
     calls: list[RawCall],
     sizes: dict[tuple[str, int], int],
     layer: str,
-) -> Any:
+) -> StoredOperand:
     value = binding.value
     if isinstance(value, relax.Var):
         return tensors[value]
@@ -157,12 +156,12 @@ def _bound(
 
 def _storage(
     expr: relax.Expr,
-    tensors: Mapping[Any, Any],
-) -> Any:
+    tensors: Mapping[relax.Expr, StoredOperand],
+) -> StoredOperand:
     return expr if isinstance(expr, tvm.ir.GenericConst) else tensors[expr]
 
 
-def _fields(result: relax.Expr, tensors: dict[relax.Var, Any]) -> list[relax.Var]:
+def _fields(result: relax.Expr, tensors: Mapping[relax.Expr, StoredOperand]) -> list[relax.Var]:
     return list(result.fields) if isinstance(result, relax.Tuple) else [result]
 
 

@@ -1,6 +1,7 @@
 """One arena for all intermediates: buffers whose lifetimes do not overlap share bytes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 ALIGNMENT = 64  # bytes: one 512-bit vector, one cache line
 
@@ -15,7 +16,7 @@ class Lifetime:
     last: int
 
 
-def plan(buffers: list[Lifetime]) -> tuple[dict, int]:
+def plan(buffers: list[Lifetime]) -> tuple[dict[Any, int], int]:
     """({name: offset}, bytes of the arena). Greedy: the largest buffer first, each at the lowest offset that is free
     during its life."""
     placed: list[tuple[int, int, Lifetime]] = []

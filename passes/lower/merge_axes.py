@@ -45,7 +45,7 @@ class _Merger(Forward):
     def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
         self._graph = DataflowGraph(function)
-        self._merged: dict = {}  # new variable -> the same tensor with its axes merged
+        self._merged: dict[relax.Var, relax.Expr] = {}  # new variable -> the same tensor with its axes merged
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         new = self.new(value)
@@ -112,7 +112,7 @@ def _elementwise_shapes(shapes: list[tuple[int, ...]], rank: int) -> Mapping[int
     shapes = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     if len(shapes) == 1:
         return {0: (prod(shapes[0][:-1]), shapes[0][-1])}
-    groups: list = []
+    groups: list[tuple[int, ...]] = []
     for sizes in zip(*(shape[:-1] for shape in shapes)):
         if groups and _broadcast(groups[-1]) == _broadcast(sizes):
             groups[-1] = tuple(a * b for a, b in zip(groups[-1], sizes))
@@ -122,7 +122,7 @@ def _elementwise_shapes(shapes: list[tuple[int, ...]], rank: int) -> Mapping[int
     return {i: tuple(group[i] for group in groups) for i in range(2)} if len(groups) in _LAYOUT_RANKS else None
 
 
-def _broadcast(sizes: tuple[int, int]) -> int:
+def _broadcast(sizes: tuple[int, ...]) -> int:
     """Which of the two operands is repeated along an axis: neither, the first or the second."""
     return 0 if sizes[0] == sizes[1] else 1 if sizes[0] == 1 else 2
 

@@ -75,9 +75,10 @@ class Weights:
     """Constants behind each other, each at a 64-byte boundary, equal ones once (unless `share` is off)."""
 
     def __init__(self, share: bool = True) -> None:
-        self.size, self._share = 0, share  # (offset, bytes) of each
-        self.parts: list = []
-        self._alike: dict = {}  # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
+        self.size, self._share = 0, share
+        self.parts: list[tuple[int, np.ndarray]] = []  # (offset, bytes) of each
+        # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
+        self._alike: dict[tuple[int, int], list[tuple[np.ndarray, int]]] = {}
 
     def place(self, array: np.ndarray) -> Place:
         """Where the constant lies; equal ones lie in one place where constants are shared."""

@@ -42,7 +42,7 @@ class ReusedCode:
 
     def forget(self) -> None:
         """What was compiled."""
-        self._known: dict[int, list[tuple]] = {}
+        self._known: dict[int, list[tuple[Any, ...]]] = {}
         self._objects: list[bytes] = []
         self._count = 0
 
@@ -61,7 +61,7 @@ class ReusedCode:
         entries = compile_module(tvm.IRModule(calling), spec).mod
         return link(entries.write_to_file, interfaces, spec.machine, objects)[0]
 
-    def _compiled(self, kernels: dict[tirx.Expr, tirx.PrimFunc], spec: TargetSpec) -> dict:
+    def _compiled(self, kernels: dict[tirx.Expr, tirx.PrimFunc], spec: TargetSpec) -> dict[tirx.Expr, tuple[str, int]]:
         """{variable: (symbol, number of its object file)} of every kernel; those that are new are compiled."""
         found = {var: self._find(func) for var, func in kernels.items()}
         new: dict[str, tirx.PrimFunc] = {}

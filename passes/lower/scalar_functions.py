@@ -2,7 +2,7 @@
 named by."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import ops
 from ..operators.relax_operators import KINDS
@@ -31,7 +31,7 @@ def function_of(call: "relax.Call") -> tuple[str, dict[str, float]]:
     return attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
 
 
-def rules_of(lowered: Callable) -> dict[str, Callable]:
+def rules_of(lowered: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """Rules of a backend. lowered(call, ctx, kind, parameters): the value of the function, or None where the backend
     has no kernel for it."""
 
@@ -45,7 +45,7 @@ def rules_of(lowered: Callable) -> dict[str, Callable]:
         low, high = (float(getattr(arg.value, "value", arg.value)) for arg in call.args[1:3])
         return lowered(call, ctx, "clip", {"low": low, "high": high})
 
-    def fixed(kind: str, parameters: dict[str, float]) -> Callable:
+    def fixed(kind: str, parameters: dict[str, float]) -> Callable[..., Any]:
         return lambda call, ctx: lowered(call, ctx, kind, parameters)
 
     return {

@@ -1,7 +1,7 @@
 """One expression of the logical graph on its way down: what every kind of target does alike."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import relax
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def lowered(
-    expr: relax.Expr, context: "CpuContext | CudaContext", rules: dict, otherwise: Callable
+    expr: relax.Expr,
+    context: "CpuContext | CudaContext",
+    rules: dict[str, list[Callable[..., Any]]],
+    otherwise: Callable[..., Any],
 ) -> "CudaTensor | Value | tuple[CudaTensor | Value, ...]":
     """What `expr` becomes: a value of the context, a tuple of them, or what the first rule that takes the operator
     answers.

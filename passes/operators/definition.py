@@ -5,14 +5,18 @@ TVM's calls into this form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from ...targets.seams import Attrs
 from .attributes import Attribute
 from .traits import Traits
 
 
 class InvalidOperator(AssertionError):
     """A call that its operator's definition forbids: a bug in the pass that made it, never the user's mistake."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Form:
     operands: tuple[Operand, ...]
     attributes: Mapping[str, Attribute]
 
-    def takes(self, dtype: str, attrs: Mapping) -> bool:
+    def takes(self, dtype: str, attrs: Attrs) -> bool:
         """Whether a call is meant to be of this form. dtype: of its first operand."""
         out = self.attributes.get("out_dtype")
         return dtype in self.operands[0].dtype and (out is None or out.accepts(attrs["out_dtype"]))
@@ -58,13 +62,17 @@ class Arguments:
     """One call, as `result` and `check` of an operator see it. tensors: None for each whose type is not known yet."""
 
     tensors: Sequence[Any]
-    attrs: Mapping
+    attrs: Attrs
 
     def shape(self, position: int) -> list[int]:
         """Extents of an operand."""
-        tensor = self.tensors[position]
-        assert tensor is not None, "shapes are asked for in `result`, when every type is known"
-        return tensor.shape
+        return self.tensor(position).shape
+
+    def tensor(self, position: int) -> OperandType:
+        """The type of an operand."""
+        tensor: OperandType | None = self.tensors[position]
+        assert tensor is not None, "types are asked for in `result`, when every one is known"
+        return tensor
 
     def require(self, condition: bool, message: str) -> None:
         """Raises InvalidOperator with the message unless the condition holds."""
@@ -85,7 +93,7 @@ class Operator:
     traits: Traits
     check: Callable[[Arguments], None] = lambda arguments: None
 
-    def verify(self, tensors: list[OperandType | None], attrs: Mapping) -> None:
+    def verify(self, tensors: list[OperandType | None], attrs: Attrs) -> None:
         """Raises InvalidOperator, with the operator, the operand or attribute, its value and what is allowed. Shapes
         are checked by `infer`. Where the first operand has no type yet and several forms are possible, nothing is."""
         if len(self.forms) > 1 and tensors and tensors[0] is None:
@@ -114,11 +122,11 @@ class Operator:
             self._require(attribute.accepts(value), f"{name}={value!r}; expected {attribute.expected}")
         self._named(self.check, Arguments(tensors, attrs))
 
-    def infer(self, tensors: Sequence[Any], attrs: Mapping) -> OperandType:
+    def infer(self, tensors: Sequence[Any], attrs: Attrs) -> OperandType:
         """The type of a verified call's result. Raises InvalidOperator where the shapes do not fit."""
         return self._named(self.result, Arguments(tensors, attrs))
 
-    def _form(self, tensors: Sequence[Any], attrs: Mapping) -> Form:
+    def _form(self, tensors: Sequence[Any], attrs: Attrs) -> Form:
         if len(self.forms) == 1:
             return self.forms[0]
         self._require(len(tensors) > 0, "no operands")
@@ -135,7 +143,7 @@ class Operator:
         assert found is not None
         return found
 
-    def _named(self, function: Callable, arguments: Arguments) -> OperandType:
+    def _named(self, function: Callable[[Arguments], T], arguments: Arguments) -> T:
         try:
             return function(arguments)
         except InvalidOperator as error:

@@ -26,12 +26,12 @@ def _table(a: Arguments) -> OperandType:
         table == [256] or per_channel,
         f"a table {table} for {shape}; expected [256], or [C, 256] for a tensor of rank 2 or 4",
     )
-    return a.tensors[0]
+    return a.tensor(0)
 
 
 def _softmax(a: Arguments) -> OperandType:
     a.require(a.shape(1) == [256] and len(a.shape(0)) > 0, f"a table {a.shape(1)} for {a.shape(0)}; expected [256]")
-    return a.tensors[0]
+    return a.tensor(0)
 
 
 def _check_unary(a: Arguments) -> None:
@@ -56,7 +56,7 @@ def _state(a: Arguments) -> OperandType:
         len(gates) == len(state) == 2 and a.shape(1) == gates and gates[0] == state[0],
         f"gates {gates} and {a.shape(1)} for a state {state}",
     )
-    return a.tensors[2]
+    return a.tensor(2)
 
 
 def _step(name: str, summary: str, state: str, **traits: Any) -> Operator:

@@ -26,7 +26,11 @@ _NEXT = tuple(Operand(f"next{i}", _F32, optional=True) for i in range(2))
 
 
 def _operator(
-    name: str, summary: str, operands: tuple[Operand, ...], attributes: "dict[str, Attribute]", result: Callable
+    name: str,
+    summary: str,
+    operands: tuple[Operand, ...],
+    attributes: "dict[str, Attribute]",
+    result: Callable[[Arguments], OperandType],
 ) -> Operator:
     return Operator(f"octet.loop_{name}", summary, (Form(operands, attributes),), result, Traits(stays_float=_WHY))
 
@@ -38,7 +42,7 @@ def _slice(a: Arguments) -> OperandType:
 
 def _state(a: Arguments) -> OperandType:
     a.require(len(a.shape(0)) == 2, f"a state {a.shape(0)}; expected [rows, columns]")
-    return a.tensors[0]
+    return a.tensor(0)
 
 
 def _stack(a: Arguments) -> OperandType:

@@ -16,7 +16,7 @@ def _statistics(a: Arguments) -> OperandType:
 
 def _fake_quantize(a: Arguments) -> OperandType:
     a.require(a.tensors[1].shape == [16], f"parameters {a.tensors[1]}; expected float32[16]")
-    return a.tensors[0]
+    return a.tensor(0)
 
 
 def _check_observe(a: Arguments) -> None:

@@ -18,7 +18,7 @@ def broadcast(a: Arguments, x: list[int], y: list[int]) -> list[int]:
 
 def same(a: Arguments) -> OperandType:
     """The type of the first operand."""
-    return a.tensors[0]
+    return a.tensor(0)
 
 
 def image(a: Arguments) -> list[int]:

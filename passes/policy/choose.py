@@ -65,7 +65,10 @@ def choose_float(
             INFINITE if int8 is None else _cost(int8),
             INFINITE if number in kept and int8 is not None else _cost(times.float[number] * margin),
         )
-    node = lambda number: outside if number == OUTSIDE else number
+
+    def node(number: int) -> int:
+        return outside if number == OUTSIDE else number
+
     for number, tensor in enumerate(regions.tensors):
         quantized, dequantized = cut.add_node(), cut.add_node()
         cut.differ(quantized, node(tensor.producer), _cost(times.quantize[number]))

@@ -26,7 +26,7 @@ _BLOCK = 16  # channels of a vector
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
 
 
-def estimate(mod: tvm.IRModule, dot: str, cost: Callable) -> list[tuple[str, str, float]]:
+def estimate(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> list[tuple[str, str, float]]:
     """(layer that it belongs to, operator, seconds on one core) of every call in `main` of a realised, float-fused
     module. cost: as targets/x86/cost.seconds."""
     loops = loops_of(mod)
@@ -73,7 +73,7 @@ def _seconds(
     cost: Callable[..., float],
     *,
     real: bool = False,
-    inner: Set[relax.Var] = frozenset(),
+    inner: Set[relax.Expr | None] = frozenset(),
     moves_result: bool = True,
 ) -> float:
     """real: as if its tensors were float. inner: tensors that it does not read from memory. moves_result: whether it

@@ -83,7 +83,7 @@ def _decided(
 
 
 class _Rewriter(Forward):
-    def __init__(self, function: relax.Function, found: dict) -> None:
+    def __init__(self, function: relax.Function, found: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         super().__init__(function)
         self._found = found
 

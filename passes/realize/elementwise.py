@@ -6,7 +6,7 @@ R.quantize(clip(dq(x)))            ->  octet.requantize(x), or x itself where sc
                                        cut off
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import ops
 from ..ops import QMAX, QMIN
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def requantize(
     context: "Realizer", source: "Int8Source", low: float, high: float, out: "TensorQParams", name: str
-) -> "Refused | relax.Expr | None":
+) -> "Refused | relax.Expr":
     """The tensor of `source` on the scale and zero point of `out`, clipped to [low, high] (real numbers)."""
     clip_min, clip_max = out.bounds(low, high)
     if source.qparams == out and (clip_min, clip_max) == (QMIN, QMAX):
@@ -44,8 +44,8 @@ def realize_add_mul(
     call = context.graph.definition(var)
     if not ops.is_op(call, "relax.add", "relax.subtract", "relax.multiply"):
         return None
-    sources: list[Any] = [context.source(arg) for arg in call.args]
-    if any(source is None for source in sources):
+    sources = [source for arg in call.args if (source := context.source(arg)) is not None]
+    if len(sources) < len(call.args):
         return Refused("an operand is not quantised")
     params = [source.qparams for source in sources]
     clip_min, clip_max = out.bounds(low, high)

@@ -7,7 +7,7 @@
 Runs on a realised, float-fused network, where callers ask for it. A parameter that another operator reads, or with
 several scales, and a result that an operator computes in float stay float32: `boundary_of` says which are which."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,6 @@ class _Walk(Forward):
         return relax.Tuple(fields) if isinstance(self.graph.definition(self.graph.result), relax.Tuple) else fields[0]
 
     def finish(
-        self, result: relax.Expr, params: Any = None
+        self, result: relax.Expr, params: Sequence[relax.Expr] | None = None
     ) -> tuple[relax.Function, list[tuple[relax.Var, relax.Call]]]:
         return super().finish(result, self._params)

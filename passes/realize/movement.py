@@ -60,7 +60,7 @@ def realize_movement(context: "Realizer", var: relax.Var, out: "TensorQParams") 
     return context.convert(context.emit(moved, var.name), params, out, var.name)
 
 
-def rebuild_int8(call: relax.Expr, int8: Callable, params: "TensorQParams") -> relax.Expr:
+def rebuild_int8(call: relax.Expr, int8: Callable[[relax.Expr], relax.Expr], params: "TensorQParams") -> relax.Expr:
     """The call on int8 operands, with what depends on the type (fill values, result types) translated."""
     if ops.is_op(call, "relax.nn.pad"):
         attrs = ops.attrs_of(call)

@@ -7,10 +7,10 @@ codes   behind such an operator something was rounded to int8, so that single co
         `LEAST_DB` of signal to noise"""
 
 from dataclasses import dataclass
-from typing import Any
 
 from tvm import IRModule, relax
 
+from ...targets.seams import Attrs
 from .. import ops
 from ..referee.elementwise import FUNCTIONS
 from ..referee.reference import handed_on
@@ -55,7 +55,7 @@ def promises(module: IRModule) -> list[Promise]:
     ]
 
 
-def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], found: dict) -> None:
+def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], found: dict[relax.Var, Promise]) -> None:
     """What is promised of every variable, into `found`. follows: state of a loop -> what it is in the next step."""
     for var, value in graph.bindings:
         before = [found[each] for each in variables(value)] + (
@@ -94,7 +94,7 @@ def _is_free(call: relax.Call) -> bool:
     return name in _FREE or handed_on(call)
 
 
-def _has_kernel(call: relax.Call, name: str, attrs: dict[str, Any]) -> bool:
+def _has_kernel(call: relax.Call, name: str, attrs: Attrs) -> bool:
     """Whether the sums are made in the referee's order: over the last axis of what a kernel takes, or over others one
     element after the other."""
     rank = len(call.args[0].ty.shape.values)

@@ -13,7 +13,7 @@ carries its overflow bound.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TypeVar
 
 import tvm
 from tvm import relax
@@ -31,6 +31,9 @@ from .requantize import TensorQParams, qparams
 
 _NOT_QUANTISED = "its operands or its result are not quantised"
 _QUIET = ("relax.quantize", "relax.dequantize", *MARKS)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,14 @@ class Realizer(Forward):
 
     def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
-        self._codes: dict = {}  # (old float variable, QParams) -> new int8 variable or Refused
-        self._late: dict = {}  # old variable -> the Chain it ends, emitted when a float operator asks for it
-        self._reasons: dict = {}  # old variable -> why it is not in int8
-        self._bounds: dict = {}  # new variable -> Bound
-        self._origin: dict = {}  # new variable -> old variable
-        self._quantised: set = set()  # new float variables that become codes
+        # (old float variable, QParams) -> new int8 variable or Refused
+        self._codes: dict[tuple[relax.Expr, TensorQParams], Refused | relax.Expr] = {}
+        # Old variable -> the Chain it ends, emitted when a float operator asks for it
+        self._late: dict[relax.Expr, Chain] = {}
+        self._reasons: dict[relax.Expr | None, str] = {}  # old variable -> why it is not in int8
+        self._bounds: dict[relax.Expr, Bound] = {}  # new variable -> Bound
+        self._origin: dict[relax.Expr, relax.Expr] = {}  # new variable -> old variable
+        self._quantised: set[relax.Expr] = set()  # new float variables that become codes
 
     def realized(self) -> tuple[relax.Function, tuple[RealizedLayer, ...]]:
         """(the new function, its layers)."""
@@ -116,18 +121,20 @@ class Realizer(Forward):
         """The float operand `expr` of the old function as an int8 tensor with the QParams `out`, or Refused."""
         return self.remember(expr, out, lambda: self._compute_int8(expr, out))
 
-    def remember(self, expr: relax.Expr, params: TensorQParams, compute: Callable) -> Refused | relax.Expr:
+    def remember(
+        self, expr: relax.Expr, params: TensorQParams, compute: Callable[[], Refused | relax.Expr]
+    ) -> Refused | relax.Expr:
         """compute(), once per (operand, QParams)."""
         key = (expr, params)
         if key not in self._codes:
             self._codes[key] = compute()
         return self._codes[key]
 
-    def convert(self, value: relax.Expr, have: TensorQParams, want: TensorQParams, name: str) -> Any:
+    def convert(self, value: relax.Expr, have: TensorQParams, want: TensorQParams, name: str) -> Refused | relax.Expr:
         """An int8 variable from the QParams `have` to `want`."""
         return elementwise.requantize(self, Int8Source(value, have), -inf, inf, want, name)
 
-    def float(self, expr: relax.Expr) -> Any:
+    def float(self, expr: relax.Expr) -> relax.Expr:
         """The new expression for an operand of the old function (whatever its type)."""
         if isinstance(expr, relax.Var) and expr in self._late:
             self.values[expr] = self._emit_late(expr, self._late.pop(expr))
@@ -182,7 +189,7 @@ class Realizer(Forward):
         self._origin[new] = var
         return new
 
-    def _compute_int8(self, expr: relax.Expr, out: TensorQParams) -> Refused | relax.Expr | None:
+    def _compute_int8(self, expr: relax.Expr, out: TensorQParams) -> Refused | relax.Expr:
         constant = self.graph.constant(expr)
         if constant is not None:
             return relax.const(out.quantize(constant), "int8")
@@ -195,7 +202,7 @@ class Realizer(Forward):
         chain = self._whole_chain(expr)
         if chain is not None:
             return self._linear(chain, out)
-        for realized in (
+        ways: tuple[Callable[[], Refused | relax.Expr | None], ...] = (
             lambda: table.realize_table(self, expr, out),
             lambda: matmul.realize_matmul(self, core, low, high, out),
             lambda: elementwise.realize_add_mul(self, core, low, high, out),
@@ -203,8 +210,9 @@ class Realizer(Forward):
             lambda: resize.realize_resize(self, core, low, high, out),
             lambda: softmax.realize_softmax(self, core, low, high, out),
             lambda: movement.realize_movement(self, expr, out),
-        ):
-            value = realized()
+        )
+        for way in ways:
+            value = way()
             if value is not None:
                 return self._refuse(core, value)
         if core is not expr:
@@ -227,9 +235,9 @@ class Realizer(Forward):
             return None
         return chain
 
-    def _scales(self, users: Sequence[relax.Expr]) -> set:
+    def _scales(self, users: Sequence[relax.Expr | None]) -> set[TensorQParams | None]:
         """The different QParams that the R.quantize among these users have."""
-        calls = [self.graph.definition(user) for user in users]
+        calls = [self.graph.definition(user) for user in users if user is not None]
         return {
             qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
             for call in calls
@@ -245,9 +253,10 @@ class Realizer(Forward):
     def _linear(self, chain: Chain, out: TensorQParams | None) -> Refused | relax.Expr:
         value = conv.realize_conv(self, chain, out)
         value = matmul.realize_dense(self, chain, out) if value is None else value
+        assert value is not None, "a chain is a convolution or a product"
         return self._refuse(chain.root, value)
 
-    def _refuse(self, var: relax.Expr, value: Any) -> Any:
+    def _refuse(self, var: relax.Expr, value: T) -> T:
         if isinstance(value, Refused):
             self._reasons.setdefault(var, value.reason)
         return value

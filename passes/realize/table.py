@@ -8,7 +8,7 @@ bit.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -34,8 +34,8 @@ def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> 
     """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no
     single source."""
     graph = context.graph
-    leaves: list = []
-    order: list = []
+    leaves: list[Int8Source] = []
+    order: list[relax.Expr] = []
     if not _collect(context, var, leaves, order) or not order:
         return None
     sources = {(source.value, source.qparams) for source in leaves}
@@ -54,7 +54,7 @@ def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> 
     return context.emit(ops.call("octet.table", [value, relax.const(np.ascontiguousarray(table), "int8")]), var.name)
 
 
-def _collect(context: "Realizer", expr: relax.Expr, leaves: "list[Int8Source]", order: list) -> bool:
+def _collect(context: "Realizer", expr: relax.Expr, leaves: "list[Int8Source]", order: list[relax.Expr]) -> bool:
     """Gathers the sources of `expr` and the scalar operators above them, operands first. False if something else
     computes it."""
     graph = context.graph
@@ -103,7 +103,7 @@ def _evaluate(
     shape = (256,) + (channels,) * (rank > 1) + (1,) * (rank - 2)
     start = np.broadcast_to(params.dequantize(codes).reshape(256, *[1] * (len(shape) - 1)), shape)
     graph = context.graph
-    values: dict = {}
+    values: dict[relax.Expr, Any] = {}
 
     def operand(arg: "tvm.ir.GenericConst") -> np.ndarray | float | Sequence[np.ndarray | int]:
         if not is_tensor(arg):

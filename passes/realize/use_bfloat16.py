@@ -11,7 +11,7 @@ Runs after FuseFloat, where the recipe says floats = "bf16". Integer layers, gro
 sums would depend on how a kernel shares its blocks among groups) and everything else stay as they are."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import relax
@@ -62,9 +62,9 @@ class _Rounder(Forward):
 
     def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
-        self._rounded: dict = {}
+        self._rounded: dict[relax.Var, relax.Expr] = {}
 
-    def visit(self, var: relax.Var, call: relax.Expr) -> Any:
+    def visit(self, var: relax.Var, call: relax.Expr) -> relax.Expr | None:
         if not takes_bfloat16(self.graph, call):
             return None
         data = self.new(call.args[0])
@@ -78,7 +78,7 @@ class _Rounder(Forward):
 class _Merger(Forward):
     """The third."""
 
-    def visit(self, var: relax.Var, call: relax.Expr) -> Any:
+    def visit(self, var: relax.Var, call: relax.Expr) -> relax.Expr | None:
         if ops.is_op(call, "octet.bfloat16"):
             layer = self.graph.definition(call.args[0])
             return self.new(call.args[0]) if self._rounds(call.args[0], layer) else None
@@ -90,7 +90,7 @@ class _Merger(Forward):
             )
         return None
 
-    def _rounds(self, var: relax.Var, layer: Any) -> bool:
+    def _rounds(self, var: relax.Var, layer: relax.Expr) -> bool:
         """Whether the layer can write bfloat16 itself: whole blocks, as kernels do not write padding."""
         is_layer = ops.is_op(layer, "octet.conv2d", "octet.dense") and str(layer.args[0].ty.dtype) == "bfloat16"
         return is_layer and self.graph.used_once(var) and int(layer.args[1].ty.shape.values[0]) % BLOCK == 0

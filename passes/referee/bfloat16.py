@@ -1,22 +1,21 @@
 """bfloat16 layers of the referee: operands of bfloat16, sums in float32 in the order of passes/ops.py, so that every
 byte is defined."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
 from ...targets.bfloat16 import FEW, add_blocks, round_to_bfloat16
+from ...targets.seams import Attrs
 from .conv import windows
 from .floats import clamp
 from .sums import F32
+from .values import Values
 
 
-def _round(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _round(args: Values, attrs: Attrs) -> np.ndarray:
     return round_to_bfloat16(args[0])
 
 
-def conv2d_bf16(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def conv2d_bf16(args: Values, attrs: Attrs) -> np.ndarray:
     """octet.conv2d on bfloat16 data: (data, weight f32, bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     assert attrs["groups"] == 1, "groups have no bfloat16 form"
@@ -33,7 +32,7 @@ def conv2d_bf16(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return _finished((total + bias).transpose(0, 2, 1).reshape(n, -1, oh, ow), residual, attrs)
 
 
-def dense_bf16(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def dense_bf16(args: Values, attrs: Attrs) -> np.ndarray:
     """octet.dense on bfloat16 data: (data, weight f32 [N, K], bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     rows = data.astype(F32).reshape(-1, data.shape[-1])
@@ -41,7 +40,7 @@ def dense_bf16(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return _finished((total + bias).reshape(*data.shape[:-1], -1), residual, attrs)
 
 
-def _finished(value: np.ndarray, residual: list, attrs: dict) -> np.ndarray:
+def _finished(value: np.ndarray, residual: list[np.ndarray], attrs: Attrs) -> np.ndarray:
     value = clamp(value + residual[0] if residual else value, attrs)
     return round_to_bfloat16(value) if attrs["out_dtype"] == "bfloat16" else value
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ...targets.seams import Attrs
 from .ordered_product import product
 
 _COLUMNS = 1 << 24  # elements of the columns that are multiplied together: memory does not grow with the image
@@ -78,7 +79,7 @@ def window_counts(
     return windows(ones, kernel, strides, padding, dilation, 0).sum(axis=(4, 5))[0, 0]
 
 
-def ceil_padding(sizes: tuple[int, int], padding: Sequence[int], attrs: dict[str, Any]) -> list[int]:
+def ceil_padding(sizes: tuple[int, int], padding: Sequence[int], attrs: Attrs) -> list[int]:
     """padding [4] with what ceil mode needs at the bottom and on the right."""
     padding = list(padding)
     for axis, size in enumerate(sizes):

@@ -1,10 +1,13 @@
 """Operators of the referee that NumPy has as they are: comparisons, logic, integers, and functions whose last bits are
 not promised (promise.py)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from ...targets.seams import Attrs
+from .values import Evaluate, Values
 
 
 def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -15,7 +18,7 @@ def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where((floored < 0) & (floored * y != x), floored + np.ones((), x.dtype), floored)
 
 
-def _axes(x: np.ndarray, attrs: dict[str, Any]) -> tuple[int, ...]:
+def _axes(x: np.ndarray, attrs: Attrs) -> tuple[int, ...]:
     return (
         tuple(range(x.ndim))
         if attrs["axis"] is None
@@ -25,8 +28,8 @@ def _axes(x: np.ndarray, attrs: dict[str, Any]) -> tuple[int, ...]:
     )
 
 
-def _reduced(function: Any) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
-    def run(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _reduced(function: Any) -> Evaluate:
+    def run(args: Values, attrs: Attrs) -> np.ndarray:
         x = args[0]
         wide = x.astype(np.float64) if x.dtype.kind == "f" else x
         return np.asarray(function(wide, axis=_axes(x, attrs), keepdims=bool(attrs["keepdims"]))).astype(x.dtype)
@@ -34,22 +37,22 @@ def _reduced(function: Any) -> Callable[[list[np.ndarray], dict[str, Any]], np.n
     return run
 
 
-def _function(function: Callable) -> Callable:
+def _function(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """In float64, rounded once."""
     return lambda args, attrs: function(args[0].astype(np.float64)).astype(args[0].dtype)
 
 
-def _triangle(function: Callable[..., np.ndarray]) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
+def _triangle(function: Callable[..., np.ndarray]) -> Evaluate:
     return lambda args, attrs: function(args[0], args[1] if len(args) > 1 else attrs["k"])
 
 
-def _einsum(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _einsum(args: Values, attrs: Attrs) -> np.ndarray:
     (operands,) = args
     wide = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
     return np.asarray(np.einsum(attrs["subscripts"], *wide)).astype(operands[0].dtype)
 
 
-def _eye_like(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _eye_like(args: Values, attrs: Attrs) -> np.ndarray:
     rows, columns = args[0].shape
     return np.eye(
         rows,

@@ -8,22 +8,23 @@ same.
   tolerance; what the referee says does not depend on the machine.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from ...targets import float_math, recurrent_math
 from ...targets.float_ops import NumpyOps
+from ...targets.seams import Attrs
 from .. import unary
 from ..operators.relax_operators import KINDS
 from .conv import ceil_padding, convolve, window_counts, windows
 from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .ordered_product import product
 from .sums import F32, ordered_sum, sum16
+from .values import Evaluate, Values
 
 
-def function(kind: str, x: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
+def function(kind: str, x: np.ndarray, attrs: Attrs) -> np.ndarray:
     """An octet.unary kind at x, float32."""
     x = np.asarray(x, F32)
     if kind in float_math.FUNCTIONS:
@@ -31,12 +32,12 @@ def function(kind: str, x: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
     return unary.evaluate(kind, x, attrs)
 
 
-def clamp(value: np.ndarray, attrs: dict) -> np.ndarray:
+def clamp(value: np.ndarray, attrs: Attrs) -> np.ndarray:
     """min(max(value, clip_min), clip_max) in float32."""
     return np.minimum(np.maximum(value, F32(attrs["clip_min"])), F32(attrs["clip_max"]))
 
 
-def conv2d_f32(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def conv2d_f32(args: Values, attrs: Attrs) -> np.ndarray:
     """octet.conv2d on float32: (data, weight, bias[, residual])."""
     data, weight, bias, *residual = args
     value = convolve(data, weight, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
@@ -44,14 +45,14 @@ def conv2d_f32(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return clamp(value + residual[0] if residual else value, attrs)
 
 
-def dense_f32(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def dense_f32(args: Values, attrs: Attrs) -> np.ndarray:
     """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
     data, weight, bias, *residual = args
     value = product(data, weight.T) + bias
     return clamp(value + residual[0] if residual else value, attrs)
 
 
-def _sum(x: np.ndarray, attrs: dict[str, Any]) -> tuple[np.ndarray, np.float32]:
+def _sum(x: np.ndarray, attrs: Attrs) -> tuple[np.ndarray, np.float32]:
     """Sum over the axes of `attrs`, and how many elements went into each."""
     axes = attrs["axis"]
     axes = list(range(x.ndim)) if axes is None else sorted(axis % x.ndim for axis in axes)
@@ -68,27 +69,27 @@ def _sum(x: np.ndarray, attrs: dict[str, Any]) -> tuple[np.ndarray, np.float32]:
     return total, F32(count)
 
 
-def _mean(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _mean(args: Values, attrs: Attrs) -> np.ndarray:
     total, count = _sum(args[0], attrs)
     return total / count if args[0].dtype.kind == "f" else (total // int(count)).astype(args[0].dtype)
 
 
-def _extreme(reduce: Callable[..., np.ndarray]) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
-    def run(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _extreme(reduce: Callable[..., np.ndarray]) -> Evaluate:
+    def run(args: Values, attrs: Attrs) -> np.ndarray:
         axes = attrs["axis"]
         return reduce(args[0], axis=None if axes is None else tuple(axes), keepdims=bool(attrs["keepdims"]))
 
     return run
 
 
-def _arg(reduce: Callable[..., np.ndarray]) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
-    def run(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _arg(reduce: Callable[..., np.ndarray]) -> Evaluate:
+    def run(args: Values, attrs: Attrs) -> np.ndarray:
         return np.asarray(reduce(args[0], axis=attrs["axis"], keepdims=bool(attrs["keepdims"])), np.int64)
 
     return run
 
 
-def _avg_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _avg_pool2d(args: Values, attrs: Attrs) -> np.ndarray:
     (data,), padding = args, list(attrs["padding"])
     assert attrs["layout"] == "NCHW", attrs
     if attrs["ceil_mode"]:
@@ -107,25 +108,25 @@ def _softmax_parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
     return shifted, powers, sum16(powers)
 
 
-def _softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _softmax(args: Values, attrs: Attrs) -> np.ndarray:
     """e = exp(x - max), e / sum16(e)."""
     _, powers, total = _softmax_parts(args[0], attrs["axis"])
     return np.moveaxis(powers / total, -1, attrs["axis"])
 
 
-def _log_softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _log_softmax(args: Values, attrs: Attrs) -> np.ndarray:
     shifted, _, total = _softmax_parts(args[0], attrs["axis"])
     return np.moveaxis(shifted - float_math.log(NumpyOps, total), -1, attrs["axis"])
 
 
-def _prelu(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _prelu(args: Values, attrs: Attrs) -> np.ndarray:
     x, slope = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1
     return np.where(x < 0, x * slope.reshape(shape), x)
 
 
-def _conv2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _conv2d(args: Values, attrs: Attrs) -> np.ndarray:
     assert (attrs["data_layout"], attrs["kernel_layout"]) == ("NCHW", "OIHW"), attrs
     return convolve(*args, *(attrs[key] for key in ("strides", "padding", "dilation", "groups")))
 
@@ -133,13 +134,13 @@ def _conv2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
 _OF_INTEGERS = {"abs": np.abs, "sign": np.sign} | dict.fromkeys(("floor", "ceil", "round"), lambda x: x)
 
 
-def _unary(kind: str) -> Callable:
+def _unary(kind: str) -> Evaluate:
     return lambda args, attrs: (
         function(kind, args[0], attrs) if args[0].dtype.kind == "f" else _OF_INTEGERS[kind](args[0])
     )
 
 
-def _clip(args: Sequence[Any], attrs: Mapping[str, Any]) -> np.ndarray:
+def _clip(args: Values, attrs: Attrs) -> np.ndarray:
     """min(max(x, low), high) in the dtype of x; a bound that an integer type cannot hold does not bind."""
     x, low, high = args
     if x.dtype.kind != "f":
@@ -150,7 +151,7 @@ def _clip(args: Sequence[Any], attrs: Mapping[str, Any]) -> np.ndarray:
 
 def _binary(
     operation: Callable[..., np.ndarray],
-) -> Callable[[list[np.ndarray], dict[str, Any]], np.ndarray]:
+) -> Evaluate:
     return lambda args, attrs: operation(args[0], args[1])
 
 
@@ -173,7 +174,7 @@ _BINARY: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def _recurrent(name: str) -> Callable:
+def _recurrent(name: str) -> Evaluate:
     """A step of an LSTM or GRU; the gates of a row lie behind each other."""
     step, gates = recurrent_math.STEPS[name]
     return lambda args, attrs: step(NumpyOps, np.split(args[0], gates, -1), np.split(args[1], gates, -1), args[2])

@@ -4,11 +4,11 @@ Each entry is function(args, attrs) -> array, args as in the call. Sums are exac
 or int64); the epilogue is float32 with every product and sum rounded on its own, np.rint rounds to nearest even.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...targets.seams import Attrs
 from ...targets.softmax_table import softmax_shift
 from ..ops import QMAX, QMIN
 from ..rewriting.graph import dequantize
@@ -16,6 +16,7 @@ from .bfloat16 import conv2d_bf16, dense_bf16
 from .conv import convolve, window_counts, windows
 from .floats import clamp, conv2d_f32, dense_f32
 from .resize import interpolate
+from .values import Values
 
 F32 = np.float32
 
@@ -32,7 +33,7 @@ def _finish(
     bias: np.ndarray,
     multiplier: np.ndarray,
     residual: np.ndarray | None,
-    attrs: dict,
+    attrs: Attrs,
 ) -> np.ndarray:
     """The epilogue of a convolution or linear layer; acc: exact integers as float64."""
     total = acc + bias.reshape(channel_shape).astype(np.float64)
@@ -50,7 +51,7 @@ def _difference(codes: np.ndarray, zero_point: int) -> np.ndarray:
     return (codes.astype(np.int32) - zero_point).astype(F32)
 
 
-def _conv2d(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _conv2d(args: Values, attrs: Attrs) -> np.ndarray:
     if args[0].dtype != np.int8:
         return (conv2d_f32 if args[0].dtype == F32 else conv2d_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
@@ -60,7 +61,7 @@ def _conv2d(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return _finish(acc, (1, -1, 1, 1), bias, multiplier, residual[0] if residual else None, attrs)
 
 
-def _dense(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _dense(args: Values, attrs: Attrs) -> np.ndarray:
     if args[0].dtype != np.int8:
         return (dense_f32 if args[0].dtype == F32 else dense_bf16)(args, attrs)
     data, weight, bias, multiplier, *residual = args
@@ -68,7 +69,7 @@ def _dense(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return _finish(acc, (-1,), bias, multiplier, residual[0] if residual else None, attrs)
 
 
-def _matmul(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _matmul(args: Values, attrs: Attrs) -> np.ndarray:
     acc = np.matmul(args[0].astype(np.float64) - attrs.get("a_zero_point", 0), args[1].astype(np.float64))
     value = acc.astype(F32) * F32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
@@ -76,20 +77,20 @@ def _matmul(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _add(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _add(args: Values, attrs: Attrs) -> np.ndarray:
     a = _difference(args[0], attrs["a_zero_point"]) * F32(attrs["a_multiplier"])
     b = _difference(args[1], attrs["b_zero_point"]) * F32(attrs["b_multiplier"])
     return store(a + b, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _mul(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _mul(args: Values, attrs: Attrs) -> np.ndarray:
     product = (args[0].astype(np.int32) - attrs["a_zero_point"]) * (args[1].astype(np.int32) - attrs["b_zero_point"])
     return store(
         product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"]
     )
 
 
-def _avg_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _avg_pool2d(args: Values, attrs: Attrs) -> np.ndarray:
     (data,) = args
     kernel, strides, padding = attrs["pool_size"], attrs["strides"], attrs["padding"]
     total = windows(data.astype(np.int64) - attrs["data_zero_point"], kernel, strides, padding, (1, 1), 0).sum(
@@ -104,7 +105,7 @@ def _avg_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _table(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _table(args: Values, attrs: Attrs) -> np.ndarray:
     codes, table = args
     index = codes.astype(np.int64) + 128
     if table.ndim == 1:
@@ -113,7 +114,7 @@ def _table(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return table[channel, index]
 
 
-def _softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _softmax(args: Values, attrs: Attrs) -> np.ndarray:
     codes, table = args
     wide = codes.astype(np.int64)
     powers = table[wide.max(axis=-1, keepdims=True) - wide].astype(np.int64)
@@ -124,18 +125,18 @@ def _softmax(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return ((scaled >> shift) + attrs["out_zero_point"]).astype(np.int8)
 
 
-def _requantize(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _requantize(args: Values, attrs: Attrs) -> np.ndarray:
     value = _difference(args[0], attrs["data_zero_point"]) * F32(attrs["multiplier"])
     return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def _embedding(args: Sequence[Any], _: dict) -> np.ndarray:
+def _embedding(args: Values, _: Attrs) -> np.ndarray:
     table, scales, indices = args
     rows = np.clip(indices, 0, len(table) - 1)
     return table[rows].astype(F32) * scales[rows][..., None]
 
 
-def _resize2d(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _resize2d(args: Values, attrs: Attrs) -> np.ndarray:
     codes, rows, columns = args
     total = interpolate(
         codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"]
@@ -145,7 +146,7 @@ def _resize2d(args: Sequence[Any], attrs: dict) -> np.ndarray:
     )
 
 
-def _quantize(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _quantize(args: Values, attrs: Attrs) -> np.ndarray:
     data, scale, zero_point = (_along(arg, args[0].ndim, attrs["axis"], position) for position, arg in enumerate(args))
     low, high = (
         (QMIN, QMAX)

@@ -1,12 +1,13 @@
 """Operators of the referee that only move data: any dtype, any scale."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from ...targets.seams import Attrs
 from .conv import ceil_padding, windows
 from .resize import resize2d
+from .values import Values
 
 _MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
     "reflect": "reflect",
@@ -16,7 +17,7 @@ _MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
 }
 
 
-def _pad(args: Sequence[Any], attrs: dict) -> np.ndarray:
+def _pad(args: Values, attrs: Attrs) -> np.ndarray:
     before, after = attrs["pad_width"][0::2], attrs["pad_width"][1::2]
     widths = list(zip(before, after))
     if attrs["pad_mode"] == "constant":
@@ -24,7 +25,7 @@ def _pad(args: Sequence[Any], attrs: dict) -> np.ndarray:
     return np.pad(args[0], widths, mode=_MODES[attrs["pad_mode"]])
 
 
-def _max_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _max_pool2d(args: Values, attrs: Attrs) -> np.ndarray:
     (data,) = args
     assert attrs["layout"] == "NCHW", attrs["layout"]
     lowest = -np.inf if data.dtype.kind == "f" else np.iinfo(data.dtype).min
@@ -34,7 +35,7 @@ def _max_pool2d(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return windows(data, attrs["pool_size"], attrs["strides"], padding, attrs["dilation"], lowest).max(axis=(4, 5))
 
 
-def _interleave(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _interleave(args: Values, attrs: Attrs) -> np.ndarray:
     (data,), (sh, sw) = args, attrs["strides"]
     n, c, h, w = data.shape
     result = np.full((n, c, (h - 1) * sh + 1, (w - 1) * sw + 1), attrs["fill"], data.dtype)
@@ -42,7 +43,7 @@ def _interleave(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return result
 
 
-def _frame(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _frame(args: Values, attrs: Attrs) -> np.ndarray:
     (data,), (top, left, bottom, right) = args, attrs["padding"]
     n, c, h, w = data.shape
     result = np.empty((n, c, top + h + bottom, left + w + right), data.dtype)
@@ -51,7 +52,7 @@ def _frame(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return result
 
 
-def _strided_slice(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _strided_slice(args: Values, attrs: Attrs) -> np.ndarray:
     data, axes, begin, end, *strides = args
     strides = strides[0] if strides else [1] * len(axes)
     index = [slice(None)] * data.ndim
@@ -66,7 +67,7 @@ def _strided_slice(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return data[tuple(index)]
 
 
-def _split(args: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
+def _split(args: Values, attrs: Attrs) -> tuple[np.ndarray, ...]:
     sections, axis = attrs["indices_or_sections"], attrs["axis"]
     if isinstance(sections, int):  # equal parts of ceil(size / sections), the last one smaller
         size = args[0].shape[axis]
@@ -75,20 +76,20 @@ def _split(args: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]
     return tuple(np.split(args[0], sections, axis))
 
 
-def _squeeze(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _squeeze(args: Values, attrs: Attrs) -> np.ndarray:
     axes = attrs["axis"]
     return np.squeeze(args[0], None if axes is None else tuple(axes))
 
 
-def _expand_dims(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _expand_dims(args: Values, attrs: Attrs) -> np.ndarray:
     return np.expand_dims(args[0], tuple(attrs["axis"]))
 
 
-def _permute_dims(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _permute_dims(args: Values, attrs: Attrs) -> np.ndarray:
     return np.transpose(args[0], attrs["axes"])
 
 
-def _take(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _take(args: Values, attrs: Attrs) -> np.ndarray:
     data, indices = args
     axis = attrs["axis"]
     size = data.size if axis is None else data.shape[axis]

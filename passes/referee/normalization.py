@@ -1,11 +1,12 @@
 """Normalizations of the referee, each a documented sequence of operations."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from ...targets.seams import Attrs
 from .sums import F32, sum16
+from .values import Values
 
 
 def normalize(rows: np.ndarray, epsilon: float) -> np.ndarray:
@@ -16,7 +17,7 @@ def normalize(rows: np.ndarray, epsilon: float) -> np.ndarray:
     return centred * (F32(1.0) / np.sqrt(variance + F32(epsilon)))
 
 
-def layer_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def layer_norm(args: Values, attrs: Attrs) -> np.ndarray:
     """normalise, * gamma, + beta: each rounded on its own."""
     x, *affine = args
     axes = sorted(axis % x.ndim for axis in attrs["axes"])
@@ -26,7 +27,7 @@ def layer_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return value + affine[1] if attrs["center"] else value
 
 
-def batch_norm(args: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
+def batch_norm(args: Values, attrs: Attrs) -> tuple[np.ndarray, ...]:
     """With given mean and variance, which are results, too."""
     x, gamma, beta, mean, variance = args
     shape = [1] * x.ndim
@@ -36,7 +37,7 @@ def batch_norm(args: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, 
     return (value + beta.reshape(shape) if attrs["center"] else value), mean, variance
 
 
-def group_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def group_norm(args: Values, attrs: Attrs) -> np.ndarray:
     """Over groups of channels and the axes of `attrs`."""
     x, *affine = args
     channel, groups = attrs["channel_axis"] % x.ndim, attrs["num_groups"]
@@ -49,7 +50,7 @@ def group_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     return _affine(value, affine, attrs, channel)
 
 
-def instance_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def instance_norm(args: Values, attrs: Attrs) -> np.ndarray:
     """Over `attrs` axes of each channel of each sample, in float64."""
     x, *affine = args
     axes = tuple(axis % x.ndim for axis in attrs["axes"])
@@ -62,14 +63,14 @@ def instance_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
     )
 
 
-def _affine(value: np.ndarray, affine: Sequence[np.ndarray], attrs: dict[str, Any], channel: int) -> np.ndarray:
+def _affine(value: np.ndarray, affine: Sequence[np.ndarray], attrs: Attrs, channel: int) -> np.ndarray:
     """value * gamma + beta per channel, rounded once."""
     gamma, beta = (each.reshape([-1 if axis == channel else 1 for axis in range(value.ndim)]) for each in affine)
     value = value * gamma if attrs["scale"] else value
     return (value + beta if attrs["center"] else value).astype(F32)
 
 
-def rms_norm(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def rms_norm(args: Values, attrs: Attrs) -> np.ndarray:
     """x * (1 / sqrt(mean(x * x) + epsilon)) * weight over the last axes, each rounded on its own."""
     x, weight = args
     axes = sorted(axis % x.ndim for axis in attrs["axes"])

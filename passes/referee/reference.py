@@ -4,7 +4,7 @@ It runs the integer graph bit for bit by the contract of `passes/ops.py`; every 
 also runs the fp32 module and the QDQ hub (fake quantisation), with the float operators as defined in `floats.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from tvm import relax
 from .. import ops
 from ..constants import array_of
 from ..ops import shape_of
-from ..rewriting.graph import variables
+from ..rewriting.graph import Binding, variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
 from .bfloat16 import BFLOAT16
 from .elementwise import ELEMENTWISE
@@ -24,11 +24,15 @@ from .movement import MOVEMENT
 from .order import ORDER
 from .resize import METHODS
 from .selection import SELECTION
+from .values import Values
+
+# Evaluates a call on its operands' values
+Other = Callable[[relax.Call, Values], Any]
 
 _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 
 
-def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Callable | None = None) -> list[np.ndarray]:
+def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Other | None = None) -> list[np.ndarray]:
     """The outputs of `main` as a list of arrays. inputs: {parameter name: array}, cast to nothing, checked against the
     declared types.
     other: evaluates a call that is `handed_on`, as `evaluate` does (passes/export/evaluate.py)."""
@@ -55,7 +59,7 @@ def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Callable | N
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def evaluate(call: relax.Call, args: Sequence[Any]) -> float | np.ndarray | tuple[np.ndarray, ...]:
+def evaluate(call: relax.Call, args: Values) -> float | np.ndarray | tuple[np.ndarray, ...]:
     """One operator on NumPy operands; `args` stand for call.args (arrays, tuples of arrays, Python literals)."""
     assert call.op.name in _OPERATORS, f"the referee has no operator {call.op.name}"
     return _OPERATORS[call.op.name](args, ops.attrs_of(call))
@@ -82,7 +86,7 @@ def operators_handed_on(module: tvm.IRModule) -> list[str]:
 def value_of(
     expr: relax.Expr,
     values: Mapping[Any, Any],
-    other: Callable | None = None,
+    other: Other | None = None,
 ) -> Any:
     """The NumPy value of an operand or a bound expression; `values` holds the variables'. other: as of `run`."""
     if isinstance(expr, relax.Var):
@@ -114,10 +118,12 @@ def _checked(expr: relax.Call, result: Any) -> Any | tuple[np.ndarray, ...]:
     return result
 
 
-def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Callable | None) -> None:
+def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Other | None) -> None:
     """Runs a loop: its results, and what its last step leaves, are in `values`."""
     values.update({var: value_of(start, values) for var, start in loop.states.values()})
-    stacks: dict = {var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")}
+    stacks: dict[relax.Expr, list[Any]] = {
+        var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")
+    }
     results = dict(loop.results)
     for t in loop.numbers:
         for var, value in loop.body:
@@ -134,7 +140,7 @@ def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Callable | 
         values[var] = np.stack(stacks[var]) if var in stacks else value_of(value.args[0], values)
 
 
-def _read(binding: tuple[relax.Expr, relax.Expr]) -> list[relax.Expr]:
+def _read(binding: Binding | RecurrentLoop) -> list[relax.Expr]:
     """The variables that a binding, or a loop, reads."""
     values = (
         [value for _, value in (*binding.body, *binding.results)]
@@ -144,5 +150,5 @@ def _read(binding: tuple[relax.Expr, relax.Expr]) -> list[relax.Expr]:
     return [var for value in values for var in variables(value)]
 
 
-def _last_uses(bindings: list[tuple[relax.Expr, relax.Expr]]) -> dict[relax.Expr, int]:
+def _last_uses(bindings: list[Binding | RecurrentLoop]) -> dict[relax.Expr, int]:
     return {var: position for position, binding in enumerate(bindings) for var in _read(binding)}

@@ -4,14 +4,15 @@ Source coordinates are computed in float32 as TVM's topi does. Linear: top = a +
 rows, then the same along the height; every operation rounded on its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from math import floor, lcm
-from typing import Any
 
 import numpy as np
 
+from ...targets.seams import Attrs
 from ..operators.images import LARGEST_UNIT
+from .values import Values
 
 F32 = np.float32
 METHODS = ("nearest_neighbor", "linear")
@@ -37,15 +38,15 @@ def coordinates(size: int, result: int, mode: str) -> np.ndarray:
 def nearest_indices(size: int, result: int, mode: str, rounding: str) -> np.ndarray:
     """int64 [result]: the input position that every output position copies."""
     x = coordinates(size, result, mode)
-    rounded = {
+    ways: dict[str, Callable[[], np.ndarray]] = {
         "round": lambda: np.rint(x),
         "": lambda: np.rint(x),
         "round_prefer_floor": lambda: np.ceil(x - F32(0.5)),
         "round_prefer_ceil": lambda: np.floor(x + F32(0.5)),
         "floor": lambda: np.floor(x + _EPSILON),
         "ceil": lambda: np.ceil(x - _EPSILON),
-    }[rounding]()
-    return np.clip(rounded.astype(np.int64), 0, size - 1)
+    }
+    return np.clip(ways[rounding]().astype(np.int64), 0, size - 1)
 
 
 def linear_taps(size: int, result: int, mode: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,13 +62,14 @@ def whole_taps(size: int, result: int, mode: str) -> tuple[np.ndarray, int] | No
     rational positions: linear interpolation in whole numbers. None where the weights have no common unit up to
     LARGEST_UNIT."""
     ratio, half = Fraction(size, result), Fraction(1, 2)
-    position = {
+    positions: dict[str, Callable[[int], Fraction]] = {
         "half_pixel": lambda i: (i + half) * ratio - half,
         "pytorch_half_pixel": lambda i: (i + half) * ratio - half if result > 1 else Fraction(0),
         "align_corners": lambda i: i * Fraction(size - 1, max(result - 1, 1)),
         "asymmetric": lambda i: i * ratio,
         "tf_half_pixel_for_nn": lambda i: (i + half) * ratio,
-    }.get(mode)
+    }
+    position = positions.get(mode)
     if position is None:
         return None
     places = [position(i) for i in range(result)]
@@ -94,7 +96,7 @@ def interpolate(
     return upper * (row_units - down) + lower * down
 
 
-def resize2d(args: Sequence[Any], attrs: Mapping[str, Any]) -> np.ndarray:
+def resize2d(args: Values, attrs: Attrs) -> np.ndarray:
     """The result [N, C, size...] in the dtype of the data."""
     data, size = args[0], args[1]
     assert attrs["layout"] == "NCHW", attrs["layout"]

@@ -1,19 +1,19 @@
 """octet.non_max_suppression and octet.nonzero of the referee (equations: passes/ops.py)."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
+from ...targets.seams import Attrs
+from .values import Values
 
-def _nonzero(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+
+def _nonzero(args: Values, attrs: Attrs) -> np.ndarray:
     places = np.full((args[0].ndim, args[0].size), -1, np.int64)
     found = np.argwhere(args[0])
     places[:, : len(found)] = found.T
     return places
 
 
-def _non_max_suppression(args: Sequence[Any], attrs: dict[str, Any]) -> np.ndarray:
+def _non_max_suppression(args: Values, attrs: Attrs) -> np.ndarray:
     boxes, scores = args
     most = min(attrs["most"], scores.shape[2])
     kept = [
@@ -36,11 +36,9 @@ def _bounds(boxes: np.ndarray, centers: int) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(first, second), np.maximum(first, second)
 
 
-def _kept(
-    bounds: tuple[np.ndarray, np.ndarray], scores: np.ndarray, attrs: dict[str, Any], most: int
-) -> list[np.int64]:
+def _kept(bounds: tuple[np.ndarray, np.ndarray], scores: np.ndarray, attrs: Attrs, most: int) -> list[np.int64]:
     candidates = scores > np.float32(attrs["threshold"]) if "threshold" in attrs else ~np.isnan(scores)
-    kept: list = []
+    kept: list[np.int64] = []
     for box in np.argsort(-scores, kind="stable"):
         if len(kept) == most:
             break

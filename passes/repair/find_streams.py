@@ -1,6 +1,6 @@
 """The streams of a graph: a walk over it says which elements are one channel, and which constants make or read it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
@@ -40,8 +40,9 @@ def streams_of(mod: "tvm.IRModule") -> list[Stream]:
 class _Finder:
     def __init__(self, graph: Graph) -> None:
         self.graph, self.exponents = graph, Exponents()
-        self.labels: dict = {}  # variable -> label array, a list of them for a tuple; nothing where no factor can pass
-        self.notes: list = []  # (kind, what tells its place, the channels along it)
+        # Variable -> label array, a list of them for a tuple; nothing where no factor can pass
+        self.labels: dict[relax.Var, Any] = {}
+        self.notes: list[tuple[str, Any, np.ndarray]] = []  # (kind, what tells its place, the channels along it)
 
     def find(self) -> list[Stream]:
         for node in self.graph.nodes:
@@ -59,8 +60,8 @@ class _Finder:
 
     def _streams(self) -> list[Stream]:
         """Channels with the same notes, in the same order, are one stream."""
-        of_root: dict = {}
-        order: dict = {}
+        of_root: dict[int, list[tuple[int, int, int]]] = {}
+        order: dict[Any, list[Any]] = {}
         for number, (_, _, channels) in enumerate(self.notes):
             for place, channel in enumerate(channels.tolist()):
                 root, sign = self.exponents.find(channel)

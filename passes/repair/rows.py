@@ -3,6 +3,8 @@ sampled places."""
 
 import numpy as np
 
+from ...targets.seams import Attrs
+
 
 def as_matrix(weight: np.ndarray, groups: int) -> np.ndarray:
     """OIHW -> [G, K, O / G]; [K, N] -> [1, K, N]."""
@@ -21,7 +23,7 @@ def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def places(
     shape: tuple[int, ...],
     count: int,
-    attrs: dict | None,
+    attrs: Attrs | None,
     kernel: tuple[int, ...],
     rng: np.random.Generator,
     kept: np.ndarray | None = None,
@@ -43,7 +45,7 @@ def places(
 
 
 def rows_at(
-    value: np.ndarray, where: np.ndarray, attrs: dict | None, kernel: tuple[int, ...], groups: int
+    value: np.ndarray, where: np.ndarray, attrs: Attrs | None, kernel: tuple[int, ...], groups: int
 ) -> np.ndarray:
     """float32 [R, G, K]."""
     if attrs is None:

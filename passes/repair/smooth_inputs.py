@@ -116,7 +116,7 @@ class _Smoother(Forward):
     def __init__(self, mod: IRModule, graph: Graph, factors: dict[relax.Var, np.ndarray]) -> None:
         super().__init__(mod["main"])
         self._factors = factors
-        self._smoothed: dict = {}
+        self._smoothed: dict[relax.Expr, relax.Expr] = {}
         self._readers = {node.var for x in factors for node in graph.users[x] if multiplies(node, x)}
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:

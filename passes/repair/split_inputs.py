@@ -18,7 +18,6 @@ canonical fp32 graph."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, floor, log2, sqrt
-from typing import Any
 
 import numpy as np
 from tvm import IRModule, relax
@@ -107,14 +106,15 @@ class _Splitter(Forward):
         graph = Graph(mod)
         self._limits, self._everything = limits, everything
         self._layers = {node.var for x in limits for node in graph.users[x] if _reads(node, x, everything)}
-        self._rests: dict = {}
-        self._parts: dict = {}  # the variable that the rest's product is added to; of a tensor its two parts
+        self._rests: dict[relax.Expr, relax.Expr] = {}
+        # The variable that the rest's product is added to; of a tensor its two parts
+        self._parts: dict[relax.Expr, list[relax.Expr]] = {}
         for layer in self._layers:
-            user: Any = graph.sole_user(layer)
+            user = graph.sole_user(layer)
             biased = user is not None and is_op(user.value, "relax.add") and any(map(is_constant, user.inputs))
-            self._rests[user.var if biased else layer] = layer
+            self._rests[user.var if user is not None and biased else layer] = layer
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> Any:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if var in self._limits:
             return self._split(var, value)
         if var in self._layers:
@@ -123,20 +123,20 @@ class _Splitter(Forward):
             return self._added(var, self.carry(var, value), self.graph.definition(self._rests[var]))
         return None
 
-    def _on(self, layer: relax.Call, part: int) -> relax.Call:
+    def _on(self, layer: relax.Expr, part: int) -> relax.Call:
         """The layer on a part of what it reads."""
         return relax.Call(
             layer.op, [self._parts[layer.args[0]][part], *map(self.new, layer.args[1:])], layer.attrs, layer.ty_args
         )
 
-    def _added(self, var: relax.Var, new: relax.Expr, layer: Any) -> relax.Expr:
+    def _added(self, var: relax.Var, new: relax.Expr, layer: relax.Expr) -> relax.Expr:
         """`new`, or with the rest's product where it belongs."""
         if var not in self._rests:
             return new
         rest = self.derive(self._on(layer, 1), f"{self._rests[var].name}.rest")
         return self.derive(relax.op.add(new, rest), f"{var.name}.whole")
 
-    def _split(self, var: relax.Var, value: relax.Expr) -> Any:
+    def _split(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         """What stands for the tensor where others read it; its two parts are noted. Each is one chain with a function
         of its own where tables are to be made of them."""
         low, high = self._limits[var]

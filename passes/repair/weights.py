@@ -8,7 +8,7 @@ import numpy as np
 from tvm import IRModule, relax
 
 from ..annotate.conv import bare_members
-from ..annotate.graph import Graph, is_constant
+from ..annotate.graph import Graph, Node, is_constant
 from ..calibrate.weights import quantize_weight, weight_scales
 from ..constants import array_of
 from ..ops import is_op
@@ -63,7 +63,11 @@ class Layer:
         return self.weight if self.is_conv else self.weight.T
 
 
-def products(graph: Graph) -> list:
+# {layer: (its weights, its bias or None)}
+LayerValues = dict[int, tuple[np.ndarray, np.ndarray | None]]
+
+
+def products(graph: Graph) -> list[Node]:
     """The convolutions and matmuls, in program order: the same ones in the fp32 graph and in its hub."""
     return [node for node in graph.nodes if is_op(node.value, "relax.nn.conv2d", "relax.matmul")]
 

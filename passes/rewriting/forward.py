@@ -8,12 +8,11 @@ own (`derive`). What nobody reads is left out.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from tvm import relax
 
 from .function import function_of, live
-from .graph import DataflowGraph, rebuild
+from .graph import Binding, DataflowGraph, rebuild
 from .identities import Identities
 
 
@@ -22,16 +21,16 @@ class Forward:
 
     def __init__(self, function: relax.Function) -> None:
         self.graph = DataflowGraph(function)
-        self.values: dict = {}
+        self.values: dict[relax.Expr, relax.Expr] = {}
         self._normalizer = (
             relax.BlockBuilder()
         )  # infers types; variables are made here, as a builder spells names its own way
-        self._bindings: list = []
-        self._definitions: dict = {}
+        self._bindings: list[Binding] = []
+        self._definitions: dict[relax.Var, relax.Expr] = {}
         old = (function.body.body, *function.params, *(var for var, _ in self.graph.bindings))
         self._identities = Identities(var.name for var in old)
 
-    def visit(self, var: relax.Var, value: relax.Expr) -> Any:
+    def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         """To be overridden: what stands for `var` = `value` from now on, or None: the same operator on new operands."""
 
     def run(self) -> relax.Function:
@@ -72,7 +71,9 @@ class Forward:
         """What a new variable is bound to; the expression itself for a parameter, a constant or a call."""
         return self._definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
 
-    def finish(self, result: relax.Expr, params: Sequence[relax.Expr] | None = None) -> Any:
+    def finish(
+        self, result: relax.Expr, params: Sequence[relax.Expr] | None = None
+    ) -> tuple[relax.Function, list[Binding]]:
         """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
         kept = live(self._bindings, result)
         return function_of(self.graph.function, kept, result, params), kept

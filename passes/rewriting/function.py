@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from tvm import IRModule, relax
 
-from .graph import variables
+from .graph import Binding, variables
 
 
-def live(bindings: list[tuple[relax.Expr, relax.Expr]], result: relax.Expr) -> list:
+def live(bindings: list[Binding], result: relax.Expr) -> list[Binding]:
     """The (variable, value) that `result` needs, in order."""
     needed, found = set(variables(result)), []
     for var, value in reversed(bindings):
@@ -19,7 +19,7 @@ def live(bindings: list[tuple[relax.Expr, relax.Expr]], result: relax.Expr) -> l
 
 def function_of(
     old: relax.Function,
-    bindings: list[tuple[relax.Var, relax.Expr]],
+    bindings: list[Binding],
     result: relax.Expr,
     params: Sequence[relax.Expr] | None = None,
 ) -> relax.Function:

@@ -1,7 +1,7 @@
 """A dataflow function as a graph: who defines a variable, who uses it, which operands are constants."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import tvm
@@ -10,6 +10,9 @@ from tvm_ffi import structural_equal
 
 from .. import ops
 from ..constants import array_of
+
+Binding = tuple[relax.Expr, relax.Expr]  # (variable, value)
+Substitute = Callable[[relax.Expr], relax.Expr]  # an operand to what stands for it
 
 
 class DataflowGraph:
@@ -21,7 +24,7 @@ class DataflowGraph:
         (block,) = function.body.blocks
         self.bindings, self.result = _without_aliases(block.bindings, function.body.body)
         self._definitions = dict(self.bindings)
-        self._users: dict[Any, list] = {}
+        self._users: dict[relax.Expr | None, list[relax.Var | None]] = {}
         self._order = {var: position for position, (var, _) in enumerate(self.bindings)}
         for var, value in self.bindings:
             for used in variables(value):
@@ -29,14 +32,20 @@ class DataflowGraph:
         for used in variables(self.result):
             self._users.setdefault(used, []).append(None)
 
-    def definition(self, expr: relax.Expr | None) -> Any:
+    @overload
+    def definition(self, expr: relax.Expr) -> relax.Expr: ...
+
+    @overload
+    def definition(self, expr: None) -> None: ...
+
+    def definition(self, expr: relax.Expr | None) -> relax.Expr | None:
         """The expression that computes `expr`: itself unless it is a bound variable. A parameter is its own
         definition."""
         while isinstance(expr, relax.Var) and expr in self._definitions:
             expr = self._definitions[expr]
         return expr
 
-    def users(self, var: relax.Expr | None) -> list[Any]:
+    def users(self, var: relax.Expr | None) -> list[relax.Var | None]:
         """The variables whose value uses `var`, once per use; None stands for the result of the function."""
         return self._users.get(var, [])
 
@@ -85,7 +94,7 @@ def variables(expr: relax.Expr | None) -> list[relax.Var]:
     return []
 
 
-def rebuild(expr: relax.Expr, substitute: Callable) -> relax.Expr:
+def rebuild(expr: relax.Expr, substitute: Substitute) -> relax.Expr:
     """`expr` with every operand replaced by substitute(operand), itself where none changes; shapes and literals stay. A
     call's type is inferred again only where the type of an operand changed."""
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
@@ -113,7 +122,7 @@ def _without_aliases(
     bindings: list[relax.VarBinding], result: relax.Var
 ) -> tuple[list[tuple[relax.Var, relax.Expr]], relax.Var]:
     """([(variable, value)], result) with every variable that only renames another one replaced by it."""
-    renamed: dict = {}
+    renamed: dict[relax.Var, relax.Var] = {}
     kept = []
     for binding in bindings:
         value = rebuild(binding.value, lambda operand: renamed.get(operand, operand)) if renamed else binding.value

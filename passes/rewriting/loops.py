@@ -11,7 +11,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from .graph import variables
+from .graph import Binding, variables
 
 MARKS = tuple(f"octet.loop_{name}" for name in ("index", "slice", "state", "stack", "last"))
 RESULTS = MARKS[3:]
@@ -26,10 +26,10 @@ class RecurrentLoop:
     index: relax.Expr
     steps: int
     reverse: bool
-    body: tuple
-    results: tuple
-    next: tuple
-    read: frozenset
+    body: tuple[Binding, ...]
+    results: tuple[Binding, ...]
+    next: tuple[relax.Expr, ...]
+    read: frozenset[relax.Expr]
 
     @property
     def numbers(self) -> range:
@@ -37,7 +37,7 @@ class RecurrentLoop:
         return range(self.steps - 1, -1, -1) if self.reverse else range(self.steps)
 
     @property
-    def states(self) -> dict:
+    def states(self) -> dict[int, Binding]:
         """Index -> (variable, value of its start)."""
         found = [(var, value) for var, value in self.body if ops.is_op(value, "octet.loop_state")]
         return {ops.attrs_of(value)["index"]: (var, value.args[0]) for var, value in found}
@@ -46,11 +46,11 @@ class RecurrentLoop:
 class Loops:
     """bindings: (variable, value) of `main`, in order."""
 
-    def __init__(self, bindings: Iterable) -> None:
+    def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = list(bindings)
-        self._of: dict = {}
-        self._indices: dict = {}
-        self._read: set = set()
+        self._of: dict[relax.Expr, relax.Expr] = {}
+        self._indices: dict[relax.Expr, relax.Expr] = {}
+        self._read: set[relax.Expr] = set()
         ended = set()
         for var, value in self._bindings:
             read = [each for each in variables(value) if each in self._of] if self._indices else []
@@ -72,7 +72,7 @@ class Loops:
         """How often a binding runs."""
         return 1 if var not in self._of else ops.attrs_of(self._indices[self._of[var]])["steps"]
 
-    def stacked(self, var: relax.Expr, new: Callable) -> relax.Call | None:
+    def stacked(self, var: relax.Expr, new: Callable[[relax.Expr], relax.Expr]) -> relax.Call | None:
         """The values of a body's variable in all steps, as an expression of another function: new(expression) is its
         operand there. None outside of loops."""
         if var not in self._of or var in self._indices:
@@ -83,11 +83,11 @@ class Loops:
         )
         return ops.call("octet.loop_stack", [new(arg) for arg in (var, *result.args[1:])], steps=self.steps(var))
 
-    def arranged(self) -> list:
+    def arranged(self) -> list[Binding | RecurrentLoop]:
         """(variable, value) and Loop, in the order in which they run."""
         order = []
-        bodies: dict[relax.Var, list] = {index: [] for index in self._indices}
-        results: dict[relax.Var, list] = {index: [] for index in self._indices}
+        bodies: dict[relax.Var, list[Binding]] = {index: [] for index in self._indices}
+        results: dict[relax.Var, list[Binding]] = {index: [] for index in self._indices}
         for var, value in self._bindings:
             if var in self._of:
                 bodies[self._of[var]].append((var, value))

@@ -17,6 +17,9 @@ from .function import function_of, live, replace_main
 from .graph import rebuild
 from .identities import Identities
 
+# (graph, value, the binding's old variable) -> what stands for it, or None where the rule does not apply
+Rule = Callable[["RewriteGraph", relax.Expr, relax.Expr], "relax.Expr | None"]
+
 
 class RewriteGraph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
@@ -26,13 +29,13 @@ class RewriteGraph:
             relax.BlockBuilder()
         )  # infers types; the bindings are ours, so that a variable keeps its name
         self._old_uses = uses
-        self._uses: dict = {}
-        self._values: dict = {}
+        self._uses: dict[relax.Var, int] = {}
+        self._values: dict[relax.Var, relax.Expr] = {}
         self._current: Any = None
-        self._bindings: list = []
-        self._derived: set = set()  # the variables that stand for nothing that was there before
+        self._bindings: list[tuple[relax.Expr, relax.Expr]] = []
+        self._derived: set[relax.Var] = set()  # the variables that stand for nothing that was there before
         self.changed = False
-        self.notes: list = []
+        self.notes: list[str] = []
 
     def value(self, expr: relax.Expr) -> relax.Expr:
         """What a variable is bound to; the expression itself for a parameter, a constant or a call."""
@@ -71,7 +74,7 @@ class RewriteGraph:
         """Records what was not done and why."""
         self.notes.append(text)
 
-    def _step(self, binding: relax.VarBinding, value: relax.Expr, rule: Callable) -> relax.Expr:
+    def _step(self, binding: relax.VarBinding, value: relax.Expr, rule: Rule) -> relax.Expr:
         old = binding.var
         self._current, first = old, len(self._bindings)
         new = rule(self, value, old)
@@ -89,7 +92,7 @@ class RewriteGraph:
         return new
 
 
-def rewrite(mod: IRModule, rule: Callable) -> IRModule:
+def rewrite(mod: IRModule, rule: Rule) -> IRModule:
     """The module after one walk. `rule(graph, value, var) -> Expr | None`: value is a Call or TupleGetItem, var the
     binding's old variable.
 
@@ -145,7 +148,7 @@ def _distinct(
     """(the bindings, the result) with no identity given twice. Where two variables want a name, one that stood for
     something before has it."""
     identities, names, kept = Identities(taken), {}, []
-    renamed: dict = {}
+    renamed: dict[relax.Var, relax.Var] = {}
     for var, _ in sorted(bindings, key=lambda binding: binding[0] in derived):
         names[var] = identities.unique(var.name)
 

@@ -55,7 +55,7 @@ class _Unroller(Forward):
                 "export it for shorter sequences"
             )
         now = {var: self.new(start) for var, start in loop.states.values()}
-        stacks: dict[Any, list] = {
+        stacks: dict[Any, list[Any]] = {
             var: [None] * loop.steps for var, value in loop.results if ops.is_op(value, "octet.loop_stack")
         }
         results = dict(loop.results)

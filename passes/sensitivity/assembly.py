@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...targets.seams import JsonObject
 from ..annotate.graph import Graph
 from ..calibrate.quantize import Quantized, hub_of
 from ..calibrate.statistics import Statistics
@@ -19,6 +20,7 @@ from ..repair.round_weights import RoundWeights
 from ..repair.smooth_inputs import SmoothInputs, behind_norms, smoothable
 from ..repair.split_inputs import SplitInputs, splittable
 from ..repair.weights import products
+from ..running import Step
 from .design import FURTHEST, SMOOTHINGS, Design
 from .learn import Learnt
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
     from ..frontend.model import Model
 
-WITHOUT_DATA: dict[str, Callable] = {"equalize": EqualizeChannels()}  # of SCALINGS, those that ask for no samples
+WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # of SCALINGS, those that ask for no samples
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Origin:
     learnt: Mapping[int, Learnt]
 
     @property
-    def repairs(self) -> dict:
+    def repairs(self) -> JsonObject:
         """The design beside its recipe, for manifests."""
         return {key: value for key, value in self.design.as_dict().items() if key != "recipe"}
 

@@ -1,5 +1,6 @@
 """What a search tried."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .design import Design
@@ -25,3 +26,8 @@ class Attempt:
     def sqnr(self) -> float | None:
         """In dB."""
         return None if self.error is None else sqnr(self.error)
+
+
+ErrorOf = Callable[[Design], float]  # 1 / SQNR of a design, measured
+SecondsOf = Callable[[Design], float]  # estimated, of one run
+Log = Callable[[Attempt], None]  # told of everything that is tried

@@ -5,19 +5,20 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any
 
 import numpy as np
 
 from octet.targets.batches import batch_of
-from octet.targets.stored_array import Array
+from octet.targets.stored_array import Array, SampleArrays
 
 from ..annotate import Annotate, Recipe
 from ..annotate.plan import Plan
 from ..calibrate.held_out import first_half, split, spread
+from ..calibrate.qparams import QParams
 from ..calibrate.quantize import Quantized, group_qparams
+from ..calibrate.statistics import Statistics
 from ..frontend.model import Model
-from ..repair.weights import dequantized, layers_of, quantized_layer
+from ..repair.weights import Layer, LayerValues, dequantized, layers_of, quantized_layer
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
 from .design import Design
@@ -46,11 +47,11 @@ class Bench:
     def __init__(
         self,
         model: Model,
-        samples: Mapping[str, Array],
+        samples: SampleArrays,
         *,
         threads: int | None = None,
         progress: Callable[[int, int | None], None] | None = None,
-        measure: Callable[..., dict] = statistics_of,
+        measure: Callable[..., dict[str, Statistics]] = statistics_of,
         outputs: tuple[str, ...] = (),
         apart: bool = False,
     ) -> None:
@@ -72,7 +73,7 @@ class Bench:
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
         # with the arrays, so that nothing else gets their id
-        self._references: dict[int, tuple[Mapping, dict[str, np.ndarray]]] = {}
+        self._references: dict[int, tuple[SampleArrays, dict[str, np.ndarray]]] = {}
 
     def scout(self) -> "Bench":
         """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a
@@ -96,14 +97,14 @@ class Bench:
         to choose, FEW."""
         return len(next(iter(self.held.values()))) if self._apart else FEW
 
-    def error(self, design: Design, arrays: Mapping[str, Array] | None = None) -> float:
+    def error(self, design: Design, arrays: SampleArrays | None = None) -> float:
         """Squared error of the worst output on the held-out samples, or on `arrays`, some of them, relative to its
         square: 1 / SQNR."""
         return self.error_of(self.outputs(design, self.held if arrays is None else arrays), arrays)
 
-    def error_of(self, found: Mapping[str, np.ndarray], arrays: Mapping[str, Any] | None = None) -> float:
+    def error_of(self, found: Mapping[str, np.ndarray], arrays: SampleArrays | None = None) -> float:
         """The same of outputs on them. What the graph's own mask says is padding does not count."""
-        inputs: Mapping[str, Any] = self.held if arrays is None else arrays
+        inputs: SampleArrays = self.held if arrays is None else arrays
         exact = self.float_outputs(inputs)
         return relative_error(exact, found, self._judged, self._padding.kept(inputs, exact))
 
@@ -112,13 +113,13 @@ class Bench:
         count = few_for(self.model, measurements)
         return self._some.setdefault(count, {name: array[:count] for name, array in self.few.items()})
 
-    def outputs(self, design: Design, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    def outputs(self, design: Design, arrays: SampleArrays) -> dict[str, np.ndarray]:
         """{output: array} of the quantised network, simulated."""
         simulator, configuration = self.prepared(design)
         simulator.configure(configuration)
         return simulator.run(arrays)
 
-    def outputs_of_part(self, design: Design, readers: Iterable[int], arrays: Mapping) -> dict[str, np.ndarray]:
+    def outputs_of_part(self, design: Design, readers: Iterable[int], arrays: SampleArrays) -> dict[str, np.ndarray]:
         """{output: array} with only the operators `readers` (indices of bindings) quantised: their inputs and
         weights."""
         simulator, whole = self.prepared(design)
@@ -129,7 +130,7 @@ class Bench:
         )
         return simulator.run(arrays)
 
-    def float_outputs(self, arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    def float_outputs(self, arrays: SampleArrays) -> dict[str, np.ndarray]:
         """{output: array} in fp32; computed once per set of arrays."""
         if id(arrays) not in self._references:
             network = self._network("")
@@ -202,12 +203,12 @@ class Bench:
             network.weights_of = made_for
         return network.simulator, configuration
 
-    def quantized_weights(self, design: Design) -> dict:
+    def quantized_weights(self, design: Design) -> LayerValues:
         """{layer: (int8 weights as float32, bias or None)}, for a simulator of one's own."""
         _, configuration = self.prepared(design)
         return self._weights(self._network(design.scaling), design, configuration)
 
-    def ranges(self, design: Design) -> dict:
+    def ranges(self, design: Design) -> dict[str, tuple[Statistics, QParams]]:
         """{tensor: (Statistics, QParams)} of every tensor that has a range of its own."""
         network = self._network(design.scaling)
         sites = self._sites(network, design.recipe)
@@ -220,7 +221,7 @@ class Bench:
             if edge.measured and edge.edge == edge.group
         }
 
-    def layers(self, design: Design) -> dict:
+    def layers(self, design: Design) -> dict[int, Layer]:
         """{index: Layer} of the rescaled fp32 network."""
         return layers_of(self._network(design.scaling).model.module)
 
@@ -259,7 +260,7 @@ class Bench:
             factory = self.libraries.executor_factory(self.threads)
             network.statistics |= self._measure(network.model.module, missing, self.fit, factory, self.progress)
 
-    def _weights(self, network: RescaledNetwork, design: Design, configuration: Configuration) -> dict[int, tuple]:
+    def _weights(self, network: RescaledNetwork, design: Design, configuration: Configuration) -> LayerValues:
         """{layer: (int8 weights as float32, bias or None)} of all layers, also of those left in float."""
         learnt = self._learn(design)
         layers, values = layers_of(network.model.module), {}

@@ -6,6 +6,7 @@ The switches name operands of the canonical fp32 graph by position, so that the 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import IRModule, relax
 
@@ -80,7 +81,7 @@ def measured_tensors(sites: Iterable[Sites]) -> set[str]:
     return {edge.tensor for site in sites for edge in site.edges if edge.measured}
 
 
-def result_fields(graph: Graph) -> tuple:
+def result_fields(graph: Graph) -> tuple[Any, ...]:
     """What the network returns, tuples resolved."""
     result = graph.result
     node = graph.producer.get(result) if isinstance(result, relax.Var) else None

@@ -6,6 +6,7 @@ from typing import Any
 
 from octet.targets.errors import OctetError
 
+from ...targets.seams import JsonObject
 from ..annotate import Recipe
 
 SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # free at run time
@@ -49,7 +50,7 @@ class Design:
         """Equal for equal designs, across processes."""
         return json.dumps(self.as_dict(), sort_keys=True)
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> JsonObject:
         """For reports, manifests and state files."""
         recipe = asdict(self.recipe)
         recipe["float_operators"] = sorted(recipe["float_operators"])

@@ -71,7 +71,7 @@ def sorted_operands(operands: Iterable[Any]) -> tuple[Operand, ...]:
     return tuple(sorted(operands, key=lambda operand: (operand[0] == RESULT, operand)))
 
 
-def _rebuilt(node: "Node", operand: Callable) -> relax.Expr:
+def _rebuilt(node: "Node", operand: Callable[[int, relax.Expr], relax.Expr]) -> relax.Expr:
     """The binding's value with its tensor operands replaced, counted as `Graph` counts them."""
     position = iter(range(len(node.inputs)))
 

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct, to_builtins
 
@@ -12,6 +12,8 @@ from octet.targets.errors import OctetWarning
 from octet.targets.reading.regular import read_regular
 from octet.targets.schema import Count, Name, checked, json_text, parsed
 from octet.targets.writing import write_atomically
+
+from ...targets.seams import JsonObject
 
 ALONE = "alone "  # how the keys of measurements begin that are of one operator by itself; all others are single figures
 _LARGEST, _LONGEST_KEY = 256 << 20, 1 << 20  # bytes of a file; characters
@@ -37,6 +39,9 @@ class _State(Struct, forbid_unknown_fields=True):
     ]
 
 
+T = TypeVar("T")
+
+
 class Journal:
     """Measurements by key, on disk after every one.
 
@@ -44,7 +49,8 @@ class Journal:
     is started anew, and a damaged one with a warning."""
 
     def __init__(self, path: Path | str | None = None, identity: str = "") -> None:
-        self.path, self.identity, self.found = Path(path) if path is not None else None, identity, {}
+        self.path, self.identity = Path(path) if path is not None else None, identity
+        self.found: JsonObject = {}
         if self.path is not None and self.path.exists():
             try:
                 self.found = _read(self.path, identity)
@@ -57,13 +63,15 @@ class Journal:
         self._old = frozenset(self.found)
         self._used: set[str] = set()
 
-    def get(self, key: str, measure: Callable[[], Any]) -> Any:
+    def get(self, key: str, measure: Callable[[], T]) -> T:
         """The measurement of that key, made by measure() if it is new: a figure, or what _Alone holds as a dictionary
         where the key begins with ALONE."""
         if key in self.found:
             self._used.add(key)
-            return self.found[key]
-        self.found[key] = value = measure()
+            found: T = self.found[key]
+            return found
+        value = measure()
+        self.found[key] = value
         if self.path is not None:
             write_atomically(self.path, json_text({"identity": self.identity, "measurements": self.found}).encode())
         return value
@@ -79,7 +87,7 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
 
-def _read(path: Path, identity: str) -> dict:
+def _read(path: Path, identity: str) -> JsonObject:
     """Raises OSError, or ValueError with the field, for what `get` did not write."""
     state = checked(parsed(read_regular(path, _LARGEST)), _State)
     if state.identity != identity:

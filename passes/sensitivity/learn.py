@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...targets.seams import Attrs
 from ..annotate.graph import Graph, Node
 from ..calibrate.qparams import QParams, quantize
 from ..lower.batch.masked import padding_mask
@@ -32,6 +33,9 @@ ROWS = 2048  # of every layer's input; more take longer and bring next to nothin
 _FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
 _FEW_RUNS, _MOST_LAYERS = 32, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
 _CHUNK_BYTES = 1 << 29
+
+
+ReadingKey = int | tuple[str, QParams]  # a layer of its own, or what linear layers read
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class _Reading:
         return self.node.inputs[0].name
 
     @property
-    def attrs(self) -> dict | None:
+    def attrs(self) -> Attrs | None:
         return attrs_of(self.node.value) if self.layer.is_conv else None
 
     @property
@@ -114,7 +118,7 @@ class _Reading:
         return self.layer.weight.size // self.layer.weight.shape[self.layer.axis]
 
     @property
-    def key(self) -> int | tuple[str, QParams]:
+    def key(self) -> ReadingKey:
         """Equal for linear layers that read the same: queries, keys and values."""
         return self.node.index if self.layer.is_conv else (self.tensor, self.qparams)
 
@@ -146,7 +150,7 @@ def learning(sites: Sites, module: "tvm.IRModule") -> dict[int, Layer]:
 
 def _learn_layers(
     layers: dict[int, Layer], configuration: Configuration, moments: Moments, rounding: bool, biases: bool
-) -> dict:
+) -> dict[int, Learnt]:
     """Of layers that read the same, as if they were one."""
     scaled = {
         index: quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale)
@@ -180,7 +184,7 @@ def _learn_layers(
 
 def _moments(
     simulator: Simulator, feeds: list[dict[str, np.ndarray]], readings: dict[int, _Reading], squares: bool, mask: str
-) -> dict:
+) -> dict[ReadingKey, Moments]:
     """{key of a reading: Moments}. mask: name of the input that is 0 for padding, "" for none."""
     unique = {one.key: one for one in readings.values()}
     sums = {
@@ -198,8 +202,8 @@ def _moments(
 
 def _chunks(readings: dict[int, _Reading], squares: bool) -> Iterator[list[int]]:
     """Groups of layers whose moments fit the memory."""
-    chunk: list = []
-    held: dict = {}
+    chunk: list[int] = []
+    held: dict[ReadingKey, int] = {}
     for index, one in readings.items():
         own = {one.key: one.bytes(squares)}
         if chunk and sum((held | own).values()) > _CHUNK_BYTES:

@@ -16,6 +16,7 @@ from octet.targets.runtime import Session
 from octet.targets.variant import TensorSpec, Variant
 
 from ..lower.cpu.backend import schedule
+from ..lower.cpu.context import Packing
 from ..lower.cpu.lowering import lower
 from ..lower.cpu.rules import RULES
 from ..lower.entry import emit_library
@@ -66,8 +67,8 @@ class Libraries:
 
     def __init__(self) -> None:
         self._spec = detect.native()
-        self._of: dict = {}
-        self._executors: dict = {}
+        self._of: dict[Any, Any] = {}
+        self._executors: dict[Any, Any] = {}
 
     def build(
         self, fused: "tvm.IRModule", inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
@@ -75,7 +76,7 @@ class Libraries:
         """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module
         after FuseFloat."""
         merged = MergeAxes()(fused)
-        packing: dict = {}
+        packing: Packing = {}
         kernels, program, weights = self._lowered(merged, packing)
         return merged, self._compiled(kernels, program, weights, inputs, outputs), packing
 
@@ -127,7 +128,7 @@ class Libraries:
         )
         return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 
-    def executor_factory(self, threads: int | None = None) -> Callable:
+    def executor_factory(self, threads: int | None = None) -> Callable[..., Any]:
         """As calibration takes it."""
         return partial(self.executor, threads=threads)
 
@@ -147,7 +148,7 @@ class Libraries:
         return BuiltNetwork(program, weights, self._of[key])
 
     def _lowered(
-        self, fused: "tvm.IRModule", packing: dict | None = None
+        self, fused: "tvm.IRModule", packing: Packing | None = None
     ) -> "tuple[tvm.IRModule, Program, np.ndarray]":
         weights = Weights(share=False)
         kernels, program = self._linearized(fused, packing, weights)
@@ -155,7 +156,7 @@ class Libraries:
         return kernels, program, weights.blob()
 
     def _linearized(
-        self, fused: "tvm.IRModule", packing: dict | None, weights: Weights
+        self, fused: "tvm.IRModule", packing: Packing | None, weights: Weights
     ) -> "tuple[tvm.IRModule, Program]":
         lowered, _ = lower(fused, self._spec, RULES, packing=packing)
         legal = schedule(legalize(lowered, (*ALIASES, PART)))

@@ -31,7 +31,7 @@ class ObserveTensors:
 
 
 class _Observer(Forward):
-    def __init__(self, function: relax.Function, tensors: frozenset) -> None:
+    def __init__(self, function: relax.Function, tensors: frozenset[str]) -> None:
         super().__init__(function)
         self._tensors, self._edges = tensors, 0
 

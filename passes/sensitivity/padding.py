@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octet.targets.stored_array import SampleArrays
+
 from ..lower.batch.masked import kept_places, padding_mask
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ class Padding:
     mask: str = ""
     axes: Mapping[str, int] = field(default_factory=dict)
 
-    def kept(self, feed: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def kept(self, feed: SampleArrays, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """{output: bool, to be broadcast to it}: what is no padding. feed, outputs: of the same samples, which lie on
         first axes."""
         if not self.mask:

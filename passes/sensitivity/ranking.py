@@ -1,6 +1,6 @@
 """Single-layer sensitivity (Wu et al., section 5.1): one operator quantised at a time, the others in fp32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ def _sorted(ranked: list[Ranked]) -> list[Ranked]:
     return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # equal ones in program order
 
 
-def _alone(bench: "Bench", design: "Design", group: "Group", some: dict) -> Ranked:
+def _alone(bench: "Bench", design: "Design", group: "Group", some: Mapping[str, Any]) -> Ranked:
     found = bench.outputs_of_part(design, [node.index for node in group.members], some)
     return Ranked(group.anchor.name, group.anchor.op, bench.error_of(found, some), 0.0, multiply_adds(group.anchor))
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..repair.find_streams import streams_of
+from .attempt import ErrorOf, Log
 from .choices.best_of import best_of
 from .design import SCALINGS, Design
 
@@ -26,7 +27,7 @@ def rescalable(module: "tvm.IRModule") -> bool:
     return bool(streams_of(module))
 
 
-def choose_scaling(design: Design, error: Callable, log: Callable, *, spent: Callable = lambda: False) -> Design:
+def choose_scaling(design: Design, error: ErrorOf, log: Log, *, spent: Callable[[], bool] = lambda: False) -> Design:
     """The design with the scaling of least error, where that is worth it. error(design): relative, squared.
     log(Attempt): what was tried. spent(): whether there is no time for another one."""
     if design.scaling or error(design) <= POOR:

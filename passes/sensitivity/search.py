@@ -4,11 +4,11 @@ then the fewest layers in float.
 Every choice is made by the output error on held-out calibration samples; whether the target holds is measured on the
 validation data with the simulator and, for the design that is handed out, on the compiled module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -38,13 +38,13 @@ class Judge(Protocol):
     """Accuracy on validation data. `drop`: relative loss of given outputs against fp32; `arrays`: the validation
     inputs; `losses`: per-sample losses for paired comparisons, or None where the metric has none."""
 
-    arrays: dict
+    arrays: Mapping[str, Any]
 
-    def drop(self, outputs: dict) -> float:
+    def drop(self, outputs: Mapping[str, np.ndarray]) -> float:
         """The relative loss of accuracy against fp32 for {output: array of all validation samples}; negative where they
         are better."""
 
-    def losses(self, outputs: dict) -> np.ndarray | None:
+    def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """One float per validation sample, to be compared with those of other outputs; None where the metric is of all
         samples only."""
 
@@ -80,7 +80,7 @@ class Search:
     journal: Journal = field(default_factory=Journal)
     most_float: float = 0.5
     repair: bool = True
-    tell: Callable = lambda text, done=None, total=None: None
+    tell: Callable[..., None] = lambda text, done=None, total=None: None
     free: tuple[str, ...] = ()
     seconds: Callable[[Design], float] = lambda design: 1.0
     smoothings: tuple[str, ...] = ()
@@ -208,7 +208,7 @@ class Search:
     def _best_of(self, improvement: "Improvement", design: Design, share: Budget) -> Design:
         assert improvement.candidates is not None
         error, several = self._error(design), improvement.candidates(design)
-        tried: list = []
+        tried: list[Any] = []
         for number, (name, candidate) in enumerate(several):
             if share.spent or (
                 tried and improvement.builds and share.left is not None and self.pace.build > share.left

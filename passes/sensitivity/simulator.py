@@ -7,7 +7,7 @@ function; the integer network differs from it only where a float32 sum rounds ac
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class Simulator:
         return {tap: found[name] for tap, name in zip(self.taps, names)}
 
     def _locate(
-        self, fused: "tvm.IRModule", program: "Program", packing: dict[str, Callable]
+        self, fused: "tvm.IRModule", program: "Program", packing: dict[str, Callable[..., list[np.ndarray]]]
     ) -> "tuple[dict[int, _Built], dict[tuple[int, int], int]]":
         """({layer: _Built}, {operand: offset of its switch})."""
         starts = sorted(
@@ -141,7 +141,7 @@ class _Built:
     layer: Layer
     bias: np.ndarray
     places: list[tuple[int, int]]
-    pack: Callable
+    pack: Callable[..., list[np.ndarray]]
 
     def constants(self, weight: np.ndarray, bias: np.ndarray | None) -> list[np.ndarray]:
         """Of other weights, and another bias where it is not None."""
@@ -168,8 +168,8 @@ class RescaledNetwork:
 
     model: Model
     statistics: dict[str, Statistics] = field(default_factory=dict)
-    operands: set = field(default_factory=set)
+    operands: set[Any] = field(default_factory=set)
     simulator: Simulator | None = None
     sites: dict[Recipe, Sites] = field(default_factory=dict)
     configurations: dict[Recipe, Configuration] = field(default_factory=dict)
-    weights_of: tuple = ()
+    weights_of: tuple[Any, ...] = ()

@@ -28,6 +28,6 @@ def compile(
     mod: tirx.PrimFunc | IRModule,
     target: _target.Target | None = ...,
     *,
-    relax_pipeline: transform.Pass | Callable | str | None = ...,
-    tir_pipeline: transform.Pass | Callable | str | None = ...,
+    relax_pipeline: transform.Pass | Callable[..., Any] | str | None = ...,
+    tir_pipeline: transform.Pass | Callable[..., Any] | str | None = ...,
 ) -> Executable: ...

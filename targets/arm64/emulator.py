@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..batches import meant
+from ..batches import Arrays, Results, meant
 from ..errors import OctetError
 from ..native.link import FLAGS, run_compiler
 from ..variant import Variant
@@ -59,7 +59,7 @@ class EmulatedArm64Session:
             raise OctetError(f"{variant.target}: cannot be emulated here: {lacks}")
         self._variant, self._threads = variant, threads
 
-    def run(self, inputs: dict) -> dict:
+    def run(self, inputs: Arrays) -> Results:
         """{name: array} -> {name: array}. Raises OctetError where the program fails."""
         variant = self._variant
         arrays = [np.ascontiguousarray(inputs[spec.name], spec.dtype).reshape(spec.shape) for spec in variant.inputs]
@@ -77,7 +77,7 @@ class EmulatedArm64Session:
                 "-",
                 *(str(spec.nbytes) for spec in variant.outputs),
             ]
-            command: list = [
+            command: list[str | Path] = [
                 QEMU,
                 "-cpu",
                 "max",
@@ -99,7 +99,7 @@ class EmulatedArm64Session:
             return meant(variant.outputs, _arrays(variant.outputs, found.read_bytes()))
 
 
-def _arrays(specs: "Sequence[TensorSpec]", data: bytes) -> dict[str, np.ndarray]:
+def _arrays(specs: "Sequence[TensorSpec]", data: bytes) -> Results:
     """The outputs, which lie behind each other, as arrays."""
     found, at = {}, 0
     for spec in specs:

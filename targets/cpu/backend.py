@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..kinds.backend import Backend, Emulation
+from ..seams import JsonObject
 from ..standalone.features import machine_of
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class CpuBackend(Backend):
 
         return detect.cpu_name()
 
-    def measured_here(self, about: dict) -> bool:
+    def measured_here(self, about: JsonObject) -> bool:
         return about.get("name") == self.device_name()
 
     def measuring_device(self, threads: int) -> "CpuDevice":

@@ -68,7 +68,7 @@ def joined(vectors: Sequence[tirx.Expr]) -> tirx.Expr:
     return tirx.Shuffle(vectors, list(range(len(vectors) * lanes_of(vectors[0]))))
 
 
-def split(vector: tirx.Expr, parts: int) -> list:
+def split(vector: tirx.Expr, parts: int) -> list[tirx.Expr]:
     """The vector in so many parts."""
     size = lanes_of(vector) // parts
     return (

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..kinds.backend import Backend, Emulation
+from ..seams import JsonObject
 
 if TYPE_CHECKING:
     import tvm
@@ -39,7 +40,7 @@ class CudaBackend(Backend):
 
         find_compiler(spec.extra["code"])
 
-    def features(self, asked: frozenset[str]) -> frozenset:
+    def features(self, asked: frozenset[str]) -> frozenset[str]:
         """The driver is asked only where a feature is a GPU's."""
         from .running import driver
 
@@ -102,7 +103,7 @@ class CudaBackend(Backend):
     def device_name(self) -> str:
         return _device().name
 
-    def measured_here(self, about: dict[str, Any]) -> bool:
+    def measured_here(self, about: JsonObject) -> bool:
         from .running.identity import identity, same
 
         return same(identity(about.get("name", ""), about.get("multiprocessors")), _device().identity)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..batches import Arrays, Results
 from ..errors import TargetError
 from ..variant import Variant
 from .compiling.source import DEVICE, emulated_source
@@ -68,7 +69,7 @@ class Emulator:
         ):
             raise EmulationError(f"{name}: {text.value.decode()}")
 
-    def run(self, variant: Variant, inputs: dict, seed: int = 0) -> dict:
+    def run(self, variant: Variant, inputs: Arrays, seed: int = 0) -> Results:
         """One inference of the variant: arrays by input name in, arrays by output name out. Outputs hold rubbish before
         they are written."""
         bases = {
@@ -95,7 +96,7 @@ class EmulatedCudaSession:
     def __init__(self, variant: Variant) -> None:
         self._variant, self._emulator, self._order = variant, Emulator.of_variant(variant), -1
 
-    def run(self, inputs: dict) -> dict:
+    def run(self, inputs: Arrays) -> Results:
         """{name: array} -> {name: array}. Raises EmulationError."""
         self._order += 1
         return self._emulator.run(self._variant, inputs, self._order)

@@ -4,7 +4,7 @@
 (4 for int8 of at most 4 channels); the channel is axis 1 of rank 4, the last axis of rank 2 and 3. int8 is stored as it
 is. Padding channels hold unspecified values."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -126,7 +126,7 @@ def reshaped(layout: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(reversed(steps)) if rest == 1 and all(extent == 1 for extent, _ in axes) else None
 
 
-def packed(shape: tuple[int, ...] | Iterator, dtype: str = "int8") -> CudaLayout:
+def packed(shape: tuple[int, ...] | Iterable[int], dtype: str = "int8") -> CudaLayout:
     """The layout that kernels want: packed for int8 of rank 2 to 4, plain for the rest."""
     shape = tuple(int(extent) for extent in shape)
     return CudaLayout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf, isinf
 
 from ..schema import checked
+from ..seams import JsonObject
 from ..workload_key import Keyed, with_infinities
 from .kernels.conv import Conv, Epilogue
 
@@ -38,7 +39,7 @@ class CudaWorkload(Keyed):
             ]
         return " ".join([*words, *(["+residual"] if e.residual else []), *(["to float"] if e.to_float else [])])
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> JsonObject:
         """JSON values; `from_dict` reads them back."""
         numbers = {
             key: str(value) if isinstance(value, float) and isinf(value) else value
@@ -71,7 +72,7 @@ def _centred(p: Conv) -> Conv:
     return p if p.batched else replace(p, zero_point=3)
 
 
-def from_dict(entry: dict) -> CudaWorkload:
+def from_dict(entry: JsonObject) -> CudaWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     problem, epilogue = entry["problem"], with_infinities(entry["epilogue"])
     checked(problem, Conv)  # what multiplies an extent may be no text

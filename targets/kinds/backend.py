@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..seams import JsonObject
+
 if TYPE_CHECKING:
     import tvm
 
@@ -21,7 +23,7 @@ class Emulation:
     threads take another order with every run."""
 
     how: str
-    sessions: Callable[[Sequence], list]
+    sessions: Callable[[Sequence[Any]], list[Any]]
     lacks: str = ""
     ordered: bool = False
 
@@ -93,7 +95,7 @@ class Backend(ABC):
         """The source that `stored` made a member of, and of b"" an empty one."""
 
     @abstractmethod
-    def described(self, variant: "Variant") -> dict:
+    def described(self, variant: "Variant") -> JsonObject:
         """JSON values that a manifest says of a variant beside what it says of all."""
 
     @abstractmethod
@@ -103,7 +105,7 @@ class Backend(ABC):
         """A session, as `opening.open_session` says."""
 
     @abstractmethod
-    def session_device(self, session: Any) -> dict:
+    def session_device(self, session: Any) -> JsonObject:
         """{"device": name} where a session runs on a device beside the processor, else {}."""
 
     @abstractmethod
@@ -119,7 +121,7 @@ class Backend(ABC):
         """Of what measures here."""
 
     @abstractmethod
-    def measured_here(self, about: dict) -> bool:
+    def measured_here(self, about: JsonObject) -> bool:
         """Whether what a measurement says about its device is true of this machine's."""
 
     @abstractmethod

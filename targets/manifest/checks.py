@@ -38,7 +38,8 @@ def manifest_of(values: object) -> Manifest:
         _check_variant(entry, made)
     if made.integer and len(made.integer) != 1 + len(made.shapes):
         raise ValueError(f"integer: describes {len(made.integer)} of {1 + len(made.shapes)} shapes")
-    others = [(shape, None) for shape in made.shapes] + list(zip(made.integer, (made, *made.shapes)))
+    others: list[tuple[Shape, Manifest | Shape | None]] = [(shape, None) for shape in made.shapes]
+    others += zip(made.integer, (made, *made.shapes))
     for number, (shape, of) in enumerate(others, 1):
         try:
             _check_shape(shape, made, of)
@@ -66,7 +67,7 @@ def _check_tensors(signature: "Shape | Manifest") -> None:
     _check_counts(signature)
 
 
-def _check_shape(shape: "Shape", manifest: Manifest, of: Manifest | None) -> None:
+def _check_shape(shape: "Shape", manifest: Manifest, of: "Manifest | Shape | None") -> None:
     """It is of the same network. of: the shape whose tensors it has, some of them as codes; None for one with extents
     of its own."""
     _check_tensors(shape)

@@ -9,6 +9,7 @@ import numpy as np
 from ..kinds.table import BACKENDS
 from ..packed import Packed
 from ..schema import one_line
+from ..seams import JsonObject
 from ..variant import TensorSpec, Variant
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def tensor_entry(spec: TensorSpec) -> dict[str, object]:
     return plain if spec.counted is None else plain | {"counted": list(spec.counted)}
 
 
-def entry_of(variant: Variant) -> dict[str, Any]:
+def entry_of(variant: Variant) -> JsonObject:
     """JSON values of a variant."""
     return (
         {
@@ -44,7 +45,7 @@ def entry_of(variant: Variant) -> dict[str, Any]:
     )
 
 
-def _of_shape(variant: Variant) -> dict[str, Any]:
+def _of_shape(variant: Variant) -> JsonObject:
     """What is not the same for all shapes of a target."""
     steps = {"arena_bytes": int(variant.arena_bytes), "steps": [clean(asdict(step)) for step in variant.steps]}
     words = {"words": clean(asdict(variant.words))} if variant.words is not None else {}
@@ -84,7 +85,7 @@ def variant_of(
     )
 
 
-def _own(entry: Any) -> dict[str, Any]:
+def _own(entry: Any) -> JsonObject:
     """What `_of_shape` says, as fields of a Variant."""
     own = {"steps": tuple(step.step for step in entry.steps), "words": entry.words and entry.words.words}
     return own | {name: getattr(entry, name) for name in ("arena_bytes", "lane_bytes", "loops")}
@@ -104,7 +105,7 @@ def variants_beside(number: int, shape: "Shape", variants: tuple[Variant, ...]) 
     )
 
 
-def with_integer(variants: tuple[Variant, ...], number: int, described: tuple) -> tuple[Variant, ...]:
+def with_integer(variants: tuple[Variant, ...], number: int, described: tuple[Any, ...]) -> tuple[Variant, ...]:
     """The variants with those for callers that quantise, where there are some."""
     return (
         tuple(

@@ -1,6 +1,6 @@
 """The fields of manifest.json, with the types and ranges that each may have."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -166,7 +166,11 @@ class _Policy(Struct):
     how: Text
     target: Text
     layers: Annotated[list[_Layer], Meta(max_length=MOST_STEPS)]
-    rejected: Annotated[list, Meta(max_length=MOST_STEPS)] | Annotated[dict, Meta(max_length=MOST_STEPS)] | None = None
+    rejected: (
+        Annotated[list[Any], Meta(max_length=MOST_STEPS)]
+        | Annotated[dict[str, Any], Meta(max_length=MOST_STEPS)]
+        | None
+    ) = None
     networks: Annotated[list[_Network], Meta(max_length=MOST_VARIANTS)] = []
     conversions_int8_us: float | msgspec.UnsetType = msgspec.UNSET
     conversions_chosen_us: float | msgspec.UnsetType = msgspec.UNSET
@@ -189,9 +193,8 @@ class Info(Struct):
     accuracy: _Accuracy | msgspec.UnsetType = msgspec.UNSET
     policy: _Policy | None = None
     padding: _Padding | None = None
-    self_test: dict[
-        Literal["by"], Literal["compiled", "referee"]
-    ] = {}  # who gives its answers: the compiled code alone, or the referee too
+    # Who gives its answers: the compiled code alone, or the referee too
+    self_test: dict[Literal["by"], Literal["compiled", "referee"]] = {}
 
 
 class Manifest(Struct):

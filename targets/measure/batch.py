@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from ..errors import OctetError
 from ..kinds.table import BACKENDS
 from ..schema import checked, parsed
+from ..seams import JsonObject
 from .job import Job, MeasuringPlan, MeasuringTask, from_json, to_json
 
 MOST_FAILURES = 3  # of the default
@@ -73,7 +74,7 @@ class Figures:
 
     seconds: dict[int, np.ndarray]
     errors: dict[int, str]
-    device: dict = field(default_factory=dict)
+    device: JsonObject = field(default_factory=dict)
 
     def as_json(self) -> str:
         """One line, which `of` reads back."""
@@ -163,7 +164,7 @@ def _child(packed: bytes, skip: Iterable[int], quiet: float) -> tuple[Figures | 
         return found, at, reason
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """The child and whatever it may have started."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
@@ -171,7 +172,7 @@ def _end(process: subprocess.Popen) -> None:
         pass
 
 
-def _line(process: subprocess.Popen, quiet: float) -> bytes:
+def _line(process: subprocess.Popen[bytes], quiet: float) -> bytes:
     """The child's next line; empty when it has ended. A child that says nothing is ended."""
     watch = threading.Timer(quiet, _end, [process])
     watch.start()

@@ -31,7 +31,7 @@ class Carrier:
     measure` appends to.
     Raises DataError in one line for whatever is wrong with the files."""
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._members = _unpacked(self.path) if is_archive(path) else None
         self.measurements = self.path.with_name(self.path.name + "." + LOG) if is_archive(path) else self.path / LOG
@@ -90,7 +90,7 @@ def _decompressed(data: bytes) -> bytes:
     return found
 
 
-def is_archive(path: str | os.PathLike) -> bool:
+def is_archive(path: str | os.PathLike[str]) -> bool:
     """Whether a job is one file and no folder."""
     return str(path).endswith(ARCHIVE)
 

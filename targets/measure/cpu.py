@@ -1,12 +1,12 @@
 """Candidates on this CPU: shared libraries through TVM's runtime."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from .. import detect
-from ..runtime import aligned
+from ..native.stream import aligned
 from ..tvm.native_library import open_library, runtime, use_threads
 from .job import Candidate, MeasuringTask
 
@@ -38,7 +38,7 @@ class CpuKernel:
     """A run of the library calls the kernel once per copy of the constants."""
 
     def __init__(self, task: MeasuringTask, candidate: Candidate, blobs: Mapping[str, bytes]) -> None:
-        made = {
+        made: dict[str, Callable[[int], np.ndarray]] = {
             "input": lambda number: task.inputs[number].array(),
             "constant": lambda number: np.tile(
                 np.frombuffer(blobs[candidate.constants[number]], np.uint8), candidate.copies

@@ -65,8 +65,9 @@ class PlacedCandidate:
         zeros = [number for kind, number in candidate.operands if kind == "zero"]
 
         def place(copy: int, kind: str, number: int) -> tuple[str, int]:
-            found = {"constant": lambda: ("weights", copy * size + offsets[number]), "zero": lambda: ("arena", 0)}
-            return found[kind]() if kind in found else (kind, number)
+            if kind == "constant":
+                return "weights", copy * size + offsets[number]
+            return ("arena", 0) if kind == "zero" else (kind, number)
 
         launches = tuple(
             Launch(

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import DataError, OctetError, OctetWarning
 from ..reading.regular import read_regular
 from ..schema import Name, Text, checked, json_text, parsed
+from ..seams import JsonObject
 from .rounds import ratios
 
 _LARGEST = 64 << 20  # bytes, hundreds of thousands of measurements
@@ -41,9 +42,9 @@ class Measurement:
     task: str
     candidate: int
     stage: str
-    device: dict
-    seconds: list | None = None
-    default: list | None = None
+    device: JsonObject
+    seconds: list[list[float]] | None = None
+    default: list[list[float]] | None = None
     error: str = ""
     time: str = ""
 

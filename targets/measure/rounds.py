@@ -47,7 +47,7 @@ def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> 
             kernel.close()
     say(0)
     number = calls(kernels[0])
-    seconds: dict[int, list] = {index: [] for index in kernels}
+    seconds: dict[int, list[np.ndarray]] = {index: [] for index in kernels}
     for _ in range(batch.rounds):
         row = {index: np.zeros(len(batch.threads)) for index in kernels}
         for column, threads in enumerate(batch.threads):

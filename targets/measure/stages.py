@@ -10,6 +10,7 @@ import numpy as np
 from .. import detect
 from ..errors import OctetError, TargetError
 from ..kinds.table import BACKENDS
+from ..seams import JsonObject
 from . import log
 from .batch import Batch, part, run_batch
 from .carrier import Carrier
@@ -41,7 +42,7 @@ def measure_job(
     carrier: Carrier,
     progress: Callable[[Progress], None] = lambda state: None,
     measure: "Callable[..., Figures]" = run_batch,
-) -> dict:
+) -> JsonObject:
     """Appends to the carrier's measurements; what this device has measured before is not measured again. measure: takes
     a Batch to its Figures.
     Returns {"measured", "failed", "faster", "tasks", "device"}. Raises OctetError where this machine lacks what the job
@@ -91,8 +92,8 @@ class _Work:
     carrier: Carrier
     task: MeasuringTask
     name: str
-    measure: Callable
-    held: list
+    measure: "Callable[..., Figures]"
+    held: list[log.Measurement]
 
     def run(self) -> float | None:
         plan, numbers = self.carrier.job.plan, range(1, len(self.task.candidates))
@@ -114,7 +115,9 @@ class _Work:
     def _ratios(self, stage: str) -> dict[int, float]:
         """{candidate: median ratio, infinite for a failure}."""
         return {
-            e.candidate: float("inf") if e.error else float(np.median(e.ratios)) for e in self.held if e.stage == stage
+            e.candidate: float("inf") if e.error or e.ratios is None else float(np.median(e.ratios))
+            for e in self.held
+            if e.stage == stage
         }
 
     def _stage(self, stage: str, numbers: Sequence[int], rounds: int) -> None:

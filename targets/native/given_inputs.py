@@ -1,9 +1,10 @@
 """What a caller hands to a session: the arrays of a run, held against the signature."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..batches import Arrays
 from ..errors import DataError
 from ..variant import TensorSpec
 
@@ -32,7 +33,7 @@ class GivenInputs:
         self._names = frozenset(spec.name for spec in specs)
         self._forms = [(spec, spec.name, tuple(spec.shape), np.dtype(spec.dtype)) for spec in specs]
 
-    def check_names(self, inputs: Mapping) -> None:
+    def check_names(self, inputs: Arrays) -> None:
         """Raises DataError for names that are not the inputs'."""
         if inputs.keys() != self._names:
             names = [name for _, name, _, _ in self._forms]
@@ -42,7 +43,7 @@ class GivenInputs:
                 "does"
             )
 
-    def arrays(self, inputs: Mapping) -> list[np.ndarray]:
+    def arrays(self, inputs: Arrays) -> list[np.ndarray]:
         """In the order of the inputs. Raises DataError for other names, shapes or dtypes."""
         self.check_names(inputs)
         arrays = []

@@ -4,7 +4,7 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_void_p
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ _FAILURES = {
     2: "the system starts no more threads; load the package with fewer (threads=1), or raise its limit (ulimit -u)",
     3: "a kernel found no memory for its buffers; close other sessions",
 }
+
+Addresses: TypeAlias = "ctypes.Array[c_void_p]"
 
 
 class Library:
@@ -70,7 +72,7 @@ class Library:
             else np.empty(0, np.uint8)
         )
 
-    def run(self, stream: c_void_p, tensors: Any) -> None:
+    def run(self, stream: c_void_p, tensors: Addresses) -> None:
         """tensors: a ctypes array of addresses, inputs first."""
         code = self._run(stream, tensors)
         if code:
@@ -82,14 +84,21 @@ class Library:
         return self._share is not None
 
     def share(
-        self, stream: c_void_p, taken: c_int64, count: int, first: Any, sizes: Any, own: Any, nanoseconds: int
+        self,
+        stream: c_void_p,
+        taken: c_int64,
+        count: int,
+        first: Addresses,
+        sizes: "ctypes.Array[c_int64]",
+        own: Addresses,
+        nanoseconds: int,
     ) -> None:
         """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per
         tensor."""
         assert self._share is not None, "ask `shares` first"
         checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 
-    def step(self, stream: c_void_p, index: int, chunk: int, tensors: Any) -> None:
+    def step(self, stream: c_void_p, index: int, chunk: int, tensors: Addresses) -> None:
         """Runs one chunk of one step. tensors: a ctypes array of addresses."""
         checked(self._step(stream, index, chunk, tensors))
 

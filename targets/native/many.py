@@ -4,17 +4,29 @@ runs of some microseconds wait for otherwise."""
 import ctypes
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..batches import batch_of, feed_of, meant, sample_shape, samples_of, takes_samples, takes_whole, together
+from ..batches import (
+    Arrays,
+    Results,
+    batch_of,
+    feed_of,
+    meant,
+    sample_shape,
+    samples_of,
+    takes_samples,
+    takes_whole,
+    together,
+)
 from ..errors import DataError
 from .given_inputs import wrong_dtype
 from .stream import addresses, aligned
 
 if TYPE_CHECKING:
     from ..variant import TensorSpec
+    from .stream import Stream
 
 
 _SLICE = 50_000_000  # ns that a thread stays in C: a signal waits no longer for it, or for one run
@@ -26,7 +38,7 @@ class Runs:
     thread does with its stream: all runs that no other one has taken, until none is left. `end` leaves none. `results`:
     what they gave."""
 
-    def __init__(self, inputs: "Sequence[TensorSpec]", outputs: "Sequence[TensorSpec]", given: dict) -> None:
+    def __init__(self, inputs: "Sequence[TensorSpec]", outputs: "Sequence[TensorSpec]", given: Arrays) -> None:
         self._inputs, self._outputs, self._batch = inputs, outputs, batch_of(inputs)
         arrays = {spec.name: np.asarray(given[spec.name]) for spec in inputs}
         self._samples = _count(inputs, arrays, self._batch)
@@ -35,7 +47,7 @@ class Runs:
         self._results = [aligned((self.count, *spec.shape), spec.dtype) for spec in outputs]
         self._taken, self._order = ctypes.c_int64(0), itertools.count()
 
-    def shared(self, share: Callable[..., None]) -> Callable[[Any], None]:
+    def shared(self, share: Callable[..., None]) -> "Callable[[Stream], None]":
         """share: `Library.share`."""
         arrays, specs = [*self._given, *self._results], (*self._inputs, *self._outputs)
         first, sizes = (
@@ -43,17 +55,17 @@ class Runs:
             (ctypes.c_int64 * len(arrays))(*(spec.nbytes for spec in specs)),
         )
 
-        def work(stream: Any) -> None:
+        def work(stream: "Stream") -> None:
             own = (ctypes.c_void_p * len(arrays))(*stream.places)
             while self._taken.value < self.count:
                 share(stream.handle, self._taken, self.count, first, sizes, own, _SLICE)
 
         return work
 
-    def one_by_one(self, infer: Callable[[Any], None]) -> Callable[[Any], None]:
+    def one_by_one(self, infer: "Callable[[Stream], None]") -> "Callable[[Stream], None]":
         """infer(stream): runs what was staged there, and looks at the answer."""
 
-        def work(stream: Any) -> None:
+        def work(stream: "Stream") -> None:
             while (number := next(self._order)) < self.count and self._taken.value < self.count:
                 stream.stage([block[number] for block in self._given])
                 infer(stream)
@@ -66,7 +78,7 @@ class Runs:
         """Lets no stream begin another run."""
         self._taken.value = self.count
 
-    def results(self) -> dict[str, np.ndarray]:
+    def results(self) -> Results:
         """{output: array}, samples on the first axis."""
         return {spec.name: self._of_samples(spec, block) for spec, block in zip(self._outputs, self._results)}
 

@@ -34,7 +34,7 @@ class Lease:
             streams.lost(self)
 
 
-_live: weakref.WeakSet = weakref.WeakSet()
+_live: "weakref.WeakSet[Streams]" = weakref.WeakSet()
 # Seconds for which a thread in a loop may take again what it gave back; handing it to another thread every time would
 # cost more than a small network's run
 PATIENCE = 0.005
@@ -44,12 +44,12 @@ class Streams:
     """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited
     for PATIENCE goes before all that come later."""
 
-    def __init__(self, make: Callable[[int], object], most: int) -> None:
-        self._make: Callable[[int], object] | None = make
+    def __init__(self, make: "Callable[[int], Stream]", most: int) -> None:
+        self._make: Callable[[int], Stream] | None = make
         self.most = most
-        self._all: list = []
+        self._all: list[Stream] = []
         # The last one that was in use is the next: its memory is in the caches; append and pop are atomic
-        self._idle: list = []
+        self._idle: list[Lease] = []
         self._closed, self.turn = False, 0  # turn: a fork takes every lease that was given before it back
         self._reset()
         _live.add(self)
@@ -116,7 +116,7 @@ class Streams:
 
     def _reset(self) -> None:
         self._changed, self._waiting = threading.Condition(), 0
-        self._overdue: list = []
+        self._overdue: list[object] = []
 
 
 def _forked() -> None:

@@ -5,7 +5,7 @@ import stat
 from os import PathLike
 
 
-def open_regular(path: str | PathLike) -> int:
+def open_regular(path: str | PathLike[str]) -> int:
     """A descriptor for reading. Raises OSError, also for whatever is no regular file (links to one are followed)."""
     try:
         descriptor = os.open(
@@ -19,7 +19,7 @@ def open_regular(path: str | PathLike) -> int:
     raise OSError(22, "it is no regular file")
 
 
-def read_regular(path: str | PathLike, most: int) -> bytes:
+def read_regular(path: str | PathLike[str], most: int) -> bytes:
     """All that a file holds when it is opened. Raises OSError, or ValueError where it is larger than `most` bytes."""
     with os.fdopen(open_regular(path), "rb") as file:
         if (size := os.fstat(file.fileno()).st_size) > most:

@@ -29,9 +29,9 @@ def dimensions(inputs: "Sequence[Sequence[TensorSpec]]", outputs: "Sequence[Sequ
     ]
 
 
-def _varying(signatures: "Sequence[Sequence[TensorSpec]]") -> dict[tuple[int, ...], list]:
+def _varying(signatures: "Sequence[Sequence[TensorSpec]]") -> dict[tuple[int, ...], list[tuple[str, int]]]:
     """{extents: axes that have them in the signatures}, of axes that are not the same in all."""
-    found: dict[tuple[int, ...], list] = {}
+    found: dict[tuple[int, ...], list[tuple[str, int]]] = {}
     for tensors in zip(*signatures):
         for axis in range(len(tensors[0].shape)):
             extents = tuple(tensor.shape[axis] for tensor in tensors)

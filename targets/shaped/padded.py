@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..batches import batch_of, run_samples
+from ..batches import Arrays, Results, batch_of, run_samples
 from ..native.given_inputs import wrong_dtype
-from ..runtime import Session, aligned
+from ..native.stream import aligned
+from ..runtime import Session
 from ..variant import Step
 from .dimensions import Dimension
 
@@ -43,23 +44,23 @@ class PaddedSession:
         """How many runs there may be at one time."""
         return self._session.streams
 
-    def run(self, inputs: dict, **options: Any) -> Any:
+    def run(self, inputs: Arrays, **options: bool) -> Any:
         """As `Session.run`."""
         return self._meant(self._session.run(self._whole(inputs), **options))
 
-    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+    def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
         """As `Session.run_many`, one run after the other on one stream: each is padded and cut back."""
         return run_samples(self, inputs)
 
-    async def run_async(self, inputs: dict, **options: Any) -> Any:
+    async def run_async(self, inputs: Arrays, **options: bool) -> Any:
         """As `Session.run_async`."""
         return self._meant(await self._session.run_async(self._whole(inputs), **options))
 
-    def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
+    def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:
         """As `Session.profile`: of the padded run."""
         return self._session.profile(self._whole(inputs), repeat)
 
-    def _whole(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _whole(self, inputs: Arrays) -> Results:
         found = dict(inputs)
         for spec, whole in zip(self.inputs, self._session.inputs):
             if spec.shape != whole.shape and spec.name in inputs:
@@ -76,7 +77,7 @@ class PaddedSession:
         """The outputs, cut; beside the health of the answer where that was asked for."""
         return (self._cut(found[0]), *found[1:]) if isinstance(found, tuple) else self._cut(found)
 
-    def _cut(self, results: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _cut(self, results: Mapping[str, np.ndarray]) -> Results:
         return {spec.name: self._cut_back(spec, value) for spec, value in zip(self.outputs, results.values())}
 
     def _cut_back(self, spec: "TensorSpec", value: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..batches import Arrays, Results
 from ..errors import DataError, OctetError
 from ..runtime import Session
 from ..variant import Step, TensorSpec
@@ -37,7 +38,7 @@ class ShapedSession:
         self.target, self.threads, self.weights, self.why = first.target, first.threads, first.weights, ""
         self._names = frozenset(spec.name for spec in self.inputs)
         self._exact = {_key(session.inputs): session for session in shapes}
-        self._found: dict[tuple, Session | PaddedSession] = dict(self._exact)
+        self._found: dict[tuple[tuple[int, ...], ...], Session | PaddedSession] = dict(self._exact)
         self._dimensions = dimensions([session.inputs for session in shapes], [session.outputs for session in shapes])
 
     @property
@@ -62,26 +63,26 @@ class ShapedSession:
         for session in self.shapes:
             session.close()
 
-    def run(self, inputs: dict, **options: Any) -> dict:
+    def run(self, inputs: Arrays, **options: bool) -> Results:
         """As `Session.run`. Raises DataError for arrays that no shape takes."""
         return self._for(inputs).run(inputs, **options)
 
-    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+    def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
         """As `Session.run_many`, of samples of one shape."""
         found = for_samples(self, {name: np.shape(array) for name, array in inputs.items()})
         return (self.shapes[0] if found is self else found).run_many(
             inputs, streams
         )  # the first shape says what is wrong
 
-    async def run_async(self, inputs: dict, **options: Any) -> dict:
+    async def run_async(self, inputs: Arrays, **options: bool) -> Results:
         """As `Session.run_async`."""
         return await self._for(inputs).run_async(inputs, **options)
 
-    def run_into(self, inputs: dict, results: tuple) -> None:
+    def run_into(self, inputs: Arrays, results: Sequence[np.ndarray]) -> None:
         """As `Session.run_into`, for arrays that have the extents of a shape."""
         self._for(inputs).run_into(inputs, results)
 
-    def profile(self, inputs: dict, repeat: int = 20) -> list[tuple[Step, float]]:
+    def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:
         """As `Session.profile`, of the shape that runs these inputs."""
         return self._for(inputs).profile(inputs, repeat)
 
@@ -97,7 +98,7 @@ class ShapedSession:
             self._found[key] = found
         return found
 
-    def _for(self, inputs: Mapping[str, np.ndarray]) -> Any:
+    def _for(self, inputs: Arrays) -> Any:
         if not self._exact:
             raise OctetError("run: the session is closed; load the package again")
         if inputs.keys() != self._names:

@@ -36,7 +36,11 @@ class ExportForm:
 
 
 def export(
-    package: Package, folder: "str | os.PathLike", name: str, target: str | None = None, form: ExportForm = ExportForm()
+    package: Package,
+    folder: "str | os.PathLike[str]",
+    name: str,
+    target: str | None = None,
+    form: ExportForm = ExportForm(),
 ) -> tuple[Variant, dict[str, int]]:
     """Writes the folder, whole or not at all, and returns the variant that it holds and {file: bytes}. name: as
     `check_name` allows. target: of the package's variants [default: the best one for this machine]. Raises OctetError

@@ -10,7 +10,7 @@ from ..errors import OctetError
 _PREFIX = ".octet-export-"
 
 
-def check_folder(path: str | os.PathLike, ours: Collection[str]) -> None:
+def check_folder(path: str | os.PathLike[str], ours: Collection[str]) -> None:
     """Raises OctetError now where `write_folder` could not write later. ours: names of files that may be replaced."""
     place = Path(os.path.realpath(path))
     try:
@@ -30,7 +30,7 @@ def check_folder(path: str | os.PathLike, ours: Collection[str]) -> None:
         raise _cannot(path, error) from error
 
 
-def write_folder(path: str | os.PathLike, files: dict[str, bytes], ours: Collection[str]) -> None:
+def write_folder(path: str | os.PathLike[str], files: dict[str, bytes], ours: Collection[str]) -> None:
     """Makes a folder with these files. One that exists must hold only `ours`, of which those that are no longer meant
     are removed. Raises OctetError."""
     check_folder(path, ours)
@@ -58,7 +58,7 @@ def write_folder(path: str | os.PathLike, files: dict[str, bytes], ours: Collect
         raise _cannot(path, error) from error
 
 
-def _cannot(path: str | os.PathLike, error: OSError) -> OctetError:
+def _cannot(path: str | os.PathLike[str], error: OSError) -> OctetError:
     return OctetError(
         f"{path}: cannot be written ({error.strerror or error}); name another folder, or make room and check the "
         "permissions"

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from ..seams import Attrs
+
 _INTRINSICS = "tvm.s_tir.tensor_intrin"
 
 
@@ -19,7 +21,7 @@ def _standing_in(name: str, module: ModuleType | None) -> Iterator[None]:
     """Whoever imports `name` inside gets `module`, or ImportError for None, unless it was imported before."""
     missing = name not in sys.modules
     if missing:
-        cast(dict, sys.modules)[name] = module
+        cast(dict[str, Any], sys.modules)[name] = module
     try:
         yield
     finally:
@@ -80,7 +82,7 @@ def parsed_attributes(importer: Any, attributes: Any) -> dict[str, Any]:
     return importer._parse_attr(attributes)
 
 
-def converted(importer: Any, operator: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
+def converted(importer: Any, operator: str, inputs: Any, attrs: Attrs, opset: int) -> Any:
     """What TVM's converter makes of a node: an expression, or a tuple of them."""
     return importer._convert_operator(operator, inputs, attrs, opset)
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .intrinsics import const, effect
+from ..cpu.expressions import const, effect
 from .isa import current
 
 # TVM has no bfloat16 vectors to call the intrinsic with, so the cast is made in LLVM's own language.

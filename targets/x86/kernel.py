@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KEPT = 2048
 
 
-def emit_kernel(name: str, body: Callable) -> tirx.PrimFunc:
+def emit_kernel(name: str, body: Callable[[], object]) -> tirx.PrimFunc:
     """A PrimFunc called `name`; `body()` declares its arguments with `argument` and emits its statements."""
     with IRBuilder() as builder:
         with T.prim_func():
@@ -30,7 +30,7 @@ def emit_kernel(name: str, body: Callable) -> tirx.PrimFunc:
     return builder.get()
 
 
-def built_once(build: Callable) -> Callable:
+def built_once(build: Callable[..., tirx.PrimFunc]) -> Callable[..., tirx.PrimFunc]:
     """For a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same vector
     unit is the same object, built once.
     Building takes milliseconds, and networks repeat their layers."""

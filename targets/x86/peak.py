@@ -15,9 +15,9 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..arm64.instructions import product_of_pairs
-from ..cpu.expressions import typed
+from ..cpu.expressions import bind, const, effect, load, splat, store, typed
 from ..detect import missing
-from .intrinsics import bind, const, dot4_multiplied, dot4_safe, effect, fma, load, multiplied, splat, store
+from .intrinsics import dot4_multiplied, dot4_safe, fma, multiplied
 from .isa import building_for, current
 from .kernel import argument, emit_kernel
 from .tiles import tile_config, tile_dot, tile_load, tile_store
@@ -211,7 +211,7 @@ def _measure(spec: "TargetSpec", threads: int, runs: int) -> Peak:
 
 
 def _seed(elements: int, dtype: str) -> np.ndarray:
-    from ..runtime import aligned
+    from ..native.stream import aligned
 
     array = aligned((elements,), dtype)
     array[:] = 1
@@ -219,7 +219,7 @@ def _seed(elements: int, dtype: str) -> np.ndarray:
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
-    from ..runtime import aligned
+    from ..native.stream import aligned
 
     copy = aligned(array.shape, array.dtype)
     copy[:] = array
@@ -239,7 +239,7 @@ def _rate(
     not lower the limit; a unit is what `loop` counts. parts: copies of `seed` that the runs take turns with."""
     import tvm
 
-    from ..runtime import aligned
+    from ..native.stream import aligned
     from ..tvm.native_library import use_threads
 
     function, units = loop(threads, steps)

@@ -25,9 +25,9 @@ class StructureEntry:
     instructions that anybody knows."""
 
     problem: type
-    structure: Callable
-    vectors: Callable
-    label: Callable = lambda p: p.name
+    structure: Callable[[Any], Any]
+    vectors: Callable[[Any], float]
+    label: Callable[[Any], str] = lambda p: p.name
 
 
 # Instructions for 16 results: convert, scale, round, pack; a residual is widened, converted and scaled on top. A

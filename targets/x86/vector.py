@@ -14,7 +14,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .intrinsics import add_bytes, fence, fma, pack_bytes, pack_interleaved, part, round_to_int, splat, store
+from ..cpu.expressions import splat, store
+from .intrinsics import add_bytes, fence, fma, pack_bytes, pack_interleaved, part, round_to_int
 from .layout import STORED_OFFSET
 
 LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector

@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, Protocol, get_args, get_type_hints
 
 from ..schema import checked
+from ..seams import JsonObject
 from ..workload_key import Keyed, with_infinities
 from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
@@ -62,7 +63,7 @@ class Workload(Keyed):
         """Whether a multiply-add takes a 32-bit lane, as there is no sum over channels for a dot product of bytes."""
         return isinstance(self.problem, ConvProblem) and self.problem.depthwise
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> JsonObject:
         """JSON values; `from_dict` reads them back."""
         kind, problem = kind_of(self.problem), _plain(asdict(self.problem))  # type: ignore[call-overload] # a Problem is a dataclass
         return problem if kind == _UNTAGGED else {"kind": kind, "problem": problem}
@@ -73,7 +74,7 @@ def workload_of(problem: Problem) -> Workload:
     return Workload(KINDS[kind_of(problem)].structure(problem))
 
 
-def from_dict(entry: dict) -> Workload:
+def from_dict(entry: JsonObject) -> Workload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
     made, problem = KINDS[kind].problem, with_infinities(problem)
@@ -90,7 +91,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and isinf(value) else value
 
 
-def _restored(kind: Any, values: dict[str, Any]) -> Problem:
+def _restored(kind: Any, values: JsonObject) -> Problem:
     """The dataclass whose `_plain` these values are."""
     if unknown := values.keys() - {field.name for field in fields(kind)}:
         raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")

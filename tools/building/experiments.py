@@ -14,8 +14,8 @@ from ...passes.ops import is_op
 from ...passes.pipeline import CANONICALIZE, canonicalize
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget
+from ...passes.sensitivity.choices.ranges import CALIBRATIONS
 from ...passes.sensitivity.design import Design
-from ...passes.sensitivity.improvement import CALIBRATIONS
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.output_error import sqnr
 from ...passes.sensitivity.ranking import rank

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..scores import Scoring
 
@@ -11,14 +14,14 @@ class MetricJudge:
     """arrays: the validation inputs. scoring: what the metric compares outputs with. reference: {output: the metric} of
     fp32."""
 
-    arrays: dict
+    arrays: Mapping[str, Any]
     scoring: Scoring
     reference: Mapping[str, float]
 
-    def drop(self, outputs: dict) -> float:
+    def drop(self, outputs: Mapping[str, np.ndarray]) -> float:
         """Of the worst output."""
         return self.scoring.drop(self.reference, self.scoring.scores(outputs))
 
-    def losses(self, outputs: dict):
+    def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """0 or 1 per sample, right or wrong; None where the labels are no classes, or several per sample."""
         return self.scoring.losses(outputs)

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from math import log2
 
-from ...targets.x86.conv.amx import BLOCK, TILE_ROWS, AmxSchedule, default_schedule, linear, steps_of, units_of, walk_of
+from ...targets.x86.conv.amx import AmxSchedule, default_schedule, linear, steps_of, units_of, walk_of
+from ...targets.x86.conv.amx_micro import BLOCK
 from ...targets.x86.conv.problem import ConvProblem
+from ...targets.x86.tiles import TILE_ROWS
 from .space import Space, choices, chunks, fixed
 
 

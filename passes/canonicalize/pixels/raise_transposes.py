@@ -47,7 +47,7 @@ def _raise(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr 
     return value
 
 
-def _permuted(step: relax.Expr, call: relax.Call) -> Callable | None:
+def _permuted(step: relax.Expr, call: relax.Call) -> Callable[..., relax.Expr] | None:
     """x -> the step on a tensor with permuted axes."""
     rank = len(shape_of(call.args[0]))
     axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(range(rank))[::-1]
@@ -61,7 +61,7 @@ def _permuted(step: relax.Expr, call: relax.Call) -> Callable | None:
     return lambda x: Call(step.op, [x, relax.const(np.ascontiguousarray(turned))])
 
 
-def _kept(step: relax.Expr, call: relax.Call) -> Callable | None:
+def _kept(step: relax.Expr, call: relax.Call) -> Callable[..., relax.Expr] | None:
     if (
         ops.is_op(step, "relax.nn.pad")
         or known(step.args[1]).size > 1

@@ -8,7 +8,7 @@ The rules are those by which the samples of a batch stay apart (lower/batch/rule
 that count reaches no other.
 A constant may hold a part of its own for every element, as all of its elements are there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class CountedAxes:
     """value_of(variable): what it is bound to, None for a parameter. refuse(variable, reason)
     raises UnsupportedModelError with the node that makes it."""
 
-    def __init__(self, value_of: Callable, refuse: Callable) -> None:
+    def __init__(self, value_of: Callable[[relax.Var], Any], refuse: Callable[..., Any]) -> None:
         self._value_of, self._refuse = value_of, refuse
         self._found: dict[relax.Var, Counted | None] = {}
 
@@ -114,10 +114,10 @@ class CountedAxes:
                 "reads a number of results known at run time only; export the network up to there"
             )
 
-    def of_outputs(self, results: list, emit: Callable) -> tuple[list, list]:
+    def of_outputs(self, results: list[Any], emit: Callable[..., relax.Var]) -> tuple[list[Any], list[Any]]:
         """(variables that hold the counts; per output (axis, position of its count) or None). emit(expression,
         name) binds a value."""
-        sources: dict = {}
+        sources: dict[relax.Var, int] = {}
         places: list[tuple[int, int] | None] = []
         for result in results:
             counted = self.of(result)
@@ -132,14 +132,14 @@ class CountedAxes:
         return [_count(source, self._value_of(source), emit) for source in sources], places
 
 
-def _operands(value: relax.Expr | None) -> list[relax.Expr | None]:
+def _operands(value: relax.Expr | None) -> Sequence[relax.Expr | None]:
     """What `_through` asks about."""
     if isinstance(value, relax.TupleGetItem):
         return [value.tuple_value]
     return tensors_of(value) if isinstance(value, relax.Call) else [value]
 
 
-def _count(source: relax.Var, value: relax.Call, emit: Callable) -> relax.Var:
+def _count(source: relax.Var, value: relax.Call, emit: Callable[..., relax.Var]) -> relax.Var:
     """int64 [1]: how many elements of a source count; value: the call that it is bound to."""
     axis = traits_of(value.op.name).counted
     assert axis is not None

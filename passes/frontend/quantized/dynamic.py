@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....targets.errors import UnsupportedModelError
+from ....targets.seams import Attrs
 from .codes import Codes, Scaled, ZeroPoint, per_axis
 from .linear import name_of_operand, real_operand
 
@@ -21,16 +22,14 @@ _POWERS = {"Mul": lambda a, b: a + b, "Div": lambda a, b: a - b, "Add": lambda a
 _ARRANGED = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose"})
 
 
-def dynamic_quantize(
-    graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]
-) -> list[Codes | Scaled | ZeroPoint]:
+def dynamic_quantize(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes | Scaled | ZeroPoint]:
     """DynamicQuantizeLinear: the tensor itself, and a scale of which only what it belongs to is known."""
     x = graph.operand(node.input[0])
     graph.notes.add(DYNAMIC)
     return [Codes(x, None), Scaled(np.float32(1), x, 1), ZeroPoint(x)]
 
 
-def integer_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Scaled]:
+def integer_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Scaled]:
     """MatMulInteger and ConvInteger: x / s times whole weights."""
     codes, weight = graph.value(node.input[0]), graph.known(node.input[1])
     if not isinstance(codes, Codes) or codes.scale is not None or weight is None:
@@ -50,7 +49,7 @@ def integer_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[s
     return [Scaled(product, codes.value, -1)]
 
 
-def scaled(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list:
+def scaled(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Any]:
     """Arithmetic of what has a factor that is known at run time only, until it is gone. What rounds to whole numbers of
     such a scale rounds nothing: ranges become static, and so do the steps."""
     values = [graph.value(name) for name in node.input]
@@ -79,7 +78,7 @@ def scaled(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any])
     return [Scaled(result, sources[0], power) if power else result]
 
 
-def product_to_float(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> "list[relax.Expr]":
+def product_to_float(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> "list[relax.Expr]":
     """MatMulIntegerToFloat (A, B, a_scale, b_scale, a_zero_point, b_zero_point, bias)."""
     a, b = (
         real_operand(graph, node, 0, 2, 4),
@@ -88,7 +87,7 @@ def product_to_float(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[
     return [_biased(graph, node, graph.apply(node, "MatMul", [a, b]), 6)]
 
 
-def dynamic_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> "list[relax.Expr]":
+def dynamic_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> "list[relax.Expr]":
     """DynamicQuantizeMatMul (A, B, b_scale, b_zero_point, bias)."""
     graph.notes.add(DYNAMIC)
     weight = real_operand(graph, node, 1, 2, 3, len(graph.extents(graph.value(node.input[1]))) - 1)
@@ -101,7 +100,7 @@ def _biased(graph: "OnnxImporter", node: "onnx.NodeProto", product: "relax.Expr"
     )
 
 
-def dynamic_lstm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> Any:
+def dynamic_lstm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> Any:
     """DynamicQuantizeLSTM (X, W, R, B, lengths, h, c, P, w_scale, w_zero_point, r_scale, r_zero_point), W and R
     transposed."""
     graph.notes.add(DYNAMIC)

@@ -1,7 +1,7 @@
 """QuantizeLinear and DequantizeLinear, and what quantised operands and results stand for."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
@@ -9,6 +9,7 @@ from onnx import helper
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
+from ....targets.seams import Attrs
 from ...operators.registry import operators
 from ...ops import is_op
 from ...rewriting.grids import Grid
@@ -81,7 +82,7 @@ def _looked_up(graph: "OnnxImporter", value: relax.Var) -> bool:
     return looked_up and isinstance(value, tvm.ir.GenericConst)
 
 
-def _dtype(attrs: dict[str, Any]) -> str:
+def _dtype(attrs: Attrs) -> str:
     """Of a quantizer without a zero point: uint8, or what opset 21 says."""
     return str(helper.tensor_dtype_to_np_dtype(attrs["output_dtype"])) if attrs.get("output_dtype") else "uint8"
 
@@ -99,7 +100,7 @@ def coded(
     return Codes(scale.pair(graph, node, graph.expression(x)), scale)
 
 
-def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes | np.ndarray]:
+def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes | np.ndarray]:
     """QuantizeLinear: codes that know their scale; of a known value the array of them."""
     x = graph.known(node.input[0])
     if x is not None:
@@ -113,9 +114,7 @@ def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[s
     return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
 
 
-def dequantize_linear(
-    graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]
-) -> list[np.ndarray | relax.Var]:
+def dequantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[np.ndarray | relax.Var]:
     """DequantizeLinear: the numbers that codes stand for."""
     value = graph.value(node.input[0])
     if isinstance(value, Codes):
@@ -129,9 +128,7 @@ def dequantize_linear(
     return [real_operand(graph, node, 0, 1, 2)]
 
 
-def _grid(
-    graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any], constant: np.ndarray
-) -> Sequence[np.ndarray]:
+def _grid(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, constant: np.ndarray) -> Sequence[np.ndarray]:
     """(scales, zero points) of a constant, ready to be broadcast: of the tensor, of an axis, or of blocks along it."""
     scale, zero = (
         graph.known(node.input[1]),

@@ -4,9 +4,10 @@ values.
 The hub and `realize` know those: see codes.py. Weights become float32 constants that lie on the grid of their scale,
 from which the hub takes the integers again (passes/calibrate/weights.py)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ....targets.errors import UnsupportedModelError
+from ....targets.seams import Attrs
 from .codes import Codes
 from .linear import coded, name_of_operand, real_operand
 
@@ -27,7 +28,7 @@ FLOAT_OF = {
 }
 
 
-def qlinear_conv(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+def qlinear_conv(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """QLinearConv: the convolution of the numbers, quantised."""
     x, w = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5)
     operands = [x, w]
@@ -37,7 +38,7 @@ def qlinear_conv(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str,
     return [coded(graph, node, graph.apply(node, "Conv", operands, node.attribute), 6, 7)]
 
 
-def qlinear_matmul(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+def qlinear_matmul(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """QLinearMatMul: the product of the numbers, quantised."""
     axis = (
         len(graph.extents(graph.value(node.input[3]))) - 1 if not isinstance(graph.value(node.input[3]), Codes) else 0
@@ -46,7 +47,7 @@ def qlinear_matmul(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[st
     return [coded(graph, node, graph.apply(node, "MatMul", [a, b]), 6, 7)]
 
 
-def qgemm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list:
+def qgemm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """ONNX Runtime's QGemm: the linear layer of the numbers, quantised where a scale of the result is given."""
     a, b = real_operand(graph, node, 0, 1, 2), real_operand(graph, node, 3, 4, 5, 0 if attrs.get("transB", 0) else 1)
     operands = [a, b]
@@ -61,7 +62,7 @@ def qgemm(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) 
     return [coded(graph, node, product, 7, 8) if name_of_operand(node, 7) else product]
 
 
-def qlinear_elementwise(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+def qlinear_elementwise(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """One or two operands, each with its scale and zero point, then those of the result."""
     two = node.op_type in ("QLinearAdd", "QLinearMul")
     operands = [real_operand(graph, node, 3 * i, 3 * i + 1, 3 * i + 2) for i in range(1 + two)]
@@ -79,7 +80,7 @@ def qlinear_elementwise(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: di
     ]
 
 
-def qlinear_concat(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+def qlinear_concat(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """(y_scale, y_zero_point, x, x_scale, x_zero_point, ...)."""
     operands = [real_operand(graph, node, i, i + 1, i + 2) for i in range(2, len(node.input), 3)]
     return [coded(graph, node, graph.apply(node, "Concat", operands, node.attribute), 0, 1)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ....targets.seams import Attrs
 from ..narrow import blocked_product
 from .codes import MOVES, Codes, Scaled, ZeroPoint
 from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, integer_product, product_to_float, scaled
@@ -32,7 +33,7 @@ CONVERTERS = {
 } | dict.fromkeys(FLOAT_OF, qlinear_elementwise)
 
 
-def moved(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+def moved(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """Codes that are only moved: the values are moved, and are marked as quantised again."""
     codes = graph.value(node.input[0])
     others = [graph.value(name) if name else None for name in node.input[1:]]
@@ -40,14 +41,14 @@ def moved(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) 
     return [Codes(codes.scale.pair(graph, node, value), codes.scale) for value in results]
 
 
-def concatenated(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: dict[str, Any]) -> list[Codes]:
+def concatenated(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
     """Codes of one scale side by side."""
     parts = [graph.value(name) for name in node.input]
     value = graph.apply(node, "Concat", [part.value for part in parts], node.attribute)
     return [Codes(parts[0].scale.pair(graph, node, value), parts[0].scale)]
 
 
-def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable | None:
+def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable[..., Any] | None:
     """The converter of a node that is or reads something quantised, else None."""
     values = [graph.value(name) for name in node.input if graph.has(name)]
     if node.op_type in CONVERTERS:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from ....targets.errors import UnsupportedModelError
 
@@ -22,6 +22,10 @@ _NAMELESS = re.compile(
 )  # what exporters write for an axis that nobody named
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
 
+Dim: TypeAlias = (
+    Any  # an extent, or the name of one, "" where nobody named it: which of the two, code asks by isinstance
+)
+
 
 @dataclass(frozen=True)
 class Said:
@@ -30,9 +34,9 @@ class Said:
     data: {input: shape of the array that holds its samples}."""
 
     batch: int | str | None = None
-    shapes: Mapping[str, tuple] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
     dims: Mapping[str, int | str] = field(default_factory=dict)
-    data: Mapping[str, tuple] = field(default_factory=dict)
+    data: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Fixed:
 
 
 def fix_dimensions(
-    declared: Mapping[str, Any], said: Said, path: Path | str
+    declared: Mapping[str, Sequence[Dim]], said: Said, path: Path | str
 ) -> tuple[dict[str, Fixed], tuple[str, ...]]:
     """({input: Fixed}, what was assumed, a line each). declared: {input: extents and names of symbolic dimensions (""
     without one), None of unknown rank}.
@@ -56,10 +60,10 @@ def fix_dimensions(
 
 
 class _Dimensions:
-    def __init__(self, declared: Mapping[str, Any], said: Said, path: Path | str) -> None:
+    def __init__(self, declared: Mapping[str, Sequence[Dim]], said: Said, path: Path | str) -> None:
         self.said, self.path = said, path
-        self.notes: list = []
-        self.open: dict = {}
+        self.notes: list[str] = []
+        self.open: dict[str, list[int]] = {}
         self.declared = {name: self._with_rank(name, dims) for name, dims in declared.items()}
         self.bound = {symbol: extent for symbol, extent in said.dims.items() if extent != BATCH}
         self.batches = {symbol for symbol, extent in said.dims.items() if extent == BATCH}
@@ -80,7 +84,7 @@ class _Dimensions:
             self._refuse_open()
         return found, tuple(self.notes)
 
-    def _with_rank(self, name: str, dims: Sequence[Any]) -> tuple[str | int, ...]:
+    def _with_rank(self, name: str, dims: Sequence[Dim]) -> tuple[str | int, ...]:
         if dims is not None:
             return tuple(dims)
         if name in self.said.shapes:
@@ -103,7 +107,7 @@ class _Dimensions:
             if name not in self.declared:
                 self._fail(f"--shape {name}: is no input; the inputs are {', '.join(self.declared)}")
 
-    def _bind_shape(self, name: str, shape: Sequence[Any]) -> None:
+    def _bind_shape(self, name: str, shape: Sequence[Dim]) -> None:
         dims, written = self.declared[name], "x".join(map(str, shape))
         if len(shape) != len(dims):
             self._fail(f"--shape {name}={written}: has {len(shape)} extents, the input has {len(dims)} ({_text(dims)})")
@@ -123,7 +127,7 @@ class _Dimensions:
 
     def _bind_data(self, name: str, shape: tuple[int, ...]) -> None:
         """Symbolic dimensions that nobody spoke of take the data's extents."""
-        dims: Any = self.declared.get(name)
+        dims = self.declared.get(name)
         if dims is None:
             return
         if 0 in shape[1:]:  # nothing could be computed of it, and what is computed of nothing (a mean) is NaN
@@ -136,13 +140,14 @@ class _Dimensions:
         batch = None if self.said.batch == NO_BATCH else self._named_batch(name, dims)
         axes = range(len(dims)) if self._whole(name, dims) else [axis for axis in range(len(dims)) if axis != batch]
         for axis, extent in zip(axes, shape[1:]):
-            if isinstance(dims[axis], str) and dims[axis] and axis != batch:
-                self.bound.setdefault(dims[axis], int(extent))
+            symbol = dims[axis]
+            if isinstance(symbol, str) and symbol and axis != batch:
+                self.bound.setdefault(symbol, int(extent))
 
-    def _whole(self, name: str, dims: Sequence[Any]) -> bool:
+    def _whole(self, name: str, dims: Sequence[Dim]) -> bool:
         return self.said.batch == NO_BATCH or len(self.said.data.get(name, ())) == len(dims) + 1
 
-    def _named_batch(self, name: str, dims: Sequence[Any]) -> int:
+    def _named_batch(self, name: str, dims: Sequence[Dim]) -> int:
         """The axis that the user or its name says is the batch; else 0, for which `_fixed` looks for reasons."""
         chosen = [axis for axis, extent in enumerate(self.said.shapes.get(name, ())) if extent == BATCH] or [
             axis for axis, dim in enumerate(dims) if dim in self.batches
@@ -156,7 +161,7 @@ class _Dimensions:
         named = [axis for axis, dim in enumerate(dims) if isinstance(dim, str) and _BATCHES.fullmatch(dim)]
         return named[0] if named else 0
 
-    def _fixed(self, name: str, dims: Sequence[Any]) -> Fixed:
+    def _fixed(self, name: str, dims: Sequence[Dim]) -> Fixed:
         if not dims:
             return Fixed((), 0, "")
         axis = self._batch_axis(name, dims)
@@ -164,7 +169,7 @@ class _Dimensions:
         symbol = dims[axis] if axis is not None and isinstance(dims[axis], str) else ""
         return Fixed(shape, axis, symbol)
 
-    def _batch_axis(self, name: str, dims: Sequence[Any]) -> int | None:
+    def _batch_axis(self, name: str, dims: Sequence[Dim]) -> int | None:
         if self.said.batch == NO_BATCH:
             return None
         axis = self._named_batch(name, dims)
@@ -199,7 +204,7 @@ class _Dimensions:
             f"{dim}=128, if a sample has that axis"
         )
 
-    def _extent(self, name: str, dims: Sequence[Any], axis: int, is_batch: bool) -> Any:
+    def _extent(self, name: str, dims: Sequence[Dim], axis: int, is_batch: bool) -> Any:
         dim = dims[axis]
         if isinstance(dim, int):
             return dim
@@ -226,7 +231,7 @@ class _Dimensions:
         where = ", ".join(f"{dims[axis]!r} at axis {axis}" if dims[axis] else f"axis {axis}" for axis in axes)
         if all(self.declared[n][axis] for n, several in self.open.items() for axis in several):
             symbols = dict.fromkeys(self.declared[n][axis] for n, several in self.open.items() for axis in several)
-            remedy = " ".join(f"--dim {_quoted(symbol)}={_example(dims)}" for symbol in symbols)
+            remedy = " ".join(f"--dim {_quoted(str(symbol))}={_example(dims)}" for symbol in symbols)
         else:
             written = (
                 str(dim) if isinstance(dim, int) else str(self.bound.get(dim, _example(dims) if axis in axes else 1))
@@ -242,11 +247,11 @@ class _Dimensions:
         raise UnsupportedModelError(f"{self.path}: {reason}")
 
 
-def _text(dims: Sequence[Any]) -> str:
+def _text(dims: Sequence[Dim]) -> str:
     return f"[{', '.join(str(dim) if dim != '' else '?' for dim in dims)}]"
 
 
-def _example(dims: Sequence[Any]) -> int:
+def _example(dims: Sequence[Dim]) -> int:
     return 224 if len(dims) == 4 else 128
 
 

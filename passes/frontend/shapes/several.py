@@ -14,7 +14,9 @@ from ....targets.variant import can_pad
 from ..model import Model
 
 
-def said_of_each(shapes: Mapping, dims: Mapping, path: Path) -> list[tuple[dict, dict]]:
+def said_of_each(
+    shapes: Mapping[str, Any], dims: Mapping[str, Any], path: Path
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """[(shapes, dims)] of one shape each, as `Said` has them, the smallest extents first. dims: {symbolic dimension:
     extent, "batch", or several extents}: every one with every one of the others. shapes: {input: extents, or several of
     them}: the first of one input with the first of another, and so on.
@@ -46,7 +48,7 @@ def said_of_each(shapes: Mapping, dims: Mapping, path: Path) -> list[tuple[dict,
     return [(shape, dim) for shape in together for dim in every]
 
 
-def one_model(models: list[Model], data: Mapping[str, tuple], pads: Mapping[str, float], path: Path) -> Model:
+def one_model(models: list[Model], data: Mapping[str, tuple[int, ...]], pads: Mapping[str, float], path: Path) -> Model:
     """The first of the models with the others as its `others`: the one whose inputs the data have, else the largest.
     data: {input: shape of the array of its samples}.
     Raises UnsupportedModelError for pads that say nothing of this network."""
@@ -66,7 +68,7 @@ def _takes(model: Model, data: Mapping[str, Any]) -> bool:
     return all(spec.name in data and takes_samples(spec, batch, data[spec.name]) for spec in model.inputs)
 
 
-def _several(said: Any, is_one: Callable[[Any], bool]) -> list:
+def _several(said: Any, is_one: Callable[[Any], bool]) -> list[Any]:
     return [said] if is_one(said) else list(said)
 
 

@@ -115,7 +115,7 @@ def _whole(value: np.int64, rank: int) -> relax.Expr:
 def _of_volumes(
     node: "OnnxNode",
     x: relax.Expr,
-    op: Callable,
+    op: Callable[..., relax.Expr],
     kernel: list[int],
     strides: list[int],
     pads: list[int],

@@ -6,6 +6,7 @@ Behind an operator that mixes samples, or that no rule knows, a tensor whose out
 starts afresh: what follows may be done in parts again, whatever that axis means."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -24,12 +25,12 @@ class BatchGraph:
 
     graph: DataflowGraph
     batch: int
-    axes: dict = field(default_factory=dict)
-    mixing: dict = field(default_factory=dict)
-    sliced: dict = field(default_factory=dict)
+    axes: dict[relax.Var, Any] = field(default_factory=dict)
+    mixing: dict[relax.Var, str] = field(default_factory=dict)
+    sliced: dict[relax.Var, dict[int, BatchAxis]] = field(default_factory=dict)
 
 
-def tensors_of(call: relax.Expr) -> list:
+def tensors_of(call: relax.Expr) -> list[relax.Expr]:
     """The tensor operands of a call, tuples opened."""
     found = []
     for arg in call.args:
@@ -71,7 +72,7 @@ def _through(value: relax.Expr, var: relax.Var, found: BatchGraph) -> BatchAxis 
     axes = [found.axes.get(tensor) if isinstance(tensor, relax.Var) else None for tensor in tensors]
     if all(axis is None for axis in axes):
         raise Mixes("does not depend on the batch")
-    sliced: dict = {}
+    sliced: dict[int, BatchAxis] = {}
     axis = RULES[value.op.name](BatchOperands(value, found.batch, tensors, axes, sliced))
     for ty in var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]:
         shape = tuple(int(extent) for extent in ty.shape.values)

@@ -5,7 +5,7 @@ A kernel wants its operands on 64-byte boundaries. Where the samples of a chunk 
 and from the lane."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def link(
-    pieces: list[Piece], modules: list[tvm.IRModule], params: list, weights: Weights
+    pieces: list[Piece], modules: list[tvm.IRModule], params: "list[relax.Expr]", weights: Weights
 ) -> tuple[Program, tvm.IRModule]:
     """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of
     the whole network, in order.
@@ -55,7 +55,7 @@ def link(
 def _arena(pieces: list[Piece], own: list[int]) -> "tuple[dict[int | relax.Var, int], int]":
     """({variable or number of a piece: offset}, bytes). own: bytes that each piece uses inside; in parts they lie in
     lanes."""
-    lives: dict = {}
+    lives: dict[Any, tuple[int, int, int]] = {}
     for number, piece in enumerate(pieces):
         for crossing in (*piece.results, *piece.params):
             if crossing.result is None and (crossing.var in lives or crossing in piece.results):

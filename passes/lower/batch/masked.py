@@ -4,7 +4,7 @@ An input of rank 2 is a padding mask where no other place changes as long as it 
 inputs hold there, and where that is not so without it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
@@ -14,7 +14,7 @@ from ...operators.registry import traits_of
 from ...ops import is_op, shape_of
 from ...rewriting.graph import DataflowGraph
 from .axis import BatchAxis, Mixes
-from .padding import ANYTHING, PaddingWalk, VaryingAxis
+from .padding import ANYTHING, PaddedPlaces, PaddingWalk, VaryingAxis
 
 if TYPE_CHECKING:
     pass
@@ -45,16 +45,16 @@ def kept_places(mask: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarr
 class _Alone(PaddingWalk):
     """Of one shape: extents do not differ, so constants and results need not be compared."""
 
-    def _held(self, before: relax.Expr, after: relax.Expr) -> dict:
+    def _held(self, before: relax.Expr, after: relax.Expr) -> PaddedPlaces:
         return self.seen[after] if isinstance(after, relax.Var) else {}
 
     def _passed(
         self,
         call: relax.Call,
         tensors: list[relax.Expr],
-        held: list[dict[VaryingAxis, Any]],
+        held: list[PaddedPlaces],
         group: dict[int, VaryingAxis],
-    ) -> dict[VaryingAxis, Any]:
+    ) -> PaddedPlaces:
         """A constant beside places has a value for each of them, or one for all."""
         operand, axis = next(iter(group.items()))
         place = axis.at.axis - len(shape_of(tensors[operand]))
@@ -71,7 +71,7 @@ class _Alone(PaddingWalk):
                 group, held = group | {i: own}, [*held[:i], {own: ANYTHING}, *held[i + 1 :]]
         return super()._passed(call, tensors, held, group)
 
-    def _check(self, before: relax.Expr, after: relax.Expr, found: dict[VaryingAxis, Any]) -> None:
+    def _check(self, before: relax.Expr, after: relax.Expr, found: PaddedPlaces) -> None:
         pass
 
 

@@ -11,12 +11,13 @@ nothing."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tvm
 from tvm import relax
 
+from ....targets.seams import Attrs
 from ...operators.registry import traits_of
 from ...ops import attrs_of, shape_of
 from ...rewriting.graph import DataflowGraph
@@ -50,6 +51,10 @@ class VaryingAxis:
     extents: tuple[int, int]
 
 
+PaddedPlace: TypeAlias = Any  # what a padded place holds: ANYTHING, _BELOW, or the value
+PaddedPlaces = dict[VaryingAxis, PaddedPlace]
+
+
 def why_padding_shows(small: tvm.IRModule, large: tvm.IRModule, pads: Mapping[str, float]) -> str | None:
     """None where results for inputs of the smaller shape are those of the larger one with them padded (`pads`, by
     input), cut back; else the operator that the proof stops at, and why."""
@@ -81,9 +86,9 @@ class PaddingWalk:
 
     def __init__(self) -> None:
         # Variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
-        self.seen: dict = {}
+        self.seen: dict[relax.Expr, PaddedPlaces] = {}
 
-    def through(self, before: relax.Expr, after: relax.Expr) -> dict[VaryingAxis, Any]:
+    def through(self, before: relax.Expr, after: relax.Expr) -> PaddedPlaces:
         """What an operator leaves in the padded places of its result. Raises Mixes where that depends on them."""
         if type(before) is not type(after):
             raise Mixes("is another operator for another shape")
@@ -99,13 +104,13 @@ class PaddingWalk:
             raise Mixes("has attributes that depend on the shape")
         tensors = tensors_of(after)
         held = [self._held(a, b) for a, b in zip(tensors_of(before), tensors, strict=True)]
-        found: dict = {}
+        found: PaddedPlaces = {}
         for group in _groups(after, tensors, held):
             found |= self._passed(after, tensors, held, group)
         self._check(before, after, found)
         return found
 
-    def _held(self, before: relax.Expr, after: relax.Expr) -> dict:
+    def _held(self, before: relax.Expr, after: relax.Expr) -> PaddedPlaces:
         if isinstance(after, relax.Var):
             return self.seen[after]
         a, b = before.value.numpy(), after.value.numpy()
@@ -122,9 +127,9 @@ class PaddingWalk:
         self,
         call: relax.Expr,
         tensors: list[relax.Expr],
-        held: list[dict[VaryingAxis, Any]],
+        held: list[PaddedPlaces],
         group: dict[int, VaryingAxis],
-    ) -> dict:
+    ) -> PaddedPlaces:
         """{axis of the result: what it holds} of operands' axes that are one: group is {operand: Axis}."""
         states = {i: held[i][axis] for i, axis in group.items()}
         found = _summed(call, tensors, group, states)
@@ -137,7 +142,7 @@ class PaddingWalk:
         result = RULES[_operator(call)](BatchOperands(call, extents[1], tensors, axes, {}))
         return {VaryingAxis(result, extents): _state(call, tensors, states)}
 
-    def _check(self, before: relax.Expr, after: relax.Expr, found: dict[VaryingAxis, Any]) -> None:
+    def _check(self, before: relax.Expr, after: relax.Expr, found: PaddedPlaces) -> None:
         """Every extent that differs is one of the axes found."""
         types = (
             [(before.ty, after.ty)]
@@ -156,7 +161,7 @@ def _operator(value: relax.Expr) -> str:
     return value.op.name if isinstance(value, relax.Call) else type(value).__name__
 
 
-def _others(call: relax.Expr) -> list:
+def _others(call: relax.Expr) -> list[str]:
     """Operands that are no tensors, as text."""
     known = (relax.Var, tvm.ir.GenericConst)
     return [
@@ -170,12 +175,12 @@ def _others(call: relax.Expr) -> list:
 def _groups(
     call: relax.Expr,
     tensors: list[relax.Expr],
-    held: list[dict[VaryingAxis, _Nothing | str | float]],
-) -> list[dict]:
+    held: list[PaddedPlaces],
+) -> list[dict[int, VaryingAxis]]:
     """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned
     from the last axis on."""
     name = _operator(call)
-    found: dict = {}
+    found: dict[Hashable, dict[int, VaryingAxis]] = {}
     aligned = traits_of(name).samples in ("broadcast", "concat")
     for i, axes in enumerate(held):
         rank = len(shape_of(tensors[i]))
@@ -191,8 +196,8 @@ def _groups(
 
 
 def _summed(
-    call: relax.Expr, tensors: list[relax.Expr], group: dict[int, VaryingAxis], states: dict[int, Any]
-) -> dict | None:
+    call: relax.Expr, tensors: list[relax.Expr], group: dict[int, VaryingAxis], states: dict[int, PaddedPlace]
+) -> PaddedPlaces | None:
     """The result's axes where the work sums over the axis or takes its beginning, and does not see what is padded; None
     where it is no such work."""
     name, rank = _operator(call), len(shape_of(tensors[0]))
@@ -236,12 +241,12 @@ def _summed(
     return None
 
 
-def _axes(attrs: dict[str, Any], rank: int) -> set[int]:
+def _axes(attrs: Attrs, rank: int) -> set[int]:
     given = attrs["axis"]
     return {axis % rank for axis in ((given,) if isinstance(given, int) else given or range(rank))}
 
 
-def _is_far(state: Any) -> bool:
+def _is_far(state: PaddedPlace) -> bool:
     return state == _BELOW or state != ANYTHING and state <= FAR
 
 

@@ -21,7 +21,7 @@ from ...rewriting.graph import variables
 from ..linearize import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
 from .axis import samples_of
-from .plan import plan
+from .plan import Choose, plan
 
 if TYPE_CHECKING:
     from ...rewriting.graph import DataflowGraph
@@ -53,7 +53,7 @@ class Piece:
     results: tuple[Crossing, ...]
 
 
-def split(module: tvm.IRModule, choose: Callable = plan) -> list[Piece]:
+def split(module: tvm.IRModule, choose: Choose = plan) -> list[Piece]:
     """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with),
     no stretch that may run in parts and gains by it, or a result that no operator computes. choose: BatchGraph -> list
     of Stretch."""
@@ -138,7 +138,9 @@ def _narrowed(
     return _rebuilt(value, operand, new)
 
 
-def _rebuilt(call: relax.Expr, operand: Callable, new: dict[relax.Var, relax.Var]) -> relax.Call:
+def _rebuilt(
+    call: relax.Expr, operand: Callable[[int, relax.Expr], relax.Expr], new: dict[relax.Var, relax.Var]
+) -> relax.Call:
     """The call with its tensor operands, numbered as `tensors_of` does, replaced."""
     fresh = iter([operand(position, tensor) for position, tensor in enumerate(tensors_of(call))])
 

@@ -7,7 +7,7 @@ Few samples keep activations of large images in the second-level cache between l
 late layers from beyond it less often. The cheapest sequence of stretches is found by dynamic programming over the
 places where the network may be cut. All constants are of a common server core."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf, prod
 
@@ -49,6 +49,9 @@ class _Work:
     moved: float
     apart: bool
     free: bool
+
+
+Choose = Callable[[BatchGraph], "list[Stretch]"]  # how a batch is cut into stretches
 
 
 def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
@@ -95,7 +98,7 @@ def crossings(found: BatchGraph, count: int) -> list[float | None]:
     return [None if size == inf else size for size in total]
 
 
-def apart_from_batch(found: BatchGraph) -> set:
+def apart_from_batch(found: BatchGraph) -> set[relax.Var]:
     """The variables that may be computed for some samples at a time. A result may if a sample is one piece of it: a
     chunk hands that piece to the caller."""
     results = set(variables(found.graph.definition(found.graph.result)))

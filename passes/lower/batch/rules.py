@@ -11,6 +11,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from ....targets.seams import Attrs
 from ... import ops
 from ...operators.registry import TRAITS
 from ...ops import shape_of
@@ -24,9 +25,9 @@ class BatchOperands:
 
     call: relax.Expr
     batch: int
-    tensors: list
-    axes: list
-    sliced: dict
+    tensors: list[relax.Expr]
+    axes: list[Any]
+    sliced: dict[int, BatchAxis]
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -166,7 +167,7 @@ def reduction(o: BatchOperands) -> BatchAxis:
     )
 
 
-def _axes(attrs: dict[str, Any], rank: int, default: list[int] | range) -> set[int]:
+def _axes(attrs: Attrs, rank: int, default: list[int] | range) -> set[int]:
     given = attrs.get("axes", attrs.get("axis"))
     given = default if given is None else [given] if isinstance(given, int) else given
     return {axis % rank for axis in given}

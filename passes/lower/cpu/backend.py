@@ -3,13 +3,15 @@ one function that calls them all."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tvm
 from tvm import tirx
 
 from ....targets.native.interface import Interface
+from ....targets.tuned import Records
 from ....targets.variant import Variant
+from ....targets.workload_key import Keyed
 from ....targets.x86.fallback import schedule_fallback
 from ....targets.x86.isa import building_for
 from ...rewriting.loops import loops_of
@@ -17,6 +19,7 @@ from ...rewriting.unroll_loops import UnrollLoops
 from ...running import run
 from ..batch.link import link
 from ..batch.pieces import split
+from ..batch.plan import Choose
 from ..codegen import compile_network
 from ..entry import emit_shapes
 from ..linearize import linearize
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from ....targets.spec import TargetSpec
     from ....targets.variant import Step
     from ....targets.x86.layout import Layout
-    from ....targets.x86.workload import Workload
     from ..network import IntegerNetwork
 
 
@@ -44,8 +46,8 @@ class CpuLowering:
         networks: "tuple[IntegerNetwork, ...]",
         spec: "TargetSpec",
         name: str,
-        tuned: Callable | None,
-        choose: Callable,
+        tuned: Records | None,
+        choose: Choose,
         self_check: bool,
         count_clips: bool,
         integer: "tuple[IntegerNetwork, ...]",
@@ -130,7 +132,7 @@ class CpuLowering:
     def check(self, module: "Callable[[], tvm.IRModule]", spec: "TargetSpec") -> None:
         """Building for calibration says it."""
 
-    def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: Callable[[Any, int], None]) -> None:
+    def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: "Callable[[Keyed, int], None]") -> None:
         with building_for(spec.dot):
             pieces = split(module)
             for piece in pieces:
@@ -147,7 +149,7 @@ class CpuLowering:
                 lower(MergeAxes()(module), spec, RULES, _noted(note, 1))
 
 
-def _noted(note: "Callable[[Workload, int], None]", runs: int) -> "Callable[[Workload], None]":
+def _noted(note: "Callable[[Keyed, int], None]", runs: int) -> Records:
     """Records of nothing, which notes what is asked for."""
     return lambda workload: note(workload, runs)
 
@@ -155,8 +157,8 @@ def _noted(note: "Callable[[Workload, int], None]", runs: int) -> "Callable[[Wor
 def _lowered(
     module: tvm.IRModule,
     spec: "TargetSpec",
-    tuned: Callable | None,
-    choose: Callable,
+    tuned: Records | None,
+    choose: Choose,
     weights: Weights,
     note: str,
     fallbacks: list[str],

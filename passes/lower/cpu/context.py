@@ -1,6 +1,6 @@
 """What the rules of the CPU are given: values in their layouts, constants, and where their kernels are emitted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from ....targets.seams import Attrs, JsonObject
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
 from ....targets.x86.checks.coefficients import LayerSum
@@ -29,22 +30,32 @@ if TYPE_CHECKING:
     from tvm import tirx
 
 
+# By the variable of a layer: (its weights, its bias) -> the constants that its kernel reads behind the data
+Packing = dict[str, Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]]
+
+
 @dataclass
 class CpuContext:
     """What rules see: operands in the layout that they ask for, constants, and a way to emit kernels."""
 
     spec: TargetSpec
     builder: relax.BlockBuilder
-    values: dict = field(default_factory=dict)  # variable of the logical graph -> Value, or tuple of Values
-    _forms: dict = field(default_factory=dict)  # (physical variable, its layout, wanted layout) -> Value
-    _functions: dict = field(default_factory=dict)  # (kernel, its notes) -> the module's function
-    fallbacks: list = field(default_factory=list)  # operators that had no rule
+    values: dict[relax.Var, Any] = field(
+        default_factory=dict
+    )  # variable of the logical graph -> Value, or tuple of Values
+    _forms: dict[tuple[Any, ...], Any] = field(
+        default_factory=dict
+    )  # (physical variable, its layout, wanted layout) -> Value
+    _functions: dict[tuple[Any, ...], tvm.ir.GlobalVar] = field(
+        default_factory=dict
+    )  # (kernel, its notes) -> the module's function
+    fallbacks: list[str] = field(default_factory=list)  # operators that had no rule
     tuned: Records | None = None  # schedules that were found by measuring
-    parted: set = field(default_factory=set)  # what identifies tensors of which parts are read where they lie
+    parted: set[Any] = field(default_factory=set)  # what identifies tensors of which parts are read where they lie
     layer: str = ""  # the variable of the logical graph that is being lowered
-    layers: dict = field(default_factory=dict)  # layer -> its number
+    layers: dict[str, int] = field(default_factory=dict)  # layer -> its number
     watch: Watch | None = None  # where rules note what is watched
-    packing: dict | None = None  # where rules note how the constants of a layer are made of its weights and bias
+    packing: Packing | None = None  # where rules note how the constants of a layer are made of its weights and bias
     rounded: Rounded | None = None  # of the layer that is being lowered, where its clipped values are counted
 
     def label(self) -> str:
@@ -176,7 +187,7 @@ class CpuContext:
         kernel: str = "vector",
         macs: int = 0,
         workspace: tuple[int, str] = (0, "uint8"),
-        notes: dict | None = None,
+        notes: JsonObject | None = None,
         check: LayerSum | None = None,
     ) -> Value:
         """A call of `func` on `operands` (Values, or arrays that become constants); returns its result, a tensor of
@@ -218,7 +229,7 @@ class CpuContext:
         all_of_them = self.builder.emit(relax.call_tir(var, args, [result, *more]), self.label())
         return Value(self.builder.emit(relax.TupleGetItem(all_of_them, 0)), layout)
 
-    def _added(self, func: "tirx.PrimFunc", operator: str, attrs: dict[str, Any]) -> tvm.ir.GlobalVar:
+    def _added(self, func: "tirx.PrimFunc", operator: str, attrs: Attrs) -> tvm.ir.GlobalVar:
         """The module's function for a kernel with these notes; of the same object (kernel.py: built_once) the same
         one."""
         key = (func, tuple(attrs.items()))

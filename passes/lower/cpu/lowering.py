@@ -26,24 +26,24 @@ from ..rolling.emit import lower_loop
 from ..walk import lowered
 from ..watch.clips import rounded_by
 from ..watch.watch import Watch
-from .context import CpuContext
+from .context import CpuContext, Packing
 from .fallback import fallback
 from .fused import FUSED, able
 from .results import own_results
 from .value import Value
 
-Rule = Callable[[relax.Call, "CpuContext"], Value | tuple | None]
+Rule = Callable[[relax.Call, "CpuContext"], Value | tuple[Value, ...] | None]
 
 
 def lower(
     mod: tvm.IRModule,
     spec: TargetSpec,
     rules: dict[str, list[Rule]],
-    tuned: Callable | None = None,
+    tuned: Records | None = None,
     params: list[Layout] | None = None,
     results: list[Layout] | None = None,
     watch: Watch | None = None,
-    packing: dict | None = None,
+    packing: Packing | None = None,
 ) -> tuple[tvm.IRModule, list[str]]:
     """The module of kernels and call_tir, and the operators that had no kernel of their own. params, results: how the
     parameters lie and the results have to, where not all of them are plain. watch: where what is watched is noted.
@@ -61,7 +61,7 @@ def _lower(
     params: list[Layout] | None,
     results: list[Layout] | None,
     watch: Watch | None,
-    packing: dict | None,
+    packing: Packing | None,
 ) -> tuple[tvm.IRModule, list[str]]:
     main = mod["main"]
     builder = relax.BlockBuilder()

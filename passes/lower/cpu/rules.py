@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 _FAMILIES = (
     "conv",
@@ -21,8 +22,8 @@ _FAMILIES = (
 )
 
 
-def _collect() -> dict[str, list[Callable]]:
-    table: dict = {}
+def _collect() -> dict[str, list[Callable[..., Any]]]:
+    table: dict[str, list[Callable[..., Any]]] = {}
     for family in _FAMILIES:
         for operator, rule in import_module(f".rules_{family}", __package__).RULES.items():
             table.setdefault(operator, []).append(rule)

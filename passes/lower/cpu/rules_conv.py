@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....targets.seams import Attrs
 from ....targets.tuned import words
 from ....targets.x86.conv.choose import conv_kernel
 from ....targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
@@ -113,7 +114,7 @@ def _residual(call: "relax.Call") -> "relax.Var | None":
     return call.args[first] if len(call.args) > first else None
 
 
-def _epilogue(call: "relax.Call", attrs: dict[str, Any]) -> Epilogue:
+def _epilogue(call: "relax.Call", attrs: Attrs) -> Epilogue:
     return Epilogue(
         attrs["out_dtype"],
         attrs.get("out_zero_point", 0),

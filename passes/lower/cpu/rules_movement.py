@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
+from ....targets.seams import Attrs
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
 from ....targets.x86.windows.resize import ResizeProblem, resize_linear
@@ -146,7 +147,7 @@ def pad(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
 
 
-def _plain_pad(call: relax.Call, ctx: "CpuContext", attrs: dict[str, Any]) -> "Value | None":
+def _plain_pad(call: relax.Call, ctx: "CpuContext", attrs: Attrs) -> "Value | None":
     """Over channels, or of another rank: TVM's operator on the stored bytes of an int8 tensor, whose padding is stored
     with 128 added too if they are codes."""
     if str(call.ty.dtype) != "int8":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ....targets.seams import Attrs
 from ....targets.x86.layout import packed
 from ....targets.x86.vector_loops import default_loops
 from ....targets.x86.windows.average import avg_pool2d, default_schedule
@@ -82,7 +83,7 @@ def _emit(problem: PoolProblem, value: "Value", ctx: "CpuContext", call: "relax.
     return ctx.emit(template(problem, schedule), [value], problem.target, call.op.name, notes=notes)
 
 
-def _resolved(attrs: dict[str, Any], shape: tuple[int, ...], result: list[int]) -> Any:
+def _resolved(attrs: Attrs, shape: tuple[int, ...], result: list[int]) -> Any:
     """Padding with what ceil mode adds at the bottom and on the right."""
     padding = list(attrs["padding"])
     for axis in (0, 1):

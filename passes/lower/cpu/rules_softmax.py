@@ -2,7 +2,7 @@
 rules_rows.py)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import channel_axis
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .value import Value
 
 
-def _rule(kind: str) -> Callable:
+def _rule(kind: str) -> Callable[..., Any]:
     def rule(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
         axis = ops.attrs_of(call)["axis"]
         axes = axis if isinstance(axis, list) else [axis]

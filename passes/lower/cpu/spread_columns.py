@@ -7,8 +7,9 @@ A step of a dot product is four channels, of which one channel fills a quarter: 
 and three where its columns share them. The sums are the same integers."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ....targets.seams import Attrs
 from ....targets.x86.layout import STORED_OFFSET, Layout
 from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, concat, gather
 
@@ -20,7 +21,7 @@ _STEP = 4  # channels
 _MULTIPLY_ADDS = 1 << 22  # below so many the copies take what the steps save
 
 
-def spreads(layout: Layout, weight: tuple[int, ...], attrs: dict[str, Any]) -> bool:
+def spreads(layout: Layout, weight: tuple[int, ...], attrs: Attrs) -> bool:
     """Whether the layer of that data and OIHW weights is one of them."""
     outputs, inputs, height, width = weight
     taps = layout.shape[2] * layout.shape[3] // (attrs["strides"][0] * attrs["strides"][1]) * height * width

@@ -15,7 +15,7 @@ def lowering(
     lower: Any,
     schedule: Any,
     note: str,
-) -> list:
+) -> list[Any]:
     """A realised, float-fused network -> calls of kernels on physical buffers. lower: the walk of a target. schedule:
     for what has no kernel of ours. note: the target, and the piece where the batch is cut in some."""
     return [

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .context import CpuContext
 
 
-def schedule_of(problem: Problem, ctx: "CpuContext", default: Callable) -> tuple[Any, dict[str, str]]:
+def schedule_of(problem: Problem, ctx: "CpuContext", default: Callable[[Any], Any]) -> tuple[Any, dict[str, str]]:
     """(schedule, notes for the kernel's Step). default(problem): the analytical schedule."""
     workload = workload_of(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None

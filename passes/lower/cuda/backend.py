@@ -2,7 +2,7 @@
 arena, inputs and outputs."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
@@ -12,10 +12,12 @@ from ....targets.cuda.compiling.source import named, source
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
 from ....targets.variant import Launch, TensorSpec, Variant
+from ....targets.workload_key import Keyed
 from ...realize.fuse_float import FuseFloat
 from ...rewriting.unroll_loops import UnrollLoops
 from ...running import apply
 from .. import memory
+from ..batch.plan import Choose
 from ..merge_axes import MergeAxes
 from ..program import Weights
 from .context import Lowered
@@ -23,6 +25,7 @@ from .lowering import lower
 from .rules import RULES
 
 if TYPE_CHECKING:
+    from ....targets.cuda.kernel import CudaKernel
     from ..network import IntegerNetwork
     from .context import Storage
 
@@ -35,8 +38,8 @@ class CudaLowering:
         networks: "tuple[IntegerNetwork, ...]",
         spec: TargetSpec,
         name: str,
-        tuned: Callable | None,
-        choose: Callable,
+        tuned: Records | None,
+        choose: Choose,
         self_check: bool,
         count_clips: bool,
         integer: "tuple[IntegerNetwork, ...]",
@@ -44,11 +47,11 @@ class CudaLowering:
         (one,) = networks
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
 
-    def check(self, module: Callable, spec: TargetSpec) -> None:
+    def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:
         """Nothing is compiled."""
         lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
 
-    def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: Callable[[Any, int], None]) -> None:
+    def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: "Callable[[Keyed, int], None]") -> None:
         lower(MergeAxes()(module), spec, RULES, lambda workload: note(workload, 1))
 
 
@@ -85,11 +88,11 @@ def build_cuda_variant(
     )
 
 
-def place(lowered: Lowered, names: dict) -> tuple[tuple[Launch, ...], np.ndarray, int]:
+def place(lowered: Lowered, names: "dict[CudaKernel, str]") -> tuple[tuple[Launch, ...], np.ndarray, int]:
     """(launches, weights blob, bytes of the arena): every storage gets its place; buffers that do not live at one time
     share bytes."""
     outputs = {storage: i for i, storage in enumerate(lowered.outputs)}
-    lives: dict = {}
+    lives: dict[Storage, tuple[int, int]] = {}
     for i, call in enumerate(lowered.calls):
         for storage in (storage.root[0] for storage in call.operands):
             if storage.kind == "buffer" and storage not in outputs:

@@ -11,6 +11,7 @@ from tvm import relax
 from ....targets.cuda.kernel import CudaKernel
 from ....targets.cuda.kernels import movement
 from ....targets.cuda.layout import GRANULE, CudaLayout, Strided, packed, plain
+from ....targets.seams import JsonObject
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records, Tuned, words
 from ....targets.variant import Step
@@ -66,7 +67,7 @@ class Lowered:
 
 
 ANY = ""  # the key of what takes every operator that no rule takes
-Rule = Callable[[relax.Call, "CudaContext"], "CudaTensor | tuple | None"]
+Rule = Callable[[relax.Call, "CudaContext"], "CudaTensor | tuple[CudaTensor, ...] | None"]
 
 
 @dataclass
@@ -74,12 +75,14 @@ class CudaContext:
     """What rules see: operands in the layout that they ask for, constants, and a way to emit launches."""
 
     spec: TargetSpec
-    values: dict = field(default_factory=dict)  # variable of the logical graph -> Tensor, or tuple of Tensors
-    calls: list = field(default_factory=list)
+    values: dict[relax.Var, Any] = field(
+        default_factory=dict
+    )  # variable of the logical graph -> Tensor, or tuple of Tensors
+    calls: list[Call] = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
     tuned: Records | None = None  # schedules that were found by measuring
     var: relax.Var | None = None  # of the logical graph, that is being lowered
-    users: dict = field(
+    users: dict[relax.Expr | None, list[relax.Call | None]] = field(
         default_factory=dict
     )  # variable of the logical graph -> the calls that read it, None for the function's result
 
@@ -88,7 +91,7 @@ class CudaContext:
         """The name of what is lowered now."""
         return self.var.name if self.var is not None else ""
 
-    _forms: dict = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
+    _forms: dict[tuple[Any, ...], CudaTensor] = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
 
     def constant(self, expr: relax.Expr) -> Any:
         """The array of a constant, or None."""
@@ -163,7 +166,7 @@ class CudaContext:
         operator: str,
         macs: int = 0,
         into: CudaTensor | None = None,
-        notes: dict[str, str] | None = None,
+        notes: JsonObject | None = None,
     ) -> CudaTensor:
         """A launch of `kernel` on `operands` (Tensors, or arrays that become constants). into: the result, if other
         launches write it too.
@@ -179,7 +182,7 @@ class CudaContext:
         operands: list[CudaTensor | np.ndarray],
         operator: str,
         macs: int = 0,
-        notes: dict | None = None,
+        notes: JsonObject | None = None,
     ) -> None:
         """As `emit`, with the results among the operands: the last `kernel.results`."""
         storages = [operand.storage if isinstance(operand, CudaTensor) else self.array(operand) for operand in operands]
@@ -192,6 +195,7 @@ class CudaContext:
             storages.insert(len(storages) - kernel.results, self.state)
         assert len(storages) == kernel.operands, (kernel.family, len(storages))
         int8 = any(isinstance(operand, CudaTensor) and operand.layout.dtype == "int8" for operand in operands)
+        fields: JsonObject = {"bytes": int(moved)} | (notes or {})
         step = Step(
             f"{len(self.calls)}:{kernel.family}",
             operator,
@@ -199,14 +203,14 @@ class CudaContext:
             "int8" if int8 else results[0].layout.dtype,
             int(macs),
             layer=self.layer,
-            **({"bytes": int(moved)} | (notes or {})),
+            **fields,
         )
         self.calls.append(Call(kernel, tuple(storages), step))
 
 
 def notes(
     workload: "CudaWorkload | NestWorkload", schedule: "Direct | Tile | Depthwise | Rows | object", found: Tuned | None
-) -> dict:
+) -> JsonObject:
     """What a Step says of a kernel that can be tuned."""
     return {
         "schedule": words(schedule),

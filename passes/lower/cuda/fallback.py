@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FAMILY = "generated"
 
 
-def generic(call: relax.Call, ctx: "CudaContext") -> "CudaTensor | tuple":
+def generic(call: relax.Call, ctx: "CudaContext") -> "CudaTensor | tuple[CudaTensor, ...]":
     """Raises Unsupported where TVM has no TIR for the operator, or its TIR no C++."""
     main, operands = _legal(call, ctx)
     values = dict(zip(main["main"].params, operands, strict=True))
@@ -43,8 +43,8 @@ def generic(call: relax.Call, ctx: "CudaContext") -> "CudaTensor | tuple":
 def _legal(call: relax.Call, ctx: "CudaContext") -> tuple[tvm.IRModule, list[CudaTensor]]:
     """(the module of this operator alone, legalised; its operands)."""
     builder = relax.BlockBuilder()
-    params: dict = {}
-    operands: list = []
+    params: dict[relax.Var, Any] = {}
+    operands: list[CudaTensor] = []
 
     def parameter(expr: relax.Expr) -> relax.Expr:
         if isinstance(expr, relax.Tuple):
@@ -94,7 +94,7 @@ def _parameter(
     key: Any,
     shape: tuple[int, ...],
     dtype: str,
-    tensor: Callable,
+    tensor: Callable[..., CudaTensor],
 ) -> relax.Var:
     if key not in params:
         params[key] = relax.Var(f"p{len(params)}", relax.TensorType(shape, dtype))

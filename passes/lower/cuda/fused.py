@@ -44,7 +44,7 @@ class AttentionHeads:
     root: relax.Expr | None
 
 
-def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict, set]:
+def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict[relax.Expr | None, Any], set[relax.Expr | None]]:
     """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the
     target."""
     found, inner = find_fusions(main, _CHAINS)

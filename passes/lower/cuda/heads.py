@@ -9,6 +9,7 @@ one sequence."""
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from tvm import relax
@@ -29,7 +30,7 @@ class Heads:
     layers: tuple[tuple[relax.Var, relax.Call], ...]
     values: int
 
-    def lower(self, ctx: CudaContext) -> dict:
+    def lower(self, ctx: CudaContext) -> dict[relax.Var, CudaTensor]:
         """{variable: its tensor}."""
         ctx.var = self.layers[0][0]
         calls = [call for _, call in self.layers]
@@ -50,10 +51,10 @@ class Heads:
         return found
 
 
-def heads_of(main: relax.Function) -> dict:
+def heads_of(main: relax.Function) -> dict[relax.Var, Heads]:
     """{first variable: the Heads that it begins with}."""
     graph = DataflowGraph(main)
-    groups: dict = {}
+    groups: dict[Any, list[Any]] = {}
     for var, call in graph.bindings:
         if (
             ops.is_op(call, "octet.dense")

@@ -60,8 +60,8 @@ def lower(mod: tvm.IRModule, spec: TargetSpec, rules: dict[str, list[Rule]], tun
     return Lowered(tuple(context.calls), tuple(outputs))
 
 
-def _users(main: relax.Function) -> dict[relax.Var, list[relax.Call | None]]:
-    found: dict = {}
+def _users(main: relax.Function) -> dict[relax.Expr | None, list[relax.Call | None]]:
+    found: dict[relax.Expr | None, list[relax.Call | None]] = {}
 
     def note(expr: relax.Expr, user: relax.Expr | None) -> None:
         for part in expr.fields if isinstance(expr, relax.Tuple) else [expr]:

@@ -11,9 +11,9 @@ from . import (
     rules_pooling,
     rules_tables,
 )
-from .context import ANY
+from .context import ANY, Rule
 
-RULES: dict[str, list] = {ANY: [fallback.generic]}
+RULES: dict[str, list[Rule]] = {ANY: [fallback.generic]}
 for _family in (
     rules_conv,
     rules_elementwise,

@@ -1,6 +1,5 @@
 """Operators along axes of plain tensors: sums, means, extremes and their places, running sums, the first k."""
 
-from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from ....targets.cuda.kernels import axis, floats, movement
 from ....targets.cuda.layout import plain
 from ... import ops
 from ...ops import shape_of
+from .context import Rule
 
 if TYPE_CHECKING:
     from tvm import relax
@@ -43,7 +43,7 @@ def _gathered(call: "relax.Call", ctx: "CudaContext") -> "tuple[CudaTensor, int,
     return operand, prod(shape[: axes[0]]), prod(shape[axis] for axis in axes), prod(shape[axes[-1] + 1 :]), several
 
 
-def _sum(mean: bool) -> Callable:
+def _sum(mean: bool) -> Rule:
     def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         if _dtype(call) != "float32" or not shape_of(call.args[0]) or len(shape_of(call.args[0])) > movement.AXES:
             return None
@@ -53,7 +53,7 @@ def _sum(mean: bool) -> Callable:
     return rule
 
 
-def _extreme(largest: bool, where: bool) -> Callable:
+def _extreme(largest: bool, where: bool) -> Rule:
     def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         source = call.args[0]
         if (

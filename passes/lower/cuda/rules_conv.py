@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ....targets.cuda.kernels.conv_schedule import Tile, tile_for
 from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import packed, plain
 from ....targets.cuda.workload import workload_of
+from ....targets.seams import Attrs
 from ... import ops
 from ...ops import shape_of
 from .context import notes
@@ -105,7 +106,7 @@ def _emit(
     ctx: "CudaContext",
     data: "CudaTensor",
     weight: np.ndarray,
-    attrs: dict[str, Any],
+    attrs: Attrs,
     window: Sequence[int],
     groups: int,
     table: np.ndarray | None,
@@ -138,7 +139,7 @@ def _unclipped(epilogue: Epilogue, table: np.ndarray) -> tuple[Epilogue, np.ndar
     return replace(epilogue, low=-128, high=127), table[np.arange(-128, 128).clip(epilogue.low, epilogue.high) + 128]
 
 
-def _epilogue(attrs: dict[str, Any], residual: bool) -> Epilogue:
+def _epilogue(attrs: Attrs, residual: bool) -> Epilogue:
     if attrs["out_dtype"] == "float32":
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)
     return Epilogue(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,10 +10,12 @@ from ....targets.cuda.kernels import float_layers, floats, functions
 from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import plain
 from ....targets.recurrent_math import STEPS
+from ....targets.seams import Attrs
 from ... import ops
 from ...ops import shape_of
 from ...referee.resize import linear_taps
 from ..scalar_functions import rules_of
+from .context import Rule
 
 if TYPE_CHECKING:
     from tvm import relax
@@ -75,7 +77,7 @@ def astype(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     )
 
 
-def _unary(call: "relax.Call", ctx: "CudaContext", kind: str, attrs: dict[str, Any]) -> "CudaTensor | None":
+def _unary(call: "relax.Call", ctx: "CudaContext", kind: str, attrs: Attrs) -> "CudaTensor | None":
     if _dtype(call) != "float32" or not functions.known(kind):
         return None
     return _emit(call, ctx, floats.unary(prod(shape_of(call)), kind, attrs), [ctx.plain(call.args[0])])
@@ -101,7 +103,7 @@ def take(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     )  # a table is read in part
 
 
-def _softmax(log: bool) -> Callable:
+def _softmax(log: bool) -> Rule:
     def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         shape = shape_of(call)
         if _dtype(call) != "float32":
@@ -202,7 +204,7 @@ def matmul(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args], result * a[-2] * a[-1] * b[-1])
 
 
-def _pool(average: bool) -> Callable:
+def _pool(average: bool) -> Rule:
     def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         attrs, shape, out = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
         if _dtype(call) != "float32" or attrs["layout"] != "NCHW":

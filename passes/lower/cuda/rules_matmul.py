@@ -18,6 +18,7 @@ from ....targets.cuda.kernels.movement import ColumnSums, Turn
 from ....targets.cuda.kernels.window import ROW
 from ....targets.cuda.layout import GRANULE, Strided, plain, rows
 from ....targets.cuda.workload import workload_of
+from ....targets.seams import Attrs
 from ... import ops
 from ...ops import shape_of
 from .context import CudaTensor, notes
@@ -153,7 +154,7 @@ def _readable(steps: list[int], extents: tuple[int, ...], k: int) -> bool:
 def _batches(lead: list[int], *operands: Sequence[int]) -> tuple[int, list[tuple[int, int]]] | None:
     """(extent of the inner axis, [(outer step, inner step) of each operand]) of axes with these steps; None where two
     axes do not suffice."""
-    merged: list = []
+    merged: list[Any] = []
     for extent, *steps in zip(lead, *operands):
         if extent == 1:
             continue
@@ -167,7 +168,7 @@ def _batches(lead: list[int], *operands: Sequence[int]) -> tuple[int, list[tuple
     return inner, list(zip(outer, inner_steps))
 
 
-def epilogue_of(attrs: dict[str, Any], to_float: bool) -> Epilogue:
+def epilogue_of(attrs: Attrs, to_float: bool) -> Epilogue:
     """The last steps of a product: clipped floats, or codes of the scale of the result."""
     if to_float:
         return Epilogue(True, 0, 0, 0, float(attrs["clip_min"]), float(attrs["clip_max"]), False, 0, 0.0)

@@ -107,7 +107,7 @@ class Embedding:
         )
 
 
-def scalars_of(graph: "DataflowGraph") -> tuple[dict, dict]:
+def scalars_of(graph: "DataflowGraph") -> tuple[dict[relax.Var, Any], dict[relax.Var, Any]]:
     """({last variable: what it becomes}, {last variable: the variables before it})."""
     found, inner = {}, {}
     for var, value in graph.bindings:
@@ -147,10 +147,12 @@ def _wrapped(graph: "DataflowGraph", var: relax.Var, call: relax.Call) -> Any:
         ("relax.maximum", 0),
     ):  # as the kernel does, whether it is asked to or not
         users = graph.users(root)
-        bounded = graph.definition(users[0]) if len(users) == 1 and users[0] is not None else None
-        if ops.is_op(bounded, operator) and bounded.args[0] == root and _number(graph, bounded.args[1]) == limit:
-            members.append(root)
-            root = users[0]
+        user = users[0] if len(users) == 1 else None
+        bounded = None if user is None else graph.definition(user)
+        if user is not None and ops.is_op(bounded, operator):
+            if bounded.args[0] == root and _number(graph, bounded.args[1]) == limit:
+                members.append(root)
+                root = user
     return (
         (Wrapped(indices, root), members)
         if all(_takes(graph, user, root, size) for user in graph.users(root))
@@ -185,7 +187,7 @@ def _embedding(graph: "DataflowGraph", var: relax.Var, call: relax.Call) -> Any:
     ):
         return None
     root, members = var, []
-    summands: list = []
+    summands: list[Any] = []
     while len(summands) < 2 and graph.used_once(root) and (user := graph.users(root)[0]) is not None:
         total = graph.definition(user)
         if not ops.is_op(total, "relax.add") or total.args[0] == total.args[1] or shape_of(total) != shape_of(call):
@@ -213,7 +215,7 @@ def _scalars(graph: "DataflowGraph", var: relax.Var, call: relax.Expr) -> Any:
     ):
         return None
     members, source = [], var
-    operations: list = []
+    operations: list[Any] = []
     while (step := _step(graph, graph.definition(source))) is not None and (source is var or graph.used_once(source)):
         members.append(source)
         source, operation = step

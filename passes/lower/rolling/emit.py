@@ -10,7 +10,7 @@ Each copy is a kernel of the lowered module whose note `octet.loop` says which o
 and loops of them. All forms that a step reads of what lies outside are made in front of the loop."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvm.tirx.script import builder as T
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..cpu.context import CpuContext
 
 
-def lower_loop(loop: RecurrentLoop, ctx: "CpuContext", bind: Callable) -> None:
+def lower_loop(loop: RecurrentLoop, ctx: "CpuContext", bind: Callable[..., Any]) -> None:
     """bind(variable, value) lowers a binding of the body."""
     slices = [(var, ctx.packed(value.args[0])) for var, value in loop.body if ops.is_op(value, "octet.loop_slice")]
     for var, start in loop.states.values():

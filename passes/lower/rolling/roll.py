@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import tvm
 
 from ....targets.x86.layout import SLACK
-from ..watch.watch import RawCall, whole
+from ..watch.watch import RawCall, Storage, whole
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Rolled:
     steps: int
 
 
-def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict) -> tuple[list[RawCall], list[Rolled]]:
+def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict[Storage, int]) -> tuple[list[RawCall], list[Rolled]]:
     """The calls with memcpy in place of the copies of loops, and the loops. sizes: {storage: bytes}."""
     kinds = [_note(mod, call.function, "loop") for call in calls]
     loops, first = [], 0

@@ -16,7 +16,7 @@ So a bit that flips between the steps is found whether a layer multiplies it or 
     q = quantize(input)    ==>    q = quantize(input); words = count_ends(q); words = moments(q)"""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import tvm
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from ....targets.x86.checks.coefficients import Weighted
 
 
+# ("input", its number), ("buffer", its number), ("word", its number), or a part or a loop's step of one of these
+Storage = tuple[Any, ...]
+StoredOperand: TypeAlias = Any  # a Storage, or a constant
+
+
 @dataclass(frozen=True)
 class RawCall:
     """A kernel call on storages. results: how many of the operands, the last ones, it writes. joined: it belongs to the
@@ -44,14 +49,14 @@ class RawCall:
     copied: bytes that are copied from the second operand to the first, instead of the function."""
 
     function: str
-    operands: list
+    operands: list[StoredOperand]
     layer: str
     results: int = 1
     joined: bool = False
     copied: int = 0
 
 
-def whole(storage: Any) -> Any:
+def whole(storage: StoredOperand) -> Any:
     """(the storage that a part, or a loop's step of it, belongs to, the part's first byte)."""
     return storage[1:3] if isinstance(storage, tuple) and storage[0] in ("part", "step") else (storage, 0)
 
@@ -65,14 +70,16 @@ class Watch:
     dot: str
     sums: bool
     clips: bool
-    layers: dict = field(default_factory=dict)
+    layers: dict[tuple[str, str], list[LayerSum]] = field(default_factory=dict)
     functions: dict[str, tvm.tirx.PrimFunc] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
-    ends: dict = field(default_factory=dict)  # (function, layer) -> how the results of its calls are counted, in order
+    ends: dict[tuple[str, str], list[CountedBytes]] = field(
+        default_factory=dict
+    )  # (function, layer) -> how the results of its calls are counted, in order
     counts: list[Clip] = field(default_factory=list)
     inputs: list[WatchedInput] = field(default_factory=list)
-    _named: dict = field(default_factory=dict)
-    _sizes: dict = field(default_factory=dict)
+    _named: dict[tvm.tirx.PrimFunc, str] = field(default_factory=dict)
+    _sizes: dict[Storage, int] = field(default_factory=dict)
 
     def note(self, function: str, layer: str, check: LayerSum) -> None:
         """A kernel checks a layer."""
@@ -82,15 +89,16 @@ class Watch:
         """A kernel counts values at the ends of a range."""
         self.ends.setdefault((function, layer), []).append(found)
 
-    def attached(self, calls: list[RawCall], sizes: dict, outputs: list) -> list[RawCall]:
+    def attached(self, calls: list[RawCall], sizes: dict[Storage, int], outputs: list[Storage]) -> list[RawCall]:
         """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are
         storages ("word", number). outputs: storages that are the caller's, which nobody guards."""
-        waiting, counting = ({key: list(found) for key, found in noted.items()} for noted in (self.layers, self.ends))
-        writer: dict[tuple, int] = {}
-        last: dict[tuple, int] = {}
+        waiting = {key: list(found) for key, found in self.layers.items()}
+        counting = {key: list(found) for key, found in self.ends.items()}
+        writer: dict[Storage, int] = {}
+        last: dict[Storage, int] = {}
         behind: list[list[RawCall]] = [[] for _ in calls]  # of every call, those that join its step
-        complete: dict[tuple, tuple] = {}  # storage -> (a sum in which every byte shows, where it is)
-        unguarded: set[tuple] = set()
+        complete: dict[Storage, tuple[Any, ...]] = {}  # storage -> (a sum in which every byte shows, where it is)
+        unguarded: set[Storage] = set()
         self._sizes = sizes
         with building_for(self.dot):
             for i, call in enumerate(calls):
@@ -123,7 +131,7 @@ class Watch:
         """at: where the program's words begin."""
         return Words(at, tuple(self.checks), tuple(self.counts), inputs=tuple(self.inputs))
 
-    def _count(self, call: RawCall, counting: dict, joined: list[RawCall]) -> None:
+    def _count(self, call: RawCall, counting: dict[tuple[str, str], list[CountedBytes]], joined: list[RawCall]) -> None:
         waiting = counting.get((call.function, call.layer))
         if waiting:
             found, result = waiting.pop(0), call.operands[len(call.operands) - call.results]
@@ -152,12 +160,12 @@ class Watch:
 
     def _guard(
         self,
-        storage: tuple,
+        storage: Storage,
         calls: list[RawCall],
         written: int,
         read: int,
         behind: list[list[RawCall]],
-        known: tuple | None,
+        known: tuple[Any, ...] | None,
     ) -> None:
         """known: a sum of all bytes of `storage` that is taken already."""
         plan = byte_sum(self._sizes[storage]) if known is None else known[0]

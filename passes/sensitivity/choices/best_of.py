@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Iterable
 
-from ..attempt import LEFT_OUT, Attempt
+from ..attempt import LEFT_OUT, Attempt, ErrorOf, Log
 from ..design import Design
 
 
 def best_of(
     design: Design,
     candidates: Iterable[tuple[str, Design]],
-    error: Callable,
-    log: Callable,
+    error: ErrorOf,
+    log: Log,
     worth: float,
     *,
     good: float = 0.0,
-    spent: Callable = lambda: False,
+    spent: Callable[[], bool] = lambda: False,
 ) -> Design:
     """The candidate of least error where that is at most the part `worth` of the design's, else the design.
     candidates: with their names for people; after one whose error is at most `good` no other is tried. error(design):

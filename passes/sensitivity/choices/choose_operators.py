@@ -6,8 +6,9 @@ reader whose functions have a few large values. How many is measured: 1, 2, 4, .
 
 from collections.abc import Callable
 from math import log2
+from typing import Any
 
-from ..attempt import LEFT_OUT, Attempt
+from ..attempt import LEFT_OUT, Attempt, ErrorOf, Log, SecondsOf
 from ..design import Design
 from ..ranking import Ranked
 from .switches import FAR, WORTH
@@ -18,12 +19,12 @@ _SLOWEST = 2.0  # times its time for every halving of the squared error, and for
 
 def choose_operators(
     design: Design,
-    ranked: Callable,
-    error: Callable,
-    seconds: Callable,
-    log: Callable,
+    ranked: Callable[..., Any],
+    error: ErrorOf,
+    seconds: SecondsOf,
+    log: Log,
     *,
-    spent: Callable = lambda: False,
+    spent: Callable[[], bool] = lambda: False,
 ) -> tuple[Design, list[Ranked]]:
     """(the design with the fewest operators in float that bring it near to fp32, or else those that bring it nearest,
     where that is worth its time; the ranking, [] where it was not needed).

@@ -11,7 +11,7 @@ from functools import partial
 from math import log2
 from typing import TYPE_CHECKING
 
-from ..attempt import LEFT_OUT, Attempt
+from ..attempt import LEFT_OUT, Attempt, ErrorOf, Log, SecondsOf
 from ..design import FURTHEST, Design
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def _worth(before: float, found: float) -> float:
 def choose_switches(
     design: Design,
     options: tuple[str, ...],
-    error: Callable,
-    seconds: Callable,
-    log: Callable,
+    error: ErrorOf,
+    seconds: SecondsOf,
+    log: Log,
     *,
     good: float = _GOOD,
-    spent: Callable = lambda: False,
+    spent: Callable[[], bool] = lambda: False,
 ) -> Design:
     """The design with the best of the options in float, one after the other as long as the next is worth it.
     error(design): relative, squared. seconds(design): of one run, estimated. log(Attempt): what was tried."""
@@ -105,12 +105,12 @@ def choose_switches(
 def choose_smoothing(
     design: Design,
     offered: tuple[str, ...],
-    error: Callable,
-    seconds: Callable,
-    log: Callable,
+    error: ErrorOf,
+    seconds: SecondsOf,
+    log: Log,
     *,
     good: float = _GOOD,
-    spent: Callable = lambda: False,
+    spent: Callable[[], bool] = lambda: False,
 ) -> Design:
     """The design with the first of the scalings `offered` (of SMOOTHINGS, what reaches furthest first) that is worth
     its time, under the same conditions as a switch; and with FURTHEST where `split` leaves it far from fp32."""

@@ -79,7 +79,7 @@ class Call(Expr):
         self,
         op: Expr | str,
         args: Sequence[Expr],
-        attrs: Attrs | dict | None = ...,
+        attrs: Attrs | dict[str, Any] | None = ...,
         ty_args: Sequence[Type] | None = ...,
         span: object = ...,
         ret_ty: Type | None = ...,

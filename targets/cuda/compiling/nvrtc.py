@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...errors import TargetError
 from .fatbin import fatbin
@@ -64,7 +63,7 @@ class Nvrtc:
         finally:
             self.library.nvrtcDestroyProgram(ctypes.byref(program))
 
-    def _call(self, name: str, *arguments: Any) -> None:
+    def _call(self, name: str, *arguments: object) -> None:
         status = getattr(self.library, name)(*arguments)
         if status != 0:
             raise TargetError(f"{self.path}: {name} failed with status {status}; install the package again")

@@ -68,7 +68,7 @@ class Printer:
         self.prelude: dict[str, str] = {}
         self.loaded: dict[tirx.Buffer, None] = {}
         self.stored: dict[tirx.Buffer, None] = {}
-        self._names: dict = {}
+        self._names: dict[tirx.Var, str] = {}
         self._taken: set[str] = set()
 
     def name(self, var: tirx.Var) -> str:

@@ -160,7 +160,7 @@ def _is_plain(loops: list[tirx.For], realize: Any) -> bool:
     )
 
 
-def _threads(printer: Printer, loops: list, work: int) -> list[str]:
+def _threads(printer: Printer, loops: list[tirx.For], work: int) -> list[str]:
     """The thread's element: the innermost loop runs over neighbouring threads."""
     lines = [f"  long index = blockIdx.x * {_THREADS}L + threadIdx.x;", f"  if (index >= {work}L) return;"]
     for loop in reversed(loops):

@@ -8,6 +8,7 @@ from math import prod
 import tvm
 from tvm import s_tir, tirx
 
+from ...seams import JsonObject
 from ...workload_key import Keyed
 from .nest_text import function_of
 
@@ -48,7 +49,7 @@ class NestWorkload(Keyed):
         shape, dtype = self.result
         return f"generated {self.operator} {dtype}{list(shape)}"
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> JsonObject:
         """JSON values; `from_dict` reads them back."""
         return {"kind": KIND, "operator": self.operator, "tir": self.tir}
 
@@ -67,7 +68,9 @@ class NestWorkload(Keyed):
         return self.result[1]
 
 
-def nest_workload(operator: str, statement: tirx.Stmt, reads: Sequence, writes: Sequence) -> NestWorkload | None:
+def nest_workload(
+    operator: str, statement: tirx.Stmt, reads: Sequence[tirx.Buffer], writes: Sequence[tirx.Buffer]
+) -> NestWorkload | None:
     """Of a nest that a thread per element can do; None where nobody could measure it: it has several results, or
     operands that are indices."""
     if len(writes) != 1 or any(str(buffer.dtype) not in _OPERANDS for buffer in reads):
@@ -86,7 +89,7 @@ def nest_workload(operator: str, statement: tirx.Stmt, reads: Sequence, writes: 
     return made
 
 
-def from_dict(entry: dict) -> NestWorkload:
+def from_dict(entry: JsonObject) -> NestWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     made = NestWorkload(str(entry["operator"]), str(entry["tir"]))
     try:

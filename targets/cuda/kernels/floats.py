@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
+from ...seams import Attrs
 from ..kernel import CudaKernel, blocks, literal
 from . import functions
 from .window import Window
@@ -80,7 +80,7 @@ def astype(count: int, dtype: str, out: str) -> CudaKernel:
     )
 
 
-def unary(count: int, kind: str, attrs: dict[str, Any]) -> CudaKernel:
+def unary(count: int, kind: str, attrs: Attrs) -> CudaKernel:
     """A function of float32, as passes/unary.py names it. Operands: data, result."""
     name, text = functions.function(kind, attrs)
     return CudaKernel(kind, "floats.cuh", f"octet::map<{count}L, {name}>", 2, blocks(count, 128), 128, prelude=(text,))

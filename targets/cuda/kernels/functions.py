@@ -8,7 +8,7 @@ from ... import float_math, recurrent_math
 from ..kernel import bits
 
 
-def _two(name: str) -> Callable:
+def _two(name: str) -> Callable[["Writer", str, str], str]:
     """A method that calls the device function `name` of two operands."""
     return lambda self, a, b: self._let("float", f"{name}({a}, {b})")
 
@@ -102,7 +102,7 @@ _ONE_WIDE = (
 WIDE = frozenset(
     (*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign")
 )  # functions of <cmath> that are called in float64
-_MORE: dict[str, tuple[Callable, tuple[str, ...]]] = {
+_MORE: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "clip": (lambda m, x, low, high: m.min(m.max(x, m.const(low)), m.const(high)), ("low", "high")),
     "relu": (lambda m, x: m.max(x, m.const(0.0)), ()),
     "negative": (lambda m, x: m._let("float", f"-{x}"), ()),
@@ -116,7 +116,7 @@ _MORE: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "power": (_power, ("exponent",)),
     **{kind: (_wide(kind), ()) for kind in _ONE_WIDE},
 }
-_ALL: dict[str, tuple[Callable, tuple[str, ...]]] = {
+_ALL: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     **float_math.FUNCTIONS,
     **_MORE,
 }  # kind -> (sequence of operations, names of its parameters)

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from ...errors import OctetError
 from .identity import identity
@@ -37,7 +36,7 @@ class Driver:
         self._library = library
         self.call("cuInit", 0)
 
-    def call(self, name: str, *arguments: Any) -> None:
+    def call(self, name: str, *arguments: object) -> None:
         """Raises OctetError with what the driver says where it fails."""
         status = getattr(self._library, name)(*arguments)
         if status != 0:
@@ -48,18 +47,18 @@ class Driver:
                 "nvidia-smi, or load the CPU variant with target="
             )
 
-    def release(self, name: str, *arguments: Any) -> None:
+    def release(self, name: str, *arguments: object) -> None:
         """A call that gives something back. After a fault it fails as every call does; the end of the process gives
         back what it left."""
         getattr(self._library, name)(*arguments)
 
-    def integer(self, name: str, *arguments: Any) -> int:
+    def integer(self, name: str, *arguments: object) -> int:
         """A call whose first argument is an int that it sets."""
         value = ctypes.c_int()
         self.call(name, ctypes.byref(value), *arguments)
         return value.value
 
-    def handle(self, name: str, *arguments: Any) -> ctypes.c_void_p:
+    def handle(self, name: str, *arguments: object) -> ctypes.c_void_p:
         """A call whose first argument is a handle that it sets."""
         value = ctypes.c_void_p()
         self.call(name, ctypes.byref(value), *arguments)

@@ -145,7 +145,7 @@ class Loaded:
             self._held.close()
             self._context = None
 
-    def _hold(self, name: str, *arguments: Any) -> None:
+    def _hold(self, name: str, *arguments: object) -> None:
         """What `close` will call, the last first."""
         self._held.callback(self._driver.release, name, *arguments)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from ...seams import JsonObject
 from ..specs import SPECS
 from .driver import Device, driver
 
@@ -30,7 +31,7 @@ class DevicePeak:
         """Where `moved` bytes come from, and how fast."""
         return "memory", self.memory_gbytes
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> JsonObject:
         """{field: 1e9 per second}, JSON values."""
         return asdict(self)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ... import detect
-from ...batches import run_samples
+from ...batches import Arrays, Results, run_samples
 from ...errors import OctetError, PackageError
 from ...runtime import Session
-from ...variant import Variant
+from ...variant import Step, Variant
 from .driver import device
 from .loaded import Loaded
 
@@ -48,7 +48,9 @@ class CudaSession(Session):
         """Always 1: runs of several callers wait for each other."""
         return 1
 
-    def run(self, inputs: dict, recompute: bool = False, health: bool = False) -> dict:  # type: ignore[override]
+    def run(  # type: ignore[override] # health is refused, so the answer is never a pair
+        self, inputs: Arrays, recompute: bool = False, health: bool = False
+    ) -> Results:
         """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what
         it clips."""
         if health:
@@ -63,11 +65,11 @@ class CudaSession(Session):
                 self._results if self._reuse_outputs else {name: array.copy() for name, array in self._results.items()}
             )
 
-    def run_many(self, inputs: dict, streams: int | None = None) -> dict:
+    def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
         """As `Session.run_many`, one run after the other."""
         return run_samples(self, inputs)
 
-    def profile(self, inputs: dict, repeat: int = 20) -> list:
+    def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:
         """Seconds of every kernel on the device, its launch many times in a row; the median over `repeat` passes."""
         arrays = self._given.arrays(inputs)
         with self._lock:
@@ -75,7 +77,7 @@ class CudaSession(Session):
             seconds = np.array([self._loaded.step_seconds() for _ in range(repeat + 1)])
         return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))
 
-    def device_seconds(self, inputs: dict, repeat: int = 20) -> float:
+    def device_seconds(self, inputs: Arrays, repeat: int = 20) -> float:
         """Seconds of one pass of all kernels as a graph, data already on the device; the mean over `repeat` passes or a
         few more."""
         arrays = self._given.arrays(inputs)

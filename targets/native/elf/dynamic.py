@@ -43,7 +43,7 @@ TABLES = {
 _KNOWN = {*_NAMES, *_SINGLE, *_UNREAD, *TABLES, *(entry for _, *entries, _ in TABLES.values() for entry in entries)}
 
 
-def read_dynamic(layout: SharedObject) -> tuple[dict, dict, list]:
+def read_dynamic(layout: SharedObject) -> tuple[dict[int, int], dict[int, tuple[int, int]], list[tuple[int, int]]]:
     """(entry -> its value, table -> (its address, its bytes), (entry, place of a name in the strings)). Raises
     ValueError for a table that does not fit the sections."""
     segment = layout.only(DYNAMIC, "dynamic tables")
@@ -100,7 +100,7 @@ def _table(layout: SharedObject, entries: dict[int, int], tag: int) -> tuple[int
 def _check_complete(layout: SharedObject, tables: dict[int, tuple[int, int]]) -> None:
     if STRINGS not in tables or SYMBOLS not in tables or (HASH not in tables and GNU_HASH not in tables):
         raise ValueError("has no table of symbols")
-    kinds: dict[int, list] = {kind: [] for kind, *_ in TABLES.values()}
+    kinds: dict[int, list[tuple[int, int]]] = {kind: [] for kind, *_ in TABLES.values()}
     for tag, table in tables.items():
         kinds[TABLES[tag][0]].append(table)
     for section in layout.allocated:

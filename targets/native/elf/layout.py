@@ -166,7 +166,7 @@ def layout_of(image: bytes, machine: str = platform.machine()) -> SharedObject:
     return SharedObject(image, machine, loads, others, tuple(found), strings)
 
 
-def _entries(image: bytes, form: struct.Struct, at: int, count: int, what: str) -> list[tuple]:
+def _entries(image: bytes, form: struct.Struct, at: int, count: int, what: str) -> list[tuple[int, ...]]:
     _inside(image, at, count * form.size, f"the table of {what}")
     return [form.unpack_from(image, at + i * form.size) for i in range(count)]
 

@@ -20,7 +20,11 @@ _WIDE = {36, 1031}  # descriptors of a thread's variable: two words
 
 
 def check_tables(
-    layout: SharedObject, machine: int, entries: dict, tables: dict[int, tuple[int, int]], names: list
+    layout: SharedObject,
+    machine: int,
+    entries: dict[int, int],
+    tables: dict[int, tuple[int, int]],
+    names: list[tuple[int, int]],
 ) -> None:
     """The arguments behind the machine's number are what `read_dynamic` gave."""
     strings = layout.bytes_at(*tables[dynamic.STRINGS], "names")

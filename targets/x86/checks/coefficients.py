@@ -117,8 +117,8 @@ class _Rows:
     a position is read at each tap, times how often the result is computed. overlap: whether a position without a count
     belongs to another row."""
 
-    places: list
-    counts: dict
+    places: list[tuple[int, bytes]]
+    counts: dict[bytes, np.ndarray]
     overlap: bool
 
 
@@ -129,7 +129,7 @@ def _flat_rows(p: ConvProblem, counts: np.ndarray) -> _Rows:
     step = BYTES // np.gcd(BYTES, p.data_stride)
     group = min(pixels, -(-_ROW // (step * p.data_stride)) * step)
     places = []
-    found: dict = {}
+    found: dict[bytes, np.ndarray] = {}
     for first in range(0, pixels, group):
         start = min(first, pixels - group)
         row = np.where(np.arange(start, start + group) >= first, flat[start : start + group], 0)

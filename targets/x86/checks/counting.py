@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..conv import amx, direct
+from ..conv import amx, direct_schedule
 from ..conv.depthwise_pack import chunk_starts, fold_of, lanes_of
 from ..conv.listed_copy import gathered
 from ..conv.problem import ConvProblem
@@ -51,13 +51,13 @@ def _line(length: int, tile: int, units: Sequence[int] | None = None) -> np.ndar
 
 
 def _direct(p: "Checked", s: "DirectSchedule") -> np.ndarray:
-    return _line(direct.line_of(p) if direct.is_matmul(p) else p.out_width, s.pixels)
+    return _line(direct_schedule.line_of(p) if direct_schedule.is_matmul(p) else p.out_width, s.pixels)
 
 
 def _listed(p: ConvProblem, s: "DirectSchedule") -> np.ndarray:
     p = gathered(p) or p
-    if direct.is_matmul(p):
-        return _line(direct.line_of(p), s.pixels)
+    if direct_schedule.is_matmul(p):
+        return _line(direct_schedule.line_of(p), s.pixels)
     tall = max(1, s.pixels // p.out_width)
     group, image = (
         _line(p.out_width * tall, s.pixels).reshape(tall, p.out_width),

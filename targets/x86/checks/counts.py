@@ -10,7 +10,8 @@ from collections.abc import Callable
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, dot4, dot4_safe, load, pure, splat
+from ...cpu.expressions import bind, load, pure, splat
+from ..intrinsics import dot4, dot4_safe
 from ..isa import current
 from ..kernel import argument, emit_kernel
 from ..layout import STORED_OFFSET
@@ -34,7 +35,7 @@ def _count_ends(groups: int, step: int, period: int, tail: int, high: int, low: 
     words, width = argument("words", 1 + low, "int32"), 4 * current().lanes
     sums = _Sums(1 + low)
 
-    def look(at: tirx.Expr, i: int, left: int) -> None:
+    def look(at: tirx.Expr | int, i: int, left: int) -> None:
         x, valid = bind(load(data, at, width)), _valid(load(values, i * width, width), left)
         sums.add(0, i, pure(f"uint8x{width}", "llvm.usub.sat", x, splat(high - 1, "uint8", width)), valid)
         if low:
@@ -59,7 +60,7 @@ def _moments(groups: int, step: int, period: int, tail: int, parts: int) -> None
     words, width = argument("words", 2 * parts, "int32"), 4 * current().lanes
     sums, middle = _Sums(2 * parts), splat(STORED_OFFSET, "uint8", width)
 
-    def look(at: tirx.Expr, i: int, left: int) -> None:
+    def look(at: tirx.Expr | int, i: int, left: int) -> None:
         x = bind(load(data, at, width))
         above, below = (pure(f"uint8x{width}", "llvm.usub.sat", *pair) for pair in ((x, middle), (middle, x)))
         distance = bind(above | below)
@@ -72,7 +73,7 @@ def _moments(groups: int, step: int, period: int, tail: int, parts: int) -> None
     sums.store(words)
 
 
-def _look(groups: int, step: int, period: int, tail: int, look: Callable) -> None:
+def _look(groups: int, step: int, period: int, tail: int, look: Callable[[tirx.Expr | int, int, int], None]) -> None:
     """look(first byte, number in the group, bytes of the data that are left) of every vector."""
     width = 4 * current().lanes
 

@@ -4,8 +4,9 @@ words, whose order means nothing; `compare` adds them up."""
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ...cpu.expressions import bind, load, pure, splat, store
 from ..conv.sums import LANES
-from ..intrinsics import bind, dot4, dot4_safe, load, pure, splat, store
+from ..intrinsics import dot4, dot4_safe
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
 from ..vector_loops import Accumulators

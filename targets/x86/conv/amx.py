@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ... import bfloat16
-from ..intrinsics import bind
+from ...cpu.expressions import bind
 from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK, STORAGE
 from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure

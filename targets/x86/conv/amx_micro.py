@@ -11,8 +11,9 @@ from typing import NamedTuple
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ...cpu.expressions import bind, const, load
 from ..bf16_intrinsics import tile_dot_bf16
-from ..intrinsics import bind, const, load, prefetch
+from ..intrinsics import prefetch
 from ..tiles import TILE_BYTES, TILE_ROWS, TILE_ROWS_AT, tile_dot, tile_load, tile_store, tile_zero
 from .epilogue import Operands, Row, emit_epilogue
 from .problem import ConvProblem
@@ -37,7 +38,7 @@ class AmxUnit(NamedTuple):
 class _Pixels(NamedTuple):
     image: tirx.Expr
     row: tirx.Expr
-    starts: list
+    starts: list[tirx.Expr]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...bfloat16 import BLOCK
+from ...cpu.expressions import bind, load, splat, store
 from ..bf16_intrinsics import bf16_functions, dot_bf16
 from ..elementwise.bfloat16 import PAIRS
-from ..intrinsics import bind, fma, load, splat, store
+from ..intrinsics import fma
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORAGE
@@ -191,7 +192,10 @@ class _Kernel:
     def element(self, at: tirx.Expr, chain: int) -> tirx.Expr:
         """What a chain multiplies by, in every lane of a register: a pair of bfloat16, or a float32."""
         lanes = current().lanes
-        word = lambda index: tirx.reinterpret("uint32", load(self.source, index, 2))
+
+        def word(index: tirx.Expr) -> tirx.Expr:
+            return tirx.reinterpret("uint32", load(self.source, index, 2))
+
         if current().bf16_pairs:
             return tirx.Broadcast(word(at + 2 * chain), lanes)
         bits = word(at)

@@ -16,6 +16,7 @@ from ..layout import STORED_OFFSET
 from ..tiles import TILE_ROWS, tile_config
 from . import (
     amx as conv_amx,
+    amx_micro,
     bf16 as conv_bf16,
     depthwise as conv_depthwise,
     depthwise_pack,
@@ -186,7 +187,7 @@ def _amx(
 ) -> "tuple[tirx.PrimFunc, list[np.ndarray | None], AmxSchedule, int]":
     schedule = schedule or conv_amx.default_schedule(p)
     walk = conv_amx.walk_of(p, schedule.phases)
-    matrix = weight_matrix(p, walk, weight, conv_amx.BLOCK, conv_amx.width_of(p))
+    matrix = weight_matrix(p, walk, weight, amx_micro.BLOCK, conv_amx.width_of(p))
     constants = [
         pack_amx(matrix, p.out_blocks),
         pack_channels(bias, 16),

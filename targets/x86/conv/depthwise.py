@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ...cpu.expressions import bind, load, splat, store
 from ..elementwise.table import permuted
-from ..intrinsics import bind, load, part, splat, store
+from ..intrinsics import part
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK

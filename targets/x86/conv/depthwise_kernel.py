@@ -7,18 +7,8 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import (
-    bind,
-    dot4_multiplied,
-    dot_pairs,
-    fma,
-    interleave_bytes,
-    load,
-    multiplied,
-    splat,
-    split_pairs,
-    store,
-)
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import dot4_multiplied, dot_pairs, fma, interleave_bytes, multiplied, split_pairs
 from ..isa import current
 from .depthwise_pack import chunk_starts, lanes_of, pad_value, tap_groups
 from .epilogue import Operands, Row, emit_depthwise, emit_epilogue
@@ -139,7 +129,7 @@ class DepthwiseKernel:
         """What a tile reads: taps as (row, column of the tile's input) -> the (vector of output pixels, group of taps)
         that they serve."""
         p = self.p
-        found: dict[tuple, list] = {}
+        found: dict[tuple[Any, ...], list[Any]] = {}
         for i in range(self.vectors):
             for g, group in enumerate(tap_groups(p)):
                 found.setdefault(

@@ -1,5 +1,4 @@
-"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD, float32 with FMA, from one template (int8
-without VPDPBUSD: `listed.py`).
+"""Dense and grouped convolution on the vector unit: int8 with VPDPBUSD (`listed.py`: without), float32 with FMA.
 
 A register tile holds `pixels` x `vectors` accumulators of 16 output channels; a step multiplies one broadcast input
 element (float32) or four neighbouring input channels (int8) of every pixel with `vectors` weight vectors. Lines whose
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, broadcast4, dot4_multiplied, fma, load, multiplied, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import broadcast4, dot4_multiplied, fma, multiplied
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
@@ -290,7 +290,7 @@ class DirectKernel:
         return splat(int.from_bytes(bytes([stored] * 4), "little", signed=True), "int32", current().lanes)
 
 
-def _each(count: int, most: int, body: Callable) -> None:
+def _each(count: int, most: int, body: Callable[[tirx.Expr | int], None]) -> None:
     """body(i) for all i: written out where there are `most` or fewer, so that borders are known; else a loop."""
     if count <= most:
         for i in range(count):

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ...cpu.expressions import bind, load, splat, store
 from ..elementwise.bfloat16 import pack_bits, round_bits
 from ..elementwise.table import ENTRIES, permuted
-from ..intrinsics import bind, fence, load, pack_bytes, pack_interleaved, part, round_to_int, splat, store
+from ..intrinsics import fence, pack_bytes, pack_interleaved, part, round_to_int
 from ..kernel import argument
 from ..layout import STORED_OFFSET
 from .problem import ConvProblem, Epilogue
 
 if TYPE_CHECKING:
     from .problem import TableEpilogue
+    from .sums import Sums
 
 
 SumsAt = Callable[[int, int], tirx.Expr]  # (row, vector) -> 16 sums
@@ -33,8 +35,8 @@ class Row:
     """One pixel of the result: `index` of its first element in the output (and residual), `valid`: condition, or None
     for always."""
 
-    index: Any
-    valid: Any = None
+    index: tirx.Expr | int
+    valid: tirx.Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,11 @@ class Operands:
     vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: tirx.Buffer
-    multiplier: Any
+    multiplier: Any  # a buffer where the epilogue has it, else None
     residual: Any
     lanes: int = 16
     table: tirx.Buffer | None = None
-    sums: Any = None
+    sums: "Sums | None" = None
 
 
 def table_argument(e: Epilogue) -> tirx.Buffer | None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, broadcast4, dot2, dot4_safe, load, store
+from ...cpu.expressions import bind, load, store
+from ..intrinsics import broadcast4, dot2, dot4_safe
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK
@@ -173,8 +174,8 @@ class _Kernel:
     p: ConvProblem
     s: DirectSchedule
     at: Source
-    source: Any
-    wide: Any
+    source: Any  # a buffer where a step reads it, else None
+    wide: tirx.Buffer | None
     wide_from: tirx.Expr | int
     weights: tirx.Buffer
     table: tirx.Buffer

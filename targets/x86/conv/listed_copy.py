@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import task_loop
 from ..layout import STORED_OFFSET
 from .direct_schedule import line_of
@@ -42,7 +42,7 @@ def emit_copy(
         )
         target = bind(task * row)
 
-        def put(at: tirx.Expr | int, length: int, value: Callable) -> None:
+        def put(at: tirx.Expr | int, length: int, value: Callable[[tirx.Expr | int, int], tirx.Expr]) -> None:
             def piece(i: tirx.Expr | int, lanes: int) -> None:
                 x = bind(value(i, lanes))
                 if source.copied:
@@ -104,7 +104,7 @@ def widened(
     return stack, begin
 
 
-def _pieces(length: int, body: Callable) -> None:
+def _pieces(length: int, body: Callable[[tirx.Expr | int, int], None]) -> None:
     """body(index, lanes) over [0, length), a multiple of 4: whole vectors of 64, then halves; nothing behind the end is
     touched."""
     full = length // 64

@@ -7,7 +7,8 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...arm64.instructions import product_of_pairs, row_of_pairs, starts_of_pairs
-from ..intrinsics import bind, joined, lanes_of, load, multiplied, splat, store
+from ...cpu.expressions import bind, joined, lanes_of, load, splat, store
+from ..intrinsics import multiplied
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
 from .direct import DirectKernel, emit_body

@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import load, splat, store
+from ...cpu.expressions import load, splat, store
 from ..kernel import argument, task_loop
 from ..layout import SLACK, STORED_OFFSET
 from .problem import ConvProblem
@@ -167,7 +167,7 @@ def _lanes(buffer: tirx.Expr) -> int:
     return 64 // np.dtype(buffer.dtype).itemsize
 
 
-def _each_vector(length: int, lanes: int, body: Callable) -> None:
+def _each_vector(length: int, lanes: int, body: Callable[[tirx.Expr | int, int], None]) -> None:
     """body(index, lanes) over [0, length): full vectors in a loop, then halves. `length` is a multiple of 4."""
     full = length // lanes
     if full > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import argument
 from .problem import ConvProblem
 

@@ -172,7 +172,7 @@ def _folded(p: ConvProblem, span: int, full_width: int, fold: int) -> Walk:
     )
 
 
-def _taps(p: "Checked | ConvProblem", offset: Callable) -> list[Tap]:
+def _taps(p: "Checked | ConvProblem", offset: Callable[[int, int], int]) -> list[Tap]:
     """By their place in memory, so that neighbours can be merged; of bfloat16, whose sums have an order, by row and
     column."""
     dh, dw = p.dilation
@@ -183,7 +183,7 @@ def _taps(p: "Checked | ConvProblem", offset: Callable) -> list[Tap]:
 def _merge(taps: list[Tap], span: int, channels: int, few: bool = False) -> tuple[Run, ...]:
     """Neighbouring taps whose channels follow each other in memory become one run. few: only within a row of the
     kernel."""
-    runs: list = []
+    runs: list[Run] = []
     for tap in taps:
         if (
             runs

@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 
 from ...bfloat16 import BLOCK, FEW, SMALLEST
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..isa import current
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout, packed, sure

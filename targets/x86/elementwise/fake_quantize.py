@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import emit_kernel
 from ..layout import Layout
 from ..vector import LANES
@@ -79,6 +79,6 @@ def _quantized(
     _sweep(elements, piece)
 
 
-def _sweep(elements: int, piece: Callable) -> None:
+def _sweep(elements: int, piece: Callable[..., None]) -> None:
     if elements:
         sweep(elements, 4 * LANES, 8 * elements, piece)

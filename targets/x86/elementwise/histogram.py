@@ -3,7 +3,7 @@
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, splat, store
+from ...cpu.expressions import bind, splat, store
 from ..kernel import emit_kernel
 from .statistics import LANES
 

@@ -11,7 +11,8 @@ from math import gcd, lcm
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, fence, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import fence
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from tvm import tirx
 
 from ... import float_math
-from ..intrinsics import fence, pure, splat
+from ...cpu.expressions import pure, splat
+from ...seams import Attrs
+from ..intrinsics import fence
 from ..vector_loops import Accumulators
 
 
@@ -97,7 +99,7 @@ class VectorOps:
         )
 
 
-def _named(name: str) -> Callable:
+def _named(name: str) -> Callable[[type["VectorOps"], tirx.Expr, Attrs], tirx.Expr]:
     return lambda m, x, attrs: _held(pure("float32x16", f"llvm.{name}", x))
 
 
@@ -113,7 +115,7 @@ def _power(m: type[VectorOps], x: tirx.Expr, attrs: dict[str, float]) -> tirx.Ex
     return _held(pure("float32x16", "llvm.pow", x, m.const(attrs["exponent"])))
 
 
-_OTHERS = {
+_OTHERS: dict[str, Callable[..., tirx.Expr]] = {
     "sin": _named("sin"),
     "cos": _named("cos"),
     "floor": _named("floor"),
@@ -132,14 +134,14 @@ _OTHERS = {
 KINDS = frozenset(float_math.FUNCTIONS) | frozenset(_OTHERS)
 
 
-def function(kind: str, x: tirx.Expr, attrs: dict) -> tirx.Expr:
+def function(kind: str, x: tirx.Expr, attrs: Attrs) -> tirx.Expr:
     """float32x16 -> float32x16. attrs: the kind's parameters (passes/unary.py); "clip" takes low and high."""
     if kind in float_math.FUNCTIONS:
         return float_math.unary(VectorOps, kind, x, attrs)
     return _OTHERS[kind](VectorOps, x, attrs)
 
 
-_BINARY = {
+_BINARY: dict[str, Callable[[tirx.Expr, tirx.Expr], tirx.Expr]] = {
     "add": lambda a, b: a + b,
     "subtract": lambda a, b: a - b,
     "multiply": lambda a, b: a * b,

@@ -20,7 +20,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import emit_kernel
 from ..layout import Layout
 from ..vector_loops import PARALLEL_BYTES
@@ -178,7 +178,7 @@ def _gather(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, elements: int)
     )
 
 
-def _whole(lanes: tirx.Buffer) -> tuple[Callable, Callable]:
+def _whole(lanes: tirx.Buffer) -> tuple[Callable[[int], tirx.Expr], Callable[[int, tirx.Expr], None]]:
     return lambda row: load(lanes, row * LANES, LANES), lambda row, new: store(lanes, row * LANES, new)
 
 

@@ -12,7 +12,8 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...arm64 import instructions as neon
-from ..intrinsics import bind, load, pure, shuffle_bytes, splat
+from ...cpu.expressions import bind, load, pure, splat
+from ..intrinsics import shuffle_bytes
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, STORED_OFFSET, channel_stride

@@ -10,7 +10,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, fence, load, pack_bytes, part, round_to_int, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import fence, pack_bytes, part, round_to_int
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector_loops import each

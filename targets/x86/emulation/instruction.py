@@ -27,7 +27,7 @@ class Instruction:
         return any(needed <= features for needed in self.features)
 
 
-def indices(values: list[int] | Iterator | range) -> str:
+def indices(values: list[int] | Iterator[int] | range) -> str:
     """The mask of a shufflevector."""
     return "<" + ", ".join(f"i32 {value}" for value in values) + ">"
 

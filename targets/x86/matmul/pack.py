@@ -8,7 +8,8 @@ count. `corrections[n]` = -(128 + z) * sum of column n: the first operand is sto
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, dot4, interleave_bytes, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import dot4, interleave_bytes
 from ..isa import current
 from ..reformat.transpose import lanes_of_four, transpose16
 from ..vector_loops import Accumulators

@@ -7,7 +7,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...arm64.instructions import product_of_pairs, row_of_pairs, starts_of_pairs
-from ..intrinsics import bind, load, store
+from ...cpu.expressions import bind, load, store
 from ..vector_loops import Accumulators
 from .pack import TILE
 from .problem import MatmulProblem

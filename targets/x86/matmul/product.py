@@ -6,6 +6,7 @@ A task takes the rows of one matrix (or a share of them): it repacks the second 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import frexp, gcd, prod
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, broadcast4, dot4_multiplied, fence, load, multiplied, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import broadcast4, dot4_multiplied, fence, multiplied
 from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
@@ -104,13 +106,13 @@ class _Kernel:
     a_start: tirx.Expr
     a: tirx.Buffer
     packed: tirx.Buffer
-    corrections: Any
+    corrections: Any  # a buffer where they are asked for, else None
     sums: tirx.Buffer
     scratch: tirx.Buffer
     out: tirx.Buffer
     out_start: tirx.Expr
-    mask: Any  # a buffer, and where the matrix begins in it; None without
-    mask_start: Any
+    mask: Any  # likewise
+    mask_start: tirx.Expr | None  # where the matrix begins in the mask
 
     def unit(self, unit: tirx.Expr, tiles: int, dot: str) -> None:
         """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""
@@ -166,7 +168,7 @@ class _Kernel:
                 at = bind(self.a_start + (start + first) * p.a.row)
                 self._blocks(
                     4 if current().parts == 1 else 1,
-                    lambda block, count, t=t, first=first, at=at: self._vectors(t, first, at, height, block, count),
+                    partial(self._vectors, t, first, at, height),
                 )
 
     def _vectors(
@@ -191,7 +193,7 @@ class _Kernel:
             for v in range(count):
                 store(self.sums, (t * TILE_ROWS + first + r) * width + (block + v) * 16, acc[r * count + v])
 
-    def _blocks(self, size: int, body: Callable) -> None:
+    def _blocks(self, size: int, body: Callable[[tirx.Expr | int, int], None]) -> None:
         """body(block, count) over all column blocks, `size` at a time."""
         whole = self.p.column_blocks // size
         if whole == 1:
@@ -209,7 +211,7 @@ class _Kernel:
             self._softmax(row, sums_at, rows)
             return
         to = bind(self.out_start + row * p.out.row)
-        scaled = lambda v: self._scaled(sums_at, v)
+        scaled = partial(self._scaled, sums_at)
         if p.out_dtype == "int8":
             low, high = max(-128, p.clip_min), min(127, p.clip_max)
             over(
@@ -229,7 +231,7 @@ class _Kernel:
                 lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)),
             )
 
-    def _scaled(self, sums_at: tirx.Expr, v: int) -> tirx.Expr:
+    def _scaled(self, sums_at: tirx.Expr, v: tirx.Expr | int) -> tirx.Expr:
         return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
 
     def _softmax(self, row: tirx.Expr, sums_at: tirx.Expr, rows: int) -> None:

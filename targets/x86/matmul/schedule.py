@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from ..isa import UNITS
 from ..rows.softmax_bytes import scratch_elements, staged_rows
 from ..tiles import TILE_ROWS, tile_config
 from .pack import packed_bytes
 from .problem import MatmulProblem
+
+if TYPE_CHECKING:
+    import numpy as np
 
 STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
 # Columns of a softmax between which a tile of rows at a time is faster than two: fitted (docs/architecture.md).
@@ -46,6 +50,6 @@ def scratch_floats(p: MatmulProblem, s: MatmulSchedule) -> int:
     return scratch_elements(p.columns, s.together) if p.softmax is not None else 16
 
 
-def constants_of(p: MatmulProblem, dot: str) -> list:
+def constants_of(p: MatmulProblem, dot: str) -> "list[np.ndarray]":
     """Constant arguments of the kernel, behind a, b and the mask."""
     return [tile_config(min(TILE_ROWS, p.rows))] if UNITS[dot].tiles else []

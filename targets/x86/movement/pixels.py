@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
 from ..layout import SLACK, Layout
 from ..vector import BYTES, LANES, store_bytes
@@ -138,7 +138,7 @@ def gather(p: GatherProblem) -> "tirx.PrimFunc":
     return emit_kernel(f"gather_{p.target.dtype}_" + "x".join(map(str, (*p.source.shape, *p.target.shape))), body)
 
 
-def _either(both: bool, offset: "tirx.Expr", present: Callable, absent: Callable) -> None:
+def _either(both: bool, offset: "tirx.Expr", present: Callable[[], object], absent: Callable[[], object]) -> None:
     if not both:
         present()
         return

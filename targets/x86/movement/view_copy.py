@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, store
+from ...cpu.expressions import bind, load, store
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each

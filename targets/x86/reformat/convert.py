@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from tvm import tirx
 
+from ...cpu.expressions import bind, splat
 from ..elementwise.math import function
-from ..intrinsics import bind, fence, splat
+from ..intrinsics import fence
 from ..vector import quotient, to_float
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
 from ..vector import join_bytes, round_planes, widen
 from ..vector_loops import each, tensors

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, store
+from ...cpu.expressions import bind, load, store
 from ..kernel import built_once, emit_kernel
 from ..vector import round_straight, store_bytes, widen
 from ..vector_loops import each, steps, sweep, tensors

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import load, part
+from ...cpu.expressions import load
+from ..intrinsics import part
 
 if TYPE_CHECKING:
     pass

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, part, store
+from ...cpu.expressions import bind, load, store
+from ..intrinsics import part
 from ..kernel import built_once, emit_kernel
 from ..vector import round_straight, split_bytes
 from ..vector_loops import each, tensors
@@ -51,7 +52,7 @@ def _block(
     source: tirx.Expr,
     target: tirx.Expr,
     pixels: int,
-    guard: Callable,
+    guard: Callable[[int], tirx.Expr | bool | None],
 ) -> None:
     """Writes 16 pixels of 16 channels; guard(k): condition under which channel k of this group exists, None for
     always."""

@@ -11,8 +11,8 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ... import float_math
+from ...cpu.expressions import bind, load, splat, store
 from ..elementwise.math import VectorOps
-from ..intrinsics import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES

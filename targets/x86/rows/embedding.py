@@ -7,7 +7,7 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout, packed, sure
 from ..vector_loops import each, steps, tensors

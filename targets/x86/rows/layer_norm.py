@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
-from ..intrinsics import bind, const, fence, load, pure, splat, store
+from ...cpu.expressions import bind, const, load, pure, splat, store
+from ..intrinsics import fence
 from ..isa import current
 from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import STORED_OFFSET, Layout
@@ -114,7 +115,9 @@ def _kernel(p: LayerNormProblem, s: RowSchedule, centred: bool) -> tirx.PrimFunc
             at, to = (
                 [bind((first_row + r) * layout.channel_stride) for r in range(rows)] for layout in (x_layout, y_layout)
             )
-            pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
+
+            def pieces(size: int) -> list[tuple[int, int]]:
+                return [(r, i) for i in range(size) for r in range(rows)]
 
             def gather(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
@@ -137,7 +140,7 @@ def _kernel(p: LayerNormProblem, s: RowSchedule, centred: bool) -> tirx.PrimFunc
                     ]
                     _write(p, y, to[r] + first * 16, results)
 
-            def reduced(loop: Callable) -> Iterator[tirx.Expr]:
+            def reduced(loop: Callable[..., None]) -> Iterator[tirx.Expr]:
                 """The mean of what `loop` adds up, per row, a scalar."""
                 for r in range(rows):
                     sums[r] = splat(0.0, "float32")
@@ -166,7 +169,7 @@ def _vector(width: int) -> Layout:
     return Layout("plain", (width,), "float32")
 
 
-def _each_vector(vectors: int, tail: int, body: Callable) -> None:
+def _each_vector(vectors: int, tail: int, body: Callable[..., None]) -> None:
     if tail == 16:
         over(vectors, STEP, body)
         return
@@ -188,7 +191,7 @@ def _scaled(value: tirx.Expr, inverse: tirx.Expr, affine: list[tirx.Buffer], at:
     return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)
 
 
-def _write(p: LayerNormProblem, y: tirx.Buffer, at: tirx.Expr, results: list) -> None:
+def _write(p: LayerNormProblem, y: tirx.Buffer, at: tirx.Expr, results: list[tirx.Expr]) -> None:
     if p.target is None:
         for i, value in enumerate(results):
             store(y, at + i * 16, value)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import const, fence, fma, pure, scale_by_power, splat
+from ...cpu.expressions import const, pure, splat
+from ..intrinsics import fence, fma, scale_by_power
 from ..vector_loops import Accumulators
 
 UNROLL = 8  # vectors of a row up to which its loop is written out
@@ -22,7 +23,7 @@ def held(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
     return cell[0]
 
 
-def over(count: int, step: int, body: Callable, unroll: int = UNROLL) -> None:
+def over(count: int, step: int, body: Callable[..., None], unroll: int = UNROLL) -> None:
     """body(first, size) over [0, count) vectors, `step` at a time; a row of up to `unroll` is unrolled."""
     whole = count // step
     if count <= unroll or whole <= 1:

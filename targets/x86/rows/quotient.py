@@ -6,7 +6,8 @@ import numpy as np
 from tvm import tirx
 
 from ...byte_quotient import two_parts, two_parts_suffice
-from ..intrinsics import fence, fma, splat
+from ...cpu.expressions import splat
+from ..intrinsics import fence, fma
 from ..vector import limit
 from .pieces import exact_quotient, held
 

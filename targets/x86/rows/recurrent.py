@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
+from ...cpu.expressions import bind, load, store
 from ...recurrent_math import STEPS
 from ..elementwise.math import VectorOps
-from ..intrinsics import bind, load, store
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors

@@ -11,7 +11,7 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, pure
+from ...cpu.expressions import bind, pure
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import load
+from ...cpu.expressions import load
 from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import Layout
 from ..vector_loops import LoopSchedule, default_loops, each, tensors

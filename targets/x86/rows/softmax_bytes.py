@@ -23,7 +23,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, const, fma, fraction_and_scale, load, pure, splat, store, third_bytes
+from ...cpu.expressions import bind, const, load, pure, splat, store
+from ..intrinsics import fma, fraction_and_scale, third_bytes
 from ..vector import store_bytes
 from ..vector_loops import Accumulators
 from .pieces import held, mask_tail, over, reduce_two
@@ -73,10 +74,10 @@ def scratch_elements(columns: int, rows: int) -> int:
 def emit_softmax_bytes(
     columns: int,
     rows: int,
-    value: Callable,
+    value: Callable[..., tirx.Expr],
     scratch: tirx.Buffer,
     out: tirx.Buffer,
-    at: Callable,
+    at: Callable[[int], tirx.Expr],
     scale: float,
     zero_point: int = 0,
     peak: bool = False,
@@ -112,10 +113,10 @@ class _Stages:
 
     columns: int
     rows: int
-    value: Callable
+    value: Callable[..., tirx.Expr]
     scratch: tirx.Buffer
     out: tirx.Buffer
-    at: Callable
+    at: Callable[[int], tirx.Expr]
     scale: float
     zero_point: int
     error: float
@@ -134,7 +135,7 @@ class _Stages:
     def vectors(self) -> int:
         return -(-self.columns // 16)
 
-    def each_group(self, body: Callable) -> None:
+    def each_group(self, body: Callable[..., None]) -> None:
         if self.rows == self.together:
             body(0)
             return
@@ -150,7 +151,7 @@ class _Stages:
     def _kept(self, row: tirx.Expr | int, which: int) -> tirx.Expr | int:
         return self.rows * self.vectors * 16 + row * _PER_ROW + which
 
-    def _reduced(self, partial: Accumulators, combine: Callable) -> list:
+    def _reduced(self, partial: Accumulators, combine: Callable[..., tirx.Expr]) -> list[tirx.Expr]:
         """Scalars, one per row, of the partial results [row * step + i]."""
         step = max(1, STEP // self.together)
         for r in range(self.together):

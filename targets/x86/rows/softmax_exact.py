@@ -8,7 +8,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import fence, load, splat, store
+from ...cpu.expressions import load, splat, store
+from ..intrinsics import fence
 from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators
 from .pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
@@ -17,7 +18,12 @@ STEP = 4  # vectors that are packed to bytes at a time
 
 
 def emit_softmax(
-    columns: int, rows: int, value: Callable, scratch: tirx.Buffer, write: Callable, compact: bool = False
+    columns: int,
+    rows: int,
+    value: Callable[..., tirx.Expr],
+    scratch: tirx.Buffer,
+    write: Callable[..., None],
+    compact: bool = False,
 ) -> None:
     """`rows` rows side by side, so that the latency of one row's reductions is hidden behind the others.
 
@@ -27,7 +33,9 @@ def emit_softmax(
     vectors, tail = -(-columns // 16), columns % 16 or 16
     width, step, last_step = vectors * 16, 1 if compact else max(1, STEP // rows), 1 if compact else STEP
     unroll = 0 if compact else UNROLL
-    pieces = lambda size: [(r, i) for i in range(size) for r in range(rows)]
+
+    def pieces(size: int) -> list[tuple[int, int]]:
+        return [(r, i) for i in range(size) for r in range(rows)]
 
     def prepare(first: int, size: int, lanes: int = 16) -> None:
         for r, i in pieces(size):
@@ -70,7 +78,9 @@ def emit_softmax(
     over(vectors, last_step, finish, unroll)
 
 
-def write_bytes(out: tirx.Buffer, at: Callable, scale: float, zero_point: int, peak: bool = False) -> Callable:
+def write_bytes(
+    out: tirx.Buffer, at: Callable[[int], tirx.Expr], scale: float, zero_point: int, peak: bool = False
+) -> Callable[..., None]:
     """A `write` of emit_softmax: quantised with `scale` and `zero_point`; peak: (value / total) * (1 / (1 / total)) is.
     Row r begins at at(r) and has room for whole vectors."""
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
@@ -86,7 +96,7 @@ def write_bytes(out: tirx.Buffer, at: Callable, scale: float, zero_point: int, p
     return write
 
 
-def write_floats(out: tirx.Buffer, at: Callable) -> Callable:
+def write_floats(out: tirx.Buffer, at: Callable[[int], tirx.Expr]) -> Callable[..., None]:
     """A `write` of emit_softmax: float32, IEEE divisions; row r begins at at(r)."""
 
     def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, _: tirx.Expr) -> None:

@@ -7,8 +7,8 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
+from ...cpu.expressions import bind
 from ...softmax_table import softmax_shift
-from ..intrinsics import bind
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET, Layout
 from ..vector_loops import LoopSchedule, default_loops, each, tensors

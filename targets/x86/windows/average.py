@@ -10,7 +10,8 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import add_bytes, bind, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import add_bytes
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
 from ..vector import BYTES, LANES, round_planes, store_bytes, to_float

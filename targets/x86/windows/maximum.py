@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, store
+from ...cpu.expressions import bind, load, store
 from ..kernel import built_once, emit_kernel
 from ..vector import BYTES, LANES, store_bytes
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, steps, tensors
@@ -44,7 +44,7 @@ def _pixel(
     p: PoolProblem,
     x: tirx.Buffer,
     y: tirx.Buffer,
-    rows: Callable,
+    rows: Callable[[int], tirx.Expr | int],
     columns: list[tirx.Expr],
     target: tirx.Expr,
 ) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, fence, load, splat, store
+from ...cpu.expressions import bind, load, splat, store
+from ..intrinsics import fence
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES

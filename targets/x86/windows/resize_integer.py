@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, load, splat
+from ...cpu.expressions import bind, load, splat
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET, Layout
 from ..vector import BYTES, LANES, check_range, round_straight, store_bytes, to_float, widen
