@@ -7,11 +7,12 @@ import tvm
 from tvm import relax
 
 _CONSTANT = re.compile(r'metadata\["ir\.GenericConst"\]\[(\d+)\]')
-_CALL = re.compile(r', ret_ty=metadata\["relax\.TensorType"\]\[\d+\]')  # what the variable's annotation says
+_CALL = re.compile(r', ret_ty=metadata\["relax\.TensorType"\]\[\d+\]')  # the variable's annotation says the same
 
 
 def listing(module: Any) -> str:
-    """Not to be parsed again: the values of constants that are not scalars are left out."""
+    """A module as text for people, which is not to be parsed again: the values of constants that are not scalars are
+    left out."""
     text = _CALL.sub("", module.script(show_meta=False))
     types = _constants(module)
     if len(set(_CONSTANT.findall(text))) != len(types):

@@ -14,7 +14,7 @@ _WEIGHTED = ("octet.conv2d", "octet.dense", "relax.nn.conv2d")  # a weight's fir
 
 
 def multiply_adds(call: relax.Call) -> int:
-    """Of one run of a convolution, linear layer or product of static shapes; 0 of any other operator."""
+    """Multiply-adds of one run of a convolution, linear layer or product of static shapes; 0 of any other operator."""
     if not is_op(call, *_LAYERS):
         return 0
     results = prod(shape_of(call))
@@ -22,7 +22,7 @@ def multiply_adds(call: relax.Call) -> int:
 
 
 def multiply_adds_of(module: IRModule) -> int:
-    """Of one run of `main`, with what its loops repeat."""
+    """Multiply-adds of one run of `main`, those of loops as often as their steps run."""
     loops = loops_of(module)
     return sum(
         loops.steps(var) * multiply_adds(value)

@@ -110,7 +110,8 @@ def _all_shapes(passes: list[Step], modules: tuple[tvm.IRModule, ...]) -> list[t
 
 
 def float_layers(floats: str) -> list[Step]:
-    """For the layers in float of a canonical or realised network. floats: of the recipe; "bf16" or another."""
+    """The passes for the layers in float of a canonical or realised network. floats: of the recipe; "bf16" or
+    another."""
     return [FuseFloat(), UseBfloat16()] if floats == "bf16" else [FuseFloat()]
 
 

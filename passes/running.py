@@ -137,7 +137,7 @@ def apply(step: "Callable[[T], Any]", module: T) -> Any:
 
 
 def run(steps: Iterable[Step], module: "tvm.IRModule") -> "tvm.IRModule":
-    """The module after all of them."""
+    """The module after all of the passes, in their order."""
     for step in steps:
         module = apply(step, module)
     return module

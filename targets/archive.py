@@ -27,7 +27,7 @@ FORMATS = (1, 2, 3, 4)
 MANIFEST, SIGNATURES = "manifest.json", "signatures.json"
 _MAGIC = "octet package, manifest sha256 "
 _LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30  # bytes; weights are stored as they are
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same content makes the same file
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # every member has this date: the same content makes the same file
 _AGAIN = "copy the package again, or compile it again"
 
 
@@ -127,7 +127,7 @@ def _manifest_text(path: str | os.PathLike[str], file: zipfile.ZipFile) -> bytes
 
 
 def _signatures(path: str | os.PathLike[str], file: zipfile.ZipFile) -> tuple[Signature, ...]:
-    """Those that the package holds, whoever made them and whether they are right or not."""
+    """The signatures that the package holds, whoever made them and whether they are right or not."""
     if SIGNATURES not in file.namelist():
         return ()
     if (size := file.getinfo(SIGNATURES).file_size) > LARGEST:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .variant import TensorSpec
 
 
-Arrays = Mapping[str, np.ndarray]  # by the name of an input or output
-Results = dict[str, np.ndarray]  # by the name of an output
+Arrays = Mapping[str, np.ndarray]  # arrays by the name of an input or output
+Results = dict[str, np.ndarray]  # arrays by the name of an output
 
 
 def batch_of(inputs: "Sequence[TensorSpec]") -> int:

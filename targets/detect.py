@@ -116,7 +116,7 @@ def _quota() -> int:
 
 
 def beside(number: int, threads: int) -> list[int]:
-    """Of the process's processors, those of the threads beside the caller's, for the stream of that number."""
+    """The process's processors for the threads beside the caller's, of the stream of that number."""
     allowed = sorted(os.sched_getaffinity(0))
     return [allowed[(number * threads + i) % len(allowed)] for i in range(1, threads)]
 

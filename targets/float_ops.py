@@ -36,7 +36,7 @@ class FloatOps(Protocol):
         """The square root."""
 
     def rint(self, x: FloatValue, /) -> FloatValue:
-        """To the nearest integer, halves to the even one."""
+        """The nearest integer, halves to the even one."""
 
     def abs(self, x: FloatValue, /) -> FloatValue:
         """Without its sign."""

@@ -49,9 +49,8 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             info.compress_type = file.compression
             rows = array.rows if isinstance(array, Stacked) else [np.asarray(array, order="C")]
-            info.file_size = sum(
-                row.nbytes for row in rows
-            )  # known beforehand, it makes the fields of 64 bits where they are needed
+            # Known beforehand, it makes the fields of 64 bits where they are needed
+            info.file_size = sum(row.nbytes for row in rows)
             with file.open(info, "w") as item:
                 if isinstance(array, Stacked):
                     np.lib.format.write_array_header_1_0(item, array.header)

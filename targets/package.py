@@ -234,8 +234,8 @@ def failed_outputs(session: Session, selftest: Mapping[str, np.ndarray]) -> tupl
 
 
 def versions() -> dict[str, str]:
-    """Of what made the package."""
-    from importlib.metadata import PackageNotFoundError, version  # a tenth of the time of loading, which does not ask
+    """The versions of Octet and TVM that make packages here, by the name of their distribution."""
+    from importlib.metadata import PackageNotFoundError, version  # imported here, as loading a package does not need it
 
     found = {}
     for name in ("octet", "apache-tvm", "apache-tvm-ffi"):
@@ -247,7 +247,7 @@ def versions() -> dict[str, str]:
 
 
 def size_of(path: str) -> int:
-    """Of a file, in bytes."""
+    """Bytes of a file."""
     return Path(path).stat().st_size
 
 

@@ -33,7 +33,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class PackedText(Packed):
-    """The same of UTF-8. str() gives the text."""
+    """A packed text in UTF-8; str() gives the text."""
 
     def __str__(self) -> str:
         try:

@@ -129,7 +129,7 @@ class Session:
             return Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
 
         self._streams = Streams(make, most)
-        self._streams.give(self._streams.take())  # its pages are touched here, not in the first run
+        self._streams.give(self._streams.take())  # a stream's pages are touched here, not in the first run
 
     def _describe(self, variant: Variant) -> None:
         self.target: str = variant.target
@@ -185,7 +185,7 @@ class Session:
             )
         arrays = self._given.arrays(inputs)
         lease = self._streams.take()
-        try:  # as `with` has it, in half of its time: what is done here, other threads wait for
+        try:  # written out for its speed in place of `with`: other threads wait for what is done here
             stream = lease.stream
             stream.stage(arrays)
             self._infer(stream, recompute)

@@ -29,9 +29,8 @@ def parsed(text: str | bytes) -> Any:
     """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are
     none."""
     try:
-        return msgspec.json.decode(
-            str(text) if isinstance(text, str) else text
-        )  # TVM's strings are a kind of their own
+        # TVM's strings are a kind of their own
+        return msgspec.json.decode(str(text) if isinstance(text, str) else text)
     except RecursionError:
         raise ValueError("values lie too deep in each other") from None
     except msgspec.DecodeError as error:

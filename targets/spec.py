@@ -41,12 +41,12 @@ class TargetSpec:
 
     @property
     def backend(self) -> Backend:
-        """What it can do, and who does it."""
+        """The backend of the target's kind: what it can do, and who does it."""
         return BACKENDS[self.kind]
 
     @property
     def triple(self) -> str:
-        """Of LLVM and of cross compilers."""
+        """The name of the platform, as LLVM and cross compilers know it."""
         return f"{self.machine}-linux-gnu"
 
     def tvm_target(self) -> "tvm.target.Target":

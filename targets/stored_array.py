@@ -19,7 +19,7 @@ from .npz import read_header
 from .reading.regular import open_regular
 from .reading.shared_file import SharedFile, temporary
 
-_MOST_MEMBERS = 4096  # of an .npz
+_MOST_MEMBERS = 4096  # the most members of an .npz
 _PIECE = 1 << 22  # bytes that are read at once where everything is read
 _LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28  # of a zip member; the zip format, section 4.3.7
 
@@ -65,7 +65,7 @@ class StoredArray:
         return found if dtype is None else found.astype(dtype, copy=False)
 
     def select(self, rows: Any) -> "StoredArray":
-        """The chosen rows, not read yet."""
+        """The chosen rows as another StoredArray, which reads nothing yet."""
         chosen = np.arange(len(self))[rows]
         found = StoredArray(
             self._file,
@@ -80,7 +80,8 @@ class StoredArray:
         return found
 
     def astype(self, dtype: Any) -> "StoredArray":
-        """The same, converted when it is read. What the file's checksum is of is no longer what one reads."""
+        """The array with its values converted as they are read. What the file's checksum is of is no longer what one
+        reads."""
         found = StoredArray(self._file, self._offset, self._shape, self._stored, self._rows, dtype)
         found.digest, found.checksum = self.digest, self.checksum if found.dtype == self.dtype else None
         return found
@@ -105,8 +106,8 @@ class StoredArray:
             return found if found.dtype == self.dtype else found.astype(self.dtype)
 
 
-Array = np.ndarray | StoredArray  # of samples, on the first axis
-SampleArrays = Mapping[str, Array]  # by the name of an input
+Array = np.ndarray | StoredArray  # an array of samples, which lie on the first axis
+SampleArrays = Mapping[str, Array]  # arrays of samples by the name of an input
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -262,8 +263,8 @@ def _unpacked(stream: IO[bytes], size: int, name: str) -> SharedFile:
 
 
 def _transposed(source: SharedFile, offset: int, shape: tuple[int, ...], dtype: np.dtype, name: str) -> SharedFile:
-    """In C order. Columns (all axes but the first, last one slowest) of a Fortran-ordered array are contiguous: block
-    by block of rows."""
+    """The bytes in C order. Columns (all axes but the first, last one slowest) of a Fortran-ordered array are
+    contiguous: block by block of rows."""
     file, columns = temporary(name), prod(shape[1:])
     step = max(_PIECE // max(columns * dtype.itemsize, 1), 1)
     for start in range(0, shape[0], step):

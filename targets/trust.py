@@ -23,7 +23,8 @@ KEYS, SIGNERS, PASSPHRASE = (
     "OCTET_SIGNERS",
     "OCTET_KEY_PASSPHRASE",
 )  # the operator's policy, for every reader of packages
-MOST_SIGNATURES, LARGEST = 64, 1 << 16  # in a package; bytes of them, and of a key file
+# The most signatures of a package; the most bytes of all of them, and of a key file
+MOST_SIGNATURES, LARGEST = 64, 1 << 16
 _PURPOSE = b"octet package manifest\0"  # a signature of a package is none of anything else
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.S)
 
@@ -97,8 +98,8 @@ def trust_of(
 
 
 def signatures_of(data: bytes) -> tuple[Signature, ...]:
-    """Of the member of a package that holds them. Raises ValueError where it holds something else, or two of one
-    key."""
+    """The signatures in the member of a package that holds them. Raises ValueError where it holds something else, or
+    two of one key."""
     found = checked(parsed(data), _Signatures).signatures
     if len({one.key for one in found}) < len(found):
         raise ValueError("two signatures are of one key")

@@ -35,12 +35,12 @@ class TensorSpec:
 
     @property
     def nbytes(self) -> int:
-        """Of an array of this shape and dtype."""
+        """Bytes of an array of this shape and dtype."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def suffix(shape: int) -> str:
-    """Of the functions of a package's shape in the library that its shapes share."""
+    """How the functions of one shape end in the library that all shapes of a package share."""
     return f"_{shape}" if shape else ""
 
 
@@ -135,5 +135,5 @@ class Variant:
 
     @property
     def backend(self) -> Backend:
-        """Who runs it."""
+        """The backend of the variant's kind, which runs it."""
         return BACKENDS[self.kind]

@@ -15,20 +15,20 @@ class Keyed(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """For people."""
+        """The workload's name for people."""
 
     @property
     @abstractmethod
     def multiply_adds(self) -> int:
-        """Of one call."""
+        """Multiply-adds of one call."""
 
     @abstractmethod
     def as_dict(self) -> JsonObject:
-        """JSON values of the structure."""
+        """The structure as JSON values."""
 
     @cached_property
     def text(self) -> str:
-        """Canonical JSON."""
+        """The structure as canonical JSON: equal structures have equal texts."""
         return json.dumps(self.as_dict(), sort_keys=True)
 
     @property

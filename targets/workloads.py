@@ -7,8 +7,8 @@ from .workload_key import Keyed
 from .x86 import workload as x86
 
 _READ = {nest.KIND: nest.from_dict, cuda.KIND: cuda.from_dict}
-_LARGEST = (1 << 31) - 1  # of a whole number
-_MOST_TAPS = 1 << 14  # of a window, which schedules list one by one
+_LARGEST = (1 << 31) - 1  # the largest whole number of an entry
+_MOST_TAPS = 1 << 14  # the most taps of a window, as schedules list them one by one
 _WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
@@ -17,7 +17,7 @@ def workload_from(entry: JsonObject) -> Keyed:
     try:
         _check_numbers(entry)
         made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
-        _ = made.name, made.key, made.multiply_adds  # what everybody asks of it
+        _ = made.name, made.key, made.multiply_adds  # fails here rather than where it is used
     except (
         LookupError,
         TypeError,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .errors import OctetError
 
-_MOST_LINKS = 40  # that are followed; the kernel's own limit
+_MOST_LINKS = 40  # the most links that are followed, as the kernel does
 _LEFT_OVER = 3600  # seconds after which a temporary file is of a run that was killed
 
 
@@ -45,8 +45,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, mode: int = 0o66
 
 
 def replace_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """As `write_atomically`, in a folder where anybody may have put anything under that name: it is replaced, a link is
-    not followed, a pipe not waited for."""
+    """Writes as `write_atomically` does, in a folder where anybody may have put anything under that name: it is
+    replaced, a link is not followed, a pipe not waited for."""
     with _one_line(path):
         _replace(Path(path), data, 0o666)
 

@@ -31,7 +31,7 @@ _ENDS = ("log", "sqrt")
 
 
 def front_ends(graph: Graph) -> frozenset[str]:
-    """The names of the layers."""
+    """The names of the layers that compute a spectrum in front of a logarithm or a root."""
     found, transforms = set(), True
     for node in graph.nodes:
         if _function(node) in _ENDS:
@@ -81,7 +81,7 @@ def _is_linear(node: Node) -> bool:
 
 
 def _is_square(node: Node) -> bool:
-    """As NormalizeArithmetic writes it."""
+    """Whether a value is a square in the form that NormalizeArithmetic gives squares."""
     return is_op(node.value, "relax.multiply") and node.inputs[0].same_as(node.inputs[1])
 
 

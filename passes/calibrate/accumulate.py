@@ -24,8 +24,8 @@ from ...targets.native.stream import addresses, aligned
 from .statistics import BINS, SHIFT, Statistics
 
 ROWS, _BYTES = 64, 1 << 21  # most runs that are taken in together, and most memory that they may take
-SLOTS = 2 * BINS + 16  # 16 more in which zeros are counted, see `histogram`
-_MAX_COUNT = 1 << 30  # of an int32 slot before it is added to the int64 statistics
+SLOTS = 2 * BINS + 16  # the bins, and 16 slots more in which zeros are counted (`histogram`)
+_MAX_COUNT = 1 << 30  # the most that an int32 slot counts before it is added to the int64 statistics
 
 
 class NonFinite(Exception):
@@ -62,7 +62,7 @@ class Accumulator:
         self.statistics = [Statistics() for _ in elements]
         self._elements = elements
         sizes = np.array(samples, np.int64)
-        self._chosen = np.array(elements, np.int64) >= sizes + 2  # those of which not every value is counted
+        self._chosen = np.array(elements, np.int64) >= sizes + 2  # tensors of which not every value is counted
         self._weights = np.where(self._chosen, (np.array(elements, np.int64) - 2) // sizes, 1)
         if starts is None:
             begins, width = np.cumsum(sizes + HEADER) - sizes - HEADER, int(np.sum(sizes + HEADER))
@@ -73,7 +73,7 @@ class Accumulator:
         self._first, self._size = _tensor(begins + HEADER), _tensor(sizes)
         self._buffer = aligned((self.rows, width), np.float32)
         self._rows = _shared(self._buffer)
-        self._row: tuple[int, ...] | None = None  # of every row by itself, made when a run writes there
+        self._row: tuple[int, ...] | None = None  # where each row begins, made when a run writes there
         self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
         self._counted = np.from_dlpack(self._counts)
         self._low, self._high = np.full(len(elements), np.inf, np.float32), np.full(len(elements), -np.inf, np.float32)
@@ -91,7 +91,7 @@ class Accumulator:
             self._flush()
 
     def add_from(self, run: Any, feed: Mapping[Any, Any]) -> None:
-        """The same, of a run that writes its summaries here by itself: run.into(feed, row)."""
+        """Adds a run that writes its summaries into this object's memory by itself: run.into(feed, row)."""
         if self._row is None:
             self._row = addresses(self._buffer)
         run.into(feed, self._row[self._pending])
@@ -100,7 +100,7 @@ class Accumulator:
             self._flush()
 
     def finish(self) -> list[Statistics]:
-        """The statistics of all tensors."""
+        """The statistics of all tensors, in their order, once every run was added."""
         self._flush()
         for tensor, statistics in enumerate(self.statistics):
             self._fold(tensor)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .collect import ExecutorFactory
 
 
-LIMIT = 512 << 20  # bytes
+LIMIT = 512 << 20  # bytes that a cache takes
 _LEFT_OVER = 3600  # seconds after which nobody is still writing a file
 _LOOKED_AT = 64  # entries, latest first, that are asked why they do not serve
 
@@ -41,9 +41,8 @@ class StatisticsCache:
         """What is known of a network on these samples; {} if nothing."""
         path = self._path(identity)
         try:
-            if (
-                store.identity_in(path) != identity
-            ):  # whoever put another one's file here, it is of other samples or another network
+            # Whoever put another one's file here, it is of other samples or another network
+            if store.identity_in(path) != identity:
                 return {}
             held, statistics = store.load(path)
             if held != identity:
@@ -57,9 +56,8 @@ class StatisticsCache:
         """Keeps them; returns what went wrong, "" if nothing: a cache that cannot be written is no reason to stop."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            store.save(
-                path := self._path(identity), identity, statistics, write=replace_atomically
-            )  # a pipe would be waited for, a link be followed out of here
+            # A pipe would be waited for, a link be followed out of here
+            store.save(path := self._path(identity), identity, statistics, write=replace_atomically)
             self._shrink(path)
         except (OctetError, OSError) as error:
             return f"; not cached ({error.strerror if isinstance(error, OSError) else error})"

@@ -57,7 +57,7 @@ class Edge:
 
     @property
     def measured(self) -> bool:
-        """Whether its values must be seen."""
+        """Whether the tensor's values must be seen in a calibration run."""
         return self.source and self.spec in ("own", "shared")
 
 

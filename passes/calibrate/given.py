@@ -38,7 +38,7 @@ _ONCE, _TWICE = 127, 254  # steps of one int8 weight, of two
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
 _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {
     "relax.split"
-}  # of one operand, with no values of their own
+}  # operators of one operand that make no values of their own
 
 
 def given_hub(model: "Model") -> Quantized:
@@ -75,7 +75,8 @@ class _Removal(Forward):
 
 @dataclass(frozen=True)
 class CompleteWeights:
-    """See above."""
+    """The pass that gives layers the integers of their constant weights back, wherever the file quantises what they
+    read."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module whose layers with constant weights read int8 ones wherever the file quantizes what they read."""

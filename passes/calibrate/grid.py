@@ -10,7 +10,7 @@ side; `most` says how many are wanted.
 
 import numpy as np
 
-_TOLERANCE = 1e-3  # of a step
+_TOLERANCE = 1e-3  # the part of a step that a weight may lie beside the grid
 
 
 def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | None:
@@ -40,9 +40,8 @@ def _scale(values: np.ndarray, most: int) -> np.float32 | None:
     step = sizes[0]
     for size in sizes[1:]:
         step = _common(size, step, largest / (4 * (most + 1)))
-        step = size / np.rint(
-            size / step
-        )  # a divisor gathers the roundings of what it was made from; the largest size has one
+        # A divisor gathers the roundings of what it was made from; the largest size has one
+        step = size / np.rint(size / step)
         if largest / step > most + 1.5:
             return None
     count = int(np.rint(largest / step))

@@ -41,7 +41,7 @@ def split(samples: Mapping[str, Array], batch: int = 1) -> tuple[dict[str, Array
 
 
 def first_half(held: Mapping[str, Array], batch: int = 1) -> dict[str, Array]:
-    """Of the samples held out the first half, in whole runs of `batch`; all of them where they are too few to be
+    """The first half of the held-out samples, in whole runs of `batch`; all of them where they are too few to be
     divided."""
     count = len(next(iter(held.values())))
     half = -(-count // batch // 2) * batch
@@ -56,10 +56,10 @@ def spread(samples: Mapping[str, Array], count: int, batch: int = 1) -> dict[str
 
 
 def for_ranges(samples: Mapping[str, Array], model: "Model") -> dict[str, Array]:
-    """Those that ranges come from. model: whatever has `inputs`."""
+    """The samples that ranges come from, those that are not held out. model: whatever has `inputs`."""
     return split(samples, batch_of(model.inputs))[0]
 
 
 def fitted(samples: Mapping[str, Array], model: "Model") -> int:
-    """How many those are."""
+    """How many samples ranges come from."""
     return len(next(iter(for_ranges(samples, model).values())))

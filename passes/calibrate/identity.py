@@ -19,9 +19,9 @@ from ..constants import array_of
 from ..ops import attrs_of, shape_of
 from ..rewriting.identities import Identities
 
-_FORMAT = 5  # of statistics: what is counted, and how
+_FORMAT = 5  # counts up when statistics count other things, or otherwise
 _PLAIN = re.compile(r"[\w./:#-]+")
-_DIGITS = 16  # of a digest within an identity
+_DIGITS = 16  # hexadecimal digits that an identity keeps of a digest
 
 
 def _version() -> str:
@@ -46,16 +46,16 @@ class Identity:
 
     @property
     def key(self) -> str:
-        """SHA-256 of all of it."""
+        """The SHA-256 of the whole identity, by which files are found again."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the inputs."""
+        """The shapes of the network's inputs, by name."""
         return {name: tuple(map(int, re.findall(r"\d+", text.partition(" ")[2]))) for name, text in self.inputs.items()}
 
     def with_data(self, arrays: Mapping[str, Array]) -> "Identity":
-        """Of the network with these samples."""
+        """The identity of the network together with these calibration samples."""
         digests = {name: digest_of(array) for name, array in sorted(arrays.items())}
         return Identity(
             self.graph, self.weights, self.inputs, (digests,), len(next(iter(arrays.values()))), self.version
@@ -99,7 +99,7 @@ def _first_difference(mine: Mapping[str, str], theirs: Mapping[str, str]) -> str
 
 
 def network_identity(mod: IRModule) -> Identity:
-    """Of a canonical fp32 network, without samples."""
+    """The identity of a canonical fp32 network, without samples."""
     main, graph, weights = mod["main"], {}, {}
     for block in main.body.blocks:
         for binding in block.bindings:

@@ -28,7 +28,7 @@ class MadeOf(Protocol):
 
     @property
     def repairs(self) -> JsonObject:
-        """In words, for manifests."""
+        """What was repaired, in the words that a package's manifest has."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
 
 
 def checked_samples(model: Model, samples: Samples) -> Any:
-    """As `collect` takes them; streams are checked part by part. Raises DataError."""
+    """The samples in the form that `collect` takes, checked; streams are checked part by part. Raises DataError."""
     if isinstance(samples, Mapping):
         return inputs_of(model, check_samples(model, samples))
     chunks = samples() if callable(samples) else samples

@@ -16,7 +16,7 @@ import numpy as np
 OCTAVES = 16
 FRACTION_BITS = 9
 PER_OCTAVE = 1 << FRACTION_BITS
-BINS = OCTAVES * PER_OCTAVE  # of one sign
+BINS = OCTAVES * PER_OCTAVE  # the bins of one sign
 SHIFT = 23 - FRACTION_BITS  # bits of the float32 fraction that a bin ignores
 
 
@@ -65,7 +65,7 @@ class Statistics:
         self.add(finite)
 
     def merge(self, other: "Statistics") -> None:
-        """Takes in what `other` has seen."""
+        """Takes in the values that `other` has seen, as if this one had seen them too."""
         top = max(self.top, other.top)
         self._raise_to(top)
         shifted = other.histogram if other.top == top else _shift(other.histogram, top - other.top)

@@ -58,7 +58,7 @@ class _Identity(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    """As much of a header as every version writes."""
+    """The fields of a header that every version writes."""
 
     identity: dict[Name, msgspec.Raw]
 
@@ -100,14 +100,14 @@ def contents(path: Path) -> tuple[Identity, list[str]]:
 
 
 def identity_in(path: Path) -> Identity:
-    """As `contents`."""
+    """The identity that a file of statistics begins with. Raises as `contents` does."""
     return contents(path)[0]
 
 
 def merge(paths: Sequence[Path]) -> tuple[Identity, dict[str, Statistics]]:
-    """Of the shards of one network in these files. The first is held and takes in the others tensor by tensor: memory
-    does not grow with the shards.
-    Raises DataError as `load` does, for shards of different networks, and for a shard that comes twice."""
+    """(identity, statistics) of the shards of one network in these files, taken together. The first is held and takes
+    in the others tensor by tensor: memory does not grow with the shards. Raises DataError as `load` does, for shards of
+    different networks, and for a shard that comes twice."""
     first, *others = paths
     identity, merged = load(first)
     seen, samples = list(identity.data), identity.samples

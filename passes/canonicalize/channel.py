@@ -1,4 +1,4 @@
-"""Constants that act per channel."""
+"""Constants that act per channel: which axis they run along, and how they are folded into a layer's weights."""
 
 import numpy as np
 

@@ -26,8 +26,8 @@ MANY = 256  # keys, from which on an average probability is less than a step
 
 @dataclass(frozen=True)
 class DivideBehindProduct:
-    """Where the softmax is over the last axis and the product with a computed tensor is its only reader. least: keys
-    from which on."""
+    """Applies where the softmax is over the last axis and the product with a computed tensor is its only reader. least:
+    keys from which on."""
 
     least: int = MANY
 

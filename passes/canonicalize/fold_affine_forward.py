@@ -25,8 +25,8 @@ _EVEN = 4.0  # factors that differ by less cost an input at most two of its eigh
 
 @dataclass(frozen=True)
 class FoldAffineForward:
-    """Only where the layer is the only user; a term in front of a padded convolution stays and is noted, and so does
-    what evens out an input."""
+    """Applies only where the layer is the only user; a term in front of a padded convolution stays and is noted, and so
+    does what evens out an input."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with constant factors and terms in the weights and biases of the layers behind them."""

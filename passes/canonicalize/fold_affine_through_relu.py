@@ -27,7 +27,7 @@ _HOMOGENEOUS = operators(lambda traits: traits.homogeneous and traits.elementwis
 
 @dataclass(frozen=True)
 class FoldAffineThroughRelu:
-    """Only where layer, bias and rectifier have no other user and the factor is finite."""
+    """Applies only where layer, bias and rectifier have no other user and the factor is finite."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with the magnitudes of factors behind rectifiers in the layers in front; of a factor only its sign

@@ -42,5 +42,5 @@ def channels_last(rank: int) -> list[int]:
 
 
 def channels_second(rank: int) -> list[int]:
-    """The axes of the transpose back."""
+    """The axes of the transpose that puts the channels of an image second again."""
     return [0, rank - 1, *range(1, rank - 1)]

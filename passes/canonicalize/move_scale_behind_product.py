@@ -22,8 +22,8 @@ _MOVES = ("relax.permute_dims", "relax.reshape")
 
 @dataclass(frozen=True)
 class MoveScaleBehindProduct:
-    """Only where the product is the only user of what was scaled; layers with constant weights take factors themselves
-    (FoldAffineForward)."""
+    """Applies only where the product is the only user of what was scaled; layers with constant weights take factors
+    themselves (FoldAffineForward)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module in which constant numbers of both operands of a product are one factor behind it."""

@@ -18,7 +18,7 @@ from .graph import is_float
 
 @dataclass(frozen=True)
 class NormalizePooling:
-    """Only rank 4; means over other axes stay as they are."""
+    """Applies to tensors of rank 4; means over other axes stay as they are."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module whose averages of whole pictures are mean(axis=[2, 3], keepdims=True), and whose maxima are

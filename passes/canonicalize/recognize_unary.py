@@ -15,7 +15,7 @@ _KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # R
 
 @dataclass(frozen=True)
 class RecognizeUnary:
-    """One operator for all scalar functions, whatever Relax calls them."""
+    """The pass that writes all scalar functions, whatever Relax calls them, as one operator."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with an octet.unary for every float32 function of one tensor that Relax has an operator for."""

@@ -30,9 +30,9 @@ _WITH_AN_AXIS = ("relax.nn.prelu", "relax.quantize", "relax.dequantize")
 
 @dataclass(frozen=True)
 class SinkTransposes:
-    """Only [0, 2, .., 1] of rank 3 and 4, and only on ways that lead to a transpose back or a reduction: elsewhere the
-    channels are wanted where they are.
-    An operator with one operand that is not so transposed, nor constant, keeps its transposes."""
+    """Moves only transposes [0, 2, .., 1] of rank 3 and 4, and only on ways that lead to a transpose back or a
+    reduction: elsewhere the channels are wanted where they are. An operator with one operand that is not so transposed,
+    nor constant, keeps its transposes."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module whose transposes stand in front of what needs them, or met their inverse and went."""
@@ -51,7 +51,7 @@ def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
             or not isinstance(call.op, Op)
             or not isinstance(binding.var.ty, relax.TensorType)
         ):
-            if isinstance(call, relax.Tuple) and binding.var in found:  # of a concat
+            if isinstance(call, relax.Tuple) and binding.var in found:  # the operands of a concat
                 found.update(relax.analysis.free_vars(call))
             continue
         reduces = ops.is_op(call, *_REDUCTIONS)

@@ -26,9 +26,8 @@ def evaluate(call: "relax.Call", args: list[np.ndarray | list[int]]) -> np.ndarr
         each for arg in args for each in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(each, np.ndarray)
     ]
     feed = {f"x{i}": array for i, array in enumerate(arrays)}
-    out = Emitter(
-        20 if call.op.name == "relax.image.grid_sample" else OPSET
-    )  # the evaluator knows the newer names of its modes only
+    # The evaluator knows the newer names of its modes only
+    out = Emitter(20 if call.op.name == "relax.image.grid_sample" else OPSET)
     out.reserve(feed)
     result = EXPORTERS[call.op.name](call, list(feed), out)
     names = result if isinstance(result, tuple) else (result,)

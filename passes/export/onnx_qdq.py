@@ -66,7 +66,7 @@ class Emitter:
         return self._constants[key]
 
     def fresh(self, hint: str) -> str:
-        """A name that nothing has yet."""
+        """A name that no tensor and no node of the graph has yet, made from `hint`."""
         name, number = hint, 0
         while name in self._taken:
             number += 1
@@ -79,7 +79,7 @@ class Emitter:
         self._taken.update(names)
 
     def dtype(self, name: str) -> int:
-        """ONNX's number of a dtype."""
+        """The number by which ONNX knows a dtype."""
         return helper.np_dtype_to_tensor_dtype(np.dtype(name))
 
 
@@ -117,9 +117,8 @@ def export_qdq(quantized: Any, path: Path, codes: str = "uint8") -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations,
     uint8 (OpenVINO misreads int8 ones where they are concatenated) or int8 (which TensorRT wants). Raises OctetError if
     it cannot be written."""
-    module = quantize_embeddings(
-        quantized.module, quantized.model.comes_quantised
-    ).module  # the integers that the package has
+    # The integers that the package has
+    module = quantize_embeddings(quantized.module, quantized.model.comes_quantised).module
     model = to_onnx(module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name, codes)
     write_atomically(path, model.SerializeToString())
 

@@ -36,7 +36,7 @@ def softmax(node: "OnnxNode") -> relax.Call | None:
 
 
 def is_inf(node: "OnnxNode") -> relax.Expr:
-    """Of both signs, or of one: a comparison."""
+    """IsInf as a comparison with the infinities of both signs, or of one."""
     signs = [
         sign for sign, name in ((np.inf, "detect_positive"), (-np.inf, "detect_negative")) if node.attrs.get(name, 1)
     ]

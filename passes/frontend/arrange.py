@@ -54,7 +54,7 @@ def pad(node: "OnnxNode") -> relax.Call:
 
 
 def tile(node: "OnnxNode") -> relax.Call:
-    """R.tile with known repeats."""
+    """Tile becomes R.tile; how often each axis is repeated must be known."""
     return relax.op.tile(node.inputs[0], [int(r) for r in node.array(1, "repeats")])
 
 
@@ -100,13 +100,14 @@ def space_to_depth(node: "OnnxNode") -> relax.Expr:
 
 
 def cast(node: "OnnxNode") -> relax.Expr:
-    """R.astype, where the type changes."""
+    """Cast becomes R.astype, or nothing where the type stays."""
     dtype = node.dtype(1) if node.op == "CastLike" else str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"]))
     return node.inputs[0] if dtype == node.dtype(0) else relax.op.astype(node.inputs[0], dtype)
 
 
 def bit_cast(node: "OnnxNode") -> relax.Expr:
-    """The same bits in another type of as many: octet.bits between float32 and int32; integers of one width wrap."""
+    """BitCast reads the same bits as another type of the same width: octet.bits between float32 and int32; integers of
+    one width wrap."""
     source, target = node.dtype(0), str(onnx.helper.tensor_dtype_to_np_dtype(node.attrs["to"]))
     if {source, target} <= _WHOLE and np.dtype(source).itemsize == np.dtype(target).itemsize:
         return node.inputs[0] if source == target else relax.op.astype(node.inputs[0], target)
@@ -125,7 +126,7 @@ def bit_cast(node: "OnnxNode") -> relax.Expr:
 
 
 def einsum(node: "OnnxNode") -> relax.Expr:
-    """R.einsum."""
+    """Einsum becomes R.einsum."""
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 

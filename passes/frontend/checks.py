@@ -78,7 +78,7 @@ def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
     try:
         onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
-        if "tensor(bfloat16)" in str(error):  # which ONNX has for few operators, and the importer makes float32
+        if "tensor(bfloat16)" in str(error):  # ONNX has bfloat16 for few operators, and the importer makes it float32
             return
         raise UnsupportedModelError(
             f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"

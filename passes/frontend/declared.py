@@ -50,8 +50,8 @@ class External:
 
 
 def check_tensor(tensor: "onnx.TensorProto", path: Path) -> External | None:
-    """Where its data lie outside of the file, None where they are within. Raises UnsupportedModelError for an element
-    type that is not read, and for data of another length than its shape has."""
+    """Where a tensor's data lie outside of the file, None where they are within. Raises UnsupportedModelError for an
+    element type that is not read, and for data of another length than its shape has."""
     where = f"{path}: weight {tensor.name[:200]!r}"
     if tensor.data_type not in FIELDS and tensor.data_type not in PACKED:
         raise UnsupportedModelError(

@@ -11,7 +11,7 @@ from ...targets.errors import UnsupportedModelError
 if TYPE_CHECKING:
     from .node import OnnxNode
 
-_MOST_ROWS = 4  # of a determinant, whose terms are written out
+_MOST_ROWS = 4  # the most rows of a determinant, whose terms are written out
 
 
 def gemm(node: "OnnxNode") -> relax.Var:
@@ -39,7 +39,7 @@ def gemm(node: "OnnxNode") -> relax.Var:
 
 
 def determinant(node: "OnnxNode") -> relax.Call:
-    """Of matrices [.., n, n] by minors of the rows from the last one up: [..]."""
+    """Determinants [..] of matrices [.., n, n], by the minors of ever more rows, from the last one up."""
     *shape, rows = node.shape(0)
     if rows > _MOST_ROWS:
         raise UnsupportedModelError(f"is a determinant of {rows} rows; at most {_MOST_ROWS} are supported")

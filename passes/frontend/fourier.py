@@ -50,7 +50,7 @@ def dft(node: "OnnxNode") -> relax.Expr:
 
 
 def stft(node: "OnnxNode") -> relax.Call:
-    """Of frames of [B, length(, 1 or 2)], each times a window, to [B, frames, bins, 2]."""
+    """The spectra [B, frames, bins, 2] of frames of a signal [B, length(, 1 or 2)], each frame times a window."""
     shape, step = node.shape(0), int(node.array(1, "step").reshape(-1)[0])
     window, size = node.array(2, "window"), node.array(3, "length of a frame")
     if window is None and size is None:

@@ -69,7 +69,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._multiplied = multiplied_weights(proto.graph)
         self._table = privates.onnx_converters()
         self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
-        self.notes: set[str] = set()  # what became something else than the file says
+        self.notes: set[str] = set()  # what is not as the file says, for the report
         self._constants = KnownValues(self.notes)
         # The variables' names as they shall be: the builder spells them its own way
         self._names: dict[relax.Var, str] = {}
@@ -78,7 +78,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._applied = 0  # operators in place of others
         self._counted = CountedAxes(self.bb.lookup_binding, self._refuse)
         self.places: list[Any] = []
-        self.grids: list[Any] = []  # of the constants that the file holds as integers
+        self.grids: list[Any] = []  # the grids of constants that the file holds as integers
 
     def run(self) -> IRModule:
         """Converts the whole graph. Raises UnsupportedModelError."""
@@ -262,7 +262,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         return self.expression(value)
 
     def expression(self, value: np.ndarray | relax.Expr) -> relax.Expr:
-        """A known value becomes a constant."""
+        """The expression of a value; a value that is known becomes a constant."""
         return self._constants.expression(value) if isinstance(value, np.ndarray) else value
 
     def _result(self, name: str) -> relax.Expr:
@@ -278,7 +278,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         return result
 
     def extents(self, value: relax.Expr | np.ndarray) -> list[int]:
-        """Of a value."""
+        """The extents of a value."""
         value = value.value if isinstance(value, Codes) else value
         return list(value.shape) if isinstance(value, np.ndarray) else list(shape_of(value))
 

@@ -87,8 +87,8 @@ _BITS = (
 
 
 def power(node: "OnnxNode") -> "relax.Expr | None":
-    """In the type of x. Integers by squaring, one step per bit of the exponent; 1 / x^n is 0 unless x is 1 or -1. With
-    one operand an integer both are taken to float32."""
+    """Pow in the type of x. Integers are raised by squaring, one step per bit of the exponent; 1 / x^n is 0 unless x is
+    1 or -1. With one operand an integer both are taken to float32."""
     (x, n), dtype, kind = node.inputs, node.dtype(0), node.dtype(1)
     if not _is_integer(node) or not kind.removeprefix("u").startswith("int"):
         if dtype == kind:

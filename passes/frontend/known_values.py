@@ -33,7 +33,7 @@ class KnownValues:
         return value
 
     def once(self, value: np.ndarray) -> np.ndarray:
-        """The same object for the same content."""
+        """One array for all arrays of the same content, so that constants are kept once."""
         key = (str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).data).digest())
         return self._shared.setdefault(key, value)
 

@@ -78,7 +78,7 @@ def check_functions(proto: onnx.ModelProto, path: Path) -> None:
         if name not in functions:
             return 1
         if name not in known:
-            known[name] = 0  # of one that calls itself the inliner says so
+            known[name] = 0  # a function that calls itself is for the inliner to refuse
             known[name] = size(functions[name])
         return known[name]
 

@@ -46,15 +46,15 @@ class Model:
         return (replace(self, others=(), pads={}), *self.others) if self.others else (self,)
 
     def with_module(self, module: IRModule) -> "Model":
-        """The same network after a pass."""
+        """The model with `module` in place of its own, as a pass made it."""
         return replace(self, module=module)
 
     def after(self, step: "Callable[[tvm.IRModule], tvm.IRModule]") -> "Model":
-        """Every shape after a pass."""
+        """The model with a pass applied to the modules of all of its shapes."""
         return replace(self, module=step(self.module), others=tuple(other.after(step) for other in self.others))
 
     def led_by(self, shapes: Mapping[str, tuple[int, ...]]) -> "Model":
-        """The same with the shape whose inputs are so, if there is one, before the others."""
+        """The model that begins with the shape whose inputs are so, if there is one, before the others."""
         first = next((one for one in self.shapes if {spec.name: spec.shape for spec in one.inputs} == shapes), None)
         if first is None or not self.others:
             return self

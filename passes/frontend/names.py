@@ -33,7 +33,7 @@ def restore_names(module: IRModule, names: dict[relax.Var, str]) -> IRModule:
 
 
 def _text(name: str) -> str:
-    """On one line, without characters that would control a terminal or hide text."""
+    """The name on one line, without characters that would control a terminal or hide text."""
     text = one_line(name)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
     from .importer import OnnxImporter
 
-PACKED = frozenset(
-    {onnx.TensorProto.INT4, onnx.TensorProto.UINT4}
-)  # element types of two values in a byte, the first in its lower half
+# Element types of two values in a byte, the first in its lower half
+PACKED = frozenset({onnx.TensorProto.INT4, onnx.TensorProto.UINT4})
 NOTE = "weights of 4 bits were dequantised: float32 or int8 from there on"
 
 
 def bytes_of(count: int, data_type: int) -> int:
-    """That so many elements of a type take in a file."""
+    """How many bytes so many elements of a type take in a file."""
     return -(-count // 2) if data_type in PACKED else count * helper.tensor_dtype_to_np_dtype(data_type).itemsize
 
 

@@ -60,11 +60,11 @@ class OnnxNode:
         return list(shape_of(self.inputs[index]))
 
     def dtype(self, index: int) -> str:
-        """Of an input."""
+        """The dtype of an input."""
         return str(self.inputs[index].ty.dtype)
 
     def with_input(self, index: int, expr: "relax.Expr") -> "OnnxNode":
-        """The same node with another input, known at run time only."""
+        """The node with another expression as one of its inputs, which is known at run time only."""
         return replace(self, inputs=(*self.inputs[:index], expr, *self.inputs[index + 1 :]))
 
     def has(self, index: int) -> bool:
@@ -72,7 +72,8 @@ class OnnxNode:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def maker(self, index: int) -> Any:
-        """Of an input; (None, None) where nothing is known."""
+        """(the node, the shape that it read) of the MaxPool that made an input; (None, None) where another operator
+        did."""
         return self.makers.get(self.inputs[index], (None, None))
 
     def array(self, index: int, what: str) -> Any:
@@ -90,13 +91,14 @@ class OnnxNode:
         return self.axis_at(self.attrs.get("axis", default))
 
     def axis_at(self, axis: int | np.int64) -> int:
-        """The same of an axis that stands elsewhere."""
+        """`axis`, counted from the beginning of the first input's axes. Raises UnsupportedModelError for one that it
+        lacks."""
         rank = len(self.shape(0))
         if not -rank <= int(axis) < rank:
             raise UnsupportedModelError(f"has axis {int(axis)} of {rank}; export it again")
         return int(axis) % rank
 
     def text(self, name: str, default: str) -> str:
-        """A string attribute."""
+        """A string attribute as text, `default` where the node has none."""
         value = self.attrs.get(name, default)
         return value.decode() if isinstance(value, bytes) else value

@@ -43,7 +43,7 @@ def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
 
 
 def bytes_with_data(path: Path) -> int:
-    """Of a file and of the external data that its tensors lie in; of one that is no network its own alone."""
+    """Bytes of a file and of the external data that its tensors lie in; of a file that is no network, its own alone."""
     path, proto = Path(path), onnx.ModelProto()
     try:
         proto.ParseFromString(path.read_bytes())

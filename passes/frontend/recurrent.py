@@ -31,7 +31,7 @@ class _Direction:
 
 
 def recurrent(node: "OnnxNode") -> relax.Tuple:
-    """(Y, Y_h[, Y_c]) as in ONNX."""
+    """(Y, Y_h[, Y_c]), the results of an LSTM, GRU or RNN in ONNX's order."""
     batch_first = bool(node.attrs.get("layout", 0))
     x = node.emit(relax.op.permute_dims(node.inputs[0], [1, 0, 2]), "time_first") if batch_first else node.inputs[0]
     steps, batch, _ = shape_of(x)
@@ -144,7 +144,7 @@ class _Layer:
         return (sequence, *last, *[None] * (2 - len(last)))
 
     def unrolled(self, projected: relax.Var, h: State, c: State) -> tuple[State, ...]:
-        """The same."""
+        """([T, 1, B, H], h and c of the last step), with the operators of every step written out."""
         hidden = relax.const(self.r)
         outputs: list[relax.Expr] = [projected] * self.steps  # each is replaced by its step's
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
@@ -177,7 +177,7 @@ class _Layer:
         return relax.const(np.zeros((self.batch, self.hidden), "float32"))
 
     def step(self, t: int | str, x: relax.Expr, h: State, c: State, weight: relax.Expr) -> tuple[relax.Expr, State]:
-        """(h, c) of the next step."""
+        """(h, c) behind step `t`, from those in front of it and the input's part of the gates."""
         if self.node.op == "GRU" and not self.linear_before_reset:
             return self.gru(t, x, self.zeros() if h is None else h), None
         if h is None:

@@ -29,7 +29,7 @@ class Scopes:
 
     @property
     def inside(self) -> bool:
-        """Whether a body is being read."""
+        """Whether the body of a Loop, Scan or If is being read."""
         return len(self._scopes) > 1
 
     def __getitem__(self, name: str) -> "np.ndarray | relax.Var":

@@ -13,7 +13,7 @@ from onnx.external_data_helper import ExternalDataInfo
 from ...targets.errors import UnsupportedModelError
 from .narrow import PACKED, bytes_of, unpacked
 
-WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # what is computed in float32
+WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # floats that are computed in float32
 _LARGE = 1 << 20  # bytes of a tensor whose place in the file is freed once it is read
 
 
@@ -50,10 +50,9 @@ def array_in_file(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
 
 
 def in_float32(array: np.ndarray) -> np.ndarray:
-    """Other floats become float32."""
+    """The array with floats of other widths converted to float32."""
     if str(array.dtype) not in WIDE_FLOATS:
         return array
-    with np.errstate(
-        over="ignore"
-    ):  # a float64 beyond float32 becomes an infinity, which is refused where it is a weight
+    # A float64 beyond float32 becomes an infinity, which is refused where it is a weight
+    with np.errstate(over="ignore"):
         return array.astype(np.float32)

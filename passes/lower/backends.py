@@ -29,7 +29,7 @@ class Lowering(Protocol):
         count_clips: bool,
         integer: tuple[IntegerNetwork, ...],
     ) -> tuple[Variant, ...]:
-        """As `build.build_shapes` says."""
+        """The variants of a network for `spec`, with the arguments of `build.build_shapes`."""
 
     def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:
         """Raises TargetError for an operator that no kernel can be made for, where only building would say it. module:
@@ -44,5 +44,5 @@ LOWERINGS: dict[str, Lowering] = {"cpu": CpuLowering(), "cuda": CudaLowering()}
 
 
 def lowering_of(spec: TargetSpec) -> Lowering:
-    """What compiles for a target."""
+    """The `Lowering` that compiles for a target."""
     return LOWERINGS[spec.kind]

@@ -104,7 +104,8 @@ def _serial(func: tirx.PrimFunc) -> tirx.PrimFunc | None:
 
 
 def _without_threads(stmt: Any) -> Any:
-    if isinstance(stmt, tirx.For) and stmt.kind == tirx.ForKind.PARALLEL:  # none stands inside another
+    # Parallel loops do not stand inside each other
+    if isinstance(stmt, tirx.For) and stmt.kind == tirx.ForKind.PARALLEL:
         return tirx.For(
             stmt.loop_var, stmt.min, stmt.extent, tirx.ForKind.SERIAL, stmt.body, stmt.thread_binding, stmt.annotations
         )

@@ -64,7 +64,7 @@ class PeakScores(Scores):
 
 
 class PeakSoftmax(Softmax):
-    """The same of a softmax without product."""
+    """A softmax without product whose root holds each row's probabilities over their largest one."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .rolling.roll import Rolled, rolled
 from .watch.watch import RawCall, StoredOperand, Watch, whole
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
-PART = "relax.memory.view"  # of what a kernel wrote, from a byte on
+PART = "relax.memory.view"  # a part of what a kernel wrote, from a byte on
 LAYERS = "octet.layers"  # the attribute of a lowered module: the identities of the layers that its variables belong to
 _LABEL = re.compile(r"layer(\d+)__\d*$")
 

@@ -34,7 +34,7 @@ _VIEWS = operators(lambda traits: traits.view)
 
 @dataclass(frozen=True)
 class MergeAxes:
-    """The pass."""
+    """The pass that merges the axes of tensors of many axes where no operator tells them apart."""
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         """The module whose elementwise operators have as few axes as their operands allow."""

@@ -1,4 +1,4 @@
-"""What is compiled."""
+"""What a `Lowering` compiles: an integer network with the names and types of its inputs and outputs."""
 
 from dataclasses import dataclass
 

@@ -89,14 +89,13 @@ class Weights:
             found = self.size
             self.parts.append((found, raw))
             alike.append((raw, found))
-            self.size += (
-                -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT
-            )  # a kernel may read one vector past the end
+            # A kernel may read one vector past the end
+            self.size += -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT
         return Place("weights", found)
 
     @property
     def blob_bytes(self) -> int:
-        """Of all constants, at least one line."""
+        """Bytes that all constants take together, at least one cache line."""
         return max(self.size, memory.ALIGNMENT)
 
     def blob(self) -> np.ndarray:

@@ -35,13 +35,13 @@ def _code_for(target: str) -> "ReusedCode":
 
 
 class ReusedCode:
-    """The object files of one target, and which kernel is where in them."""
+    """The object files that were compiled for one target, and in which of them each kernel is."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """What was compiled."""
+        """Forgets all code that was compiled."""
         self._known: dict[int, list[tuple[Any, ...]]] = {}
         self._objects: list[bytes] = []
         self._count = 0
@@ -53,7 +53,7 @@ class ReusedCode:
         kernels = {var: func for var, func in mod.functions_items() if ENTRY not in func.attrs}
         try:
             found = self._compiled(kernels, spec)
-        except BaseException:  # what was noted has no code
+        except BaseException:  # kernels were noted that have no code now
             self.forget()
             raise
         objects = [self._objects[place] for place in sorted({place for _, place in found.values()})]

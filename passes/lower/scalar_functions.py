@@ -26,7 +26,7 @@ _FIXED = {
 
 
 def function_of(call: "relax.Call") -> tuple[str, dict[str, float]]:
-    """(kind, parameters) of an octet.unary."""
+    """(kind, {parameter: value}) of an octet.unary."""
     attrs = ops.attrs_of(call)
     return attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
 

@@ -59,12 +59,12 @@ def real(finite: bool = True, low: int | None = None, optional: bool = False) ->
 
 
 def choice(*values: int | str, optional: bool = False) -> Attribute:
-    """One of these values."""
+    """An attribute that is one of these values."""
     return Attribute(lambda value: any(value == each for each in values), " or ".join(map(repr, values)), optional)
 
 
 def text(optional: bool = False) -> Attribute:
-    """Any text."""
+    """An attribute that is any text."""
     return Attribute(lambda value: isinstance(value, str), "a text", optional)
 
 
@@ -79,6 +79,6 @@ def _range(low: int | None, high: int | None) -> str:
 
 
 ZERO_POINT = integer(-128, 127)
-CLIP_INT8 = integer(-128, 127)  # of integers: the bound of what is stored
+CLIP_INT8 = integer(-128, 127)  # an integer bound, of what is stored
 CLIP_FLOAT = real(finite=False)
 FLAG = Attribute(lambda value: value in (0, 1), "0 or 1")  # True and False too

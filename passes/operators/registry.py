@@ -18,7 +18,7 @@ TRAITS: dict[str, Traits] = RELAX | {name: operator.traits for name, operator in
 
 
 def traits_of(name: str) -> Traits:
-    """Of any operator; nothing is known of one that no table names."""
+    """The traits of any operator; of one that no table names nothing is known."""
     return TRAITS.get(name, Traits())
 
 

@@ -34,8 +34,8 @@ def estimate(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> list[tu
 
 
 def network_seconds(mod: tvm.IRModule, dot: str, cost: Callable[..., float]) -> float:
-    """Of one run on one core. What one kernel computes is one: results inside a chain (passes/lower/fusion.py) move no
-    bytes, and only its last operator costs a call."""
+    """Estimated seconds of one run on one core. What one kernel computes is one: results inside a chain
+    (passes/lower/fusion.py) move no bytes, and only its last operator costs a call."""
     _, inner = find_fusions(mod["main"])
     loops, call = loops_of(mod), cost(dot, "float32", 0, 0)
 
@@ -82,16 +82,15 @@ def _seconds(
         return 0.0  # passes/lower/fusion.py computes it where its result is quantised
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
     int8 = not real and any(str(arg.ty.dtype) == "int8" for arg in tensors)
-    read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # of a table only the rows that are looked up
+    read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # only the rows of a table that are looked up
     moved = sum(_bytes(arg) for arg in read if arg not in inner)
     moved += _bytes(call) if moves_result and isinstance(call.ty, relax.TensorType) else 0
     macs, depthwise = multiply_adds(call), False
     if ops.is_op(call, "octet.conv2d"):
         attrs = ops.attrs_of(call)
         depthwise = attrs["groups"] == shape_of(call.args[0])[1] > 1
-        if (
-            depthwise and int8 and attrs["out_dtype"] != "int8"
-        ):  # as a grouped convolution: every channel costs a block of them
+        # As a grouped convolution: every channel costs a block of them
+        if depthwise and int8 and attrs["out_dtype"] != "int8":
             macs, depthwise = macs * _BLOCK, False
     bf16 = ops.is_op(call, "octet.conv2d", "octet.dense") and str(call.args[0].ty.dtype) == "bfloat16"
     functions = 0.0 if int8 or call.op.name not in _FUNCTIONS else _FUNCTIONS[call.op.name] * prod(shape_of(call))

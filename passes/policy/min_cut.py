@@ -16,7 +16,7 @@ class MinCut:
         ]  # [to, capacity left, index of the reverse edge]
 
     def add_node(self) -> int:
-        """One more."""
+        """The number of a new node."""
         self._edges.append([])
         return len(self._edges) - 1
 

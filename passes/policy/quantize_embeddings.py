@@ -23,7 +23,7 @@ from ..rewriting.function import replace_main
 from ..rewriting.graph import DataflowGraph, variables
 from ..rewriting.grids import Grid, file_scales, grids_of
 
-_SHARE = 0.5  # of the error's energy
+_SHARE = 0.5  # the most that rounding the table may add, as a part of what rounding the layers' data adds
 _LEAST = 1 << 16  # elements: below, a table is less than a layer's weights
 _NARROWEST, _MOST = 16, 1 << 31
 _HANDS_ON = operators(lambda traits: traits.moves or traits.monotone)
@@ -97,7 +97,7 @@ class _Rewriter(Forward):
 
 
 class _Ways:
-    """From one look-up on. errors: of the table's elements, float32 [N, K]."""
+    """The ways from one look-up to the operators that read it. errors: of the table's elements, float32 [N, K]."""
 
     def __init__(self, graph: DataflowGraph, var: relax.Var, table: np.ndarray, errors: np.ndarray) -> None:
         self._graph, self._var = graph, var

@@ -48,7 +48,7 @@ class Regions:
 
 
 def regions_of(mod: tvm.IRModule) -> Regions:
-    """Of a hub (see passes/calibrate/qdq.py)."""
+    """The regions of a QDQ hub (passes/calibrate/qdq.py says what that is)."""
     graph = DataflowGraph(mod["main"])
     parent: dict[relax.Var, relax.Var] = {}
 

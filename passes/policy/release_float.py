@@ -48,7 +48,7 @@ def originals(original: tvm.IRModule) -> dict[str, relax.Call]:
 class _Releaser(Forward):
     def __init__(self, wanted: ReleaseFloat) -> None:
         super().__init__(wanted.regions.graph.function)
-        self.graph = wanted.regions.graph  # its variables are those that the regions name
+        self.graph = wanted.regions.graph  # the graph whose variables the regions name
         self._wanted, self._originals = wanted, originals(wanted.original)
         self._tensor_of = {real: tensor for tensor in wanted.regions.tensors for real in tensor.real}
         self._number = {var: number for number, members in enumerate(wanted.regions.members) for var in members}

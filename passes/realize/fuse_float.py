@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FuseFloat:
-    """The pass."""
+    """The pass that makes one operator of a float layer and the bias, sum and clip behind it."""
 
     def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
         """The module with the float operators that one kernel does as one call each."""

@@ -33,7 +33,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class IntegerBoundary:
-    """The pass."""
+    """The pass that lets a network take and give int8 codes where its graph begins and ends with them."""
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         """The module whose inputs and outputs are int8 where they were quantized first, or dequantized last."""

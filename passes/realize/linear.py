@@ -109,7 +109,7 @@ def realize_linear(
     factors = multiplier([data_scale, weight.scale], 1.0 if out is None else out.scale)
     attrs = {"residual_zero_point": 0, "residual_multiplier": 0.0}
     if residual is not None:
-        assert out is not None  # what is added to is requantised
+        assert out is not None  # a layer with a residual is requantised
         attrs["residual_zero_point"] = residual.qparams.zero_point
         attrs["residual_multiplier"] = float(multiplier([residual.qparams.scale], out.scale))
     bound = overflow.prove(

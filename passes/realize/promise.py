@@ -35,7 +35,7 @@ class Promise:
 
 
 def promises(module: IRModule) -> list[Promise]:
-    """Of the results of `main`, in order."""
+    """What is promised of each result of `main`, in order."""
     graph = DataflowGraph(module["main"])
     follows = {
         var: loop.next[i]

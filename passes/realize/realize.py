@@ -50,7 +50,7 @@ class RealizedLayer:
 
 @dataclass(frozen=True)
 class Realized:
-    """The integer graph, and of every layer what became of it."""
+    """The integer graph, and what became of every layer."""
 
     module: tvm.IRModule
     layers: tuple[RealizedLayer, ...]
@@ -74,7 +74,7 @@ class Realize:
 
 
 def realize(mod: tvm.IRModule) -> Realized:
-    """IRModule (hub) -> Realized."""
+    """The integer graph of a QDQ hub, and what became of its layers."""
     realizer = Realizer(mod["main"])
     function, layers = realizer.realized()
     return Realized(replace_main(mod, function), layers)

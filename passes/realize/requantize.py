@@ -25,7 +25,7 @@ class TensorQParams:
         assert QMIN <= self.zero_point <= QMAX, f"zero point {self.zero_point} of an int8 tensor"
 
     def quantize(self, values: np.ndarray | float | list[float]) -> np.ndarray:
-        """float32 array -> int8 array."""
+        """The int8 codes of a float32 array."""
         values = np.asarray(values, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.clip(np.rint(values / np.float32(self.scale)) + np.float32(self.zero_point), QMIN, QMAX).astype(
@@ -33,7 +33,7 @@ class TensorQParams:
             )
 
     def dequantize(self, values: np.ndarray) -> np.ndarray:
-        """int8 array -> float32 array."""
+        """The float32 values of int8 codes."""
         return (np.asarray(values, np.int32) - self.zero_point).astype(np.float32) * np.float32(self.scale)
 
     def bounds(self, low: float, high: float) -> tuple[int, ...]:

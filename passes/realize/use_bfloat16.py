@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UseBfloat16:
-    """The pass."""
+    """The pass that lets float layers multiply bfloat16 and add up float32."""
 
     def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
         """The module whose float layers read bfloat16, each value rounded once."""

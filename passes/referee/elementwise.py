@@ -11,7 +11,7 @@ from .values import Evaluate, Values
 
 
 def quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of integers truncated, x / 0 = 0, lowest / -1 = lowest; of floats IEEE's."""
+    """x / y. Of integers it is truncated: x / 0 = 0, lowest / -1 = lowest; of floats IEEE's."""
     if x.dtype.kind == "f":
         return np.divide(x, y)
     floored = np.floor_divide(x, y)
@@ -38,7 +38,7 @@ def _reduced(function: Any) -> Evaluate:
 
 
 def _function(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """In float64, rounded once."""
+    """The function computed in float64 and rounded once."""
     return lambda args, attrs: function(args[0].astype(np.float64)).astype(args[0].dtype)
 
 

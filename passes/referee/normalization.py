@@ -28,7 +28,7 @@ def layer_norm(args: Values, attrs: Attrs) -> np.ndarray:
 
 
 def batch_norm(args: Values, attrs: Attrs) -> tuple[np.ndarray, ...]:
-    """With given mean and variance, which are results, too."""
+    """Batch normalisation with the given mean and variance, which are results, too."""
     x, gamma, beta, mean, variance = args
     shape = [1] * x.ndim
     shape[attrs["axis"]] = -1

@@ -13,14 +13,14 @@ class Exponents:
         self._blocked: set[int] = set()
 
     def fresh(self, count: int) -> np.ndarray:
-        """Numbers of new channels."""
+        """The numbers of `count` new channels, each a class of its own."""
         first = len(self._parent)
         self._parent += range(first, first + count)
         self._sign += [1] * count
         return np.arange(first, first + count)
 
     def find(self, i: int) -> tuple[int, int]:
-        """(root, sign)."""
+        """(the root of a channel's class, the sign with which the channel's exponent is the root's)."""
         sign, path = 1, []
         while self._parent[i] != i:
             path.append(i)

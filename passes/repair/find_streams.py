@@ -196,8 +196,8 @@ class _Finder:
         return a
 
     def _multiply(self, node: "Node") -> np.ndarray | None:
-        """With a constant: a scalar lets factors pass, a vector absorbs them. Of two tensors: those of the first
-        pass."""
+        """A product. With a constant, a scalar lets factors pass, a vector absorbs them. Of two tensors: those of the
+        first pass."""
         x, other = node.inputs if len(node.inputs) == 2 else (node.inputs[0], None)
         if other is None:
             return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
-    """Channels that run along one axis."""
+    """Labels of channels that run along one axis of a tensor."""
     shape = [1] * rank
     shape[axis] = -1
     return numbers.reshape(shape)
@@ -31,7 +31,7 @@ def only_axis(labels: np.ndarray, axis: int) -> bool:
 
 
 def compressed(labels: np.ndarray) -> np.ndarray:
-    """The same with extent 1 wherever the channel does not change."""
+    """The labels with extent 1 wherever the channel does not change."""
     for axis, extent in enumerate(labels.shape):
         first = labels.take([0], axis)
         if extent > 1 and np.array_equal(np.broadcast_to(first, labels.shape), labels):
@@ -75,7 +75,7 @@ def padded(labels: np.ndarray, node: "Node") -> np.ndarray | None:
 
 
 def sliced(labels: np.ndarray, node: "Node") -> np.ndarray:
-    """relax.strided_slice."""
+    """The labels behind relax.strided_slice."""
     axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in node.value.args[1:])
     for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
         size = labels.shape[axis]
@@ -86,7 +86,7 @@ def sliced(labels: np.ndarray, node: "Node") -> np.ndarray:
 
 
 def pieces(labels: np.ndarray, node: "Node") -> list[np.ndarray]:
-    """relax.split."""
+    """The labels of each part behind relax.split."""
     axis, start, found = attrs_of(node.value)["axis"] % labels.ndim, 0, []
     for part in node.var.ty.fields:
         extent = int(part.shape.values[axis])
@@ -97,7 +97,7 @@ def pieces(labels: np.ndarray, node: "Node") -> list[np.ndarray]:
 
 
 def joined(parts: list[np.ndarray], shapes: list[tuple[int, ...]], axis: int) -> np.ndarray:
-    """relax.concat."""
+    """The labels behind relax.concat."""
     rank = parts[0].ndim
     widest = [max(part.shape[i] for part in parts) for i in range(rank)]
     full = [
@@ -118,6 +118,7 @@ def constant_along(constant: "relax.Expr", shape: tuple[int, ...], channel: int)
 
 
 def constant_per_channel(constant: "relax.Expr", mine: np.ndarray, shape: tuple[int, ...]) -> int | None:
-    """The same for the axis along which the labels `mine` run."""
+    """The axis of a constant that has one value for each of the channels that the labels `mine` number; None without
+    one."""
     axes = [i for i, extent in enumerate(mine.shape) if extent > 1] or [1 if len(shape) == 4 else len(shape) - 1]
     return constant_along(constant, shape, axes[0]) if len(axes) == 1 and mine.size == shape[axes[0]] else None

@@ -19,7 +19,7 @@ class Moments:
         """Of no row. groups, taps: G and K."""
         self.scale, self.zero_point, self.count = scale, int(zero_point), 0
         self.exact, self.codes = np.zeros((groups, taps)), np.zeros((groups, taps), np.int64)
-        self._squares, self._asked = np.zeros(0), squares  # none before rows are multiplied
+        self._squares, self._asked = np.zeros(0), squares  # empty until rows are multiplied
         self._waiting: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray, codes: np.ndarray) -> None:
@@ -33,7 +33,7 @@ class Moments:
                 self._multiply()
 
     def means(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of X and s Q, float64 [G, K]."""
+        """The means of X and of s Q, float64 [G, K]."""
         return self.exact / self.count, (self.codes / self.count - self.zero_point) * self.scale
 
     def gram(self, centred: bool) -> np.ndarray:

@@ -22,10 +22,10 @@ from .moments import Moments
 from .weights import Operand, products, replace_constants
 
 _SWEEPS = 4
-_FEW = 0.03  # of the weights: a sweep that moves fewer is the last one
+_FEW = 0.03  # a sweep that moves a smaller part of the weights is the last one
 _BLOCK, _WINDOW = 32, 256  # taps
 _STEPS = 16  # bits: 2^16 * _WINDOW = 2^24, where float32 is exact
-_RIDGE = 0.01  # of the mean diagonal: where data say nothing, to nearest
+_RIDGE = 0.01  # a part of the mean diagonal: where data say nothing, weights are rounded to nearest
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,8 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
     steps, unit = _on_grid(gram)
     gradient = (product(gram, nearest - ratio) / unit).astype(np.float32)
     del gram
-    way = np.where(
-        nearest == low, high - low, low - high
-    )  # the step from where a weight is to the other side: 1, -1, or 0 where there is none
+    # The step from where a weight is to the other side: 1, -1, or 0 where there is none
+    way = np.where(nearest == low, high - low, low - high)
     q = nearest + _moves(way, steps, gradient)
     return q.astype(np.int8)
 

@@ -14,7 +14,7 @@ def as_matrix(weight: np.ndarray, groups: int) -> np.ndarray:
 
 
 def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The inverse of `as_matrix`."""
+    """Weights in their own shape from the matrices that `as_matrix` made of them."""
     if len(shape) == 2:
         return matrix.reshape(shape)
     return np.ascontiguousarray(matrix.transpose(0, 2, 1)).reshape(shape)
@@ -47,7 +47,7 @@ def places(
 def rows_at(
     value: np.ndarray, where: np.ndarray, attrs: Attrs | None, kernel: tuple[int, ...], groups: int
 ) -> np.ndarray:
-    """float32 [R, G, K]."""
+    """The rows that a layer reads at some of its places, float32 [R, G, K]."""
     if attrs is None:
         return value.reshape(-1, 1, value.shape[-1])[where[:, 0]].astype(np.float32)
     top, left, bottom, right = attrs["padding"]

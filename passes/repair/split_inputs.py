@@ -92,9 +92,8 @@ def _limits_of(graph: Graph, node: Node, largest: np.ndarray | None) -> tuple[fl
     norm = _norm_of(graph, node)
     assert norm is not None, "one of those that were found"
     gamma, *beta = (array_of(x).astype(np.float64).reshape(-1) for x in norm.inputs[1:])
-    bound = sqrt(shape_of(norm.var)[-1]) * np.abs(gamma) + (
-        np.abs(beta[0]) if beta else 0.0
-    )  # one channel alone has all of the square
+    # One channel alone has all of the square
+    bound = sqrt(shape_of(norm.var)[-1]) * np.abs(gamma) + (np.abs(beta[0]) if beta else 0.0)
     if norm is not node:
         bound = bound * np.abs(array_of(node.inputs[1])).reshape(-1)
     return -float(bound.max()), float(bound.max())

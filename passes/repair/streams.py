@@ -52,5 +52,5 @@ class Stream:
 
     @property
     def tensors(self) -> list[str]:
-        """Names of its tensors."""
+        """The names of the tensors that the stream runs through."""
         return [tap.name for tap in (*self.taps, *self.counter_taps)]

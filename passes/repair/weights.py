@@ -41,7 +41,7 @@ class Layer:
 
     @property
     def axis(self) -> int:
-        """Of the output channels in the weights."""
+        """The axis of the output channels in the weights."""
         return 0 if self.is_conv else 1
 
     @property
@@ -55,7 +55,7 @@ class Layer:
         return self.is_alike(fused) and np.array_equal(self._fused, fused)
 
     def is_alike(self, fused: np.ndarray) -> bool:
-        """Whether they may be, by some of them."""
+        """Whether `fused` may be the layer's weights, judged by their shape and first rows."""
         return self._fused.shape == fused.shape and np.array_equal(self._fused[:2], fused[:2])
 
     @property
@@ -73,7 +73,7 @@ def products(graph: Graph) -> list[Node]:
 
 
 def layers_of(mod: IRModule) -> dict[int, Layer]:
-    """index -> Layer, in program order."""
+    """{index of a binding: its Layer}, in program order."""
     graph, found = Graph(mod), {}
     for node in graph.nodes:
         if (

@@ -22,16 +22,16 @@ class Forward:
     def __init__(self, function: relax.Function) -> None:
         self.graph = DataflowGraph(function)
         self.values: dict[relax.Expr, relax.Expr] = {}
-        self._normalizer = (
-            relax.BlockBuilder()
-        )  # infers types; variables are made here, as a builder spells names its own way
+        # Infers types; variables are made here, as a builder spells names its own way
+        self._normalizer = relax.BlockBuilder()
         self._bindings: list[Binding] = []
         self._definitions: dict[relax.Var, relax.Expr] = {}
         old = (function.body.body, *function.params, *(var for var, _ in self.graph.bindings))
         self._identities = Identities(var.name for var in old)
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
-        """To be overridden: what stands for `var` = `value` from now on, or None: the same operator on new operands."""
+        """What a pass overrides: what stands for `var` = `value` from now on, or None: the same operator on new
+        operands."""
 
     def run(self) -> relax.Function:
         """The new function."""
@@ -51,7 +51,7 @@ class Forward:
         return rebuild(expr, self.new) if isinstance(expr, (relax.Tuple, relax.TupleGetItem, relax.Call)) else expr
 
     def carry(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
-        """The same operator on new operands, with the same identity."""
+        """The operator of `var` on its new operands, with the identity that it had."""
         new = self.new(value)
         return new if isinstance(value, relax.Tuple) else self.emit(new, var.name)
 

@@ -39,7 +39,7 @@ def with_grids(module: IRModule, grids: list[Grid]) -> IRModule:
 
 
 def grids_of(module: IRModule) -> list[Grid]:
-    """What the module carries."""
+    """The grids of the file's integers that the module carries."""
     found = module.attrs[_ATTRIBUTE] if module.attrs and _ATTRIBUTE in module.attrs else []
     return [Grid(scales.numpy(), int(size), int(total)) for scales, size, total in found]
 

@@ -25,9 +25,8 @@ class RewriteGraph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
 
     def __init__(self, uses: dict[relax.Var, int]) -> None:
-        self._normalizer = (
-            relax.BlockBuilder()
-        )  # infers types; the bindings are ours, so that a variable keeps its name
+        # Infers types; the bindings are ours, so that a variable keeps its name
+        self._normalizer = relax.BlockBuilder()
         self._old_uses = uses
         self._uses: dict[relax.Var, int] = {}
         self._values: dict[relax.Var, relax.Expr] = {}
@@ -126,7 +125,7 @@ def rewrite(mod: IRModule, rule: Rule) -> IRModule:
 
 
 def notes_of(mod: IRModule) -> list[str]:
-    """What earlier passes recorded."""
+    """The notes that earlier passes recorded in the module."""
     return [str(note) for note in mod.attrs["octet.notes"]] if mod.attrs and "octet.notes" in mod.attrs else []
 
 

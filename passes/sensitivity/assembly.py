@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
     from ..frontend.model import Model
 
-WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # of SCALINGS, those that ask for no samples
+WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # the ones of SCALINGS that ask for no samples
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def with_maxima(module: "tvm.IRModule") -> list[str]:
 
 
 def smoothings_of(module: "tvm.IRModule") -> tuple[str, ...]:
-    """Those of SMOOTHINGS that would multiply something."""
+    """The names of SMOOTHINGS that would multiply something in this network."""
     both = smoothable(module, tables=True)
     functions = _functions(module, both)
     present = (behind_norms(module, both), functions, functions, functions)
@@ -107,8 +107,7 @@ def assembled(model: "Model", origin: Origin, statistics: Mapping[str, Statistic
             module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
         if design.biases:
             module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
-        return replace(
-            hub, module=module, others=tuple(map(repaired, hub.others))
-        )  # their products are the same ones, in the same order
+        # Their products are the same ones, in the same order
+        return replace(hub, module=module, others=tuple(map(repaired, hub.others)))
 
     return replace(repaired(quantized), origin=origin)

@@ -1,4 +1,4 @@
-"""What a search tried."""
+"""What a search tried, and what those who try are given to measure with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Attempt:
 
     @property
     def sqnr(self) -> float | None:
-        """In dB."""
+        """The ratio of signal to quantisation noise in dB; None where the error was not measured."""
         return None if self.error is None else sqnr(self.error)
 
 

@@ -72,7 +72,7 @@ class Bench:
         self._networks: dict[str, RescaledNetwork] = {}
         self._learnt: dict[Design, dict[int, Learnt]] = {}
         self.learnt_files = LearntFiles()
-        # with the arrays, so that nothing else gets their id
+        # The arrays are kept with the outputs, so that nothing else gets their id.
         self._references: dict[int, tuple[SampleArrays, dict[str, np.ndarray]]] = {}
 
     def scout(self) -> "Bench":
@@ -86,7 +86,7 @@ class Bench:
         return found
 
     def forget_simulator(self, scaling: str) -> None:
-        """Of a rescaled network of which no more errors are asked for: it holds the weights several times."""
+        """Drops a rescaled network's simulator, which holds the weights several times."""
         self._network(scaling).simulator = None
 
     # What designs are judged by
@@ -103,13 +103,13 @@ class Bench:
         return self.error_of(self.outputs(design, self.held if arrays is None else arrays), arrays)
 
     def error_of(self, found: Mapping[str, np.ndarray], arrays: SampleArrays | None = None) -> float:
-        """The same of outputs on them. What the graph's own mask says is padding does not count."""
+        """The error of outputs for these arrays. What the graph's own mask says is padding does not count."""
         inputs: SampleArrays = self.held if arrays is None else arrays
         exact = self.float_outputs(inputs)
         return relative_error(exact, found, self._judged, self._padding.kept(inputs, exact))
 
     def some(self, measurements: int) -> dict[str, Array]:
-        """Of `few` as many as suffice for one of so many measurements."""
+        """As many samples of `few` as suffice for one of so many measurements."""
         count = few_for(self.model, measurements)
         return self._some.setdefault(count, {name: array[:count] for name, array in self.few.items()})
 
@@ -154,7 +154,7 @@ class Bench:
         return smoothings_of(self.model.module)
 
     def plan(self, design: Design) -> Plan:
-        """What becomes int8."""
+        """What becomes int8 in a design."""
         return Annotate(design.recipe).decide(self._network(design.scaling).model.module)
 
     def tensors(self, design: Design) -> list[str]:
@@ -171,7 +171,7 @@ class Bench:
         return sorted(owners, key=tail)
 
     def hub(self, design: Design) -> Quantized:
-        """The QDQ hub."""
+        """The QDQ hub of a design, as `octet.quantize` would make it."""
         network = self._network(design.scaling)
         self._collect(network, self._sites(network, design.recipe))
         maxima = self._maxima() if needs_maxima(design.scaling) else {}

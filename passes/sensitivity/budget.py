@@ -22,8 +22,8 @@ def parse_duration(text: str) -> float:
 
 
 def cpu_seconds() -> float:
-    """That this process has used, all threads, and its children that have ended: other work on the machine does not
-    count."""
+    """Seconds of CPU time that this process has used, all threads, and its children that have ended: other work on the
+    machine does not count."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
@@ -51,5 +51,5 @@ class Budget:
 
     @property
     def left(self) -> float | None:
-        """Seconds, None without an end."""
+        """Seconds that are left; None without a limit."""
         return None if self._end is None else max(0.0, self._end - self.clock())

@@ -68,7 +68,7 @@ def replayed(path: Path, canonical: "Model", recipe: Recipe) -> tuple[Quantized,
     """(the hub that a file was saved of, its number of samples); of a file of statistics alone, the hub of that recipe.
     canonical: the network.
     Raises DataError where the file is damaged, or of another network or recipe."""
-    identity, tensors = store.contents(path)  # what the statistics are of is looked at before they are read
+    identity, tensors = store.contents(path)  # the identity is compared before statistics are read
     try:
         header, model = _header(path), canonical
         if header is not None:

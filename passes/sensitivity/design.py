@@ -51,12 +51,12 @@ class Design:
         return json.dumps(self.as_dict(), sort_keys=True)
 
     def as_dict(self) -> JsonObject:
-        """For reports, manifests and state files."""
+        """The design as JSON values, for reports, manifests and state files."""
         recipe = asdict(self.recipe)
         recipe["float_operators"] = sorted(recipe["float_operators"])
         recipe["per_tensor"] = [list(entry) for entry in self.recipe.per_tensor]
         return {"recipe": recipe, "scaling": self.scaling, "rounding": self.rounding, "biases": self.biases}
 
     def with_recipe(self, **changes: Any) -> "Design":
-        """With other fields of the recipe."""
+        """The design with other values for these fields of its recipe."""
         return replace(self, recipe=replace(self.recipe, **changes))

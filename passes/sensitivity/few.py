@@ -7,18 +7,18 @@ from ..multiply_adds import multiply_adds_of
 
 FEW = 32  # samples that a scout calibrates with, and judges by where a run is short
 _LEAST = 8
-_HANDFUL = 4  # that a measurement of many goes by where a run is long
-_ALL_MULTIPLY_ADDS = 1e12  # of many measurements: some ten seconds on one core
-_MULTIPLY_ADDS = 1e11  # that all it judges by may come to in fp32: a second or two on one core
+_HANDFUL = 4  # samples that one of many measurements goes by where a run is long
+_ALL_MULTIPLY_ADDS = 1e12  # the most multiply-adds of many measurements together
+_MULTIPLY_ADDS = 1e11  # the most multiply-adds in fp32 of the samples that one measurement judges by
 
 
 def few_of(model: Model) -> int:
-    """As many as are soon computed, FEW at most."""
+    """How many samples of a network are soon computed, FEW at most."""
     per_sample = multiply_adds_of(model.module) / batch_of(model.inputs)
     return int(min(FEW, max(_LEAST, _MULTIPLY_ADDS // max(per_sample, 1))))
 
 
 def few_for(model: Model, measurements: int) -> int:
-    """As many as so many measurements soon compute, all together, at least a handful and FEW at most."""
+    """How many samples so many measurements soon compute, all together, at least a handful and FEW at most."""
     per_sample = multiply_adds_of(model.module) / batch_of(model.inputs)
     return int(min(few_of(model), max(_HANDFUL, _ALL_MULTIPLY_ADDS // max(per_sample * measurements, 1))))

@@ -39,8 +39,8 @@ class Improvement:
 def improvements(
     ranges: Callable[[Design], list[tuple[str, Design]]] | None, by_tensor: bool, repair: bool, rescalable: bool
 ) -> list[Improvement]:
-    """Those that may be tried. ranges(design): others that it may have. by_tensor: whether single tensors may get a
-    calibrator of their own. rescalable: whether there are channels that can absorb a factor."""
+    """The improvements that may be tried. ranges(design): others that it may have. by_tensor: whether single tensors
+    may get a calibrator of their own. rescalable: whether there are channels that can absorb a factor."""
     found = [] if ranges is None else [Improvement("ranges", 0.5, _ranges_take, ranges, builds=False, worth=1.0)]
     found += [_BY_TENSOR] if by_tensor else []
     return found + ([_SCALING] if repair and rescalable else []) + ([_BIASES, _ROUNDING] if repair else [])

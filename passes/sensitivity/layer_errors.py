@@ -37,7 +37,7 @@ class LayerError:
 
 
 def layer_errors(bench: "Bench", design: "Design", samples: int = SAMPLES) -> list[LayerError]:
-    """Of all operators in int8 that compute something, in program order, on held-out samples."""
+    """The errors of all operators in int8 that compute something, in program order, on held-out samples."""
     groups = [group for group in bench.plan(design).groups if not group.moves]
     simulator, whole = bench.prepared(design)
     taps = tuple(dict.fromkeys(group.result.name for group in groups))

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from ..frontend.model import Model
     from .libraries import Libraries
 
-SAMPLES = 256  # that rows come from
+SAMPLES = 256  # samples that rows come from
 ROWS = 2048  # of every layer's input; more take longer and bring next to nothing (docs/accuracy.md)
-_FEWER_FOR_MEANS = 4  # of which a quarter of the rows says enough
+_FEWER_FOR_MEANS = 4  # means need a quarter of the rows
 _FEW_RUNS, _MOST_LAYERS = 32, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
 _CHUNK_BYTES = 1 << 29
 
@@ -114,7 +114,7 @@ class _Reading:
 
     @property
     def taps(self) -> int:
-        """K, those of one result."""
+        """K: how many inputs one result of the layer adds up."""
         return self.layer.weight.size // self.layer.weight.shape[self.layer.axis]
 
     @property
@@ -132,12 +132,12 @@ class _Reading:
 
     @property
     def places(self) -> int:
-        """How many rows one run has."""
+        """How many rows of the layer's input one run has."""
         shape = shape_of(self.node.var)
         return prod(shape[:-1]) if not self.layer.is_conv else shape[0] * prod(shape[2:])
 
     def bytes(self, squares: bool) -> int:
-        """Of its moments, of which the codes of rows wait until they are squared."""
+        """Bytes of the reading's moments, of which the codes of rows wait until they are squared."""
         return self.groups * self.taps * (16 + min(most_waiting(self.taps), 2 * ROWS) * squares)
 
 

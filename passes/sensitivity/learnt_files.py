@@ -51,7 +51,7 @@ class LearntFiles:
         return found
 
     def remove(self) -> None:
-        """The search is done."""
+        """Removes the files, as the search that they belong to is done."""
         if self.path is not None:
             for file in self.path.parent.glob(f"{glob.escape(self.path.name)}.learnt-*.npz"):
                 file.unlink(missing_ok=True)

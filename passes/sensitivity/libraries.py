@@ -129,7 +129,7 @@ class Libraries:
         return PackedExecutor(session, starts, size, [spec.shape for spec in outputs])
 
     def executor_factory(self, threads: int | None = None) -> Callable[..., Any]:
-        """As calibration takes it."""
+        """What makes the executors that calibration runs on, as `collect` takes it."""
         return partial(self.executor, threads=threads)
 
     def _compiled(

@@ -73,7 +73,7 @@ def relative_error(
     judged: tuple[str, ...] | None = None,
     kept: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> float:
-    """That of the worst output of one set of samples."""
+    """The relative squared error of the worst output, over one set of samples."""
     errors = OutputErrors(judged)
     errors.add(reference, found, kept)
     return errors.worst

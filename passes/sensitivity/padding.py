@@ -35,7 +35,7 @@ class Padding:
 
 
 def padding_of(model: "Model") -> Padding:
-    """Of a canonical fp32 Model. Only outputs and masks whose samples lie first are looked at."""
+    """The padding of a canonical fp32 Model's outputs. Only outputs and masks whose samples lie first are looked at."""
     found = padding_mask(model.module)
     first = {spec.name for spec in (*model.inputs, *model.outputs) if spec.batch_axis == 0}
     if found is None or found[0] not in first:

@@ -103,7 +103,7 @@ def significant_loss(before: Any, after: Any) -> float:
 
 
 def multiply_adds(node: "Node") -> int:
-    """Of a convolution, linear layer or matmul; 0 for the others."""
+    """Multiply-adds of a convolution, linear layer or matmul; 0 for the others."""
     if is_op(node.value, "relax.nn.conv2d"):
         return prod(shape_of(node.var)) * prod(shape_of(node.inputs[1])[1:])
     if is_op(node.value, "relax.matmul"):

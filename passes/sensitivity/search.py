@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from .improvement import Improvement
 
 
-_CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # of the budget that is left when each begins
+_CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # the parts of the budget that is left when each begins
 _ONE_BY_ONE = 4  # layers more where the compiled network misses what held simulated, before there are more at once
-# until one was measured by itself, an error is expected to take this part of what the first took with its build
+# Until one was measured by itself, an error is expected to take this part of what the first took with its build.
 _SHARE_OF_BUILD = 10
 
 
@@ -86,8 +86,8 @@ class Search:
     smoothings: tuple[str, ...] = ()
 
     def run(self, design: Design, calibrate: bool) -> SearchOutcome:
-        """From `design`; calibrate: whether its calibrator may be replaced where it misses the target ("auto": it must
-        be)."""
+        """Searches, beginning with `design`. calibrate: whether its calibrator may be replaced where it misses the
+        target ("auto": it must be)."""
         self.outcome, self.pace = SearchOutcome(design, float("inf"), False), Pace(few=self._part_of_few())
         automatic = design.recipe.calibrator == "auto"
         if automatic:

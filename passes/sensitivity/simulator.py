@@ -80,7 +80,7 @@ class Simulator:
         return whole
 
     def configure(self, configuration: Configuration) -> None:
-        """What the next runs compute."""
+        """Says what the next runs compute."""
         blob = self._session.weights
         for layer, found in self._layers.items():
             source = self._quantized if layer in configuration.weights else self._float
@@ -144,7 +144,7 @@ class _Built:
     pack: Callable[..., list[np.ndarray]]
 
     def constants(self, weight: np.ndarray, bias: np.ndarray | None) -> list[np.ndarray]:
-        """Of other weights, and another bias where it is not None."""
+        """The constants of the layer's kernel for other weights, and another bias where it is not None."""
         added = self.bias
         if bias is not None and self.layer.bias is not None:
             added = bias if np.array_equal(added, self.layer.bias) else added + (bias - self.layer.bias)
@@ -164,7 +164,7 @@ def _tap_specs(mod: "tvm.IRModule", taps: tuple[str, ...]) -> list[TensorSpec]:
 
 @dataclass
 class RescaledNetwork:
-    """A rescaled model and what is known of it."""
+    """A rescaled model, with what was measured of it and built for it."""
 
     model: Model
     statistics: dict[str, Statistics] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""What all CPU targets share."""
+"""What all CPU targets share: vectors as TIR expressions, and the backend."""

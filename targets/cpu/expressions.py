@@ -69,7 +69,7 @@ def joined(vectors: Sequence[tirx.Expr]) -> tirx.Expr:
 
 
 def split(vector: tirx.Expr, parts: int) -> list[tirx.Expr]:
-    """The vector in so many parts."""
+    """The vector, cut into so many parts."""
     size = lanes_of(vector) // parts
     return (
         [tirx.Shuffle([vector], list(range(i * size, i * size + size))) for i in range(parts)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .running.peak import DevicePeak
     from .running.session import CudaSession
 
-_FEATURE = "cuda_"  # how the features of its targets begin
+_FEATURE = "cuda_"  # the beginning of CUDA targets' features
 
 
 class CudaBackend(Backend):

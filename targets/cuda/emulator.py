@@ -126,7 +126,7 @@ def compile_host(text: str, device: Path = DEVICE) -> ctypes.CDLL:
 
 
 def write_library(text: str, path: Path, device: Path = DEVICE) -> Path:
-    """As `compile_host`, into a file."""
+    """Compiles as `compile_host` does, into a file."""
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if not compiler:
         raise TargetError(

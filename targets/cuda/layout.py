@@ -58,12 +58,12 @@ class CudaLayout:
 
     @property
     def elements(self) -> int:
-        """Of the buffer, without slack."""
+        """Elements of the buffer, without slack."""
         return prod(self.shape) if self.kind == "plain" else self.pixels * self.stride
 
     @property
     def bytes(self) -> int:
-        """In memory, padding included."""
+        """Bytes in memory, padding included."""
         return self.elements * np.dtype(self.dtype).itemsize
 
     @property
@@ -98,7 +98,7 @@ class Strided:
 
     @property
     def bytes(self) -> int:
-        """Of its elements, without what lies between them."""
+        """Bytes of the tensor's elements, without what lies between them."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     @property
@@ -107,8 +107,8 @@ class Strided:
         return plain(self.shape, self.dtype)
 
     def same_places(self, other: "CudaLayout") -> bool:
-        """Never, whatever the other one is."""
-        return False  # it may be a part of its buffer
+        """False: a tensor inside another one has no other's places."""
+        return False  # a strided tensor may be a part of its buffer
 
 
 def reshaped(layout: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -139,7 +139,7 @@ def rows(shape: tuple[int, ...]) -> CudaLayout:
 
 
 def plain(shape: Iterable[int], dtype: str) -> CudaLayout:
-    """As NumPy has it: C order, no padding."""
+    """The layout that NumPy has: C order, no padding."""
     return CudaLayout("plain", tuple(int(extent) for extent in shape), dtype)
 
 

@@ -22,7 +22,7 @@ class CudaWorkload(Keyed):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The workload's name for people."""
         p, e = self.problem, self.epilogue
         if p.batched:
             words = [f"matmul_int8_{p.groups}x{p.images}x{p.channels}x{p.outputs}"]
@@ -49,12 +49,12 @@ class CudaWorkload(Keyed):
 
     @property
     def multiply_adds(self) -> int:
-        """Of one launch of the representative."""
+        """Multiply-adds of one launch of the representative."""
         return self.problem.macs
 
     @property
     def dtype(self) -> str:
-        """Of what it multiplies; float32 layers have workloads of their own."""
+        """The dtype of what the kernel multiplies; float32 layers have workloads of their own."""
         return "int8"
 
 
@@ -75,6 +75,6 @@ def _centred(p: Conv) -> Conv:
 def from_dict(entry: JsonObject) -> CudaWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     problem, epilogue = entry["problem"], with_infinities(entry["epilogue"])
-    checked(problem, Conv)  # what multiplies an extent may be no text
+    checked(problem, Conv)  # a number that multiplies an extent may be no text
     checked(epilogue, Epilogue)
     return CudaWorkload(Conv(**problem), Epilogue(**epilogue))

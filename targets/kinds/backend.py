@@ -75,7 +75,7 @@ class Backend(ABC):
 
     @abstractmethod
     def features(self, asked: frozenset[str]) -> frozenset[str]:
-        """Those of the features that this machine has."""
+        """The features among `asked` that this machine has."""
 
     @abstractmethod
     def lack(self, features: Iterable[str]) -> str:
@@ -118,7 +118,7 @@ class Backend(ABC):
 
     @abstractmethod
     def device_name(self) -> str:
-        """Of what measures here."""
+        """The name of the device that measures here."""
 
     @abstractmethod
     def measured_here(self, about: JsonObject) -> bool:

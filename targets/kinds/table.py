@@ -8,5 +8,5 @@ from ..cuda.backend import CudaBackend
 from .backend import Backend
 
 BACKENDS: dict[str, Backend] = {backend.kind: backend for backend in (CpuBackend(), CudaBackend())}
-PROCESSORS = CpuBackend.kind  # of what does not say its kind
+PROCESSORS = CpuBackend.kind  # the kind of entries that do not say theirs
 Kind = Literal[*BACKENDS]  # type: ignore[valid-type] # of a field that a file holds: msgspec reads it, and a checker cannot

@@ -15,11 +15,11 @@ from ..variant import TensorSpec, Variant
 if TYPE_CHECKING:
     from .fields import Entry, Manifest, Shape
 
-OBJECT = "kernels.o.xz"  # what is linked into libraries for other programs
+OBJECT = "kernels.o.xz"  # the object file that is linked into libraries for other programs
 
 
 def library_member(variant: Variant) -> str:
-    """Where a package has the code of a variant."""
+    """The member of a package that holds the code of a variant."""
     return f"variants/{variant.target}/{variant.backend.library_member}"
 
 
@@ -32,7 +32,7 @@ def tensor_entry(spec: TensorSpec) -> dict[str, object]:
 
 
 def entry_of(variant: Variant) -> JsonObject:
-    """JSON values of a variant."""
+    """A variant as the JSON values that a manifest holds of it."""
     return (
         {
             "target": variant.target,
@@ -92,7 +92,7 @@ def _own(entry: Any) -> JsonObject:
 
 
 def signature_of(side: "Shape | Manifest") -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Of the manifest or of one of its other shapes: (inputs, outputs)."""
+    """(inputs, outputs) of the manifest or of one of its other shapes."""
     return tuple(tensor.spec for tensor in side.inputs), tuple(tensor.spec for tensor in side.outputs)
 
 

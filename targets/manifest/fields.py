@@ -29,7 +29,7 @@ class Tensor(Struct):
 
     @property
     def spec(self) -> TensorSpec:
-        """The same as callers of a session see it."""
+        """The tensor as callers of a session see it."""
         return TensorSpec(self.name, self.shape, self.dtype, self.batch_axis, self.counted, self.quantization)
 
     @property
@@ -74,7 +74,7 @@ class _Launch(Struct):
 
 
 class Entry(Struct):
-    """One variant."""
+    """One variant, as a manifest describes it."""
 
     target: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
     features: Annotated[tuple[Name, ...], Meta(max_length=MOST_FEATURES)]
@@ -211,4 +211,4 @@ class Manifest(Struct):
     pads: Annotated[dict[Name, int | float], Meta(max_length=MOST_TENSORS)] = msgspec.field(default_factory=dict)
     integer: Annotated[
         tuple[Shape, ...], Meta(max_length=MOST_SHAPES)
-    ] = ()  # of every shape, for callers that quantise
+    ] = ()  # one for every shape, for callers that quantise

@@ -21,7 +21,7 @@ from ..schema import checked, parsed
 from ..seams import JsonObject
 from .job import Job, MeasuringPlan, MeasuringTask, from_json, to_json
 
-MOST_FAILURES = 3  # of the default
+MOST_FAILURES = 3  # failures of the default kernel after which a batch ends
 _LONGEST_LINE = 64 << 20  # bytes that a child says at once
 _Times = Annotated[
     list[Annotated[list[Annotated[float, Meta(ge=0, le=1e6)]], Meta(max_length=256)]], Meta(max_length=10_000)
@@ -93,7 +93,7 @@ class Figures:
 
     @classmethod
     def of(cls, said: "_Said") -> "Figures":
-        """Of JSON as it was read. Raises ValueError where rows differ in length, as they are no figures then."""
+        """The figures from JSON values. Raises ValueError where rows differ in length, as they are no figures then."""
         if said.seconds is None or any(len({len(row) for row in rows}) > 1 for rows in said.seconds.values()):
             raise ValueError("they are no figures")
         seconds = {int(i): np.array(rows) for i, rows in said.seconds.items()}

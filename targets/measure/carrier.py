@@ -53,7 +53,7 @@ class Carrier:
             raise DataError(f"{path}: {MANIFEST} does not match its SHA-256; {_AGAIN}")
 
     def blob(self, name: str) -> bytes:
-        """Contents by digest, verified."""
+        """The contents of that digest, which is verified."""
         if self._members is not None:
             data = self._read(f"{BLOBS}/{name}")
         else:
@@ -192,7 +192,6 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error
     except DataError:
         raise
-    except (
-        Exception
-    ) as error:  # TarError, LZMAError, EOFError, and from headers that are nonsense whatever they lead to
+    # TarError, LZMAError, EOFError, and from headers that are nonsense whatever they lead to
+    except Exception as error:
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error

@@ -57,7 +57,7 @@ class CpuKernel:
         return self._output
 
     def seconds(self, number: int) -> float:
-        """Of one call of the kernel, the mean over at least `number`."""
+        """Seconds of one call of the kernel, the mean over at least `number`."""
         runs = -(-number // self._copies)
         start = time.perf_counter()
         for _ in range(runs):
@@ -69,7 +69,7 @@ class CpuKernel:
 
 
 def _kept(array: np.ndarray) -> np.ndarray:
-    """On a 64-byte boundary, with slack behind it."""
+    """The array on a 64-byte boundary, with slack behind it."""
     made = aligned((array.size + _SLACK,), array.dtype)
     made[: array.size] = array
     return made[: array.size]

@@ -13,7 +13,7 @@ from .job import Candidate, MeasuringTask
 
 _L2_BYTES = 38  # CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE
 MOST_COPIES = 16
-MOST_BYTES = 256 << 20  # of all copies together
+MOST_BYTES = 256 << 20  # bytes of all copies together
 _ALIGNMENT = 256
 
 
@@ -34,7 +34,7 @@ class CudaDevice:
         }
 
     def use_threads(self, count: int) -> None:
-        """Cores are of no use to a GPU."""
+        """Does nothing, as cores are of no use to a GPU."""
 
     def usable(self) -> bool:
         """Whether the device still answers this process."""
@@ -107,7 +107,7 @@ class PlacedCandidate:
         return self._loaded.outputs[0]
 
     def seconds(self, number: int) -> float:
-        """Of one launch, the mean over at least `number`."""
+        """Seconds of one launch, the mean over at least `number`."""
         return self._loaded.pass_seconds(-(-number // self._copies)) / self._copies
 
     def close(self) -> None:

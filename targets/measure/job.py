@@ -15,7 +15,7 @@ from .values import random_bytes
 
 _Bytes = Annotated[int, Meta(ge=0, le=4 << 30)]
 _Rounds = Annotated[int, Meta(ge=0, le=1000)]
-Role = Literal["input", "constant", "zero", "output"]  # of a kernel's operand
+Role = Literal["input", "constant", "zero", "output"]  # the role of a kernel's operand
 Dtype = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float16", "float32", "float64"]
 
 
@@ -152,7 +152,7 @@ def digest(data: bytes | np.ndarray) -> str:
 
 
 def to_json(job: Job) -> str:
-    """Canonical."""
+    """The job as canonical JSON, so that equal jobs have one digest."""
     return json.dumps(asdict(job), sort_keys=True)
 
 

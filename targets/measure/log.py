@@ -50,7 +50,7 @@ class Measurement:
 
     @property
     def ratios(self) -> np.ndarray | None:
-        """Times over the default's."""
+        """The candidate's times over the default's; None where it failed."""
         return ratios(np.array(self.seconds), np.array(self.default)) if self.seconds is not None else None
 
 

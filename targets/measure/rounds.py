@@ -10,7 +10,7 @@ from ..errors import OctetError
 from ..kinds.table import BACKENDS
 from .batch import Batch, Figures
 
-HOPELESS = 1.4  # of the default's time in one round: not measured again
+HOPELESS = 1.4  # a candidate that takes so many times the default's time in one round is not measured again
 REPEAT_SECONDS = 0.001  # of one repetition: long against a timer, short against a time slice of the operating system
 MOST_CALLS = 2000
 GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
@@ -54,9 +54,8 @@ def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> 
             device.use_threads(threads)
             for index, kernel in kernels.items():
                 say(index)
-                row[index][column] = min(
-                    kernel.seconds(number) for _ in range(backend.repeats)
-                )  # the fastest counts: whatever interrupts a kernel only slows it down
+                # The fastest counts: whatever interrupts a kernel only slows it down
+                row[index][column] = min(kernel.seconds(number) for _ in range(backend.repeats))
         for index, figures in row.items():
             seconds[index].append(figures)
             if index and np.exp(np.log(figures / row[0]).mean()) > HOPELESS:
@@ -65,7 +64,7 @@ def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> 
 
 
 def calls(kernel: Any) -> int:
-    """Of a kernel, to fill a repetition."""
+    """How many calls of a kernel fill a repetition."""
     kernel.seconds(1)
     return max(1, min(MOST_CALLS, int(REPEAT_SECONDS / max(kernel.seconds(2), 1e-7))))
 

@@ -44,7 +44,7 @@ class GivenInputs:
             )
 
     def arrays(self, inputs: Arrays) -> list[np.ndarray]:
-        """In the order of the inputs. Raises DataError for other names, shapes or dtypes."""
+        """The arrays in the order of the inputs. Raises DataError for other names, shapes or dtypes."""
         self.check_names(inputs)
         arrays = []
         for spec, name, shape, dtype in self._forms:

@@ -44,7 +44,7 @@ class Interface:
 
 
 def interface_of(variant: Variant) -> Interface:
-    """Of a variant for CPUs."""
+    """The interface of a variant for CPUs."""
     return Interface(
         variant.inputs,
         variant.outputs,

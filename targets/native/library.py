@@ -33,9 +33,8 @@ class Library:
             raise earlier(target)
         with mapped(image) as path:
             library = ctypes.CDLL(path)
-        weakref.finalize(
-            self, _dlclose, c_void_p(library._handle)
-        ).atexit = False  # a thread of the process may still be running kernels then
+        # A thread of the process may still be running kernels then
+        weakref.finalize(self, _dlclose, c_void_p(library._handle)).atexit = False
         try:
             found, count, describe = library.octet_interface(), library.octet_networks, library.octet_signature
             self._open, self._arena, self._run, self._step, self._close = (
@@ -103,7 +102,7 @@ class Library:
         checked(self._step(stream, index, chunk, tensors))
 
     def close(self, stream: c_void_p) -> None:
-        """Gives back what `open` got."""
+        """Gives back the memory and threads of a stream that `open` made."""
         self._close(stream)
 
 

@@ -48,7 +48,7 @@ class Runs:
         self._taken, self._order = ctypes.c_int64(0), itertools.count()
 
     def shared(self, share: Callable[..., None]) -> "Callable[[Stream], None]":
-        """share: `Library.share`."""
+        """The work of a stream: it takes runs by way of `Library.share` until none is left."""
         arrays, specs = [*self._given, *self._results], (*self._inputs, *self._outputs)
         first, sizes = (
             (ctypes.c_void_p * len(arrays))(*addresses(arrays)),
@@ -75,7 +75,7 @@ class Runs:
         return work
 
     def end(self) -> None:
-        """Lets no stream begin another run."""
+        """Ends the work: no stream begins another run."""
         self._taken.value = self.count
 
     def results(self) -> Results:

@@ -46,5 +46,5 @@ def _folder_for_a_link() -> str:
 
 
 def first_line(error: object) -> str:
-    """What a library said, as one line."""
+    """The first line of what a library said."""
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

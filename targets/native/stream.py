@@ -21,7 +21,7 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype | str | type) -> np.ndarray:
 
 
 def addresses(arrays: tuple[np.ndarray, ...] | list[np.ndarray] | np.ndarray) -> tuple[int, ...]:
-    """Of arrays on 64-byte boundaries, as `run_into` takes them; the arrays must outlive their use."""
+    """The addresses of arrays on 64-byte boundaries, as `run_into` takes them; the arrays must outlive their use."""
     return tuple(array.ctypes.data for array in arrays)
 
 

@@ -70,7 +70,7 @@ class Streams:
                 self._changed.notify_all()
 
     def lost(self, lease: Lease) -> None:
-        """Nobody has that lease any more."""
+        """Takes back a lease that nobody refers to any more."""
         if self._all and lease._turn == self.turn:  # `close` waits for it, and forgets all streams then
             self.give(Lease(lease.stream, self))
 
@@ -97,7 +97,7 @@ class Streams:
                     if not self._overdue or self._overdue[0] is me:
                         try:
                             return self._idle.pop()
-                        except IndexError:  # whoever gave it back took it again
+                        except IndexError:  # the thread that gave the stream back took it again
                             pass
                     if len(self._all) < self.most:
                         assert self._make is not None, "it is not closed"

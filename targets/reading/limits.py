@@ -34,7 +34,7 @@ LIMITS = {
     ),
     "labels": Limit(1 << 30, "bytes of the labels, which are held in memory"),
 }
-_given: dict[str, int] = {}  # by options of the command that runs
+_given: dict[str, int] = {}  # limits that options of the running command give
 
 
 def limit(name: str) -> int:
@@ -60,7 +60,7 @@ def parse_limits(texts: Iterable[str], where: str = "--limit") -> dict[str, int]
 
 @contextmanager
 def with_limits(values: dict[str, int]) -> Iterator[None]:
-    """These hold until the end of the block, for the whole process."""
+    """These limits hold until the end of the block, for the whole process."""
     before = dict(_given)
     _given.update(values)
     try:
@@ -71,5 +71,5 @@ def with_limits(values: dict[str, int]) -> Iterator[None]:
 
 
 def more(name: str) -> str:
-    """What a message says to whoever means it."""
+    """The remedy that an error about this limit names."""
     return f"allow more with --limit {name}=VALUE if it is meant"

@@ -8,9 +8,8 @@ from os import PathLike
 def open_regular(path: str | PathLike[str]) -> int:
     """A descriptor for reading. Raises OSError, also for whatever is no regular file (links to one are followed)."""
     try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-        )  # opening a pipe does not wait for a writer
+        # Opening a pipe does not wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except ValueError as error:  # a null character
         raise OSError(22, str(error)) from None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -24,6 +23,5 @@ def read_regular(path: str | PathLike[str], most: int) -> bytes:
     with os.fdopen(open_regular(path), "rb") as file:
         if (size := os.fstat(file.fileno()).st_size) > most:
             raise ValueError(f"it is of {size} bytes, where at most {most} can be meant")
-        return file.read(
-            size
-        )  # memory for what is asked for is taken first, and `most` may be more than a process is allowed
+        # Memory for what is asked for is taken first, and `most` may be more than a process is allowed
+        return file.read(size)

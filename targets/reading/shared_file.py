@@ -1,4 +1,4 @@
-"""A file that several arrays read."""
+"""A file that several arrays read, and that closes behind the last of them."""
 
 import os
 import tempfile

@@ -36,7 +36,7 @@ class PaddedSession:
 
     @property
     def batch(self) -> int:
-        """Samples per run."""
+        """How many samples one run takes."""
         return batch_of(self.inputs)
 
     @property
@@ -45,19 +45,19 @@ class PaddedSession:
         return self._session.streams
 
     def run(self, inputs: Arrays, **options: bool) -> Any:
-        """As `Session.run`."""
+        """Runs as `Session.run` does, on arrays that are padded first; the results are cut back."""
         return self._meant(self._session.run(self._whole(inputs), **options))
 
     def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
-        """As `Session.run_many`, one run after the other on one stream: each is padded and cut back."""
+        """Runs as `Session.run_many` does, one run after the other on one stream: each is padded and cut back."""
         return run_samples(self, inputs)
 
     async def run_async(self, inputs: Arrays, **options: bool) -> Any:
-        """As `Session.run_async`."""
+        """Runs as `Session.run_async` does, on arrays that are padded first; the results are cut back."""
         return self._meant(await self._session.run_async(self._whole(inputs), **options))
 
     def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:
-        """As `Session.profile`: of the padded run."""
+        """The seconds of every kernel in the padded run, as `Session.profile` measures them."""
         return self._session.profile(self._whole(inputs), repeat)
 
     def _whole(self, inputs: Arrays) -> Results:

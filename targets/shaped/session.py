@@ -43,7 +43,7 @@ class ShapedSession:
 
     @property
     def batch(self) -> int:
-        """Samples per run."""
+        """How many samples one run takes."""
         return self.shapes[0].batch
 
     @property
@@ -58,32 +58,32 @@ class ShapedSession:
         self.close()
 
     def close(self) -> None:
-        """As `Session.close`."""
+        """Closes the sessions of all shapes, as `Session.close` does one."""
         self._found, self._exact = {}, {}
         for session in self.shapes:
             session.close()
 
     def run(self, inputs: Arrays, **options: bool) -> Results:
-        """As `Session.run`. Raises DataError for arrays that no shape takes."""
+        """Runs as `Session.run` does, on the session of the shape that the arrays have. Raises DataError for arrays
+        that no shape takes."""
         return self._for(inputs).run(inputs, **options)
 
     def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
-        """As `Session.run_many`, of samples of one shape."""
+        """Runs as `Session.run_many` does, of samples of one shape."""
         found = for_samples(self, {name: np.shape(array) for name, array in inputs.items()})
-        return (self.shapes[0] if found is self else found).run_many(
-            inputs, streams
-        )  # the first shape says what is wrong
+        # The first shape says what is wrong
+        return (self.shapes[0] if found is self else found).run_many(inputs, streams)
 
     async def run_async(self, inputs: Arrays, **options: bool) -> Results:
-        """As `Session.run_async`."""
+        """Runs as `Session.run_async` does, on the session of the shape that the arrays have."""
         return await self._for(inputs).run_async(inputs, **options)
 
     def run_into(self, inputs: Arrays, results: Sequence[np.ndarray]) -> None:
-        """As `Session.run_into`, for arrays that have the extents of a shape."""
+        """Runs as `Session.run_into` does, for arrays that have the extents of a shape."""
         self._for(inputs).run_into(inputs, results)
 
     def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:
-        """As `Session.profile`, of the shape that runs these inputs."""
+        """The seconds of every kernel, as `Session.profile` measures them, of the shape that runs these inputs."""
         return self._for(inputs).profile(inputs, repeat)
 
     def at(self, shapes: Mapping[str, tuple[int, ...]]) -> "Session | PaddedSession":
@@ -102,7 +102,7 @@ class ShapedSession:
         if not self._exact:
             raise OctetError("run: the session is closed; load the package again")
         if inputs.keys() != self._names:
-            return self.shapes[0]  # which says what is wrong
+            return self.shapes[0]  # the first session says what is wrong
         return self.at({name: np.shape(array) for name, array in inputs.items()})
 
     def _padded(self, key: tuple[tuple[int, ...], ...]) -> PaddedSession:

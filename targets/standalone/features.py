@@ -32,7 +32,7 @@ def machine_of(features: Iterable[str]) -> str | None:
 
 
 def table(features: Iterable[str]) -> str:
-    """C: the constants FEATURES and FEATURES_COUNT, as `cpu.h` takes them."""
+    """The constants FEATURES and FEATURES_COUNT in C, as `cpu.h` takes them."""
     known = CPUID | AUXILIARY
     entries = [f"{{{', '.join(map(str, known[feature]))}}}" for feature in sorted(features)]
     listed = (

@@ -14,9 +14,8 @@ _WORDS = frozenset(
     template this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
     volatile wchar_t while xor xor_eq main std linux unix i386 errno stdin stdout stderr signbit octet""".split()
 )
-_LIBRARIES = frozenset(
-    "c m dl rt pthread gcc gcc_s util asan tsan ubsan".split()
-)  # libc.so and the like belong to others
+# Libc.so and the like belong to others
+_LIBRARIES = frozenset("c m dl rt pthread gcc gcc_s util asan tsan ubsan".split())
 
 
 def check_name(name: str) -> str:
@@ -60,7 +59,7 @@ def literal(text: str) -> str:
 
 
 def commented(text: str) -> str:
-    """A text for inside a comment."""
+    """The text as it may stand inside a comment of C."""
     return (
         "".join(one if one.isprintable() and one.isascii() and one != "\\" else "?" for one in text)
         .replace("*/", "* /")

@@ -92,7 +92,7 @@ def _row(spec: "TensorSpec", counters: Sequence[str], name: str) -> str:
 
 
 def parameters(shape: Variant) -> dict[str, str]:
-    """Of `run` in C++: a view per tensor, and what is made of them."""
+    """The parameters of `run` in C++: a view per tensor, and what is made of them."""
     inputs, outputs = (
         [(f"{side}{i}", _std(spec)) for i, spec in enumerate(specs)]
         for side, specs in (("input", shape.inputs), ("output", shape.outputs))

@@ -49,9 +49,9 @@ def use_threads(count: int) -> None:
     that calls a kernel; its threads stay when that thread ends, and in a forked process they are missing while TVM
     waits for them: it is for processes of ours that measure, on their main thread."""
     if getattr(_thread, "count", None) != count:
-        known = runtime()  # its library needs one that this loads
+        known = runtime()  # the kernel's library needs a library that this loads
         if count == 1:
             privates.set_most_cores(_library(), 1)
         else:
-            known.get_global_func("runtime.config_threadpool")(1, count)  # which lifts the limit again
+            known.get_global_func("runtime.config_threadpool")(1, count)  # the call also lifts the limit again
         _thread.count = count

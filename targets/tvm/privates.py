@@ -78,7 +78,7 @@ def onnx_converters() -> dict[str, Any]:
 
 
 def parsed_attributes(importer: Any, attributes: Any) -> dict[str, Any]:
-    """Of a node, as TVM's converters take them. importer: an ONNXGraphImporter."""
+    """The attributes of a node, as TVM's converters take them. importer: an ONNXGraphImporter."""
     return importer._parse_attr(attributes)
 
 

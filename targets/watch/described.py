@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..manifest.fields import Entry, _OfShape
 
 _ALIGNMENT, _MOST = 64, 1 << 18
-_PARTS = 8  # of an input's channels, at most
+_PARTS = 8  # the most parts that an input's channels are divided into
 
 
 class CheckEntry(Struct):
@@ -63,7 +63,7 @@ class InputEntry(Struct):
 
     @property
     def input(self) -> WatchedInput:
-        """The same as the checks of an answer take it."""
+        """The input in the form that the checks of an answer take."""
         usual = self.usual
         return WatchedInput(
             self.layer,
@@ -83,7 +83,7 @@ class WordsEntry(Struct):
 
     @property
     def words(self) -> Words:
-        """The same as the checks of an answer take it, everything in the order of the words."""
+        """The words in the form that the checks of an answer take, everything in the order of the words."""
         clips = tuple(Clip(clip.layer, clip.end, clip.values, clip.most, clip.mean) for clip in self.clips)
         return Words(
             self.at,

@@ -15,7 +15,7 @@ from ..errors import OctetError
 from .inputs import InputMoments, WatchedInput, moments_of
 
 _MORE, _SHARE = 1.25, 1e-3  # the margin: a quarter more than the most seen, and a thousandth of the tensor's values
-_FLAGGED = 0.05  # of many answers, how many may be flagged
+_FLAGGED = 0.05  # the share of many answers that may be flagged
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Health:
-    """Of one answer, or of several (`together`). tensors: in the order of execution. inputs: where the network's inputs
-    lie. flagged: whether they are of another kind than calibration's, or differently preprocessed. answers: how many
-    they are."""
+    """The health of one answer, or of several (`together`). tensors: in the order of execution. inputs: where the
+    network's inputs lie. flagged: whether they are of another kind than calibration's, or differently preprocessed.
+    answers: how many they are."""
 
     tensors: tuple[Clipped, ...]
     inputs: tuple[InputMoments, ...]
@@ -61,7 +61,7 @@ class Health:
 
     @property
     def beyond(self) -> tuple[Clipped, ...]:
-        """Those with more clipped values than calibration explains, the worst share first."""
+        """The tensors with more clipped values than calibration explains, the worst share first."""
         return tuple(sorted((one for one in self.tensors if one.beyond), key=lambda one: -one.beyond / one.values))
 
 

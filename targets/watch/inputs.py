@@ -13,15 +13,15 @@ import numpy as np
 
 _MORE = 1.25  # the margin: a quarter above the largest distance seen
 _ROUNDING = 0.25  # variance of codes that rounding explains
-_DEVIATIONS = 4.0  # of the normal distribution, beyond which a distance is no accident
+_DEVIATIONS = 4.0  # standard deviations beyond which a distance is no accident
 _ANSWERS_A_FEATURE = 4  # fewer do not tell how features vary together
 _MOST_TOGETHER = 32  # answers: more of them do not make a small drift a fault
 
 
 @dataclass(frozen=True)
 class Usual:
-    """Of answers on calibration samples. mean: of the features. precision: the inverse of their covariance. bound: of
-    the distance of one answer."""
+    """What is usual of answers on calibration samples. mean: of the features. precision: the inverse of their
+    covariance. bound: of the distance of one answer."""
 
     answers: int
     mean: tuple[float, ...]
@@ -69,12 +69,12 @@ class InputMoments:
 
     @property
     def layer(self) -> str:
-        """The input's name, as a finding says it."""
+        """The input's name, as a finding calls it."""
         return self.of.layer
 
     @property
     def distance(self) -> float | None:
-        """Of the features to the usual ones; None where nothing is usual."""
+        """The distance of the features to the usual ones; None where nothing is usual."""
         return None if self.of.usual is None else self.of.usual.distance(np.array(self.features), self.answers)
 
     @property
@@ -84,12 +84,12 @@ class InputMoments:
 
     @property
     def beyond(self) -> bool:
-        """Whether the input is unusual."""
+        """Whether the answer's inputs lie further from the usual ones than `bound`."""
         return self.distance is not None and self.bound is not None and self.distance > self.bound
 
 
 def moments_of(inputs: tuple[WatchedInput, ...], words: np.ndarray) -> tuple[InputMoments, ...]:
-    """Of one answer. words: int32, of the inputs in order."""
+    """The moments of one answer's inputs. words: int32, of the inputs in order."""
     ends = np.cumsum([one.words for one in inputs], dtype=int)
     return tuple(
         InputMoments(one, tuple(one.features(words[end - one.words : end]).tolist()), 1)
@@ -139,5 +139,5 @@ def _tail(features: int, answers: int) -> float:
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:
-    """Six digits: more would be those of this machine's linear algebra."""
+    """The array to six digits: further ones would depend on the linear algebra of the machine that computed them."""
     return tuple(float(f"{value:.6g}") for value in values)

@@ -52,7 +52,7 @@ class Words:
 
     @property
     def count(self) -> int:
-        """How many words kernels leave."""
+        """How many words the kernels of a run leave."""
         return len(self.checks) + len(self.clips) + sum(one.words for one in self.inputs)
 
     @property
@@ -70,7 +70,7 @@ class Words:
         return arena[self.at : self.at + 4 * self.count].view(np.int32)
 
     def health(self, words: np.ndarray) -> Health:
-        """Of an answer's words, int32 [count]."""
+        """The health that an answer's words tell of, int32 [count]."""
         counts, sums = np.split(words[len(self.checks) :], [len(self.clips)])
         return health_of(self.clips, counts, self.limit, self.inputs, sums)
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 _GHZ = 2.5
 _EFFICIENCY = 0.6
-KERNEL_SECONDS = 0.3e-6  # of a kernel that does nothing: the call and its edges
+KERNEL_SECONDS = 0.3e-6  # seconds of a kernel that does nothing: the call and its edges
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one core, per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes between
-    a kernel and the L2 cache.
-    product_float: multiply-adds of two computed tensors in float32, which no kernel of ours has, with the copies that
-    turn and spread their operands.
-    functions: values of a function in float32 (a polynomial and a division each; in int8 it is a table)."""
+    """What one core does per cycle. dense, depthwise: multiply-adds in int8, in float32 and of bfloat16. moved: bytes
+    between a kernel and the L2 cache. product_float: multiply-adds of two computed tensors in float32, which no kernel
+    of ours has, with the copies that turn and spread their operands. functions: values of a function in float32 (a
+    polynomial and a division each; in int8 it is a table)."""
 
     dense_int8: float
     dense_float: float

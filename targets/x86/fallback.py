@@ -18,7 +18,7 @@ _REFUSALS = (ScheduleError, RuntimeError, ValueError)
 
 
 def schedule_fallback(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    """The same function, scheduled; `func` itself if it has no blocks that can be scheduled."""
+    """The function with a schedule; `func` itself if it has no blocks that can be scheduled."""
     try:
         schedule = Schedule(func)
         blocks = schedule.get_child_blocks(schedule.get_sblock("root"))

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 
 class InstructionLatency(NamedTuple):
-    """Of an instruction that multiplies and adds. cycles: until the next one may add to its sum. starts: of it in a
-    cycle."""
+    """How long an instruction that multiplies and adds takes. cycles: until the next one may add to its sum. starts: of
+    it in a cycle."""
 
     cycles: int
     starts: int
@@ -66,12 +66,11 @@ class Isa:
     def accumulators(self, dtype: str) -> int:
         """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
         operands = self.operands if dtype == "int8" else 4
-        return (self.registers - operands) // (
-            self.parts + self.neon
-        )  # arm64: the data of every pixel are in a register, for four steps
+        # Arm64: the data of every pixel are in a register, for four steps
+        return (self.registers - operands) // (self.parts + self.neon)
 
     def latency(self, dtype: str) -> InstructionLatency:
-        """Of what multiplies that dtype."""
+        """The latency of the instruction that multiplies that dtype."""
         return self.dot if dtype == "int8" else self.fma
 
     def paired_pixels(self, vectors: int) -> int:

@@ -31,9 +31,8 @@ def emit_kernel(name: str, body: Callable[[], object]) -> tirx.PrimFunc:
 
 
 def built_once(build: Callable[..., tirx.PrimFunc]) -> Callable[..., tirx.PrimFunc]:
-    """For a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same vector
-    unit is the same object, built once.
-    Building takes milliseconds, and networks repeat their layers."""
+    """Decorates a function of problems and schedules (hashable values) alone: the kernel of equal ones for the same
+    vector unit is one object, built once. Building takes milliseconds, and networks repeat their layers."""
 
     @lru_cache(_KEPT)
     def built(isa: "Isa", *args: object, **options: object) -> tirx.PrimFunc:

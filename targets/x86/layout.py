@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def storage(self) -> str:
-        """dtype of the buffer."""
+        """The dtype of the buffer's elements."""
         return STORAGE.get(self.dtype, self.dtype)
 
     @property
@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def physical_shape(self) -> tuple[int, ...]:
-        """Of the buffer that kernels take."""
+        """The shape of the buffer that kernels take."""
         return self.shape if self.kind == "plain" else (self.elements,)
 
 
@@ -90,6 +90,6 @@ def packed(shape: "Sequence[tirx.Expr | int]", dtype: str) -> Layout | None:
 
 
 def sure(layout: Layout | None) -> Layout:
-    """A layout that there is."""
+    """The layout; for places where there must be one."""
     assert layout is not None, "its tensor has a rank that can be packed"
     return layout

@@ -38,8 +38,8 @@ _MEMORY, _PARTS = 1 << 28, 16  # bytes read in turns, a part per run: beyond the
 
 @dataclass(frozen=True)
 class Peak:
-    """Of one run with `threads` cores, in 1e9 per second: int8 and float32 operations (a multiply-add is two), bytes
-    read."""
+    """What one run with `threads` cores reaches, in 1e9 per second: int8 and float32 operations (a multiply-add is
+    two), bytes read."""
 
     threads: int
     int8_gops: float
@@ -169,9 +169,8 @@ def _reads(tasks: int, size: int, passes: int) -> tuple[tirx.PrimFunc, int]:
 def measure(spec: "TargetSpec", threads: int, runs: int = _RUNS) -> Peak:
     """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run
     here. With 40 runs about four seconds."""
-    assert not missing(spec.features), (
-        f"{spec.name} lacks {missing(spec.features)}"
-    )  # asking also gets the permission to use tiles
+    # Asking also gets the permission to use tiles
+    assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"
     with building_for(spec.dot):
         return _measure(spec, threads, runs)
 
@@ -204,9 +203,8 @@ def _measure(spec: "TargetSpec", threads: int, runs: int) -> Peak:
         _PARTS,
     )
     measured = Peak(threads, ops, flops, l2, l3, memory)
-    l3 = max(
-        measured.l3_gbytes, measured.memory_gbytes
-    )  # a nearer cache is never slower: then a neighbour was in the way
+    # A nearer cache is never slower: then a neighbour was in the way
+    l3 = max(measured.l3_gbytes, measured.memory_gbytes)
     return replace(measured, l2_gbytes=max(measured.l2_gbytes, l3), l3_gbytes=l3)
 
 

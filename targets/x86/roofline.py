@@ -22,7 +22,7 @@ class TimeLimit:
 
     @property
     def seconds(self) -> float:
-        """The larger one."""
+        """The least time: the larger of that of the operations and that of the bytes."""
         return max(self.compute, self.memory)
 
     @property

@@ -45,9 +45,8 @@ def _spec(
 
 SPECS = (
     _spec("amx", "sapphirerapids", _SAPPHIRE_RAPIDS | {"amx_tile", "amx_int8"}, "amx", 20),
-    _spec(
-        "avx512bf16", "cooperlake", _VNNI | {"avx512_bf16"}, "vnni_bf16", 12, native=False
-    ),  # int8 as avx512vnni, whose records and machines are more
+    # Int8 as avx512vnni, whose records and machines are more
+    _spec("avx512bf16", "cooperlake", _VNNI | {"avx512_bf16"}, "vnni_bf16", 12, native=False),
     _spec("avx512vnni", "cascadelake", _VNNI, "vnni", 10),
     _spec("avxvnni", "x86-64-v3", _V3 | {"avx_vnni"}, "vnni256", 6, ("+avxvnni",)),
     _spec("x86-64-v4", "x86-64-v4", _V4, "madd", 4),

@@ -150,5 +150,5 @@ KINDS = {
 
 
 def kind_of(problem: object) -> str:
-    """Of the type of a problem."""
+    """The kind of a problem, by its type."""
     return next(kind for kind, entry in KINDS.items() if isinstance(problem, entry.problem))

@@ -46,7 +46,7 @@ def tile_release() -> None:
 
 
 def tile_zero(tile: int) -> None:
-    """TILEZERO."""
+    """Emits TILEZERO: the tile's sums become 0."""
     effect("llvm.x86.tilezero", const(tile, "int8"))
 
 

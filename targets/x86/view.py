@@ -35,7 +35,7 @@ class View:
 
 
 def view_of(layout: Layout | View) -> View:
-    """The same tensor with its strides spelled out."""
+    """The view of a tensor of that layout, with its strides spelled out."""
     if isinstance(layout, View):
         return layout
     shape, stride = layout.shape, layout.channel_stride if layout.kind != "plain" and layout.shape else 1
@@ -57,12 +57,12 @@ def view_of(layout: Layout | View) -> View:
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Row-major strides."""
+    """The strides of a row-major tensor of that shape."""
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def transposed(view: View, axes: Sequence[int]) -> View:
-    """The same elements with their axes in another order."""
+    """The view with its axes in another order, on the same elements."""
     return _with(
         view, tuple(view.shape[axis] for axis in axes), tuple(view.strides[axis] for axis in axes), view.offset
     )

@@ -11,7 +11,7 @@ from ..workload_key import Keyed, with_infinities
 from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
 
-_UNTAGGED = "conv"  # what an entry without a kind is
+_UNTAGGED = "conv"  # the kind of an entry that does not say one
 _LATER = ("peak",)  # switches that records of earlier versions lack: left out where they are off, so that keys stay
 
 
@@ -20,15 +20,15 @@ class Problem(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the kernel, a part of its symbol: equal for problems that differ in numbers only."""
+        """The kernel's name, a part of its symbol: equal for problems that differ in numbers only."""
 
     @property
     def dtype(self) -> str:
-        """Of what it multiplies or moves: "int8" or "float32"."""
+        """The dtype of what the kernel multiplies or moves: "int8" or "float32"."""
 
     @property
     def multiply_adds(self) -> int:
-        """Of one run, 0 for what only moves or maps values."""
+        """Multiply-adds of one run, 0 for what only moves or maps values."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class Workload(Keyed):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The workload's name for people."""
         return KINDS[kind_of(self.problem)].label(self.problem)
 
     @property
     def multiply_adds(self) -> int:
-        """Of one run of the representative."""
+        """Multiply-adds of one run of the representative."""
         return self.problem.multiply_adds
 
     @property
     def dtype(self) -> str:
-        """As of the problem: of what it multiplies or moves."""
+        """The dtype of what the problem's kernel multiplies or moves."""
         return self.problem.dtype
 
     @property
@@ -78,7 +78,7 @@ def from_dict(entry: JsonObject) -> Workload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
     made, problem = KINDS[kind].problem, with_infinities(problem)
-    checked(problem, made)  # what multiplies an extent may be no text
+    checked(problem, made)  # a number that multiplies an extent may be no text
     return Workload(_restored(made, problem))
 
 

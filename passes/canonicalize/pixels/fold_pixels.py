@@ -25,8 +25,8 @@ from .integers import limits_of, steps_behind
 
 @dataclass(frozen=True)
 class FoldPixels:
-    """Only where the layer is the only reader, and zero is a value between two pixels (a frame could not hold it
-    otherwise)."""
+    """Applies only where the layer is the only reader, and zero is a value between two pixels (a frame could not hold
+    it otherwise)."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module whose first layer reads pixels as they are; where it cannot, mean and deviation stay."""

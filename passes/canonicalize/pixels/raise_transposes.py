@@ -23,7 +23,7 @@ from .integers import steps_behind
 
 @dataclass(frozen=True)
 class RaiseTransposes:
-    """Only where nobody else reads what lies between, and behind a reshape no constant of several values."""
+    """Applies only where nobody else reads what lies between, and behind a reshape no constant of several values."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with transposes and reshapes of pixels in front of the arithmetic on them."""

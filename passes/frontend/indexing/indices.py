@@ -49,7 +49,7 @@ def gather(node: "OnnxNode") -> relax.Expr:
 
 
 def gather_elements(node: "OnnxNode") -> relax.Call:
-    """R.gather_elements."""
+    """GatherElements becomes R.gather_elements, its indices counted from the beginning."""
     axis = node.axis(0)
     return relax.op.gather_elements(node.inputs[0], in_range(node, 1, node.shape(0)[axis]), axis)
 

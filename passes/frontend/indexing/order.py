@@ -133,7 +133,7 @@ def non_max_suppression(node: "OnnxNode") -> relax.Expr:
 
 
 def nonzero(node: "OnnxNode") -> relax.Call:
-    """octet.nonzero of what is not 0."""
+    """NonZero becomes octet.nonzero of the condition that a value is not 0."""
     x, dtype = node.inputs[0], node.dtype(0)
     if not node.shape(0):
         raise UnsupportedModelError("looks for places in a scalar; export it with a tensor")

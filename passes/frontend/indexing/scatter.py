@@ -134,7 +134,7 @@ def _known(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: np.
     rows, rounds = int(data.ty.shape.values[0]), _rounds(numbers)
     if kind == "none":
         table = np.arange(rows)
-        table[numbers] = rows + np.arange(numbers.size)  # of several updates of a row the last one stays
+        table[numbers] = rows + np.arange(numbers.size)  # the last one of several updates of a row stays
         return node.emit(
             R.take(node.emit(R.concat([data, updates], 0), "both"), relax.const(table, "int64"), 0, mode="clip")
         )

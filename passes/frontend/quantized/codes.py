@@ -54,7 +54,7 @@ class Scale:
     dtype: str
 
     def pair(self, graph: "OnnxImporter", node: "onnx.NodeProto", x: relax.Expr, name: str = "") -> relax.Var:
-        """R.dequantize(R.quantize(x))."""
+        """R.dequantize(R.quantize(x)) with this scale and zero point."""
         scale, zero = self.constants()
         codes = graph.emit(relax.op.quantize(x, scale, zero, axis=-1, out_dtype="int8"), node, f"{name}quantize")
         return graph.emit(relax.op.dequantize(codes, scale, zero, axis=-1), node, f"{name}dequantize")
@@ -89,7 +89,7 @@ class Scaled:
 
 @dataclass(frozen=True)
 class ZeroPoint:
-    """Of the codes of `source`, known at run time only."""
+    """A zero point that is known at run time only: that of the codes of `source`."""
 
     source: relax.Expr
 

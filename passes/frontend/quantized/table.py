@@ -42,7 +42,7 @@ def moved(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[C
 
 
 def concatenated(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
-    """Codes of one scale side by side."""
+    """Concat of codes that share a scale: the codes lie side by side."""
     parts = [graph.value(name) for name in node.input]
     value = graph.apply(node, "Concat", [part.value for part in parts], node.attribute)
     return [Codes(parts[0].scale.pair(graph, node, value), parts[0].scale)]

@@ -14,12 +14,11 @@ from typing import Any, NoReturn, TypeAlias
 
 from ....targets.errors import UnsupportedModelError
 
-BATCH = "batch"  # in place of an extent: the samples lie along this axis
-NO_BATCH = "none"  # in place of the extent of a batch: a sample has all axes of an input
+BATCH = "batch"  # stands in place of an extent: the samples lie along this axis
+NO_BATCH = "none"  # stands in place of a batch's extent: a sample has all axes of an input
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
-_NAMELESS = re.compile(
-    r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+"
-)  # what exporters write for an axis that nobody named
+# What exporters write for an axis that nobody named
+_NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
 
 Dim: TypeAlias = (

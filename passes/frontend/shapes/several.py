@@ -73,7 +73,7 @@ def _several(said: Any, is_one: Callable[[Any], bool]) -> list[Any]:
 
 
 def _checked_pads(model: Model, pads: Mapping[str, float], path: Path | str) -> dict[str, float]:
-    """As a package holds them."""
+    """{input: the value that pads it}, as a package holds them."""
     if not pads:
         return {}
     name, value = next(iter(pads.items()))

@@ -58,5 +58,5 @@ def repeats(array: np.ndarray, found: BatchAxis, batch: int) -> bool:
 
 
 def samples_of(array: np.ndarray, found: BatchAxis, samples: int) -> np.ndarray:
-    """The first samples of a constant."""
+    """The first `samples` samples of a constant."""
     return np.ascontiguousarray(np.take(array, np.arange(found.extent(samples)), found.axis))

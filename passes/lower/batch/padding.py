@@ -45,7 +45,8 @@ _FUNCTIONS = {f"relax.{name}": getattr(np, name) for name in _AS_NUMPY.split()} 
 
 @dataclass(frozen=True)
 class VaryingAxis:
-    """Of a tensor. at: in the larger shape. extents: of the dimension, in the smaller and the larger shape."""
+    """An axis of a tensor whose extent depends on the shape of the inputs. at: in the larger shape. extents: of the
+    dimension, in the smaller and the larger shape."""
 
     at: BatchAxis
     extents: tuple[int, int]

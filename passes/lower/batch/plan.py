@@ -23,7 +23,7 @@ from ..linearize import ALIASES
 from .analysis import BatchGraph, tensors_of
 
 L2_BYTES = 2 << 20
-_ROOM = 0.6  # of L2 for what one layer touches: above, parts of it fall out
+_ROOM = 0.6  # the part of L2 that one layer may touch: above, some of it falls out
 _BEYOND = 25e9  # bytes per second and core from the third-level cache
 _CALL = 1e-6  # seconds of a kernel's edges
 _LONGEST = 200  # bindings of a stretch, unless it can be cut nowhere: the search stays quick

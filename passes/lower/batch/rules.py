@@ -20,8 +20,8 @@ from .axis import BatchAxis, Mixes, repeats, through_reshape
 
 @dataclass
 class BatchOperands:
-    """Of one call. axes: per tensor operand, None where it holds no samples. sliced: {position: axis} of constants that
-    hold the batch; rules add to it."""
+    """The operands of one call, as the rules of this file read them. axes: per tensor operand, None where it holds no
+    samples. sliced: {position: axis} of constants that hold the batch; rules add to it."""
 
     call: relax.Expr
     batch: int
@@ -39,13 +39,13 @@ class BatchOperands:
         return shape_of(self.tensors[position])
 
     def data(self) -> BatchAxis:
-        """The axis of operand 0."""
+        """The batch axis of the first operand, which must be the one that holds samples."""
         if self.axes[0] is None:
             raise Mixes("its first operand does not depend on the batch")
         return self.axes[0]
 
     def whole(self, *positions: int) -> None:
-        """These operands (all but the first, by default) must be the same for all samples."""
+        """Raises Mixes unless these operands (all but the first, by default) are the same for all samples."""
         for position in positions or range(1, len(self.axes)):
             if self.axes[position] is not None:
                 raise Mixes(f"operand {position} differs between samples")
@@ -130,7 +130,7 @@ def _with_residual(o: BatchOperands, found: BatchAxis) -> BatchAxis:
 
 
 def product(o: BatchOperands) -> BatchAxis:
-    """[.., M, K] @ [.., K, N]."""
+    """The batch axis of a matrix product [.., M, K] @ [.., K, N]."""
     ranks = [len(o.shape(i)) for i in (0, 1)]
     if min(ranks) < 2:
         raise Mixes("is a product with a vector")
@@ -174,7 +174,7 @@ def _axes(attrs: Attrs, rank: int, default: list[int] | range) -> set[int]:
 
 
 def view(o: BatchOperands) -> BatchAxis:
-    """The batch axis behind a reshape."""
+    """The batch axis behind a reshape. Raises Mixes where the reshape takes samples apart."""
     return through_reshape(o.data(), o.shape(0), shape_of(o.call), o.batch)
 
 
@@ -199,7 +199,7 @@ def concat(o: BatchOperands) -> BatchAxis:
 
 
 def slices(o: BatchOperands) -> BatchAxis:
-    """Slices take whole samples."""
+    """The batch axis behind a slice, which must take every sample whole."""
     found, rank = o.data(), len(o.shape(0))
     if found.axis in {int(axis.value) % rank for axis in o.call.args[1].fields}:
         raise Mixes("takes some of the samples")
@@ -243,7 +243,7 @@ def look_up(o: BatchOperands) -> BatchAxis:
 
 
 def gather(o: BatchOperands) -> BatchAxis:
-    """Rows are taken within samples."""
+    """The batch axis behind a gather, which must take its rows within samples."""
     found = o.data()
     if o.attrs["axis"] % len(o.shape(0)) == found.axis:
         raise Mixes("takes some of the samples")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class CpuLowering:
-    """See `Lowering` in ../backends.py."""
+    """Compiles for processors; what each method does says `Lowering` in ../backends.py."""
 
     def build(
         self,
@@ -130,7 +130,7 @@ class CpuLowering:
         )
 
     def check(self, module: "Callable[[], tvm.IRModule]", spec: "TargetSpec") -> None:
-        """Building for calibration says it."""
+        """Does nothing, as an operator without a kernel shows when the network is built for its calibration."""
 
     def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: "Callable[[Keyed, int], None]") -> None:
         with building_for(spec.dot):

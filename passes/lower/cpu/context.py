@@ -40,23 +40,20 @@ class CpuContext:
 
     spec: TargetSpec
     builder: relax.BlockBuilder
-    values: dict[relax.Var, Any] = field(
-        default_factory=dict
-    )  # variable of the logical graph -> Value, or tuple of Values
-    _forms: dict[tuple[Any, ...], Any] = field(
-        default_factory=dict
-    )  # (physical variable, its layout, wanted layout) -> Value
-    _functions: dict[tuple[Any, ...], tvm.ir.GlobalVar] = field(
-        default_factory=dict
-    )  # (kernel, its notes) -> the module's function
+    # Variable of the logical graph -> Value, or tuple of Values
+    values: dict[relax.Var, Any] = field(default_factory=dict)
+    # (physical variable, its layout, wanted layout) -> Value
+    _forms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    # (kernel, its notes) -> the module's function
+    _functions: dict[tuple[Any, ...], tvm.ir.GlobalVar] = field(default_factory=dict)
     fallbacks: list[str] = field(default_factory=list)  # operators that had no rule
     tuned: Records | None = None  # schedules that were found by measuring
-    parted: set[Any] = field(default_factory=set)  # what identifies tensors of which parts are read where they lie
+    parted: set[Any] = field(default_factory=set)  # identifies tensors of which parts are read where they lie
     layer: str = ""  # the variable of the logical graph that is being lowered
     layers: dict[str, int] = field(default_factory=dict)  # layer -> its number
     watch: Watch | None = None  # where rules note what is watched
     packing: Packing | None = None  # where rules note how the constants of a layer are made of its weights and bias
-    rounded: Rounded | None = None  # of the layer that is being lowered, where its clipped values are counted
+    rounded: Rounded | None = None  # the bytes of the layer that is being lowered, where its clipped values are counted
 
     def label(self) -> str:
         """What the variables of the layer that is being lowered are called."""
@@ -119,7 +116,7 @@ class CpuContext:
         return self.plain_of(self.value(expr))
 
     def plain_of(self, value: Value) -> Value:
-        """The value with its logical shape."""
+        """The value in C order, with its logical shape."""
         return self.formed(value, Layout("plain", value.layout.shape, value.layout.dtype))
 
     def codes(self, call: relax.Call) -> None:
@@ -140,7 +137,7 @@ class CpuContext:
         )
 
     def formed(self, value: Value, layout: Layout | View) -> Value:
-        """The tensor in `layout`."""
+        """The tensor in `layout`; each conversion is emitted once."""
         if value.layout == layout:
             return value
         if value.layout.dtype != layout.dtype:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _table_behind(chain: TableBehind, ctx: "CpuContext") -> Value:
-    ctx.layer = chain.var.name  # what takes the time
+    ctx.layer = chain.var.name  # the time of all members counts as this layer's
     return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
 
 

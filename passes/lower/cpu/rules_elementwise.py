@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def add(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.add."""
+    """Lowers octet.add, a sum of two int8 tensors."""
     return _binary(call, ctx, "add")
 
 
 def mul(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.mul."""
+    """Lowers octet.mul, a product of two int8 tensors."""
     return _binary(call, ctx, "mul")
 
 

@@ -107,7 +107,7 @@ def _backwards(size: int, start: int, stop: int, step: int) -> range:
 
 
 def split(call: relax.Call, ctx: "CpuContext") -> "Sequence[Value] | None":
-    """R.split, a gather for each part."""
+    """Lowers R.split to a gather for each part."""
     source = _layouts_of(call.args[0])
     if source is None or _constant(call, ctx):
         return None
@@ -179,7 +179,7 @@ def _stored(value: float, layout: Any) -> float:
 
 
 def interleave(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """octet.interleave: pixels with `fill` between them."""
+    """Lowers octet.interleave, which puts pixels apart, with `fill` between them."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     coordinates = {}
@@ -200,7 +200,7 @@ def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def flip(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """R.flip of an image by its pixels."""
+    """Lowers R.flip of an image, pixel by pixel."""
     source, target = _layouts(call)
     if source is None or _constant(call, ctx):
         return None
@@ -237,7 +237,7 @@ def resize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def resize_whole(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """octet.resize2d."""
+    """Lowers octet.resize2d, linear interpolation in whole numbers."""
     source, target = _layouts(call)
     problem = IntegerResizeProblem(source, target, **ops.attrs_of(call))
     return ctx.emit(

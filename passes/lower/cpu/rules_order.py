@@ -28,7 +28,7 @@ def _problem(call: "relax.Call", axis: int) -> AxisProblem | None:
 
 
 def cumsum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
-    """R.cumsum."""
+    """Lowers R.cumsum along any axis."""
     attrs = ops.attrs_of(call)
     problem = _problem(call, attrs["axis"])
     if problem is None or str(call.ty.dtype) != problem.dtype:
@@ -51,7 +51,7 @@ def topk(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
 
 
 def suppression(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """Non-maximum suppression."""
+    """Lowers octet.non_max_suppression."""
     attrs, (images, classes, boxes) = ops.attrs_of(call), shape_of(call.args[1])
     most = min(attrs["most"], boxes)
     problem = SuppressionProblem(
@@ -64,7 +64,7 @@ def suppression(call: "relax.Call", ctx: "CpuContext") -> "Value":
 
 
 def places(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """Where elements are not zero, int64."""
+    """Lowers octet.nonzero to the int64 places of the elements that are not zero."""
     shape = shape_of(call.args[0])
     result = Layout("plain", shape_of(call), "int64")
     return ctx.emit(nonzero(shape), [ctx.plain(call.args[0])], result, call.op.name)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def integer_average(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.avg_pool2d."""
+    """Lowers octet.avg_pool2d, an average of int8 pixels."""
     attrs = ops.attrs_of(call)
     value = ctx.packed(call.args[0])
     problem = PoolProblem(
@@ -48,7 +48,7 @@ def maximum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
 
 
 def average(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
-    """R.nn.avg_pool2d of float32."""
+    """Lowers R.nn.avg_pool2d of float32."""
     return _window(call, ctx, "average", ("float32",))
 
 

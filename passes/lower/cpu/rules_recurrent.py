@@ -25,7 +25,7 @@ def step(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
 
 
 def step_with_peepholes(chain: "Peepholes", ctx: "CpuContext") -> "Value":
-    """The same with what the gates see of the cell."""
+    """Lowers a step of an LSTM together with what its gates see of the cell through peepholes."""
     _, r, state = chain.call.args
     rows, hidden = shape_of(chain.call)
     layout = sure(packed((rows, hidden), "float32"))

@@ -41,7 +41,7 @@ def softmax_rows(
 
 
 def layer_norm_rows(parts: "LayerNorm", ctx: "CpuContext") -> Value:
-    """A chain of fusion.LayerNorm."""
+    """Lowers a chain that fusion.LayerNorm stands for, as one kernel on rows."""
     shape = shape_of(parts.root)
     attrs = ops.attrs_of(parts.call)
     kind = RmsNormProblem if ops.is_op(parts.call, "relax.nn.rms_norm") else LayerNormProblem
@@ -114,7 +114,7 @@ def plain_softmax(call: "relax.Call", ctx: "CpuContext") -> Value | None:
 
 
 def integer_softmax(call: "relax.Call", ctx: "CpuContext") -> Value:
-    """octet.softmax."""
+    """Lowers octet.softmax, whose exponentials come from a table."""
     problem = SoftmaxTableProblem(shape_of(call), **ops.attrs_of(call))
     return _emit(
         ctx,

@@ -22,7 +22,7 @@ _MULTIPLY_ADDS = 1 << 22  # below so many the copies take what the steps save
 
 
 def spreads(layout: Layout, weight: tuple[int, ...], attrs: Attrs) -> bool:
-    """Whether the layer of that data and OIHW weights is one of them."""
+    """Whether the layer of that data and OIHW weights is one whose columns are spread."""
     outputs, inputs, height, width = weight
     taps = layout.shape[2] * layout.shape[3] // (attrs["strides"][0] * attrs["strides"][1]) * height * width
     return (

@@ -1,4 +1,4 @@
-"""A tensor of the lowered graph."""
+"""A tensor of the lowered graph: the variable that holds it, and how its elements lie there."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class CudaLowering:
-    """See `Lowering` in ../backends.py."""
+    """Compiles for NVIDIA GPUs; what each method does says `Lowering` in ../backends.py."""
 
     def build(
         self,
@@ -48,7 +48,7 @@ class CudaLowering:
         return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
 
     def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:
-        """Nothing is compiled."""
+        """Lowers the network without compiling it, which is where an operator without a kernel shows."""
         lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
 
     def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: "Callable[[Keyed, int], None]") -> None:

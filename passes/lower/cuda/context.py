@@ -75,16 +75,14 @@ class CudaContext:
     """What rules see: operands in the layout that they ask for, constants, and a way to emit launches."""
 
     spec: TargetSpec
-    values: dict[relax.Var, Any] = field(
-        default_factory=dict
-    )  # variable of the logical graph -> Tensor, or tuple of Tensors
+    # Variable of the logical graph -> Tensor, or tuple of Tensors
+    values: dict[relax.Var, Any] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
     tuned: Records | None = None  # schedules that were found by measuring
-    var: relax.Var | None = None  # of the logical graph, that is being lowered
-    users: dict[relax.Expr | None, list[relax.Call | None]] = field(
-        default_factory=dict
-    )  # variable of the logical graph -> the calls that read it, None for the function's result
+    var: relax.Var | None = None  # the variable of the logical graph that is being lowered
+    # Variable of the logical graph -> the calls that read it, None for the function's result
+    users: dict[relax.Expr | None, list[relax.Call | None]] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:
@@ -141,7 +139,7 @@ class CudaContext:
         return self.tuned(workload) if self.tuned is not None else None
 
     def array(self, array: np.ndarray) -> Storage:
-        """Storage of a constant."""
+        """The storage of a constant; equal constants have one."""
         array = np.ascontiguousarray(array)
         return Storage("constant", array=array, bytes=array.nbytes)
 
@@ -184,12 +182,11 @@ class CudaContext:
         macs: int = 0,
         notes: JsonObject | None = None,
     ) -> None:
-        """As `emit`, with the results among the operands: the last `kernel.results`."""
+        """Emits a launch as `emit` does, whose results are among the operands: the last `kernel.results`."""
         storages = [operand.storage if isinstance(operand, CudaTensor) else self.array(operand) for operand in operands]
         results: Any = operands[len(operands) - kernel.results :]
-        moved = sum(
-            storage.bytes for storage in dict.fromkeys(storages)
-        )  # an operand that stands for a missing one is given twice
+        # An operand that stands for a missing one is given twice
+        moved = sum(storage.bytes for storage in dict.fromkeys(storages))
         if kernel.state:
             self.state.bytes = max(self.state.bytes, kernel.state)
             storages.insert(len(storages) - kernel.results, self.state)

@@ -60,9 +60,8 @@ def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict[relax.Expr
         if not members[root] & (inner | set(found)) and root not in inner and root not in found:
             found[root] = chain
             inner |= members[root]
-    if not all(
-        map(_able, found.values())
-    ):  # rare: the whole function goes operator by operator rather than half a chain
+    # Rare: the whole function goes operator by operator rather than half a chain
+    if not all(map(_able, found.values())):
         return {}, set()
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
 
@@ -140,7 +139,7 @@ def _lowered(
 ) -> CudaTensor | None:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
-        ctx.var = chain.var  # what takes the time
+        ctx.var = chain.var  # the time of all members counts as this layer's
         return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
     if isinstance(chain, LayerNorm):
         return _norm(chain, ctx)

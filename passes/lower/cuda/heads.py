@@ -31,7 +31,7 @@ class Heads:
     values: int
 
     def lower(self, ctx: CudaContext) -> dict[relax.Var, CudaTensor]:
-        """{variable: its tensor}."""
+        """Emits the layers as one product; returns {variable of a layer: its tensor}."""
         ctx.var = self.layers[0][0]
         calls = [call for _, call in self.layers]
         images, tokens, _ = shape_of(calls[0])

@@ -81,7 +81,7 @@ def _along(call: "relax.Call") -> "Axis | None":
 
 
 def cumsum(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """R.cumsum."""
+    """Lowers R.cumsum along any axis."""
     problem = _along(call)
     if problem is None or _dtype(call) != problem.dtype:
         return None
@@ -89,7 +89,7 @@ def cumsum(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def topk(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """Values or places, not both."""
+    """Lowers R.topk to its values or its places, whichever the operator returns."""
     attrs, problem = ops.attrs_of(call), _along(call)
     if (
         problem is None

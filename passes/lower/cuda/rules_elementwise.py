@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def add(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """octet.add."""
+    """Lowers octet.add, a sum of two int8 tensors."""
     return _binary(call, ctx, False)
 
 
 def mul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """octet.mul."""
+    """Lowers octet.mul, a product of two int8 tensors."""
     return _binary(call, ctx, True)
 
 
@@ -68,7 +68,7 @@ def _operand(arg: "relax.Expr", rank: int, ctx: "CudaContext") -> CudaTensor:
 
 
 def requantize_rule(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """octet.requantize."""
+    """Lowers octet.requantize, int8 to another scale and zero point."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     kernel = requantize(
         value.layout,

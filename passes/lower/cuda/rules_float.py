@@ -57,7 +57,7 @@ def _binary(name: str) -> "Callable[[relax.Call, CudaContext], CudaTensor | None
 
 
 def where(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """R.where, its operands broadcast."""
+    """Lowers R.where, whose operands are broadcast."""
     if _dtype(call) not in floats.TYPES or len(shape_of(call)) > floats.AXES:
         return None
     return _emit(
@@ -84,7 +84,7 @@ def _unary(call: "relax.Call", ctx: "CudaContext", kind: str, attrs: Attrs) -> "
 
 
 def take(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """R.take along one axis."""
+    """Lowers R.take along one axis."""
     axis, shape, indices = ops.attrs_of(call)["axis"], shape_of(call.args[0]), call.args[1]
     if axis is None or _dtype(call) not in floats.TYPES or _dtype(indices) not in ("int64", "int32"):
         return None

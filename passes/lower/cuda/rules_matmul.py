@@ -127,7 +127,7 @@ def placed(
     if batches is None:  # more axes than two that lie anyhow
         a, b = _left(ctx, a, rows((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
         batches = _batches(lead, *(tensor.steps[:-2] for tensor in (a.layout, b.layout, result)))
-    assert batches is not None  # they follow each other now
+    assert batches is not None  # the matrices of the batch follow each other now
     inner, (a_steps, b_steps, y_steps) = batches
     *_, depth_step, column_step = _broadcast(b, (*lead, k, n))
     turned = _broadcast(b, (*lead, k, n))

@@ -30,7 +30,7 @@ def _moved(
 
 
 def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """R.quantize to one scale, laid out as int8 kernels want it."""
+    """Lowers R.quantize to one scale, laid out as int8 kernels want it."""
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if (
         scale is None
@@ -47,7 +47,7 @@ def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
 
 
 def dequantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """R.dequantize of one scale."""
+    """Lowers R.dequantize of a tensor with one scale."""
     scale, zero_point = (ctx.constant(arg) for arg in call.args[1:3])
     if (
         scale is None
@@ -89,7 +89,8 @@ def _same_bytes(old: Any, new: Any) -> bool:
 
 
 def permute_dims(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
-    """Of int8 and rank 4 these are mostly heads of attention, which products read and write where they lie."""
+    """Lowers R.permute_dims. Those of int8 and rank 4 are mostly heads of attention, which products read and write
+    where they lie."""
     value = ctx.view(call.args[0])
     rank, shape = len(value.layout.shape), shape_of(call)
     axes = (
@@ -115,7 +116,7 @@ def permute_dims(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
 
 
 def concat(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
-    """Each part is moved to its place."""
+    """Lowers R.concat: each part is moved to its place."""
     axis = ops.attrs_of(call)["axis"] or 0
     layout = packed(shape_of(call), str(call.ty.dtype))
     axis, start, result = axis % len(layout.shape), 0, ctx.empty(layout)
@@ -130,7 +131,7 @@ def concat(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
 
 
 def strided_slice(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
-    """R.strided_slice, one movement."""
+    """Lowers R.strided_slice to one movement."""
     value = ctx.find(call.args[0])
     axes, begin, end, *strides = (
         [int(v.value) if hasattr(v, "value") else int(v) for v in _items(arg)] for arg in call.args[1:]

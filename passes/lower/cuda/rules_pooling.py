@@ -34,7 +34,7 @@ def maximum(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def average(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor":
-    """octet.avg_pool2d."""
+    """Lowers octet.avg_pool2d, an average of int8 pixels."""
     attrs = ops.attrs_of(call)
     value = ctx.packed(call.args[0])
     result = type(value.layout)("packed", shape_of(call), "int8")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """octet.resize2d."""
+    """Lowers octet.resize2d, linear interpolation in whole numbers."""
     attrs, value = ops.attrs_of(call), ctx.packed(call.args[0])
     result = packed(shape_of(call), "int8")
     problem = Interpolation(
@@ -37,7 +37,7 @@ def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def softmax(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """octet.softmax."""
+    """Lowers octet.softmax, whose exponentials come from a table."""
     attrs, tensor = ops.attrs_of(call), ctx.find(call.args[0])
     layout = rows(tensor.layout.shape)
     problem = SoftmaxTable(

@@ -95,9 +95,8 @@ class Embedding:
             sizes,
         )
         index, layout = ctx.plain(indices), plain(shape_of(self.root), "float32")
-        moved = (
-            2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)
-        )  # a table is read in part
+        # A table is read in part
+        moved = 2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)
         return ctx.emit(
             kernel,
             [ctx.plain(self.take.args[0]), index, parts[0], parts[-1]],

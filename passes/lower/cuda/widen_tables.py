@@ -17,7 +17,7 @@ from ...rewriting.function import replace_main
 
 @dataclass(frozen=True)
 class WidenTables:
-    """The pass."""
+    """The pass that makes float32 of the int8 tables that octet.embedding looks up."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with float32 tables, or `mod` itself where there is no octet.embedding."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tvm import relax
 
 _MOST = 128  # vectors that are looked at: far apart, each waits for a cache that is not the nearest
-_PARTS = 8  # of the channels of an input
+_PARTS = 8  # into so many parts the channels of an input are divided
 ROUNDING = ("octet.conv2d", "octet.dense", "octet.add", "octet.mul", "octet.requantize", "relax.quantize")
 
 
@@ -47,7 +47,7 @@ class CountedBytes:
 
     @property
     def period(self) -> int:
-        """Vectors of a group."""
+        """Vectors of a group: whole pixels that are whole vectors."""
         return lcm(self.stride, BYTES) // BYTES
 
     @property
@@ -67,7 +67,7 @@ class CountedBytes:
 
     @property
     def values(self) -> int:
-        """How many values are looked at."""
+        """How many values of the tensor are looked at."""
         return self._pixels * self.channels
 
     @property

@@ -73,20 +73,19 @@ class Watch:
     layers: dict[tuple[str, str], list[LayerSum]] = field(default_factory=dict)
     functions: dict[str, tvm.tirx.PrimFunc] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
-    ends: dict[tuple[str, str], list[CountedBytes]] = field(
-        default_factory=dict
-    )  # (function, layer) -> how the results of its calls are counted, in order
+    # (function, layer) -> how the results of its calls are counted, in order
+    ends: dict[tuple[str, str], list[CountedBytes]] = field(default_factory=dict)
     counts: list[Clip] = field(default_factory=list)
     inputs: list[WatchedInput] = field(default_factory=list)
     _named: dict[tvm.tirx.PrimFunc, str] = field(default_factory=dict)
     _sizes: dict[Storage, int] = field(default_factory=dict)
 
     def note(self, function: str, layer: str, check: LayerSum) -> None:
-        """A kernel checks a layer."""
+        """Notes that a kernel adds up a layer's sums, to be compared with what `check` says."""
         self.layers.setdefault((function, layer), []).append(check)
 
     def note_ends(self, function: str, layer: str, found: CountedBytes) -> None:
-        """A kernel counts values at the ends of a range."""
+        """Notes that values at the ends of a kernel's range are to be counted."""
         self.ends.setdefault((function, layer), []).append(found)
 
     def attached(self, calls: list[RawCall], sizes: dict[Storage, int], outputs: list[Storage]) -> list[RawCall]:
@@ -96,7 +95,7 @@ class Watch:
         counting = {key: list(found) for key, found in self.ends.items()}
         writer: dict[Storage, int] = {}
         last: dict[Storage, int] = {}
-        behind: list[list[RawCall]] = [[] for _ in calls]  # of every call, those that join its step
+        behind: list[list[RawCall]] = [[] for _ in calls]  # the calls that join the step of each call
         complete: dict[Storage, tuple[Any, ...]] = {}  # storage -> (a sum in which every byte shows, where it is)
         unguarded: set[Storage] = set()
         self._sizes = sizes

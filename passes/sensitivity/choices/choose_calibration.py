@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..journal import Journal
 
 
-TENSORS = 24  # how many get a calibrator of their own at most
-OTHERS = (("max", 99.99), ("mse", 99.99), ("percentile", 99.99))  # which they try
+TENSORS = 24  # the most tensors that get a calibrator of their own
+OTHERS = (("max", 99.99), ("mse", 99.99), ("percentile", 99.99))  # the calibrators that they try
 _REFINED_WORTH = 0.98
 _WORTH = 0.6  # another calibrator must leave at most this part of the squared error, where nobody asked for one
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..ranking import Ranked
 
-_PIECES = 8  # that are tried for whether they are needed: each costs a measurement
+_PIECES = 8  # the most pieces that are tried for whether they are needed: each costs a measurement
 _MUCH = 1.1  # times the squared error, on few samples
 
 

@@ -21,7 +21,7 @@ CALIBRATIONS = (
 
 
 def calibrations(design: Design) -> list[Design]:
-    """The design with every calibrator."""
+    """The design with every calibrator in turn, as candidates to be measured."""
     return [
         design.with_recipe(calibrator=name, percentile=percentile, per_tensor=()) for name, percentile in CALIBRATIONS
     ]

@@ -36,7 +36,7 @@ _SHOWN = {
 
 
 def switches_of(plan: "Plan", free: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the recipe's options `free` that would change something in the plan."""
+    """The options of `free`, of the recipe, that would change something in the plan."""
     present = {"residuals": bool(plan.sums), "attention": any(group.product for group in plan.groups)}
     return tuple(option for option in NAMES if option in free and present[option])
 

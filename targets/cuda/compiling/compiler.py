@@ -65,7 +65,7 @@ def compile_cubin(text: str, arch: int | str) -> tuple[bytes, dict[str, Usage]]:
 
 
 def usage(text: str) -> dict[str, Usage]:
-    """ptxas -v's report."""
+    """Registers and spills of every kernel, from the report of ptxas -v."""
     return {
         name: Usage(int(registers), int(stack), int(stores) + int(loads))
         for name, stack, stores, loads, registers in _USAGE.findall(text)

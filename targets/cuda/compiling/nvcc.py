@@ -31,11 +31,11 @@ class Nvcc:
         )
 
     def cubin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """As `fatbin`, machine code alone."""
+        """Compiles as `fatbin` does, to machine code alone."""
         return self._compiled(text, arch, (*flags, "-cubin", f"-arch=sm_{arch}", f"-I{folder}"))
 
     def ptx(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """As `fatbin`, PTX alone."""
+        """Compiles as `fatbin` does, to PTX alone."""
         return self._compiled(text, arch, (*flags, "-ptx", f"-arch=compute_{arch}", f"-I{folder}"))
 
     def _compiled(self, text: str, arch: int | str, arguments: tuple[str, ...]) -> tuple[bytes, str]:

@@ -37,12 +37,12 @@ class Nvrtc:
         ), log
 
     def cubin(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """As `fatbin`, machine code alone."""
+        """Compiles as `fatbin` does, to machine code alone."""
         cubin, _, log = self._compiled(text, arch, flags, folder)
         return cubin, log
 
     def ptx(self, text: str, arch: int | str, flags: tuple[str, ...], folder: Path) -> tuple[bytes, str]:
-        """As `fatbin`, PTX alone."""
+        """Compiles as `fatbin` does, to PTX alone."""
         _, ptx, log = self._compiled(text, arch, flags, folder)
         return ptx.rstrip(b"\0"), log
 

@@ -54,7 +54,7 @@ _SCALAR = {"nearbyint": "round", "fabs": "abs"}  # TIR's name -> the kind of fun
 
 
 class Unsupported(Exception):
-    """What has no C++: a short text."""
+    """Raised, with a short text, for what the printer has no C++ for."""
 
 
 class Printer:

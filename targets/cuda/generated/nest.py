@@ -45,7 +45,7 @@ class NestWorkload(Keyed):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The workload's name for people."""
         shape, dtype = self.result
         return f"generated {self.operator} {dtype}{list(shape)}"
 
@@ -64,15 +64,15 @@ class NestWorkload(Keyed):
 
     @property
     def dtype(self) -> str:
-        """Of the tensor that the nest writes."""
+        """The dtype of the tensor that the nest writes."""
         return self.result[1]
 
 
 def nest_workload(
     operator: str, statement: tirx.Stmt, reads: Sequence[tirx.Buffer], writes: Sequence[tirx.Buffer]
 ) -> NestWorkload | None:
-    """Of a nest that a thread per element can do; None where nobody could measure it: it has several results, or
-    operands that are indices."""
+    """The workload of a nest that a thread per element can do; None where nobody could measure it: it has several
+    results, or operands that are indices."""
     if len(writes) != 1 or any(str(buffer.dtype) not in _OPERANDS for buffer in reads):
         return None
     block = s_tir.SBlock([], [], [], "root", statement)
@@ -93,7 +93,7 @@ def from_dict(entry: JsonObject) -> NestWorkload:
     """Raises KeyError, TypeError or ValueError for an entry of another structure."""
     made = NestWorkload(str(entry["operator"]), str(entry["tir"]))
     try:
-        _ = made.operands, made.multiply_adds  # what everybody asks of it
+        _ = made.operands, made.multiply_adds  # fails here rather than where it is used
     except (AttributeError, IndexError, TypeError) as error:
         raise ValueError(f"its nest is no loops over buffers ({error})") from None
     return made

@@ -18,7 +18,8 @@ _MOST_DEPTH = 128
 
 @dataclass(frozen=True)
 class Attention:
-    """As in device/attention.cuh. Multipliers, scale and probability: float32 values."""
+    """The parameters of the kernel in device/attention.cuh, field by field. Multipliers, scale and probability: float32
+    values."""
 
     queries: int
     keys: int
@@ -44,7 +45,7 @@ def warps_for(keys: int) -> int:
 
 
 def shared_bytes(keys: int, depth: int, width: int) -> int:
-    """As device/attention.cuh's AttentionMemory."""
+    """Bytes of shared memory, as AttentionMemory in device/attention.cuh divides it."""
     warps = warps_for(keys)
     columns = rounded(keys, 8 * warps)
     return columns * (depth + 16) + (width + 16) * (columns + 16) + 4 * 16 * (columns + 8 + warps + 1)

@@ -12,7 +12,7 @@ _THREADS = 128
 
 @dataclass(frozen=True)
 class Axis:
-    """The tensor. dtype: of DTYPES."""
+    """The tensor and the axis that a kernel works along. dtype: of DTYPES."""
 
     outer: int
     count: int

@@ -23,7 +23,7 @@ _Constants = tuple[np.ndarray, ...]  # weights, bias, multipliers
 
 @dataclass(frozen=True)
 class Epilogue:
-    """As in device/requantize.cuh. float fields are passed as bits."""
+    """The parameters of the epilogue in device/requantize.cuh, field by field. float fields are passed as bits."""
 
     to_float: bool
     zero_point: int
@@ -38,7 +38,7 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class TableEpilogue(Epilogue):
-    """With a table of 256 bytes, which lies behind the biases."""
+    """An epilogue with a table of 256 bytes, which lies behind the biases."""
 
     table: bool = True
 
@@ -54,9 +54,9 @@ class TurnedEpilogue(Epilogue):
 
 @dataclass(frozen=True)
 class Conv(Window):
-    """As in device/conv.cuh. stride, out_stride: bytes from pixel to pixel; channels, outputs: logical, of one group.
-    batched: groups are problems of their own (products of two computed tensors), which have a bias each where the
-    data's zero point is not 0."""
+    """The parameters of the kernel in device/conv.cuh, field by field. stride, out_stride: bytes from pixel to pixel;
+    channels, outputs: logical, of one group. batched: groups are problems of their own (products of two computed
+    tensors), which have a bias each where the data's zero point is not 0."""
 
     stride: int
     out_stride: int
@@ -79,7 +79,7 @@ class Conv(Window):
 
 @dataclass(frozen=True)
 class Views:
-    """As in device/conv.cuh: where the products of a batch lie. Bytes, multiples of 16."""
+    """The parameters of device/conv.cuh that say where the products of a batch lie. Bytes, multiples of 16."""
 
     inner: int
     a_outer: int
@@ -201,7 +201,7 @@ def is_depthwise(p: Conv) -> bool:
 
 
 def is_few_rows(p: Conv) -> bool:
-    """Whether device/conv_direct.cuh's dense_rows can do it."""
+    """Whether dense_rows of device/conv_direct.cuh can compute the layer."""
     return (
         prod((p.height, p.width, p.kernel_height, p.kernel_width, p.groups)) == 1
         and p.images <= 4

@@ -26,8 +26,8 @@ def folded_bias(
 def classes(
     extent: int, step: int, padding: int, kernel: int, dilation: int, size: int, zero_point: int
 ) -> list[list[int]]:
-    """As device/conv.cuh's classes_of: which of `kernel` taps lie inside of an image of `size`, for each class of the
-    `extent` lines of a result."""
+    """As classes_of in device/conv.cuh computes them: which of `kernel` taps lie inside of an image of `size`, for each
+    class of the `extent` lines of a result."""
     if zero_point == 0:
         return [list(range(kernel))]
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 SPLITS = (1, 2, 3, 4, 6, 8)
 WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)  # rows of an instruction of wgmma (`Tile.wmma`); columns of a warpgroup
-MOST_THREADS = 1024  # of a block
+MOST_THREADS = 1024  # the most threads of a block
 _SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
-_REGISTERS, _MOST_REGISTERS = 65536, 255  # of a multiprocessor; that a thread can name
+_REGISTERS, _MOST_REGISTERS = 65536, 255  # registers of a multiprocessor, and the most that a thread can name
 _RESERVED = 1024  # bytes of shared memory that each block costs beside its own, from sm_80 on
 _WGMMA_REGISTERS = 36  # least of a thread beside its sums
 
@@ -49,9 +49,9 @@ COSTS = Costs()
 
 @dataclass(frozen=True)
 class Tile:
-    """As in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the sum per stage; splits:
-    blocks that share a sum. wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose warpgroups are four warps
-    of warp_rows; 0 for mma.sync (dp4a where there are no tensor cores)."""
+    """The parameters of a tile in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the
+    sum per stage; splits: blocks that share a sum. wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose
+    warpgroups are four warps of warp_rows; 0 for mma.sync (dp4a where there are no tensor cores)."""
 
     rows: int
     columns: int
@@ -89,7 +89,7 @@ class Tile:
 
     @property
     def threads(self) -> int:
-        """Of a block, a multiple of 32."""
+        """Threads of a block, a multiple of 32."""
         return 32 * self.warp_rows * self.warp_columns
 
     @property
@@ -253,7 +253,7 @@ def resident(tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> int:
 
 
 def estimate(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> float:
-    """Clocks of the whole layer."""
+    """The estimated clocks of the whole layer."""
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
     macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
@@ -271,9 +271,8 @@ def estimate(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COS
         products, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads
     )
     results, shared = tile.rows * tile.columns, tile.splits > 1
-    end = results * costs.results / tile.splits + (
-        2 * 4 * results / costs.atomic_bytes if shared else 0.0
-    )  # one of the blocks that share a sum has an epilogue
+    # One of the blocks that share a sum has an epilogue
+    end = results * costs.results / tile.splits + (2 * 4 * results / costs.atomic_bytes if shared else 0.0)
     start = costs.start + (costs.meeting if shared else 0.0)
     most = resident(tile, spec, costs)
     each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets

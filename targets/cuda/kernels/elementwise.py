@@ -10,7 +10,7 @@ from ..layout import CudaLayout
 
 @dataclass(frozen=True)
 class Binary:
-    """As in device/elementwise.cuh."""
+    """The parameters of the kernel in device/elementwise.cuh, field by field."""
 
     product: bool
     n: int

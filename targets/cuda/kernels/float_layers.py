@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ...spec import TargetSpec
 
 _TENSOR_ARCH = 80
-_FEW_OUTPUTS = 16  # of a group: below, most of a tile is empty
+_FEW_OUTPUTS = 16  # outputs of a group below which most of a tile is empty
 _FEW_ROWS = 4
 _START, _LATENCY = 1500.0, 400.0  # clocks of a block beside its stages, and of a stage that nothing overlaps
 
 
 @dataclass(frozen=True)
 class FloatConv(Window):
-    """As in device/float_layers.cuh."""
+    """The parameters of the kernel in device/float_layers.cuh, field by field."""
 
     channels: int
     outputs: int
@@ -39,12 +39,12 @@ class FloatConv(Window):
 
     @property
     def results(self) -> int:
-        """How many float32 values it makes."""
+        """How many float32 values the layer makes."""
         return self.pixels * self.outputs
 
     @property
     def terms(self) -> int:
-        """Of a sum."""
+        """How many products one result adds up."""
         return self.channels // self.groups * self.taps
 
     @property
@@ -55,7 +55,7 @@ class FloatConv(Window):
 
 @dataclass(frozen=True)
 class FloatTile:
-    """As in device/float_mma.cuh."""
+    """The parameters of a tile in device/float_mma.cuh, field by field."""
 
     rows: int
     columns: int
@@ -66,12 +66,13 @@ class FloatTile:
 
     @property
     def threads(self) -> int:
-        """Of a block, a multiple of 32."""
+        """Threads of a block, a multiple of 32."""
         return 32 * self.warp_rows * self.warp_columns
 
     @property
     def shared_bytes(self) -> int:
-        """Of the layout that takes more for the left operand: rows of depth + 4, or of rows + 8."""
+        """Bytes of shared memory, of the layout that takes more for the left operand: rows of depth + 4, or of rows +
+        8."""
         left = max(self.rows * (self.depth + 4), self.depth * (self.rows + 8))
         return 4 * self.stages * (left + self.depth * (self.columns + 8))
 

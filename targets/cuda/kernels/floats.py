@@ -30,7 +30,7 @@ OPERATIONS = {
 
 @dataclass(frozen=True)
 class Zip:
-    """As in device/floats.cuh."""
+    """The parameters of the kernel in device/floats.cuh, field by field."""
 
     extent: tuple[int, ...]
     a: tuple[int, ...]
@@ -107,8 +107,8 @@ def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) 
 
 
 def take_and_add(outer: int, size: int, inner: int, count: int, index: str, sizes: tuple[int, int]) -> CudaKernel:
-    """Of float32. sizes: elements of the two summands, 0: there is no second. Operands: table, indices, first, second
-    (or the first again), result."""
+    """The kernel that takes rows of a float32 table and adds up to two others. sizes: elements of the two summands, 0:
+    there is no second. Operands: table, indices, first, second (or the first again), result."""
     call = f"take_and_add<{outer}L, {size}L, {inner}L, {count}L, {TYPES[index]}, {sizes[0]}L, {sizes[1]}L>"
     return CudaKernel("take_and_add", "floats.cuh", call, 5, blocks(outer * inner * count, 128), 128)
 
@@ -163,13 +163,13 @@ def reduce(outer: int, count: int, inner: int, mean: bool, ordered: bool) -> Cud
 
 @dataclass(frozen=True)
 class FloatPool(Window):
-    """As in device/float_layers.cuh; images: times channels."""
+    """The parameters of the kernel in device/float_layers.cuh; images: times channels."""
 
     average: bool
     count_padding: bool
 
 
 def pool(problem: FloatPool) -> CudaKernel:
-    """Operands: data, result."""
+    """The kernel of a float32 pooling. Operands: data, result."""
     call = f"pool_float<{literal(problem)}>"
     return CudaKernel("float_pool2d", "float_layers.cuh", call, 2, blocks(problem.pixels, 128), 128)

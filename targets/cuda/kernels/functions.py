@@ -99,9 +99,8 @@ _ONE_WIDE = (
     "log10",
     "log1p",
 )
-WIDE = frozenset(
-    (*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign")
-)  # functions of <cmath> that are called in float64
+# Functions of <cmath> that are called in float64
+WIDE = frozenset((*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign"))
 _MORE: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "clip": (lambda m, x, low, high: m.min(m.max(x, m.const(low)), m.const(high)), ("low", "high")),
     "relu": (lambda m, x: m.max(x, m.const(0.0)), ()),

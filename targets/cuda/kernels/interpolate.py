@@ -7,7 +7,7 @@ from ..kernel import CudaKernel, blocks, literal
 
 @dataclass(frozen=True)
 class Interpolation:
-    """As in device/interpolate.cuh."""
+    """The parameters of the kernel in device/interpolate.cuh, field by field."""
 
     images: int
     height: int

@@ -15,8 +15,8 @@ AXES = 6
 
 @dataclass(frozen=True)
 class Move:
-    """As in device/movement.cuh: element i of `extent` goes from `start` + sum(i // divisor * from_step) to `to` +
-    sum(i * to_step), in elements."""
+    """The parameters of the movement in device/movement.cuh: element i of `extent` goes from `start` + sum(i // divisor
+    * from_step) to `to` + sum(i * to_step), in elements."""
 
     extent: tuple[int, ...]
     start: int
@@ -48,7 +48,7 @@ def region(
 
 
 def copy(source: CudaLayout | Strided, target: CudaLayout) -> Move:
-    """The same logical tensor in another layout."""
+    """The kernel that writes a logical tensor in another layout."""
     assert source.shape == target.shape, (source, target)
     return region(source.shape, 0, source.steps, 0, target.steps)
 
@@ -97,8 +97,8 @@ def _widened(problem: Move, factor: int) -> Move | None:
 
 @dataclass(frozen=True)
 class Turn:
-    """As in device/movement.cuh: columns of a batch of matrices become rows of `padded` bytes. batch: (outer times)
-    inner matrices."""
+    """The parameters of the turn in device/movement.cuh: columns of a batch of matrices become rows of `padded` bytes.
+    batch: (outer times) inner matrices."""
 
     batch: int
     inner: int
@@ -125,7 +125,8 @@ def turn(problem: Turn) -> CudaKernel:
 
 @dataclass(frozen=True)
 class ColumnSums:
-    """As in device/movement.cuh: of a batch of matrices, (outer times) inner, whose columns lie as rows of bytes."""
+    """The parameters of the sums in device/movement.cuh: of a batch of matrices, (outer times) inner, whose columns lie
+    as rows of bytes."""
 
     batch: int
     inner: int
@@ -139,7 +140,7 @@ class ColumnSums:
 
 
 def column_sums(problem: ColumnSums) -> CudaKernel:
-    """Operands: data, sums (int32)."""
+    """The kernel that adds up columns. Operands: data, sums (int32)."""
     return CudaKernel(
         "column_sums",
         "movement.cuh",
@@ -151,7 +152,7 @@ def column_sums(problem: ColumnSums) -> CudaKernel:
 
 
 def fill(layout: CudaLayout, value: int) -> CudaKernel:
-    """Every byte of a buffer."""
+    """The kernel that writes one value to every byte of a buffer."""
     call = f"fill<{layout.bytes}L, {int(value)}>"
     return CudaKernel("fill", "movement.cuh", call, 1, blocks(-(-layout.bytes // 4), 128), 128)
 

@@ -10,7 +10,8 @@ _LARGE = 16  # elements of a window from which a whole warp shares it
 
 @dataclass(frozen=True)
 class Pool(Window):
-    """As in device/pooling.cuh. stride: bytes from pixel to pixel, of data and result."""
+    """The parameters of the kernel in device/pooling.cuh, field by field. stride: bytes from pixel to pixel, of data
+    and result."""
 
     stride: int
     zero_point: int = 0
@@ -22,7 +23,7 @@ class Pool(Window):
 
 
 def max_pool(problem: Pool) -> CudaKernel:
-    """Operands: data, result."""
+    """The kernel of an int8 maximum. Operands: data, result."""
     unit = 16 if problem.stride % 16 == 0 else 4
     threads = problem.pixels * problem.stride // unit
     return CudaKernel("max_pool2d", "pooling.cuh", f"max_pool<{literal(problem)}>", 2, blocks(threads, 128), 128)

@@ -14,7 +14,7 @@ _BLOCKS = 128  # enough of them for every multiprocessor of a large device
 
 @dataclass(frozen=True)
 class SoftmaxRows:
-    """As in device/rows.cuh. scale, probability: float32 values."""
+    """The parameters of the softmax in device/rows.cuh, field by field. scale, probability: float32 values."""
 
     rows: int
     columns: int
@@ -30,7 +30,8 @@ class SoftmaxRows:
 
 @dataclass(frozen=True)
 class NormRows:
-    """As in device/norm.cuh. Scales, their parts, bound and epsilon: float32 values."""
+    """The parameters of the normalisation in device/norm.cuh, field by field. Scales, their parts, bound and epsilon:
+    float32 values."""
 
     rows: int
     columns: int

@@ -1,4 +1,4 @@
-"""octet.softmax of rows."""
+"""octet.softmax of rows, whose exponentials come from a table."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ..kernel import CudaKernel, blocks, literal
 
 @dataclass(frozen=True)
 class SoftmaxTable:
-    """As in device/softmax_table.cuh."""
+    """The parameters of the kernel in device/softmax_table.cuh, field by field."""
 
     rows: int
     columns: int

@@ -20,8 +20,8 @@ ROW = (
 
 @dataclass(frozen=True)
 class Window:
-    """As in device/window.cuh. images: or independent planes. step, dilation: in elements. top, left: of the padding;
-    what lies below and right follows from the result."""
+    """The parameters of a window in device/window.cuh, field by field. images: or independent planes. step, dilation:
+    in elements. top, left: of the padding; what lies below and right follows from the result."""
 
     images: int
     height: int
@@ -39,7 +39,7 @@ class Window:
 
     @property
     def pixels(self) -> int:
-        """Of the result."""
+        """Pixels of the result."""
         return self.images * self.out_height * self.out_width
 
     @property

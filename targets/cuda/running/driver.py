@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...errors import OctetError
 from .identity import identity
 
-ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # that targets exist for
+ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # the architectures that targets exist for
 EXACT = (90,)  # and those of which one does for this architecture alone
 LIBRARY = "libcuda.so.1"  # the environment's OCTET_LIBCUDA names another
 _MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
@@ -25,7 +25,7 @@ class Device:
 
     @property
     def identity(self) -> str:
-        """What tuning records know it by."""
+        """The name by which tuning records know the device."""
         return identity(self.name, self.multiprocessors)
 
 
@@ -65,7 +65,7 @@ class Driver:
         return value
 
     def devices(self) -> tuple[Device, ...]:
-        """Those of this machine that the driver lists."""
+        """The devices of this machine that the driver lists."""
         found = []
         for number in range(self.integer("cuDeviceGetCount")):
             device, text = self.integer("cuDeviceGet", number), ctypes.create_string_buffer(256)
@@ -96,7 +96,7 @@ def device() -> Device | None:
 
 
 def state() -> str:
-    """What there is, in words."""
+    """Which driver and devices this machine has, in words."""
     if driver() is None:
         return "there is no CUDA driver"
     found = device()

@@ -57,6 +57,6 @@ class Marks:
         return found
 
     def close(self) -> None:
-        """Gives the events back."""
+        """Gives the events of the graph back to the driver."""
         for event in self._events:
             self._driver.release("cuEventDestroy_v2", event)

@@ -9,8 +9,8 @@ _BETWEEN = ", "
 
 
 def identity(name: str, multiprocessors: int | None = None) -> str:
-    """As `octet targets` prints it: the driver's name, which tells boards and memories apart, and multiprocessors,
-    which tell slices (MIG) apart."""
+    """A device's identity, as `octet targets` prints it: the driver's name, which tells boards and memories apart, and
+    multiprocessors, which tell slices (MIG) apart."""
     return name if multiprocessors is None else f"{name}{_BETWEEN}{multiprocessors} multiprocessors"
 
 
@@ -29,7 +29,7 @@ def on_device(spec: TargetSpec, device: str) -> TargetSpec:
 
 
 def device_of(spec: TargetSpec) -> str | None:
-    """What `on_device` said."""
+    """The device that `on_device` named, None without one."""
     return spec.extra.get("device")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _STREAM_NON_BLOCKING = 1
-LEAST_LAUNCHES = 20  # of a graph that is timed: the pause between two graphs counts for little
+LEAST_LAUNCHES = 20  # launches in a graph that is timed, so that the pause between two graphs counts for little
 
 
 class Loaded:
@@ -135,7 +135,7 @@ class Loaded:
         return [seconds / LEAST_LAUNCHES for seconds in marks.seconds()]
 
     def wait(self) -> None:
-        """Until the stream has done what it was given."""
+        """Waits until the stream has done what it was given."""
         self._driver.call("cuStreamSynchronize", self._stream)
 
     def close(self) -> None:

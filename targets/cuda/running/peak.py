@@ -19,8 +19,8 @@ _FLOAT_LANES = {
 
 @dataclass(frozen=True)
 class DevicePeak:
-    """In 1e9 per second: int8 (by the fastest instruction that a target has) and float32 operations, a multiply-add is
-    two; bytes of the device's memory. A cache's bandwidth no driver tells."""
+    """What a device can do, in 1e9 per second: int8 (by the fastest instruction that a target has) and float32
+    operations, a multiply-add is two; bytes of the device's memory. A cache's bandwidth no driver tells."""
 
     device: str
     int8_gops: float
@@ -51,6 +51,5 @@ def peak_of(device: Device) -> DevicePeak:
         if spec.extra["arch"] == known and (spec.extra["code"] == known or device.arch == known)
     )
     clocks = 1e-6 * clock * device.multiprocessors  # 1e9 a second, of all multiprocessors
-    return DevicePeak(
-        device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8
-    )  # two transfers a clock
+    # Two transfers a clock
+    return DevicePeak(device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8)

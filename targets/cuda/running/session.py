@@ -66,7 +66,7 @@ class CudaSession(Session):
             )
 
     def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
-        """As `Session.run_many`, one run after the other."""
+        """Runs as `Session.run_many` does, one run after the other."""
         return run_samples(self, inputs)
 
     def profile(self, inputs: Arrays, repeat: int = 20) -> list[tuple[Step, float]]:

@@ -23,7 +23,7 @@ PAGE = 4096
 
 
 def text_at(strings: bytes, at: int) -> bytes:
-    """The name that begins there."""
+    """The name that begins at that byte of the strings."""
     return strings[at : strings.find(b"\0", at)]
 
 
@@ -41,7 +41,7 @@ class Segment(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The address behind it."""
+        """The address behind the section."""
         return self.address + self.in_memory
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _KNOWN = {LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY}
 _ONCE = (DYNAMIC, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY)
 _BEHIND = 1 << 30  # bytes of memory that may follow a segment's bytes
-_THREAD_BYTES = 1 << 20  # of a thread's own variables
+_THREAD_BYTES = 1 << 20  # the most bytes of a thread's own variables
 _DYNAMIC_TABLE, _LISTS = 6, (14, 15, 16)  # kinds of sections; the lists of functions that the loader calls
 _LOADERS_OWN = (
     b".data.rel.ro",

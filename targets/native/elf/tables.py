@@ -192,9 +192,8 @@ def _check_relocations(
     if (every["symbol"] >= len(symbols)).any():
         raise ValueError("has a relocation to a symbol that is not there")
     places = every["place"]
-    if (np.diff(np.sort(places)) == 0).any() or (
-        places % 8
-    ).any():  # np.unique imports masked arrays, a third of the time of loading
+    # Np.unique would import masked arrays, which takes much of the time of loading
+    if (np.diff(np.sort(places)) == 0).any() or (places % 8).any():
         raise ValueError("has two relocations in one place")
     width = np.where(np.isin(every["kind"], list(_WIDE)), 16, 8).astype("<u8")
     inside = np.zeros(len(every), bool)

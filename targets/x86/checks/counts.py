@@ -110,7 +110,7 @@ class _Sums:
             self._held[i] = splat(0, "int32", self._lanes)
 
     def add(self, number: int, vector: int, data: tirx.Expr, weights: tirx.Expr) -> None:
-        """weights: 0 or 1."""
+        """Adds the bytes of a vector to a sum, each times its weight, 0 or 1."""
         i = number * self._chains + vector % self._chains
         self._held[i] = (dot4 if current().vnni else dot4_safe)(self._held[i], data, weights)
 

@@ -1,1 +1,1 @@
-"""Convolutions and linear layers."""
+"""Kernels of convolutions and linear layers."""

@@ -85,12 +85,12 @@ def _cost(p: "Checked | ConvProblem", walk: Walk) -> int:
 
 
 def units_of(walk: Walk) -> int:
-    """Pairs of pixel tiles of a line."""
+    """How many pairs of pixel tiles a line has."""
     return -(-(-(-walk.pixels // TILE_ROWS)) // 2)
 
 
 def steps_of(p: ConvProblem, walk: Walk) -> int:
-    """Dot-product steps of 64 bytes."""
+    """How many steps of 64 bytes a dot product has."""
     return sum(-(-run.length // width_of(p)) for run in walk.runs)
 
 

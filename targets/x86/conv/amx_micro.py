@@ -20,7 +20,7 @@ from .problem import ConvProblem
 from .walk import Walk, channel_span
 
 BLOCK = 32  # output channels of a block: two tiles
-SUMS = 4 * TILE_ROWS * TILE_ROWS  # of a unit
+SUMS = 4 * TILE_ROWS * TILE_ROWS  # elements of a unit's sums
 UNROLLED = 16  # steps of a unit up to which all are unrolled
 # The next block's weights are prefetched as several streams side by side: the processor's own prefetcher runs 20 lines
 # ahead on each, and one such stream is too few for the latency of the third-level cache.
@@ -103,8 +103,8 @@ class Micro:
         return -(-self._rows * vectors // 4)
 
     def _pixels(self, place: AmxUnit, most: int = 2) -> _Pixels:
-        """At most so many tiles of pixels; one where a line has no more. The second may overlap the first, or be the
-        same."""
+        """The places of at most so many tiles of pixels; one where a line has no more. The second may overlap the
+        first, or be the same."""
         walk, tiles = self.walk, -(-self.walk.pixels // TILE_ROWS)
         line, pair = bind(tirx.floordiv(place.unit, -(-tiles // 2))), bind(tirx.floormod(place.unit, -(-tiles // 2)))
         starts = [bind(tirx.min((pair * 2 + t) * TILE_ROWS, walk.pixels - self._rows)) for t in range(min(most, tiles))]
@@ -135,9 +135,8 @@ class Micro:
         tiles = [(2 * t + v, t * 16 * 32 + v * 16) for t in range(len(at)) for v in range(vectors)]
         for tile, _ in tiles:
             if group is None and not bf16:
-                tile_load(
-                    tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0
-                )  # stride 0: every row starts from the bias
+                # Stride 0: every row starts from the bias
+                tile_load(tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0)
             else:
                 # The bias is added in the epilogue: loading it here would wait for the stores of the unit before, and
                 # bfloat16 sums start from zero.
@@ -193,9 +192,8 @@ class Micro:
                 step(done + i, offset + i * self.width)
                 if not loops:
                     first, last = (groups * (done + i + k) // self.steps for k in (0, 1))
-                    if last - first > (
-                        2 if self.walk.pitch == 0 else 1
-                    ):  # the places of a pitched line are long to compute, and to compile
+                    # The places of a pitched line are long to compute, and to compile
+                    if last - first > (2 if self.walk.pitch == 0 else 1):
                         with T.serial(first, last) as number:
                             emit(number)
                         continue

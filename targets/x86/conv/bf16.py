@@ -44,13 +44,14 @@ def walk_of(p: ConvProblem) -> Walk:
 
 
 def most_pixels(vectors: int) -> int:
-    """Of a register tile: two sums for each result, the weights of one chain and a broadcast fit into registers."""
+    """How many pixels a register tile has at most: two sums for each result, the weights of one chain and a broadcast
+    fit into registers."""
     isa = current()
     return max(1, (isa.registers - 2 - vectors * isa.parts) // (2 * vectors * isa.parts))
 
 
 def default_schedule(p: ConvProblem) -> Bf16Schedule:
-    """As many pixels as registers hold, of as many vectors of channels."""
+    """The analytical schedule: as many pixels as registers hold, of as many vectors of channels."""
     walk, vectors = walk_of(p), min(2 if current().parts == 1 else 1, p.out_blocks)
     tiles = -(-walk.pixels // most_pixels(vectors))
     pixels = -(-walk.pixels // tiles)

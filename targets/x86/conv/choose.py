@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from .sums import Checked
 
     ConvSchedule: TypeAlias = AmxSchedule | Bf16Schedule | DepthwiseSchedule | DirectSchedule
-    _Built: TypeAlias = tuple[tirx.PrimFunc, list[np.ndarray | None], Any, int]  # what, constants, schedule, workspace
+    # (kernel, constants, schedule, elements of the workspace)
+    _Built: TypeAlias = tuple[tirx.PrimFunc, list[np.ndarray | None], Any, int]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class DepthwiseKernel:
     operands: Operands
 
     def line(self, image: tirx.Expr, row: tirx.Expr) -> None:
-        """One row of the output."""
+        """Emits one row of the output."""
         p, lanes = self.p, lanes_of(self.p)
         first = bind(row * p.strides[0] - p.padding[0])
         reach = (p.kernel[0] - 1) * p.dilation[0]
@@ -82,9 +82,8 @@ class DepthwiseKernel:
         within = [0 <= column + i < p.width for i in range(fold)]
         if not any(within):
             return padding
-        shift = (
-            0 if all(within) else min(max(column, 0), p.width - fold) - column
-        )  # pixels beside the image are not read
+        # Pixels beside the image are not read
+        shift = 0 if all(within) else min(max(column, 0), p.width - fold) - column
         value = load(self.data, start + at + shift * self.pitch, lanes)
         if not all(within):
             each = lanes // fold
@@ -154,9 +153,8 @@ class DepthwiseKernel:
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         at = bind(self.column(start, 0) * self.pitch + source)
         if int8 and current().parts > 1:
-            with T.serial(
-                0, current().parts
-            ) as part:  # one after the other, so that the sums of a part stay in registers
+            # One after the other, so that the sums of a part stay in registers
+            with T.serial(0, current().parts) as part:
                 self.products(rows, chunk, at, example, sums, part)
         else:
             self.products(rows, chunk, at, example, sums, 0)

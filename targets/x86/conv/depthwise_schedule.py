@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from .sums import Checked
 
 STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
-LOCAL_BYTES = (
-    1 << 16
-)  # 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
+# 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
+LOCAL_BYTES = 1 << 16
 LOCAL_TASKS = 3  # if there are so many tasks then
 
 
@@ -63,7 +62,7 @@ def padded_extents(p: "Checked | ConvProblem") -> tuple[int, int]:
 
 
 def walk_of(p: ConvProblem, s: DepthwiseSchedule) -> Walk:
-    """Only for its stage."""
+    """The walk over the input, of which a depthwise kernel uses the stage alone."""
     return Walk(
         p.batch,
         p.out_height,

@@ -169,7 +169,7 @@ class DirectKernel:
         )
 
     def start(self, sums: tirx.Buffer, channel: tirx.Expr, vectors: int) -> None:
-        """The sums begin with the bias."""
+        """Begins the sums with the bias."""
         lanes, registers = current().lanes, vectors * current().parts
         for r in range(registers):
             first = bind(load(self.bias, channel + r * lanes, lanes))

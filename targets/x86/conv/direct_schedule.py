@@ -36,7 +36,7 @@ def line_of(p: ConvProblem) -> int:
 
 
 def step_of(p: ConvProblem) -> int:
-    """Input elements of one step."""
+    """How many elements of the input one step multiplies."""
     return 4 if p.dtype == "int8" else 1
 
 
@@ -99,15 +99,15 @@ def most_vectors(p: ConvProblem) -> int:
 
 
 def default_schedule(p: ConvProblem) -> DirectSchedule:
-    """As many pixels as the registers hold; for few pixels more vectors, to hide the latency of the sums."""
+    """The analytical schedule: as many pixels as the registers hold; for few pixels more vectors, to hide the latency
+    of the sums."""
     line = line_of(p)
     vectors = most_vectors(p)
     if line <= 3:
         vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and _holds(p, v, line))
     most = min(line, most_pixels(p, vectors), 14)
-    latency = -(
-        -current().latency(p.dtype).chains // (vectors * current().parts)
-    )  # a tile of fewer pixels takes no less time
+    # A tile of fewer pixels takes no less time
+    latency = -(-current().latency(p.dtype).chains // (vectors * current().parts))
     even = paired(p, vectors) and most > 1
     pixels = min(
         range(2, most + 1, 2) if even else range(max(1, most // 2), most + 1),

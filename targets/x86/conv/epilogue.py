@@ -85,7 +85,7 @@ def emit_depthwise(
     channels: int,
     accumulator: SumsAt,
 ) -> None:
-    """The same for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels
+    """The epilogue for 64 channels of a depthwise convolution, whose four accumulators hold interleaved channels
     (`interleave_bytes`): writes `channels` results of each row, whose index is that of the first of them. channel:
     where their multipliers are. A residual is not for this order: see `supports_depthwise`."""
     if operands.sums is not None:

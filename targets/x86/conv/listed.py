@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .sums import Checked
 
 _MOST_PIXELS = 14
-STACK_BYTES = 1 << 18  # of a task's pixels in 16 bits
+STACK_BYTES = 1 << 18  # bytes of a task's pixels in 16 bits
 
 
 def most_pixels(vectors: int) -> int:

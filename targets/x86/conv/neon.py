@@ -18,7 +18,7 @@ from .problem import ConvProblem
 
 @built_once
 def conv2d_neon(p: ConvProblem, s: DirectSchedule) -> tirx.PrimFunc:
-    """`conv2d_direct` of arm64."""
+    """The kernel of `conv2d_direct`, in the instructions of arm64."""
     return emit_kernel(p.name + "_direct", lambda: emit_body(p, s, PairKernel if by_pairs(p, s) else LaneKernel))
 
 
@@ -84,8 +84,8 @@ class PairKernel(DirectKernel):
         example: int | None,
         row_inside: bool,
     ) -> None:
-        """Of a first layer the taps of a kernel row are one run; where some lie beside the image, two of them at a
-        time."""
+        """Emits the taps of one row. Of a first layer those of a kernel row are one run; where some lie beside the
+        image, two of them at a time."""
         p, s, columns = self.p, self.s, self.p.kernel[1]
         if not taps_paired(p):
             super().taps(sums, at, weights, vectors, start, example, row_inside)

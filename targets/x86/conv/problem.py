@@ -100,7 +100,7 @@ class ConvProblem:
 
     @property
     def multiply_adds(self) -> int:
-        """Of the whole batch; positions in the padding count."""
+        """Multiply-adds of the whole batch; positions in the padding count."""
         kh, kw = self.kernel
         return (
             self.batch * self.out_height * self.out_width * self.out_channels * (self.channels // self.groups) * kh * kw

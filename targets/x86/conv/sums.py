@@ -59,7 +59,7 @@ class Sums:
 
 
 def checked(p: ConvProblem) -> Checked:
-    """The same problem, with a checksum of its sums."""
+    """The problem of a kernel that also computes a checksum of its sums."""
     return Checked(**vars(p))
 
 
@@ -69,7 +69,7 @@ def coefficients_argument(p: ConvProblem, elements: int) -> tirx.Expr | None:
 
 
 def sums_argument(p: ConvProblem, tasks: int) -> tirx.Expr | None:
-    """The kernel's last argument."""
+    """The kernel's last argument, where it leaves its checksum; None without one."""
     return argument("sums", tasks * LANES, "int32") if p.checked else None
 
 

@@ -57,7 +57,7 @@ class Stage:
     fold: int = 1
 
     def plane(self, channels: int) -> int:
-        """Elements of a staged plane."""
+        """How many elements a staged plane has."""
         return self.height * self.width * channels * self.fold
 
     def image(self, channels: int) -> int:
@@ -108,9 +108,8 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: i
     if fold > 1:
         return _folded(p, span, full_width, fold)
     pitch = -(-full_width // sw) if (kh, kw) != (1, 1) else p.out_width
-    few = (
-        p.dtype == "bfloat16" and channels == FEW
-    )  # the columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last
+    # The columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last
+    few = p.dtype == "bfloat16" and channels == FEW
     if allow_phases and not few and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
         return _phases(p, span, full_height, pitch)
     stage = Stage((1, 1), full_height, full_width) if padded or few else None
@@ -173,8 +172,8 @@ def _folded(p: ConvProblem, span: int, full_width: int, fold: int) -> Walk:
 
 
 def _taps(p: "Checked | ConvProblem", offset: Callable[[int, int], int]) -> list[Tap]:
-    """By their place in memory, so that neighbours can be merged; of bfloat16, whose sums have an order, by row and
-    column."""
+    """The taps of the kernel by their place in memory, so that neighbours can be merged; of bfloat16, whose sums have
+    an order, by row and column."""
     dh, dw = p.dilation
     taps = [Tap(offset(i * dh, j * dw), i, j) for i in range(p.kernel[0]) for j in range(p.kernel[1])]
     return taps if p.dtype == "bfloat16" else sorted(taps, key=lambda t: t.offset)

@@ -57,7 +57,7 @@ def pack_bits(bits: tirx.Expr) -> tirx.Expr:
 
 @built_once
 def round_kernel(p: RoundProblem) -> tirx.PrimFunc:
-    """PrimFunc(x f32[], y u16[])."""
+    """The PrimFunc(x f32[], y u16[]) that rounds float32 to bfloat16."""
     return emit_kernel(p.name, lambda: _body(p))
 
 

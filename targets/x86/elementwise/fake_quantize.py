@@ -16,9 +16,8 @@ from ..layout import Layout
 from ..vector import LANES
 from ..vector_loops import sweep, tensors
 
-SCALE, LOW, HIGH, SWITCH = range(
-    4
-)  # the parameters: low and high are bounds of the integer minus its zero point; SWITCH is 0 or 1
+# The parameters: low and high are bounds of the integer minus its zero point; SWITCH is 0 or 1
+SCALE, LOW, HIGH, SWITCH = range(4)
 PARAMETERS = 16
 
 

@@ -32,7 +32,7 @@ class UnaryProblem:
 
 @built_once
 def unary(p: UnaryProblem) -> "tirx.PrimFunc":
-    """(x, y): float32 buffers."""
+    """The kernel (x, y) of a function of one tensor, on float32 buffers."""
 
     def piece(x: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr | int", count: int) -> None:
         for i in range(0, count, LANES):
@@ -63,18 +63,18 @@ class FloatBinaryProblem:
 
     @property
     def stride(self) -> int:
-        """From a pixel to the next one, in elements: the channels and what fills up the last vector."""
+        """The step from a pixel to the next one, in elements: the channels and what fills up the last vector."""
         return channel_stride(self.channels, "float32")
 
     @property
     def elements(self) -> int:
-        """Of the result's buffer, with what fills up the pixels."""
+        """Elements of the result's buffer, with what fills up the pixels."""
         return self.images * self.pixels * self.stride
 
 
 @built_once
 def binary_float(p: FloatBinaryProblem) -> "tirx.PrimFunc":
-    """(a, b, y): float32 buffers."""
+    """The kernel (a, b, y) of an operation on two tensors, on float32 buffers."""
     second_elements = {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
     def piece(

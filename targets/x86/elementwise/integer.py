@@ -43,7 +43,7 @@ class BinaryProblem:
     clip_max: int = 127
     second: str = STREAM
     dtype = "int8"
-    multiply_adds = 0  # none that a dot product does
+    multiply_adds = 0  # a dot product does none of its work
     light = False
 
     def __post_init__(self) -> None:
@@ -56,12 +56,12 @@ class BinaryProblem:
 
     @property
     def stride(self) -> int:
-        """From a pixel to the next one, in bytes: the channels and what fills up the last vector."""
+        """The step from a pixel to the next one, in bytes: the channels and what fills up the last vector."""
         return channel_stride(self.channels, "int8")
 
     @property
     def elements(self) -> int:
-        """Of the result's buffer, with what fills up the pixels."""
+        """Elements of the result's buffer, with what fills up the pixels."""
         return self.images * self.pixels * self.stride
 
     @property
@@ -77,7 +77,7 @@ class BinaryProblem:
 
 @built_once
 def binary(p: BinaryProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
-    """(a, b, y): uint8 buffers."""
+    """The kernel (a, b, y) of a sum or product of int8 tensors, on uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)
 
     def combine(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
@@ -150,7 +150,7 @@ def _result(p: BinaryProblem, a: tirx.Expr, second: list[tirx.Expr]) -> tirx.Exp
 
 
 def second_elements(p: BinaryProblem) -> int:
-    """Of operand b, slack not counted."""
+    """Elements of operand b, slack not counted."""
     return {STREAM: p.elements, CHANNEL: p.images * p.stride, SHARED: p.stride}[p.second]
 
 
@@ -191,7 +191,7 @@ class RequantizeProblem:
 
 @built_once
 def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
-    """(x, y): uint8 buffers."""
+    """The kernel (x, y) of octet.requantize, on uint8 buffers."""
     how = schedule if schedule is not None else default_loops(p)
 
     def piece(x: tirx.Buffer, y: tirx.Buffer, at: tirx.Expr | int, count: int) -> None:

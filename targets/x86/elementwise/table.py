@@ -37,7 +37,7 @@ class TableProblem:
 
     @property
     def elements(self) -> int:
-        """Of the buffer, with what fills up the pixels, which is looked up as well."""
+        """Elements of the buffer, with what fills up the pixels, which is looked up as well."""
         return self.pixels * channel_stride(self.channels, "int8")
 
     @property
@@ -68,13 +68,13 @@ def pack_tables(p: TableProblem, table: np.ndarray) -> np.ndarray:
 
 
 def stored_table(table: np.ndarray) -> np.ndarray:
-    """int8 values as stored bytes."""
+    """A table of int8 values as the bytes that are stored for them."""
     return (table.astype(np.int16) + STORED_OFFSET).astype(np.uint8)
 
 
 @built_once
 def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
-    """(x, table, y): uint8 buffers; `table` as `pack_tables` makes it."""
+    """The kernel (x, table, y) of octet.table on uint8 buffers; `table` as `pack_tables` makes it."""
     how = schedule if schedule is not None else default_loops(p)
 
     def body() -> None:

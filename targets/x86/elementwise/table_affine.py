@@ -16,7 +16,7 @@ from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector_loops import each
 
-_STEPS = 40  # of the search for a slope: the bracket shrinks by a third each
+_STEPS = 40  # steps of the search for a slope, each of which shrinks the bracket by a third
 
 
 @dataclass(frozen=True)
@@ -119,5 +119,5 @@ def affine_kernel(pixels: int, channels: int, low: int, high: int) -> tirx.PrimF
 
 
 def pad_lines(values: np.ndarray) -> np.ndarray:
-    """float32 [C] -> [channel stride]."""
+    """A float32 array of one value per channel, filled up to the stride of channels."""
     return np.pad(values, (0, channel_stride(len(values), "int8") - len(values)))

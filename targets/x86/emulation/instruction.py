@@ -19,16 +19,16 @@ class Instruction:
 
     @property
     def symbol(self) -> str:
-        """Of the function that stands for it in a module without the instruction."""
+        """The symbol of the function that stands for the instruction in a module without the instruction."""
         return f"octet.{self.name}"
 
     def runs_with(self, features: frozenset[str]) -> bool:
-        """Whether a CPU with these flags has it."""
+        """Whether a CPU with these flags has the instruction."""
         return any(needed <= features for needed in self.features)
 
 
 def indices(values: list[int] | Iterator[int] | range) -> str:
-    """The mask of a shufflevector."""
+    """The mask of a shufflevector with these indices, as LLVM writes it."""
     return "<" + ", ".join(f"i32 {value}" for value in values) + ">"
 
 

@@ -37,7 +37,7 @@ def emulated(variant: Variant, host: TargetSpec | None = None) -> Variant:
 
 
 def emulated_shapes(variants: Sequence[Variant], host: TargetSpec | None = None) -> tuple[Variant, ...]:
-    """The same of the variants of one target for several shapes, which have one library then as before."""
+    """Emulates the variants of one target for several shapes, which share one library as they did before."""
     target, source = variants[0].target, str(variants[0].source)
     if not source:
         raise PackageError(

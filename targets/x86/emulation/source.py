@@ -33,9 +33,8 @@ BASE = frozenset(
 # never be the same text.
 _REFERENCE = re.compile(r",? ![a-z._]+ !\d+")
 _RECORD = re.compile(r"^(?:!\d+ = |!llvm\.dbg|!llvm\.module\.flags| *#dbg_).*\n", re.MULTILINE)
-_MACHINE = re.compile(
-    r"^target (?:datalayout|triple) = .*\n", re.MULTILINE
-)  # LLVM has them of the processor that it compiles for
+# LLVM has them of the processor that it compiles for
+_MACHINE = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)
 _CALLED = re.compile(r"@llvm\.((?:x86|aarch64)\.[a-z0-9._]+)")
 _CPU = re.compile(r' "(?:target-cpu|target-features|tune-cpu)"(?:="[^"]*")?')
 _ATTRIBUTES = re.compile(r"^(attributes #\d+ = \{)(.*)\}$", re.MULTILINE)

@@ -1,1 +1,1 @@
-"""Products of two computed tensors."""
+"""Kernels of matrix products of two computed tensors, as attention has them."""

@@ -61,17 +61,17 @@ class MatmulProblem:
 
     @property
     def column_blocks(self) -> int:
-        """Vectors of 16 columns."""
+        """How many vectors of 16 columns a row has."""
         return -(-self.columns // CHANNEL_BLOCK)
 
     @property
     def inner_steps(self) -> int:
-        """Tile rows along the inner axis."""
+        """How many tile rows the inner axis has."""
         return -(-self.inner // INNER_BLOCK)
 
     @property
     def multiply_adds(self) -> int:
-        """Of all products of the batch; a softmax in the epilogue does not count."""
+        """Multiply-adds of all products of the batch; a softmax in the epilogue does not count."""
         count = self.rows * self.inner * self.columns
         for extent in self.batch:
             count *= extent

@@ -111,7 +111,7 @@ class _Kernel:
     scratch: tirx.Buffer
     out: tirx.Buffer
     out_start: tirx.Expr
-    mask: Any  # likewise
+    mask: Any  # a buffer where there is a mask, else None
     mask_start: tirx.Expr | None  # where the matrix begins in the mask
 
     def unit(self, unit: tirx.Expr, tiles: int, dot: str) -> None:
@@ -139,9 +139,8 @@ class _Kernel:
         def columns(block: int, count: int) -> None:
             for t in range(len(starts)):
                 for v in range(count):
-                    tile_load(
-                        2 * t + v, self.corrections, (block + v) * 16, 0
-                    )  # stride 0: every row starts from the correction
+                    # Stride 0: every row starts from the correction
+                    tile_load(2 * t + v, self.corrections, (block + v) * 16, 0)
             for step in range(p.inner_steps):
                 for v in range(count):
                     tile_load(6 + v, self.packed, ((block + v) * p.inner_steps + step) * TILE, TILE_BYTES)

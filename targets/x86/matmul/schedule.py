@@ -41,7 +41,7 @@ def default_schedule(p: MatmulProblem) -> MatmulSchedule:
 
 
 def stack_bytes(p: MatmulProblem, s: MatmulSchedule) -> int:
-    """What a task keeps on its stack."""
+    """Bytes that a task keeps on its stack."""
     return packed_bytes(p) + p.column_blocks * 64 * (1 + s.tiles * TILE_ROWS) + 4 * scratch_floats(p, s)
 
 

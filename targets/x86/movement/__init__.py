@@ -1,1 +1,1 @@
-"""Copies that change no value."""
+"""Kernels that move elements and change no value."""

@@ -31,7 +31,7 @@ class BroadcastProblem:
 
 @built_once
 def broadcast(p: BroadcastProblem) -> "tirx.PrimFunc":
-    """(x, y)."""
+    """The kernel (x, y) that repeats elements along axes."""
     order = (0, 2, 3, 1) if p.target.kind == "nhwc" else tuple(range(len(p.shape)))
     outer = [p.target.shape[axis] for axis in order[:-1]]
     strides = _strides(p, order)

@@ -91,7 +91,7 @@ class GatherProblem:
 
 @built_once
 def gather(p: GatherProblem) -> "tirx.PrimFunc":
-    """(x, rows, columns, [border,] y)."""
+    """The kernel (x, rows, columns, [border,] y) that takes pixels of an image by their places."""
     stride, size = p.target.channel_stride, np.dtype(p.target.storage).itemsize
     rows, columns = len(p.images) * len(p.rows), len(p.columns)
     filled, run = any(FILL in axis for axis in (p.images, p.rows)), p.run
@@ -150,7 +150,7 @@ def _either(both: bool, offset: "tirx.Expr", present: Callable[[], object], abse
 
 
 def copy(y: "tirx.Buffer", target: "tirx.Expr | int", x: "tirx.Buffer", source: "tirx.Expr | int", count: int) -> None:
-    """`count` elements (a multiple of 4); may read one vector behind them."""
+    """Emits a copy of `count` elements (a multiple of 4), which may read one vector behind them."""
     if x.dtype == "uint8":
         steps(count, BYTES, lambda at, size: store_bytes(y, target + at, bind(load(x, source + at, BYTES)), size))
     else:
@@ -174,7 +174,7 @@ class ConcatProblem:
 
     @property
     def target(self) -> Layout:
-        """As the sources, with the sum of their extents along the axis."""
+        """The layout of the result: that of the sources, with the sum of their extents along the axis."""
         shape = list(self.sources[0].shape)
         shape[self.axis] = sum(source.shape[self.axis] for source in self.sources)
         return Layout(self.sources[0].kind, tuple(shape), self.sources[0].dtype)
@@ -195,7 +195,7 @@ class ConcatProblem:
 
 @built_once
 def concat(p: ConcatProblem) -> "tirx.PrimFunc":
-    """(x0, x1, ..., y)."""
+    """The kernel (x0, x1, ..., y) that puts tensors side by side."""
     target = p.target
     count, sizes = p.blocks
     channels = p.axis == channel_axis(target)

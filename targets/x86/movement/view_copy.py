@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ViewCopyProblem:
-    """Both have one logical shape and dtype; they lie differently."""
+    """Source and target have one logical shape and dtype, and lie differently."""
 
     source: View
     target: Layout | View
@@ -30,7 +30,7 @@ class ViewCopyProblem:
 
 @built_once
 def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
-    """(x, y)."""
+    """The kernel (x, y) that copies a tensor to other strides."""
     target = view_of(p.target)
     order = sorted(range(len(target.shape)), key=lambda axis: -target.strides[axis])
     axes = _merged(

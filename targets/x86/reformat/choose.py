@@ -52,7 +52,7 @@ def vectors(source: Layout, target: Layout) -> bool:
 
 
 def reformat(p: ReformatProblem) -> "tirx.PrimFunc":
-    """The kernel (x, y)."""
+    """The kernel (x, y) that changes a tensor's layout, or quantises or dequantises it."""
     if "nhwc" in (p.source.kind, p.target.kind) and p.source.kind != p.target.kind:
         n, c, h, w = p.source.shape
         if h * w > 1:

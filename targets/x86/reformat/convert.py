@@ -33,7 +33,7 @@ def real(p: "ReformatProblem", words: tirx.Expr) -> tirx.Expr:
 
 
 def scalar_quantized(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
-    """One float32 -> stored uint8."""
+    """The stored uint8 of one float32."""
     ratio = tirx.max(
         tirx.min(value / tirx.const(p.scale, "float32"), tirx.const(1024.0, "float32")), tirx.const(-1024.0, "float32")
     )
@@ -42,12 +42,12 @@ def scalar_quantized(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
 
 
 def scalar_real(p: "ReformatProblem", stored: tirx.Expr) -> tirx.Expr:
-    """One stored uint8 -> float32."""
+    """The float32 value of one stored uint8."""
     return tirx.Cast("float32", tirx.Cast("int32", stored) - (p.zero_point + 128)) * tirx.const(p.scale, "float32")
 
 
 def scalar(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
-    """One element, converted as the problem wants it."""
+    """One element, converted as the problem says."""
     if p.source.dtype == p.target.dtype:
         return value
     return scalar_quantized(p, value) if quantizes(p) else scalar_real(p, value)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @built_once
 def pack(p: "ReformatProblem") -> tirx.PrimFunc:
-    """(x plain NCHW, y packed)."""
+    """The kernel (x plain NCHW, y packed)."""
     n, c, h, w = p.source.shape
     pixels = h * w
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @built_once
 def unpack(p: "ReformatProblem") -> tirx.PrimFunc:
-    """(x packed, y plain NCHW)."""
+    """The kernel (x packed, y plain NCHW)."""
     n, c, h, w = p.source.shape
     pixels = h * w
 

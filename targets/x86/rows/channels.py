@@ -35,7 +35,7 @@ class ReduceProblem:
 
     @property
     def target(self) -> Layout:
-        """As the source for the softmaxes; else plain, of one value per pixel."""
+        """The layout of the result: the source's for a softmax; else plain, of one value per pixel."""
         if "softmax" in self.kind:
             return self.source
         return Layout("plain", (self.source.pixels,), "int64" if self.kind.startswith("arg") else "float32")
@@ -43,7 +43,7 @@ class ReduceProblem:
 
 @built_once
 def reduce_rows(p: ReduceProblem) -> tirx.PrimFunc:
-    """(x, y)."""
+    """The kernel (x, y) that reduces the channels of every pixel."""
     emit = {
         "softmax": _softmax,
         "log_softmax": _softmax,

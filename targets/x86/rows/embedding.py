@@ -24,7 +24,7 @@ class EmbeddingProblem:
 
     @property
     def count(self) -> int:
-        """How many rows are taken."""
+        """How many rows of the table are taken."""
         return prod(self.indices)
 
     @property

@@ -32,7 +32,7 @@ class LayerNormProblem:
     epsilon: float
     source: tuple[float, int] | None
     target: tuple[float, int] | None
-    multiply_adds = 0  # none that a dot product does
+    multiply_adds = 0  # a dot product does none of its work
     light = False
 
     @property
@@ -47,7 +47,7 @@ class LayerNormProblem:
 
     @property
     def dtype(self) -> str:
-        """Of the operand."""
+        """The dtype of the operand."""
         return self.operand.dtype
 
     @property
@@ -67,7 +67,7 @@ class RmsNormProblem(LayerNormProblem):
 
     @property
     def name(self) -> str:
-        """As of a layer normalisation, with `rms` for `layer`."""
+        """The kernel's name: that of a layer normalisation, with `rms` for `layer`."""
         return super().name.replace("layer", "rms", 1)
 
 
@@ -79,7 +79,7 @@ class RowSchedule(LoopSchedule):
 
 
 def default_schedule(p: LayerNormProblem) -> RowSchedule:
-    """As many rows at a time as hide the latency of one."""
+    """The analytical schedule: as many rows at a time as hide the latency of one."""
     return RowSchedule(default_loops(p).parallel, min(_TOGETHER // current().parts, p.rows))
 
 
@@ -91,7 +91,7 @@ def layer_norm(p: LayerNormProblem, schedule: RowSchedule | None = None) -> tirx
 
 @built_once
 def rms_norm(p: RmsNormProblem) -> tirx.PrimFunc:
-    """(x, gamma f32[whole vectors], y)."""
+    """The kernel (x, gamma f32[whole vectors], y)."""
     return _kernel(p, default_schedule(p), centred=False)
 
 

@@ -29,7 +29,7 @@ class AxisProblem:
 
     @property
     def count(self) -> int:
-        """Elements along the axis."""
+        """How many elements lie along the axis."""
         return self.shape[self.axis]
 
     @property
@@ -44,11 +44,11 @@ class AxisProblem:
 
     @property
     def source(self) -> Layout:
-        """Row-major, of any rank."""
+        """The layout of the operand: row-major, of any rank."""
         return Layout("plain", self.shape, self.dtype)
 
     def result(self, count: int, dtype: str) -> Layout:
-        """With `count` elements along the axis."""
+        """The layout of the result, with `count` elements along the axis."""
         return Layout("plain", (*self.shape[: self.axis], count, *self.shape[self.axis + 1 :]), dtype)
 
     @property

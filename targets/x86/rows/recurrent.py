@@ -40,7 +40,7 @@ class RecurrentProblem:
 
 @built_once
 def recurrent(p: RecurrentProblem) -> "tirx.PrimFunc":
-    """(x, r, state[, weights], y)."""
+    """The kernel (x, r, state[, weights], y) of one step of an LSTM or GRU."""
     function, count = STEPS[p.kind]
     weights = {"weights": Layout("rows", (1, p.hidden * count), "float32")} if p.peepholes else {}
 

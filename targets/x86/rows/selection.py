@@ -31,7 +31,7 @@ class SuppressionProblem:
 
     @property
     def groups(self) -> int:
-        """An image and a class each."""
+        """How many groups are selected from: each is one class of one image."""
         return self.images * self.classes
 
     @property
@@ -47,7 +47,7 @@ class SuppressionProblem:
 
 @built_once
 def non_max_suppression(p: SuppressionProblem) -> tirx.PrimFunc:
-    """(boxes, scores, rows, scratch)."""
+    """The kernel (boxes, scores, rows, scratch)."""
     per_group = p.boxes + p.most + 1
 
     def body() -> None:
@@ -184,7 +184,7 @@ def _product(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
 
 @built_once
 def nonzero(shape: tuple[int, ...]) -> tirx.PrimFunc:
-    """(x, places): x bool of `shape`."""
+    """The kernel (x, places) that lists where x, bool of `shape`, is true."""
     count = prod(shape)
 
     def body() -> None:

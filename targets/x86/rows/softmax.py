@@ -29,7 +29,7 @@ class SoftmaxProblem:
     zero_point: int = 0
     peak: bool = False
     dtype = "float32"
-    multiply_adds = 0  # none that a dot product does
+    multiply_adds = 0  # a dot product does none of its work
     light = False
 
     @property
@@ -39,7 +39,7 @@ class SoftmaxProblem:
 
     @property
     def target(self) -> Layout:
-        """As the source, of int8 where the result has a scale."""
+        """The layout of the result: the source's, of int8 where the result has a scale."""
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "float32" if self.scale is None else "int8")
 
     @property
@@ -55,7 +55,7 @@ class SoftmaxProblem:
 
 @built_once
 def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None) -> "tirx.PrimFunc":
-    """(x, y)."""
+    """The kernel (x, y) of a softmax over rows."""
     how = schedule if schedule is not None else default_loops(p)
     source, target = p.source, p.target
     columns, rows = (

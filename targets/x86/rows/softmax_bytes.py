@@ -40,9 +40,8 @@ _TOTAL_BITS = (0x3F000000, 0xF8000000)  # (bits(total) - the first) & the second
 # Float32 kept of a row: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what stands for 1:
 # the total, or the largest exponential (before that, the largest element)
 _PER_ROW = 5
-_STAGE_BYTES = (
-    4 << 10
-)  # of exponentials between two stages, beside the sums and the second operand in the first-level cache
+# Of exponentials between two stages, beside the sums and the second operand in the first-level cache
+_STAGE_BYTES = 4 << 10
 
 
 def relative_error(columns: int, scale: float, peak: bool = False) -> float:

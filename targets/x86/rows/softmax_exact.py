@@ -87,7 +87,7 @@ def write_bytes(
 
     def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, reciprocal: tirx.Expr) -> None:
         shares = [exact_quotient(held(v), total, reciprocal) for v in values]
-        if peak:  # of e / total the largest is 1 / total, as e = 1 there
+        if peak:  # the largest e / total is 1 / total, as e = 1 there
             back = held(tirx.Div(splat(1.0, "float32"), reciprocal))
             shares = [held(fence(share * back)) for share in shares]
         quotients = [exact_quotient(share, divisor, inverse) for share in shares]

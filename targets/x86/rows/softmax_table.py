@@ -22,12 +22,12 @@ class SoftmaxTableProblem:
     levels: int
     out_zero_point: int
     dtype = "int8"
-    multiply_adds = 0  # none that a dot product does
+    multiply_adds = 0  # a dot product does none of its work
     light = False
 
     @property
     def layout(self) -> Layout:
-        """Of operand and result: all axes but the last as rows of int8."""
+        """The layout of operand and result: all axes but the last as rows of int8."""
         return Layout("rows", (prod(self.shape[:-1]), self.shape[-1]), "int8")
 
     @property

@@ -1,1 +1,1 @@
-"""Pooling and resize."""
+"""Kernels of pooling and of resizes."""

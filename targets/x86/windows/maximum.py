@@ -18,7 +18,7 @@ UNROLLED_TAPS = 25
 
 @built_once
 def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None) -> tirx.PrimFunc:
-    """(x, y): nhwc buffers."""
+    """The kernel (x, y) of a maximum over windows, on nhwc buffers."""
     how = schedule if schedule is not None else default_loops(p)
     (n, _, h, w), stride = p.shape, p.source.channel_stride
     out_h, out_w = p.extent(0), p.extent(1)

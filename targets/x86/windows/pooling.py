@@ -29,7 +29,7 @@ class PoolProblem:
     multiplier: float = 1.0
     clip_min: int = -128
     clip_max: int = 127
-    multiply_adds = 0  # none that a dot product does
+    multiply_adds = 0  # a dot product does none of its work
 
     def __post_init__(self) -> None:
         assert self.kind in ("max", "average") and self.dtype in ("int8", "float32"), self
@@ -38,23 +38,23 @@ class PoolProblem:
         check_range(255 * self.multiplier)
 
     def extent(self, axis: int) -> int:
-        """Of the result along an axis, 0 or 1."""
+        """The extent of the result along an axis, 0 or 1."""
         reach = self.dilation[axis] * (self.size[axis] - 1) + 1
         return (self.shape[2 + axis] + self.padding[axis] + self.padding[axis + 2] - reach) // self.strides[axis] + 1
 
     @property
     def source(self) -> Layout:
-        """NHWC of the logical shape."""
+        """The layout of the operand: NHWC of the logical shape."""
         return Layout("nhwc", self.shape, self.dtype)
 
     @property
     def target(self) -> Layout:
-        """As the source, with the extents of the result."""
+        """The layout of the result: the operand's, with the extents of the result."""
         return Layout("nhwc", (*self.shape[:2], self.extent(0), self.extent(1)), self.dtype)
 
     @property
     def light(self) -> bool:
-        """True of averages of int8 alone."""
+        """Whether a task is so little work that threads share it late: averages of int8 alone are."""
         return self.kind == "average" and self.dtype == "int8"
 
     @property
