@@ -13,6 +13,7 @@ from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
 from ....targets.x86.windows.resize import ResizeProblem, resize_linear
 from ....targets.x86.windows.resize_integer import IntegerResizeProblem, resize_integer
+from ....targets.x86.windows.sample import SampleProblem, sample_linear
 from ... import ops
 from ...ops import shape_of
 from ...referee.resize import linear_taps, nearest_indices
@@ -236,6 +237,18 @@ def resize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     )
 
 
+def grid_sample(call: relax.Call, ctx: "CpuContext") -> "Value | None":
+    """R.image.grid_sample of images, between four pixels."""
+    source, target = _layouts(call)
+    attrs = ops.attrs_of(call)
+    known = attrs["layout"] == "NCHW" and attrs["method"] == "bilinear" and attrs["padding_mode"] in ("zeros", "border")
+    if source is None or source.kind != "nhwc" or source.dtype != "float32" or not known:
+        return None
+    problem = SampleProblem(source, target, bool(attrs["align_corners"]), attrs["padding_mode"] == "border")
+    operands = [ctx.packed(call.args[0]), ctx.plain(call.args[1])]
+    return ctx.emit(sample_linear(problem), operands, target, call.op.name)
+
+
 def resize_whole(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Lowers octet.resize2d, linear interpolation in whole numbers."""
     source, target = _layouts(call)
@@ -270,5 +283,6 @@ RULES = {
     "octet.frame": frame,
     "relax.flip": flip,
     "relax.image.resize2d": resize,
+    "relax.image.grid_sample": grid_sample,
     "octet.resize2d": resize_whole,
 }
