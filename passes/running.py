@@ -125,7 +125,7 @@ def name_of(step: Any) -> str:
 
 
 def apply(step: "Callable[[T], Any]", module: T) -> Any:
-    """step(module): a module, or a value with the field `module`."""
+    """The result of step(module), a module or a value with the field `module`, as the instruments in force see it."""
     active = _ACTIVE.get()
     if active is None:
         return step(module)

@@ -35,7 +35,7 @@ _STATES = ("octet.lstm_output", "octet.gru_output")
 
 @dataclass(frozen=True)
 class Annotate:
-    """Fields: the recipe. `decide` gives the decisions that the pass follows."""
+    """The pass that marks what is to be measured, as a recipe says. `decide` gives the decisions that it follows."""
 
     recipe: Recipe = field(default_factory=Recipe)
 

@@ -91,12 +91,12 @@ class Graph:
 
     @cached_property
     def producer(self) -> dict[relax.Var, Node]:
-        """variable -> the node that binds it; parameters are not in it."""
+        """{variable: the node that binds it}, without parameters."""
         return {node.var: node for node in self.nodes}
 
     @cached_property
     def users(self) -> dict[relax.Var, list[Node]]:
-        """variable -> the nodes that read it, once per operand."""
+        """{variable: the nodes that read it, once per operand}."""
         users = defaultdict(list)
         for node in self.nodes:
             for operand in node.inputs:

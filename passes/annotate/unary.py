@@ -38,7 +38,7 @@ def fixed_range(node: Node) -> tuple[float, float] | None:
 
 
 def floor_of(graph: Graph, tensor: relax.Expr) -> float | None:
-    """Below which no reader of the tensor tells values apart; None where one does."""
+    """The value below which no reader of the tensor tells values apart; None where one does."""
     readers = graph.users.get(tensor, ())
     floors = [FLAT.get(attrs_of(node.value)["kind"]) for node in readers if is_op(node.value, "octet.unary")]
     known = [floor for floor in floors if floor is not None]

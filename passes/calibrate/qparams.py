@@ -44,7 +44,7 @@ def _scale(value: float) -> float:
 
 
 def quantize(x: np.ndarray, qparams: QParams) -> np.ndarray:
-    """s8, in float32 arithmetic as the contract says."""
+    """The s8 codes of values, in float32 arithmetic as the contract says."""
     low, high = LIMITS[qparams.scheme]
     return np.clip(
         np.rint(np.asarray(x, np.float32) / np.float32(qparams.scale)) + qparams.zero_point, low, high

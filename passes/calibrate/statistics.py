@@ -77,7 +77,7 @@ class Statistics:
 
     @property
     def base(self) -> int:
-        """Key (float32 bits without sign, shifted by SHIFT) of bin 0."""
+        """The key of bin 0: float32 bits without their sign, shifted by SHIFT."""
         return (self.top - OCTAVES) * PER_OCTAVE
 
     @property

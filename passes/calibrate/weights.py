@@ -34,7 +34,7 @@ def _reduce(bias: np.ndarray, channels: int) -> np.ndarray:
 
 
 def quantize_weight(weight: np.ndarray, scales: np.ndarray, axis: int) -> np.ndarray:
-    """s8 of the weight's shape: clip(rne(w / s))."""
+    """The s8 codes clip(rne(w / s)) of a weight, in its shape."""
     shape = [1] * weight.ndim
     if axis >= 0:
         shape[axis] = -1

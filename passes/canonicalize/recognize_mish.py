@@ -13,7 +13,7 @@ from .graph import constant
 
 @dataclass(frozen=True)
 class RecognizeMish:
-    """Softplus and Mish as exporters spell them out."""
+    """Finds Softplus and Mish as exporters spell them out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with an octet.unary of kind softplus or mish for every spelling of it."""

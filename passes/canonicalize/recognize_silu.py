@@ -11,7 +11,7 @@ from ..rewriting.rule import RewriteGraph, rewrite
 
 @dataclass(frozen=True)
 class RecognizeSilu:
-    """SiLU (Swish) as exporters spell it out."""
+    """Finds SiLU (Swish) as exporters spell it out."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with an octet.unary of kind silu for every product of a value and its sigmoid."""

@@ -30,7 +30,7 @@ def interleave(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> s
 
 
 def frame(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
-    """Constants joined to the sides, then above and below."""
+    """octet.frame as constants that are joined to the sides of an image, then above and below."""
     attrs = attrs_of(call)
     top, left, bottom, right = attrs["padding"]
     n, c, h, w = shape_of(call.args[0])

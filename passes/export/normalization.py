@@ -24,7 +24,7 @@ def layer_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> s
 
 
 def rms_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
-    """Spelled out: the operator comes with opset 23."""
+    """RMS normalisation, spelled out, as ONNX has the operator from opset 23 on."""
     attrs, (x, weight) = attrs_of(call), operands
     axes = [axis % len(shape_of(call)) for axis in attrs["axes"]]
     mean = out.node("ReduceMean", [out.node("Mul", [x, x])], axes=axes, keepdims=1)

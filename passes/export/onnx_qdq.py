@@ -124,7 +124,7 @@ def export_qdq(quantized: Any, path: Path, codes: str = "uint8") -> None:
 
 
 def merged_biases(graph: Graph) -> dict[Node, Node]:
-    """layer -> the addition of its bias that goes into the same ONNX node."""
+    """{layer: the addition of its bias that goes into the same ONNX node}."""
     layers = [
         n
         for n in graph.nodes

@@ -139,7 +139,7 @@ def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def multiplied_weights(graph: onnx.GraphProto) -> frozenset[str]:
-    """Names of what convolutions and products multiply with."""
+    """The names of the weights that convolutions and products multiply with."""
     products = [node for node in graph.node if node.op_type in _PRODUCTS]
     return frozenset(
         name for node in products for name in node.input[: 2 if node.op_type in ("Gemm", "MatMul") else None]

@@ -59,7 +59,7 @@ def _branch(graph: "OnnxImporter", body: onnx.GraphProto) -> list[relax.Var]:
 
 
 def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
-    """[carried values..., results of all trips...]."""
+    """The results of a Loop: [carried values..., results of all trips...]."""
     body, (trips, going, *carried) = attrs["body"], [graph.value(name) if name else None for name in node.input]
     most = _trips(graph, trips, body)
     kept: list[list[Any]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
@@ -92,7 +92,7 @@ def _flag(value: np.ndarray) -> bool:
 
 
 def scan(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
-    """[states..., results of all steps...] (opset 9 and later)."""
+    """The results of a Scan: [states..., results of all steps...] (opset 9 and later)."""
     body, count = attrs["body"], int(attrs["num_scan_inputs"])
     values = [graph.value(name) for name in node.input]
     states, scanned = values[: len(values) - count], values[len(values) - count :]

@@ -18,7 +18,7 @@ _LARGEST = 1 << 24  # elements of a matrix
 
 
 def dft(node: "OnnxNode") -> relax.Expr:
-    """Along one axis of [.., 1] (real) or [.., 2] (complex), to [.., 2]."""
+    """The Fourier transform along one axis of [.., 1] (real) or [.., 2] (complex), to [.., 2]."""
     shape, rank = node.shape(0), len(node.shape(0))
     length, along = node.array(1, "length"), node.array(2, "axis") if node.opset >= 20 else None
     axis = (

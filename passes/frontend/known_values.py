@@ -50,5 +50,5 @@ class KnownValues:
         return self._constants[id(value)][1]
 
     def note_width(self, dtype: np.dtype) -> None:
-        """For the report: floats of another width are computed in float32."""
+        """Notes for the report that floats of another width are computed in float32."""
         self._notes.add(f"computed in float32 where the file says {dtype}")

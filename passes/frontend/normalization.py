@@ -23,7 +23,7 @@ def batch_norm(node: "OnnxNode") -> relax.TupleGetItem:
 
 
 def instance_norm(node: "OnnxNode") -> relax.Var:
-    """Each channel of each sample on its own, then a factor and a term per channel."""
+    """Normalises each channel of each sample on its own, then a factor and a term per channel."""
     n, c, *_ = node.shape(0)
     return _grouped(node, [n, c, -1])
 

@@ -15,7 +15,7 @@ from .. import ops
 
 
 def legalize(module: tvm.IRModule, skip: tuple[str, ...] = ()) -> tvm.IRModule:
-    """skip: names of operators that stay."""
+    """The module with TIR in place of its operators. skip: names of operators that stay."""
     return relax.transform.LegalizeOps(_OURS, skip_ops=list(skip))(module)
 
 

@@ -124,7 +124,7 @@ class Realizer(Forward):
     def remember(
         self, expr: relax.Expr, params: TensorQParams, compute: Callable[[], Refused | relax.Expr]
     ) -> Refused | relax.Expr:
-        """compute(), once per (operand, QParams)."""
+        """The result of compute(), which is called once per (operand, QParams)."""
         key = (expr, params)
         if key not in self._codes:
             self._codes[key] = compute()

@@ -18,7 +18,7 @@ def normalize(rows: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def layer_norm(args: Values, attrs: Attrs) -> np.ndarray:
-    """normalise, * gamma, + beta: each rounded on its own."""
+    """Layer normalisation: normalise, * gamma, + beta, each rounded on its own."""
     x, *affine = args
     axes = sorted(axis % x.ndim for axis in attrs["axes"])
     assert axes == list(range(x.ndim - len(axes), x.ndim)), f"layer_norm over axes {axes} of {x.ndim}"
@@ -38,7 +38,7 @@ def batch_norm(args: Values, attrs: Attrs) -> tuple[np.ndarray, ...]:
 
 
 def group_norm(args: Values, attrs: Attrs) -> np.ndarray:
-    """Over groups of channels and the axes of `attrs`."""
+    """Group normalisation over groups of channels and the axes of `attrs`."""
     x, *affine = args
     channel, groups = attrs["channel_axis"] % x.ndim, attrs["num_groups"]
     grouped = x.reshape(*x.shape[:channel], groups, x.shape[channel] // groups, *x.shape[channel + 1 :]).astype(
@@ -51,7 +51,7 @@ def group_norm(args: Values, attrs: Attrs) -> np.ndarray:
 
 
 def instance_norm(args: Values, attrs: Attrs) -> np.ndarray:
-    """Over `attrs` axes of each channel of each sample, in float64."""
+    """Instance normalisation over the axes of `attrs` of each channel of each sample, in float64."""
     x, *affine = args
     axes = tuple(axis % x.ndim for axis in attrs["axes"])
     centred = x.astype(np.float64) - x.astype(np.float64).mean(axis=axes, keepdims=True)

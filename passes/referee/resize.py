@@ -20,7 +20,7 @@ _EPSILON = F32(1e-5)
 
 
 def coordinates(size: int, result: int, mode: str) -> np.ndarray:
-    """float32 [result]: where every output position lies in the input."""
+    """Where every output position lies in the input, float32 [result]."""
     x = np.arange(result).astype(F32)
     scale = F32(size) / F32(result)
     if mode == "half_pixel":
@@ -36,7 +36,7 @@ def coordinates(size: int, result: int, mode: str) -> np.ndarray:
 
 
 def nearest_indices(size: int, result: int, mode: str, rounding: str) -> np.ndarray:
-    """int64 [result]: the input position that every output position copies."""
+    """The input position that every output position copies, int64 [result]."""
     x = coordinates(size, result, mode)
     ways: dict[str, Callable[[], np.ndarray]] = {
         "round": lambda: np.rint(x),

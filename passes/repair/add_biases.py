@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AddBiases:
-    """module -> module in which every layer has a bias: of zeros where it had none."""
+    """The pass that gives every layer a bias: of zeros where it had none."""
 
     def __call__(self, mod: IRModule) -> IRModule:
         """Computes what `mod` computes: the new biases are float32 zeros of the layer's channels."""

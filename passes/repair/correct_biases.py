@@ -40,7 +40,7 @@ class CorrectBiases:
 
 
 def bias_delta(weight: np.ndarray, quantized: np.ndarray, moments: Moments) -> np.ndarray:
-    """float32 [G * O]. weight, quantized: [G, K, O]; moments: of the rows of X and X'."""
+    """What the bias changes by, float32 [G * O]. weight, quantized: [G, K, O]; moments: of the rows of X and X'."""
     exact, found = (_results(mean, matrix) for mean, matrix in zip(moments.means(), (weight, quantized)))
     return (exact - found).reshape(-1).astype(np.float32)
 

@@ -51,7 +51,7 @@ def permuted(labels: np.ndarray, node: "Node") -> np.ndarray:
 
 
 def pooled(labels: np.ndarray) -> np.ndarray | None:
-    """Windows over the pixels of an image."""
+    """The labels behind windows over the pixels of an image."""
     return labels if labels.ndim == 4 and labels.shape[2:] == (1, 1) else None
 
 
@@ -67,7 +67,7 @@ def reduced(labels: np.ndarray, node: "Node") -> np.ndarray | None:
 
 
 def padded(labels: np.ndarray, node: "Node") -> np.ndarray | None:
-    """Zeros have any factor; only axes without channels may grow."""
+    """The labels behind a padding: zeros have any factor, but only axes without channels may grow."""
     attrs = attrs_of(node.value)
     grows = [before or after for before, after in zip(attrs["pad_width"][0::2], attrs["pad_width"][1::2])]
     zeros = attrs["pad_mode"] != "constant" or attrs["pad_value"] == 0

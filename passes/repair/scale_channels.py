@@ -54,7 +54,7 @@ def centred(groups: list[list[tuple[Stream, np.ndarray]]]) -> list[tuple[Stream,
 
 
 def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> IRModule:
-    """factors: float32 [channels] by stream."""
+    """The network with its channels scaled. factors: float32 [channels] by stream."""
     nodes = Graph(mod).nodes
     constants: dict[Operand, np.ndarray] = {}
     for stream, factor in factors:

@@ -38,7 +38,7 @@ class RecurrentLoop:
 
     @property
     def states(self) -> dict[int, Binding]:
-        """Index -> (variable, value of its start)."""
+        """{index: (variable, value of its start)}."""
         found = [(var, value) for var, value in self.body if ops.is_op(value, "octet.loop_state")]
         return {ops.attrs_of(value)["index"]: (var, value.args[0]) for var, value in found}
 

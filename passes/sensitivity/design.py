@@ -47,7 +47,7 @@ class Design:
 
     @property
     def key(self) -> str:
-        """Equal for equal designs, across processes."""
+        """A text that is equal for equal designs, across processes."""
         return json.dumps(self.as_dict(), sort_keys=True)
 
     def as_dict(self) -> JsonObject:

@@ -67,7 +67,7 @@ class _Switcher(Forward):
 
 
 def sorted_operands(operands: Iterable[Any]) -> tuple[Operand, ...]:
-    """Program order, the network's results last."""
+    """The operands in program order, the network's results last."""
     return tuple(sorted(operands, key=lambda operand: (operand[0] == RESULT, operand)))
 
 

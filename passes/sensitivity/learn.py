@@ -119,7 +119,7 @@ class _Reading:
 
     @property
     def key(self) -> ReadingKey:
-        """Equal for linear layers that read the same: queries, keys and values."""
+        """A key that is equal for linear layers that read the same: queries, keys and values."""
         return self.node.index if self.layer.is_conv else (self.tensor, self.qparams)
 
     def rows(self, value: np.ndarray, count: int, kept: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:

@@ -66,7 +66,7 @@ class Simulator:
         self.use(quantized)
 
     def use(self, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> None:
-        """Other values for the int8 weights and their biases."""
+        """Sets other values for the int8 weights and their biases."""
         self._quantized = self._weights_of(quantized) if quantized else self._float
         self.configure(FLOAT)
 

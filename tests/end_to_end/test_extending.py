@@ -10,8 +10,10 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from tvm import relax
+from tvm.relax.frontend.onnx import onnx_frontend
 
-from octet.passes import ops
+from octet.passes import environment, ops
 from octet.passes.annotate import Recipe
 from octet.passes.lower.batch import rules as batch
 from octet.passes.lower.cpu.rules import RULES as CPU
@@ -27,7 +29,7 @@ from octet.targets.registry import TARGETS
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "extending.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+)\n([\s\S]*?)(?=^## |\Z)", TEXT, re.M))
-OPERATOR, KERNEL, TARGET, REPAIR = SECTIONS  # in this order, and no more
+OPERATOR, KERNEL, TARGET, REPAIR, UPGRADE = SECTIONS  # in this order, and no more
 
 
 def module_of(path):
@@ -163,3 +165,27 @@ def test_a_repair(newcomer, tmp_path):
 
 def weights(module):
     return [layer.weight for layer in layers_of(module).values()]
+
+
+def said(title):
+    """What the section says that commands print."""
+    blocks = re.findall(r"^```(\w*)\n([\s\S]*?)\n```$", SECTIONS[title], re.M)
+    return [text for language, text in blocks if not language]
+
+
+def test_an_upgrade(newcomer, monkeypatch):
+    """Of a TVM that lacks what the section says: each step names it in the section's own words."""
+    pair, public, private = said(UPGRADE)
+    newcomer.follow(UPGRADE)
+    with pytest.raises(OctetError) as wrong:
+        environment.check()
+    assert str(wrong.value) == pair
+    stubs, privates = module_of("tests/structure/test_stubs.py"), module_of("tests/targets/test_privates.py")
+    monkeypatch.delattr(relax.op, "tile")
+    with pytest.raises(AssertionError) as wrong:
+        stubs.test_tvm_has_what_the_stubs_say(stubs.STUBS / "tvm" / "relax" / "op" / "__init__.pyi")
+    assert f"AssertionError: {str(wrong.value).splitlines()[0]}" == public
+    monkeypatch.delattr(onnx_frontend, "_get_convert_map")
+    with pytest.raises(AttributeError) as wrong:
+        privates.test_the_converters_of_onnx()
+    assert f"AttributeError: {wrong.value}" == private

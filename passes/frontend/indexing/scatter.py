@@ -48,7 +48,7 @@ def scatter_nd(node: "OnnxNode") -> relax.Call:
 
 
 def scatter_elements(node: "OnnxNode") -> relax.Expr:
-    """Along one axis; indices and updates may be shorter on every axis."""
+    """ScatterElements along one axis; indices and updates may be shorter on every axis."""
     shape, places, kind = node.shape(0), node.shape(1), _reduction(node)
     axis = node.axis(0)
     if node.arrays[1] is not None:

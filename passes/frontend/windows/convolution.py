@@ -190,7 +190,7 @@ def same_padding(node: "OnnxNode", kernel: list[int], strides: list[int], dilati
 
 
 def with_bias(node: "OnnxNode", out: relax.Expr, rank: int, position: int = 2) -> relax.Expr:
-    """`out` [N, O, ..] plus the node's optional input at that position, a bias [O]."""
+    """The sum of `out` [N, O, ..] and the node's optional input at that position, a bias [O]."""
     if not node.has(position):
         return out
     bias = node.inputs[position]

@@ -44,7 +44,8 @@ def tensors_of(call: relax.Expr) -> list[relax.Expr]:
 
 
 def analyze(function: relax.Function, batch: int) -> BatchGraph:
-    """batch: extent of the first axis of the parameters that hold samples; above 1."""
+    """How a function's tensors hold the samples. batch: extent of the first axis of the parameters that hold samples;
+    above 1."""
     graph = DataflowGraph(function)
     found = BatchGraph(graph, batch)
     for param in function.params:

@@ -75,7 +75,7 @@ class BatchOperands:
 
 
 def broadcast(o: BatchOperands) -> BatchAxis:
-    """Elementwise with NumPy's broadcasting, axes counted from the last."""
+    """The batch axis of an elementwise operator with NumPy's broadcasting, axes counted from the last."""
     rank = max(len(shape_of(tensor)) for tensor in o.tensors)
     places = {
         BatchAxis(axis.axis + rank - len(o.shape(i)), axis.inner) for i, axis in enumerate(o.axes) if axis is not None
@@ -89,7 +89,8 @@ def broadcast(o: BatchOperands) -> BatchAxis:
 
 
 def same(o: BatchOperands) -> BatchAxis:
-    """Elementwise in operand 0, the others the same for all samples."""
+    """The batch axis of an operator that is elementwise in its first operand; the others must be the same for all
+    samples."""
     o.whole()
     return o.data()
 
@@ -186,7 +187,8 @@ def transpose(o: BatchOperands) -> BatchAxis:
 
 
 def concat(o: BatchOperands) -> BatchAxis:
-    """All parts hold the samples on one axis, which is not the one that they are joined on."""
+    """The batch axis of joined parts, all of which hold the samples on one axis, which is not the one that they are
+    joined on."""
     found = next(axis for axis in o.axes if axis is not None)
     axis = o.attrs["axis"]
     if axis is None or axis % len(shape_of(o.call)) == found.axis:
@@ -207,7 +209,7 @@ def slices(o: BatchOperands) -> BatchAxis:
 
 
 def pad(o: BatchOperands) -> BatchAxis:
-    """Padding pads samples, not the batch."""
+    """The batch axis behind a padding, which must pad samples and not the batch."""
     found, width = same(o), o.attrs["pad_width"]
     if any(int(w) for w in width[2 * found.axis : 2 * found.axis + 2]):
         raise Mixes("pads the batch")
@@ -215,7 +217,7 @@ def pad(o: BatchOperands) -> BatchAxis:
 
 
 def expand(o: BatchOperands) -> BatchAxis:
-    """broadcast_to: the batch stays as long as it is."""
+    """The batch axis behind broadcast_to, which must leave the batch as long as it is."""
     found = o.data()
     return BatchAxis(found.axis + len(shape_of(o.call)) - len(o.shape(0)), found.inner)
 
@@ -235,7 +237,7 @@ def take(o: BatchOperands) -> BatchAxis:
 
 
 def look_up(o: BatchOperands) -> BatchAxis:
-    """Rows of a table that is the same for all samples, by indices per sample."""
+    """The batch axis of rows that each sample's indices take from one table for all samples."""
     o.whole(0, 1)
     if o.axes[2] is None:
         raise Mixes("its indices do not depend on the batch")

@@ -35,7 +35,7 @@ def broadcast_operands(call: "relax.Call", ctx: "CpuContext") -> "Sequence[Any]"
 
 
 def images_of(shape: tuple[int, ...]) -> int:
-    """Leading axis of a tensor whose operands may differ per image; 1 for a matrix."""
+    """The leading axis of a tensor whose operands may differ per image; 1 for a matrix."""
     return shape[0] if len(shape) > 2 else 1
 
 

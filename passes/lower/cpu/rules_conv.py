@@ -31,7 +31,7 @@ PLANAR_CHANNELS = (
 
 
 def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":
-    """octet.conv2d -> depthwise, tile (AMX) or vector kernel. table: int8[256] of an octet.table behind it
+    """Lowers octet.conv2d -> depthwise, tile (AMX) or vector kernel. table: int8[256] of an octet.table behind it
     (fusion.py)."""
     attrs = ops.attrs_of(call)
     data = ctx.value(call.args[0])
@@ -80,7 +80,7 @@ def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = Non
 
 
 def dense(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":
-    """octet.dense: a convolution with one pixel per row of the data."""
+    """Lowers octet.dense: a convolution with one pixel per row of the data."""
     data = ctx.packed(call.args[0])
     weight = ctx.constant(call.args[1])
     attrs = ops.attrs_of(call)

@@ -58,7 +58,7 @@ def _binary(call: "relax.Call", ctx: "CpuContext", kind: str) -> "Value":
 
 
 def requantize(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.requantize, in the layout in which the tensor lies."""
+    """Lowers octet.requantize, in the layout in which the tensor lies."""
     attrs = ops.attrs_of(call)
     value = ctx.value(call.args[0])
     if value.layout.kind == "plain":
@@ -77,7 +77,7 @@ def requantize(call: "relax.Call", ctx: "CpuContext") -> "Value":
 
 
 def table(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.table, one for the tensor or one per channel."""
+    """Lowers octet.table, one for the tensor or one per channel."""
     values = ctx.constant(call.args[1])
     value = ctx.packed(call.args[0])
     layout = value.layout

@@ -56,7 +56,7 @@ def _constant(call: relax.Call, ctx: "CpuContext") -> bool:
 
 
 def strided_slice(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """R.strided_slice of an image by its pixels and channels."""
+    """Lowers R.strided_slice of an image by its pixels and channels."""
     source, target = _layouts(call)
     if source is None or target is None or _constant(call, ctx) or len(source.shape) != len(target.shape):
         return None
@@ -132,7 +132,7 @@ def _layouts_of_type(ty: relax.TensorType) -> Any:
 
 
 def pad(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """Over rows and columns: a constant, the border repeated, or reflected."""
+    """Lowers a padding of rows and columns: by a constant, the border repeated, or reflected."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     if _constant(call, ctx):
@@ -190,7 +190,7 @@ def interleave(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """octet.frame: an image with a border that is given channel by channel."""
+    """Lowers octet.frame: an image with a border that is given channel by channel."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     if _constant(call, ctx):
@@ -211,7 +211,7 @@ def flip(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def resize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """Nearest neighbour of any type, linear of float32."""
+    """Lowers resizes: nearest neighbour of any type, linear of float32."""
     source, target = _layouts(call)
     attrs = ops.attrs_of(call)
     if source is None or attrs["layout"] != "NCHW" or any(float(v) != 0.0 for v in attrs.get("roi", [])):
@@ -262,7 +262,7 @@ def resize_whole(call: relax.Call, ctx: "CpuContext") -> "Value | None":
 
 
 def concatenate(call: Any, ctx: "CpuContext") -> "Value | None":
-    """R.concat along channels or pixels."""
+    """Lowers R.concat along channels or pixels."""
     operands = call.args[0]
     fields = list(operands.fields) if isinstance(operands, relax.Tuple) else None
     axis = ops.attrs_of(call)["axis"]

@@ -39,7 +39,7 @@ def cumsum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
 
 
 def topk(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
-    """R.topk of the values or of the indices."""
+    """Lowers R.topk of the values or of the indices."""
     attrs = ops.attrs_of(call)
     problem, kind = _problem(call, attrs["axis"]), attrs["ret_type"]
     if problem is None or kind not in ("values", "indices") or (kind == "indices" and str(attrs["dtype"]) != "int64"):

@@ -43,7 +43,7 @@ def integer_average(call: "relax.Call", ctx: "CpuContext") -> "Value":
 
 
 def maximum(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
-    """R.nn.max_pool2d of int8 or float32."""
+    """Lowers R.nn.max_pool2d of int8 or float32."""
     return _window(call, ctx, "max", ("int8", "float32"))
 
 
@@ -97,7 +97,7 @@ def _resolved(attrs: Attrs, shape: tuple[int, ...], result: list[int]) -> Any:
 
 
 def mean(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
-    """R.mean over the two axes of an image, float32."""
+    """Lowers R.mean over the two axes of an image, float32."""
     attrs = ops.attrs_of(call)
     shape = shape_of(call.args[0])
     if (

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def quantize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """R.quantize per tensor -> one kernel from whatever layout the float tensor has to packed bytes."""
+    """Lowers R.quantize per tensor -> one kernel from whatever layout the float tensor has to packed bytes."""
     return _convert(call, ctx, "float32", "int8", plain_ranks=())
 
 
 def dequantize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """R.dequantize per tensor; a matrix comes out plain, as most are results of the network."""
+    """Lowers R.dequantize per tensor; a matrix comes out plain, as most are results of the network."""
     return _convert(call, ctx, "int8", "float32", plain_ranks=(2,))
 
 

@@ -102,7 +102,7 @@ def _as_rows(
 
 
 def plain_softmax(call: "relax.Call", ctx: "CpuContext") -> Value | None:
-    """Softmax whose result stays float32."""
+    """Lowers a softmax whose result stays float32."""
     rank = len(call.ty.shape.values)
     if (
         ops.attrs_of(call)["axis"] % rank != rank - 1
@@ -128,7 +128,7 @@ def integer_softmax(call: "relax.Call", ctx: "CpuContext") -> Value:
 
 
 def look_up(call: "relax.Call", ctx: "CpuContext") -> Value | None:
-    """octet.embedding of a constant table."""
+    """Lowers octet.embedding of a constant table."""
     table, scales = ctx.constant(call.args[0]), ctx.constant(call.args[1])
     if table is None or scales is None:
         return None

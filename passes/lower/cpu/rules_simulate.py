@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def simulate(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.fake_quantize, in any layout."""
+    """Lowers octet.fake_quantize, in any layout."""
     data = ctx.value(call.args[0])
     return ctx.emit(
         fake_quantize(FakeQuantizeProblem(data.layout)),

@@ -17,7 +17,7 @@ assert HEADER == SUMMARY_HEADER
 
 
 def statistics(call: "relax.Call", ctx: "CpuContext") -> "Value":
-    """octet.summary: extremes, counts and samples of a tensor as it lies in memory."""
+    """Lowers octet.summary: extremes, counts and samples of a tensor as it lies in memory."""
     data = ctx.value(call.args[0])
     problem = SummaryProblem(data.layout, ops.attrs_of(call)["samples"])
     return ctx.emit(

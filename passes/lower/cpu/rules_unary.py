@@ -35,7 +35,7 @@ def _elementwise(
 
 
 def quantized(call: "relax.Call", ctx: "CpuContext", scale: float, zero_point: int) -> "Value":
-    """octet.unary with its result quantised: one kernel where all are whole vectors, else two."""
+    """Lowers octet.unary with its result quantised: one kernel where all are whole vectors, else two."""
     value, (kind, parameters) = ctx.packed(call.args[0]), function_of(call)
     layout, ordered = sure(packed(value.layout.shape, "int8")), tuple(sorted(parameters.items()))
     function: tuple[str, tuple[tuple[str, float], ...]] | None = (kind, ordered)
@@ -60,7 +60,7 @@ def _binary(kind: str) -> "Callable[[relax.Call, CpuContext], Value | None]":
 
 
 def prelu(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
-    """Slopes along the channel; ctx gives them at compile time."""
+    """Lowers PReLU, whose slopes lie along the channel and are known at compile time."""
     slopes = ctx.constant(call.args[1])
     layout = packed(shape_of(call), str(call.ty.dtype))
     if slopes is None or layout is None:

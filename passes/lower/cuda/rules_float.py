@@ -69,7 +69,7 @@ def where(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def astype(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """R.astype between types that kernels know."""
+    """Lowers R.astype between types that kernels know."""
     if _dtype(call.args[0]) not in floats.TYPES or _dtype(call) not in floats.TYPES:
         return None
     return _emit(
@@ -116,7 +116,7 @@ def _softmax(log: bool) -> Rule:
 
 
 def layer_norm(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """R.nn.layer_norm over trailing axes, float32."""
+    """Lowers R.nn.layer_norm over trailing axes, float32."""
     attrs, shape = ops.attrs_of(call), shape_of(call)
     axes = sorted(axis % len(shape) for axis in attrs["axes"])
     if axes != list(range(len(shape) - len(axes), len(shape))) or _dtype(call) != "float32":
@@ -130,12 +130,12 @@ def layer_norm(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def recurrent(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor":
-    """octet.lstm_state, octet.lstm_output, octet.gru_output."""
+    """Lowers octet.lstm_state, octet.lstm_output, octet.gru_output."""
     return _emit(call, ctx, floats.recurrent(call.op.name, *shape_of(call)), [ctx.plain(arg) for arg in call.args])
 
 
 def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """Linear; nearest neighbours are a movement."""
+    """Lowers a linear resize; nearest neighbours are a movement."""
     attrs, shape, size = ops.attrs_of(call), shape_of(call.args[0]), shape_of(call)
     if (
         attrs["method"] != "linear"
@@ -157,7 +157,7 @@ def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def conv2d(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """octet.conv2d and octet.dense in float32."""
+    """Lowers octet.conv2d and octet.dense in float32."""
     if _dtype(call.args[0]) != "float32":
         return None
     attrs, weight, shape = ops.attrs_of(call), ctx.constant(call.args[1]), shape_of(call.args[0])
@@ -193,7 +193,7 @@ def conv2d(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def matmul(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """relax.matmul in float32; a batch runs with its operand or shares one matrix."""
+    """Lowers relax.matmul in float32; a batch runs with its operand or shares one matrix."""
     a, b = (shape_of(arg) for arg in call.args)
     if _dtype(call) != "float32" or len(a) < 2 or len(b) < 2:
         return None

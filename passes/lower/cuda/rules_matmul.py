@@ -34,7 +34,7 @@ _SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
 
 
 def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """a [.., M, K], b [.., K, N], broadcast as NumPy does."""
+    """Lowers octet.matmul of a [.., M, K] and b [.., K, N], broadcast as NumPy does."""
     attrs = ops.attrs_of(call)
     *lead, m, n = shape = shape_of(call)
     a, b = (ctx.view(arg) for arg in call.args)
@@ -94,7 +94,7 @@ def _bias(
 
 
 def result_of(ctx: "CudaContext", shape: tuple[int, ...]) -> "CudaLayout | Strided":
-    """Rows, or, where heads are joined next, rows of all heads."""
+    """The layout of a product's result: rows, or, where heads are joined next, rows of all heads."""
     user = ctx.only_user(ctx.var)
     if (
         len(shape) == 4

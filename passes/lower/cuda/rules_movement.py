@@ -151,7 +151,7 @@ def _items(arg: Any) -> Sequence[Any]:
 
 
 def split(call: "relax.Call", ctx: "CudaContext") -> tuple[CudaTensor, ...]:
-    """R.split, a movement for each part."""
+    """Lowers R.split, a movement for each part."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     axis, parts, start = attrs["axis"] % len(value.layout.shape), [], 0
     for field in call.ty.fields:
@@ -163,7 +163,7 @@ def split(call: "relax.Call", ctx: "CudaContext") -> tuple[CudaTensor, ...]:
 
 
 def pad(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """Constant padding of int8: the frame is filled, then the tensor is moved in."""
+    """Lowers a constant padding of int8: the frame is filled, then the tensor is moved in."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     if (
         attrs["pad_mode"] != "constant"
@@ -180,7 +180,7 @@ def pad(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
 
 
 def interleave(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """int8, and float32 with zeros between."""
+    """Lowers octet.interleave of int8, and of float32 with zeros between."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     fill, layout = attrs["fill"], packed(shape_of(call), value.layout.dtype)
     if layout.dtype != "int8" and fill != 0:
@@ -193,7 +193,7 @@ def interleave(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
 
 
 def frame(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """int8: one pixel of fill values is repeated, then the image is moved in."""
+    """Lowers octet.frame of int8: one pixel of fill values is repeated, then the image is moved in."""
     attrs, value, layout = ops.attrs_of(call), ctx.find(call.args[0]), packed(shape_of(call), "int8")
     if value.layout.dtype != "int8":
         return None
@@ -206,7 +206,7 @@ def frame(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
 
 
 def resize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
-    """Nearest neighbour by whole factors, where every element is repeated in place."""
+    """Lowers a resize to the nearest neighbour by whole factors, where every element is repeated in place."""
     attrs, value = ops.attrs_of(call), ctx.find(call.args[0])
     shape, old = shape_of(call), value.layout.shape
     if (

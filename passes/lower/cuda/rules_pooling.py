@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def maximum(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
-    """R.nn.max_pool2d of int8, with ceil mode and dilation."""
+    """Lowers R.nn.max_pool2d of int8, with ceil mode and dilation."""
     attrs = ops.attrs_of(call)
     if str(call.ty.dtype) != "int8" or attrs["layout"] != "NCHW":
         return None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def lower_loop(loop: RecurrentLoop, ctx: "CpuContext", bind: Callable[..., Any]) -> None:
-    """bind(variable, value) lowers a binding of the body."""
+    """Lowers a recurrent loop. bind(variable, value) lowers a binding of the body."""
     slices = [(var, ctx.packed(value.args[0])) for var, value in loop.body if ops.is_op(value, "octet.loop_slice")]
     for var, start in loop.states.values():
         layout = _layout(var)

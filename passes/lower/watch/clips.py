@@ -82,12 +82,12 @@ class CountedBytes:
 
     @property
     def valid(self) -> np.ndarray:
-        """int8 [period * 64]: 1 where a group has a value, 0 for padding."""
+        """The mask int8 [period * 64]: 1 where a group has a value, 0 for padding."""
         return self._of_group(np.arange(self.stride) < self.channels)
 
     @property
     def members(self) -> np.ndarray:
-        """int8 [parts * period * 64]: for every part 1 where a group has a value of it."""
+        """The masks int8 [parts * period * 64]: for every part 1 where a group has a value of it."""
         padded = np.pad(self._part_of, (0, self.stride - self.channels), constant_values=-1)
         return np.concatenate([self._of_group(padded == part) for part in range(len(self.parts))])
 

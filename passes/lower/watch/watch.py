@@ -127,7 +127,7 @@ class Watch:
         return [one for call, joined in zip(calls, behind) for one in (call, *joined)]
 
     def words(self, at: int) -> Words:
-        """at: where the program's words begin."""
+        """What the words of a run mean. at: where the program's words begin."""
         return Words(at, tuple(self.checks), tuple(self.counts), inputs=tuple(self.inputs))
 
     def _count(self, call: RawCall, counting: dict[tuple[str, str], list[CountedBytes]], joined: list[RawCall]) -> None:
