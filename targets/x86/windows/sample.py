@@ -10,7 +10,8 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..intrinsics import bind, const, fma, load, pure, splat, store
+from ...cpu.expressions import bind, const, load, pure, splat, store
+from ..intrinsics import fma
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES
