@@ -97,6 +97,29 @@ def _equal_modules_are_built_once():
 
 
 @pytest.fixture(scope="session")
+def becomes():
+    """becomes(step, before, expected): the pass makes exactly `expected`, names of variables aside, and leaves a
+    well-formed module, which comes back."""
+    from tvm import relax
+    from tvm.ir import assert_structural_equal
+
+    def check(step, before, expected):
+        after = step(before)
+        relax.analysis.well_formed(after)
+        functions = [module["main"].without_attr("global_symbol") for module in (after, expected)]
+        assert_structural_equal(*functions, map_free_vars=True)
+        return after
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def unchanged(becomes):
+    """unchanged(step, before): the pass does not apply; the module comes back as it was."""
+    return lambda step, before: becomes(step, before, before)
+
+
+@pytest.fixture(scope="session")
 def toy_variant():
     """y = 2 * x + w for x float32 [4, 16] and w float32 [16] in the weights, as two kernels: what build makes, in
     small."""

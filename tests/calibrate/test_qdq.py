@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from tvm import relax
 
 from octet.passes.annotate import Annotate, Recipe
 from octet.passes.calibrate.collect import edges_of
 from octet.passes.calibrate.qdq import InsertQDQ
 from octet.passes.calibrate.qparams import QParams
 from octet.passes.constants import array_of
-from octet.passes.ops import is_op
+from octet.passes.ops import call, is_op
 from octet.passes.referee import reference
 
 
@@ -21,6 +22,37 @@ def hub(module, **recipe):
         if e.spec != "weight"
     }
     return InsertQDQ(qparams)(annotated)
+
+
+def test_before_and_expected(becomes, unchanged):
+    """Weights of 127 steps of 0.5 and 0.25: their scales."""
+    weight = np.float32([[63.5, -1], [31.75, 0.5]]).reshape(2, 2, 1, 1)
+    steps = np.int8([[127, -2], [127, 2]]).reshape(2, 2, 1, 1)
+
+    def network(body):
+        builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1, 2, 3, 3), "float32"))
+        with builder.function("main", [x]):
+            with builder.dataflow():
+                result = builder.emit_output(builder.emit(relax.op.nn.conv2d(*body(builder.emit, x))))
+            builder.emit_func_output(result)
+        return builder.get()
+
+    def observe(x, edge, **attributes):
+        return call("octet.observe", [x], tensor=f"t{edge}", edge=edge, group=edge, made=0, **attributes)
+
+    def before(emit, x):
+        data = emit(observe(x, 0, spec="own", scheme="affine", source=1))
+        return data, emit(observe(relax.const(weight), 1, spec="weight", scheme="symmetric", source=0, axis=0))
+
+    def expected(emit, x):
+        scale, zero = relax.const(np.float32(0.125)), relax.const(np.int8(3))
+        data = emit(relax.op.dequantize(emit(relax.op.quantize(x, scale, zero, -1, "int8")), scale, zero, -1))
+        scales, zeros = relax.const(np.float32([0.5, 0.25])), relax.const(np.int8([0, 0]))
+        return data, emit(relax.op.dequantize(relax.const(steps), scales, zeros, axis=0))
+
+    step = InsertQDQ({0: QParams(0.125, 3, "affine")})
+    hub = becomes(step, network(before), network(expected))
+    unchanged(step, hub)
 
 
 def calls(module, *names):
@@ -46,10 +78,10 @@ def test_every_observer_becomes_a_pair(module):
 def test_weights_are_int8_constants(module, weights):
     values = [c for c in calls(hub(module, weights=weights), "relax.dequantize") if not hasattr(c.args[0], "name")]
     assert len(values) == 3
-    for call in values:
-        q, scales = array_of(call.args[0]), array_of(call.args[1])
+    for value in values:
+        q, scales = array_of(value.args[0]), array_of(value.args[1])
         assert q.dtype == np.int8 and np.abs(q.astype(int)).max() == 127
-        assert scales.shape == ((q.shape[call.attrs.axis],) if weights == "per-channel" else ())
+        assert scales.shape == ((q.shape[value.attrs.axis],) if weights == "per-channel" else ())
 
 
 def test_symmetric_results_keep_to_127(module):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from tvm import relax
-from tvm.ir import IRModule, assert_structural_equal
 
 from octet.passes import ops
 
@@ -45,31 +44,6 @@ class Build:
 @pytest.fixture
 def build():
     return Build()
-
-
-@pytest.fixture
-def becomes():
-    """becomes(step, before, expected): the pass makes exactly `expected`, and leaves a well-formed module."""
-
-    def check(step, before: IRModule, expected: IRModule):
-        after = step(before)
-        relax.analysis.well_formed(after)
-        assert_structural_equal(after["main"], expected["main"], map_free_vars=True)
-        return after
-
-    return check
-
-
-@pytest.fixture
-def unchanged():
-    """unchanged(step, before): the pass does not apply; the module comes back as it was."""
-
-    def check(step, before: IRModule):
-        after = step(before)
-        assert_structural_equal(after["main"], before["main"])
-        return after
-
-    return check
 
 
 @pytest.fixture

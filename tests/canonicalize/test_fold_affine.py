@@ -40,6 +40,22 @@ def affine(build, x, channels):
     return build.e(op.add(scaled, build.const(build.random(1, channels, 1, 1, seed=8))))
 
 
+def test_batch_norm_becomes_a_factor_and_a_term(build, becomes):
+    """Of deviation sqrt(3 + 1) = 2."""
+    gamma, beta, mean = (build.random(6, seed=seed) for seed in (3, 4, 5))
+
+    def before(x):
+        constants = [build.const(v) for v in (gamma, beta, mean, np.full(6, 3))]
+        return relax.TupleGetItem(build.e(op.nn.batch_norm(x, *constants, axis=1, epsilon=1.0, training=False)), 0)
+
+    def expected(x):
+        factor, term = gamma.astype("float64") / 2, beta - mean * gamma.astype("float64") / 2
+        y = build.e(op.multiply(x, build.const(factor.reshape(1, 6, 1, 1))))
+        return op.add(y, build.const(term.reshape(1, 6, 1, 1)))
+
+    becomes(ConvertBatchNorm(), build(SHAPE, before), build(SHAPE, expected))
+
+
 def test_batch_norm_alone_is_a_factor_and_a_term(build, preserves, names):
     after = preserves(ConvertBatchNorm(), build(SHAPE, lambda x: norm(build, x, 6)))
     assert names(after) == ["multiply", "add"]
@@ -52,6 +68,19 @@ def test_batch_norm_of_computed_statistics_stays_with_a_reason(build, unchanged)
         lambda x, m: relax.TupleGetItem(build.e(op.nn.batch_norm(x, m, m, m, m, axis=1, training=False)), 0),
     )
     assert "at run time" in notes_of(unchanged(ConvertBatchNorm(), before))[0]
+
+
+def test_a_factor_and_a_term_behind_a_layer_become_its_own(build, becomes):
+    w, b, s, t = (build.random(*shape, seed=i) for i, shape in enumerate(((4, 6, 3, 3), *[(1, 4, 1, 1)] * 3)))
+
+    def before(x):
+        y = build.e(op.add(build.e(op.nn.conv2d(x, build.const(w))), build.const(b)))
+        return op.add(build.e(op.multiply(y, build.const(s))), build.const(t))
+
+    def expected(x):
+        return op.add(build.e(op.nn.conv2d(x, build.const(w * s.reshape(4, 1, 1, 1)))), build.const(b * s + t))
+
+    becomes(FoldAffine(), build(SHAPE, before), build(SHAPE, expected))
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -85,6 +114,25 @@ def test_a_factor_per_pixel_does_not_fold(build, unchanged):
 
 def test_a_position_embedding_does_not_swallow_the_bias(build, unchanged):
     unchanged(FoldAffine(), build(SHAPE, lambda x: op.add(conv(build, x), build.const(build.random(1, 4, 7, 5)))))
+
+
+def test_a_factor_and_a_term_in_front_of_a_layer_become_weights_and_bias(build, becomes):
+    """In eighths, of which sums and products are exact."""
+    w, s, t = (
+        np.random.default_rng(i).integers(1, 9, shape).astype("float32") / 8
+        for i, shape in enumerate(((4, 6, 3, 3), (6, 1, 1), (6, 1, 1)))
+    )
+
+    def before(x):
+        y = build.e(op.add(build.e(op.multiply(x, build.const(s[None]))), build.const(t[None])))
+        return op.nn.conv2d(y, build.const(w))
+
+    def expected(x):
+        bias = (w * t).sum(axis=(1, 2, 3)).reshape(1, 4, 1, 1)
+        return op.add(build.e(op.nn.conv2d(x, build.const(w * s))), build.const(bias))
+
+    inside = lambda body: build(SHAPE, lambda x: body(build.e(op.nn.relu(x))))
+    becomes(FoldAffineForward(), inside(before), inside(expected))
 
 
 @pytest.mark.parametrize("groups, out", [(1, 4), (2, 4), (6, 12)])
@@ -142,6 +190,20 @@ def test_factors_that_even_out_an_input_stay_with_a_reason(build, preserves, unc
         assert "evens out the channels" in notes_of(unchanged(FoldAffineForward(), build([(2, 6)], product)))[0]
     behind = build([(2, 6)], lambda x: product(build.e(op.nn.relu(x))))
     assert "multiply" not in names(preserves(FoldAffineForward(), behind))
+
+
+def test_a_factor_goes_in_front_of_a_rectifier_and_leaves_its_signs(build, becomes):
+    factor = even(build.random(1, 4, 1, 1))
+    assert (factor < 0).any()
+
+    def before(x):
+        return op.multiply(build.e(op.nn.relu(conv(build, x))), build.const(factor))
+
+    def expected(x):
+        scaled = build.e(op.multiply(conv(build, x), build.const(np.abs(factor))))
+        return op.multiply(build.e(op.nn.relu(scaled)), build.const(np.sign(factor)))
+
+    becomes(FoldAffineThroughRelu(), build(SHAPE, before), build(SHAPE, expected))
 
 
 @pytest.mark.parametrize("rectifier", [op.nn.relu, lambda x: op.nn.leakyrelu(x, 0.1)])

@@ -90,15 +90,37 @@ def _values(module):
     return [binding.value for block in module["main"].body.blocks for binding in block.bindings]
 
 
-@pytest.mark.parametrize("case", NETWORKS)
-def test_the_merged_network_equals_the_referee(case):
-    shape, body = NETWORKS[case]
+def network(shape, body):
     builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType(shape, "float32"))
     with builder.function("main", [x]):
         with builder.dataflow():
             result = builder.emit_output(body(builder.emit, x))
         builder.emit_func_output(result)
-    module = builder.get()
+    return builder.get()
+
+
+def test_before_and_expected(becomes):
+    """Axes along which the second operand repeats are one; the last stays by itself."""
+    shape, factor = (2, 3, 4, 5, 6), RNG.standard_normal((3, 1, 1, 6)).astype("float32")
+
+    def expected(emit, x):
+        product = relax.op.multiply(emit(relax.op.reshape(x, (2, 3, 20, 6))), relax.const(factor.reshape(1, 3, 1, 6)))
+        return emit(relax.op.reshape(emit(product), shape))
+
+    before = network(shape, lambda emit, x: emit(relax.op.multiply(x, relax.const(factor))))
+    becomes(MergeAxes(), before, network(shape, expected))
+
+
+def test_does_not_apply_to_ranks_that_have_a_layout_and_to_what_mixes_axes(unchanged):
+    for rank in (2, 3, 4):
+        unchanged(MergeAxes(), network((2,) * rank, lambda emit, x: emit(relax.op.add(x, const(2)))))
+    unchanged(MergeAxes(), network((2, 3, 2, 2, 2), lambda emit, x: emit(relax.op.nn.softmax(x))))
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_the_merged_network_equals_the_referee(case):
+    shape, body = NETWORKS[case]
+    module = network(shape, body)
     value = RNG.standard_normal(shape).astype("float32")
     (wanted,) = reference.run(module, {"x": value})
     (merged,) = reference.run(MergeAxes()(module), {"x": value})

@@ -48,6 +48,13 @@ def test_all_released_is_the_network_in_fp32(row):
     np.testing.assert_array_equal(run(row, released.module, x), run(row, row.model.module, x))
 
 
+def test_before_and_expected(row, becomes, unchanged):
+    """Every region released leaves the network that was quantised, none the hub."""
+    regions, original = regions_of(row.module), row.model.module
+    becomes(ReleaseFloat(regions, frozenset(range(3)), original), row.module, original)
+    unchanged(ReleaseFloat(regions, frozenset(), original), row.module)
+
+
 def test_one_region_released(row):
     released = release(row, [1])
     kinds = {

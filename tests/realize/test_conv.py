@@ -104,13 +104,23 @@ def test_a_float_residual_is_added_in_float(build, operators):
     ]
 
 
-def test_a_result_that_others_read_is_not_absorbed(build, operators):
-    def body(net, x):
-        rng = np.random.default_rng(0)
-        y = net(R.nn.conv2d(net.qdq(x, 0.03, 0), weight_of(net, rng, (4, 3, 1, 1))))
-        return relax.Tuple([net.quantize(net(R.nn.relu(y)), 0.1, 0), net.quantize(y, 0.1, 0)])
+def test_a_result_that_others_read_is_not_absorbed(build, becomes):
+    """It is handed out in float32, and the ReLU stays an operator of its own."""
+    codes, scales = np.random.default_rng(0).integers(-127, 128, (4, 3, 1, 1)).astype("int8"), np.full(4, 0.25, "f4")
+    both = lambda net, y: relax.Tuple([net.quantize(net(R.nn.relu(y)), 0.1, 0), net.quantize(y, 0.1, 0)])
 
-    assert operators(Realize()(build(body, x=[1, 3, 4, 4]))).count("octet.conv2d") == 1
+    def before(net, x):
+        return both(net, net(R.nn.conv2d(net.qdq(x, 0.5, 0), net.weight(codes, scales, 0))))
+
+    def expected(net, x):
+        constants = [relax.const(codes), relax.const(np.zeros(4, "int32")), relax.const(scales / 2)]
+        geometry = {"strides": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1}
+        numbers = {"data_zero_point": 0, "out_zero_point": 0, "residual_zero_point": 0, "residual_multiplier": 0.0}
+        bounds = {"clip_min": float("-inf"), "clip_max": float("inf"), "out_dtype": "float32"}
+        operands = [net.quantize(x, 0.5, 0), *constants]
+        return both(net, net(ops.call("octet.conv2d", operands, **geometry, **numbers, **bounds)))
+
+    becomes(Realize(), build(before, x=[1, 3, 4, 4]), build(expected, x=[1, 3, 4, 4]))
 
 
 def test_weights_along_another_axis_are_a_reason(build):

@@ -58,12 +58,11 @@ APPLIES = [
 
 
 @pytest.mark.parametrize("behind", APPLIES)
-def test_before_and_expected(build, behind):
+def test_before_and_expected(build, becomes, behind):
     before, expected = (
         build(lambda net, i, look=look: behind(net, look(net, i)), "int64", i=[1, 7]) for look in (rows, coded)
     )
-    after = QuantizeEmbeddings()(before)
-    assert_structural_equal(after, expected, map_free_vars=True)
+    after = becomes(QuantizeEmbeddings(), before, expected)
     i = np.array([[0, 5, 3, ROWS - 1, ROWS + 4, -2, 77]])
     have, want = (reference.run(module, {"i": i})[0].astype("float32") for module in (after, before))
     assert np.abs(have - want).max() <= (1 if have.dtype == np.int8 or behind is not around_a_block else 0.01)
@@ -116,8 +115,9 @@ STAYS = {
 
 
 @pytest.mark.parametrize("reason", STAYS)
-def test_does_not_apply(build, reason):
+def test_does_not_apply(build, unchanged, reason):
     before = build(STAYS[reason], "int64", i=[1, 7])
+    unchanged(QuantizeEmbeddings(), before)
     found = quantize_embeddings(before)
     assert found.module is before
     assert len(found.kept) == 1 and reason in next(iter(found.kept.values())), found.kept

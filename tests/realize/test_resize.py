@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from tvm import relax
 from tvm.relax import op as R
 
+from octet.passes import ops
 from octet.passes.realize.realize import Realize, realize
 from octet.passes.referee import reference
 from octet.passes.referee.resize import coordinates, whole_taps
@@ -40,6 +42,24 @@ def test_linear(build, operators, assert_close_codes, mode):
     assert operators(result) == ["octet.resize2d"]
     feed = {"x": np.random.default_rng(0).normal(size=[1, 3, 4, 5]).astype("float32")}
     assert_close_codes(reference.run(module, feed)[0], reference.run(result, feed)[0])
+
+
+def test_before_and_expected(build, becomes):
+    """Scales 0.5 and 0.25, and 4 * 3 = 12 units of both taps together."""
+
+    def before(net, x):
+        y = net(R.image.resize2d(net.qdq(x, 0.5, 4), (8, 15), method="linear", layout="NCHW"))
+        return net.quantize(net(R.nn.relu(y)), 0.25, -120)
+
+    def expected(net, x):
+        (rows, four), (columns, three) = (whole_taps(*sizes, "half_pixel") for sizes in ((4, 8), (5, 15)))
+        assert (four, three) == (4, 3)
+        attributes = {"row_units": 4, "column_units": 3, "data_zero_point": 4, "out_zero_point": -120}
+        attributes |= {"multiplier": float(np.float32(0.5 / 0.25 / 12)), "clip_min": -120, "clip_max": 127}
+        taps = [relax.const(taps.astype("int32")) for taps in (rows, columns)]
+        return net(ops.call("octet.resize2d", [net.quantize(x, 0.5, 4), *taps], **attributes))
+
+    becomes(Realize(), *(build(body, x=[1, 3, 4, 5]) for body in (before, expected)))
 
 
 def test_other_ratios_are_a_reason(build):

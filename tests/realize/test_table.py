@@ -54,18 +54,18 @@ def test_equal_channels_share_one_table(build):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 4), (1, 3, 2, 4)])
-def test_a_constant_along_another_axis_is_no_table(build, operators, shape):
+def test_a_constant_along_another_axis_is_no_table(build, unchanged, shape):
     values = np.arange(np.prod(shape))
     module = build(
         lambda net, x: net.quantize(net(R.multiply(net.qdq(x, 0.1, 0), constant(values, shape))), 0.1, 0),
         x=[1, 3, 2, 4],
     )
-    assert operators(Realize()(module)) == ["relax.multiply"]
+    unchanged(Realize(), module)
 
 
-def test_a_constant_that_enlarges_the_tensor_is_no_table(build, operators):
+def test_a_constant_that_enlarges_the_tensor_is_no_table(build, unchanged):
     module = build(
         lambda net, x: net.quantize(net(R.add(net.qdq(x, 0.1, 0), constant([1, 2, 3], (1, 3, 1, 1)))), 0.1, 0),
         x=[1, 1, 2, 2],
     )
-    assert operators(Realize()(module)) == ["relax.add"]
+    unchanged(Realize(), module)

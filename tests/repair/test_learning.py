@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tvm import relax
 
 from octet.passes.annotate import Recipe
 from octet.passes.annotate.graph import Graph
@@ -22,6 +23,60 @@ def test_biases_are_added_once_and_change_no_bit(toy, samples, run):
         found.bias is not None for found in layers_of(AddBiases()(toy.module)).values()
     )
     assert np.array_equal(run(AddBiases()(toy.module), samples), run(toy.module, samples))
+
+
+def network(body):
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1, 2, 3, 3), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit_output(relax.Tuple([body(builder.emit, x)]))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def layer(weight, bias=None):
+    """A convolution of one pixel in float32."""
+
+    def body(emit, x):
+        y = emit(relax.op.nn.conv2d(x, relax.const(np.float32(weight)[:, :, None, None])))
+        return y if bias is None else emit(relax.op.add(y, relax.const(np.float32(bias).reshape(1, -1, 1, 1))))
+
+    return network(body)
+
+
+def quantized(weight, bias):
+    """The same in a hub, with int8 weights."""
+
+    def body(emit, x):
+        scale, zero = relax.const(np.float32(0.5)), relax.const(np.int8(3))
+        data = emit(relax.op.dequantize(emit(relax.op.quantize(x, scale, zero, -1, "int8")), scale, zero, -1))
+        scales, zeros = relax.const(np.float32([0.5, 0.25, 1])), relax.const(np.int8([0, 0, 0]))
+        steps = relax.const(np.int8(weight)[:, :, None, None])
+        y = emit(relax.op.nn.conv2d(data, emit(relax.op.dequantize(steps, scales, zeros, axis=0))))
+        return emit(relax.op.add(y, relax.const(np.float32(bias).reshape(1, -1, 1, 1))))
+
+    return network(body)
+
+
+WEIGHT = [[5, -7], [0, 127], [-3, 2]]
+
+
+def test_biases_before_and_expected(becomes, unchanged):
+    becomes(AddBiases(), layer(WEIGHT), layer(WEIGHT, [0, 0, 0]))
+    unchanged(AddBiases(), layer(WEIGHT, [1, 2, 3]))
+
+
+def test_rounding_before_and_expected(becomes, unchanged):
+    learnt = [[4, -7], [1, 126], [-3, 2]]
+    step = RoundWeights({0: np.int8(learnt)[:, :, None, None]})
+    becomes(step, quantized(WEIGHT, [1, 2, 3]), quantized(learnt, [1, 2, 3]))
+    unchanged(step, layer(WEIGHT, [1, 2, 3]))
+
+
+def test_correction_before_and_expected(becomes, unchanged):
+    step = CorrectBiases({0: np.float32([0.5, -1, 0])})
+    becomes(step, quantized(WEIGHT, [1, 2, 3]), quantized(WEIGHT, [1.5, 1, 3]))
+    unchanged(step, layer(WEIGHT, [1, 2, 3]))
 
 
 @pytest.mark.parametrize("groups", [1, 4])

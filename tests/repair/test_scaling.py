@@ -36,6 +36,36 @@ def test_equalising_changes_no_bit(toy, samples, run):
     assert np.ptp(ratio) <= 2.0 + 1e-6, "equal within the rounding of the factor to a power of two"
 
 
+def chain(first, second):
+    """x -> convolution -> ReLU -> convolution, of one pixel; weights by output and input channel."""
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((1, 3, 4, 4), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            for weight in (first, second):
+                values = np.float32(weight)[:, :, None, None]
+                x = builder.emit(relax.op.nn.conv2d(x, relax.const(values)), "layer")
+                x = x if weight is second else builder.emit(relax.op.nn.relu(x), "between")
+            result = builder.emit_output(relax.Tuple([x]))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+UNEVEN = chain([[4, 1, 0], [1, 0, 0.5], [0, 2, 1]], [[1, 4, 2], [0.5, 1, 1]])
+
+
+def test_equalising_before_and_expected(becomes, unchanged):
+    """Factors sqrt(read / made) = 1/2, 2 and 1."""
+    becomes(EqualizeChannels(), UNEVEN, even := chain([[2, 0.5, 0], [2, 0, 1], [0, 2, 1]], [[2, 2, 2], [1, 0.5, 1]]))
+    unchanged(EqualizeChannels(), even)
+
+
+def test_migration_before_and_expected(becomes, unchanged):
+    """Factors 1 / activation = 1/8, 1 and 8, whatever reads them."""
+    expected = chain([[0.5, 0.125, 0], [1, 0, 0.5], [0, 16, 8]], [[8, 4, 0.25], [4, 1, 0.125]])
+    becomes(MigrateScales(1.0, {"between": np.array([8, 1, 0.125])}), UNEVEN, expected)
+    unchanged(MigrateScales(1.0, {"elsewhere": np.array([8, 1, 0.125])}), UNEVEN)
+
+
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_migration_changes_no_bit(toy, normed, samples, run, strength):
     for model in (toy, normed):

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tvm import relax
 
 from octet.passes import ops
 from octet.passes.annotate import Annotate, Recipe
@@ -53,6 +54,33 @@ def branches(tmp_path_factory):
     graph = helper.make_graph(nodes, "branches", [x], [y], constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), path)
     return canonicalize(load_onnx(path))
+
+
+def test_before_and_expected(becomes, unchanged):
+    """GELU is never below -0.17 and at most 1.5 times the 3 seen: steps of 1/32, of which -6 is the first."""
+    weight = relax.const(np.random.default_rng(4).standard_normal((4, 6)).astype(np.float32))
+
+    def network(body):
+        builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((2, 4), "float32"))
+        with builder.function("main", [x]):
+            with builder.dataflow():
+                layer = lambda operand: builder.emit(relax.op.matmul(operand, weight))
+                unary = lambda operand, kind, name="", **attrs: builder.emit(
+                    ops.call("octet.unary", [operand], kind=kind, **attrs), name
+                )
+                result = builder.emit_output(relax.Tuple([body(layer, unary, builder.emit, x)]))
+            builder.emit_func_output(result)
+        return builder.get()
+
+    def expected(layer, unary, emit, x):
+        functions = [unary(x, "gelu") for _ in range(2)]
+        coarse = unary(functions[0], "coarse", step=1 / 32, low=-6 / 32)
+        remainder = unary(functions[1], "remainder", step=1 / 32)
+        return emit(relax.op.add(layer(coarse), layer(remainder)))
+
+    before = network(lambda layer, unary, emit, x: layer(unary(x, "gelu", "function")))
+    becomes(SplitInputs({"function": np.full(4, 3.0, np.float32)}), before, network(expected))
+    unchanged(SplitInputs({"function": np.zeros(4, np.float32)}), before)
 
 
 def largest_of(module):

@@ -4,9 +4,10 @@ import numpy as np
 from tvm import relax
 
 from octet import api
+from octet.passes import ops
 from octet.passes.annotate import Recipe
 from octet.passes.frontend.model import Model
-from octet.passes.sensitivity.configuration import FLOAT, sites_of
+from octet.passes.sensitivity.configuration import FLOAT, RESULT, sites_of
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.insert_switches import InsertSwitches, sorted_operands
 from octet.passes.sensitivity.layer_errors import layer_errors
@@ -52,6 +53,48 @@ def test_sites_follow_the_recipe(bench):
     without = sites_of(module, Recipe(float_operators=frozenset({name})))
     assert len(without.weights) == len(whole.weights) - 1
     assert set(whole.weights) - set(without.weights)
+
+
+def line(body):
+    """A network of x, results body(emit, x)."""
+    builder, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((2, 3), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit_output(relax.Tuple(body(builder.emit, x)))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def test_switches_stand_at_operands_and_taps_are_results(becomes, unchanged):
+    """Of the second operator its second operand, of the results the first; what is tapped exists elsewhere, too."""
+    off = lambda x: ops.call("octet.fake_quantize", [x, relax.const(np.zeros(16, np.float32))])
+
+    def before(emit, x):
+        y = emit(relax.op.tanh(x), "y")
+        return [emit(relax.op.add(x, y)), y]
+
+    def expected(emit, x):
+        y = emit(relax.op.tanh(x))
+        total = emit(relax.op.add(x, emit(off(y))))
+        return [emit(off(total)), y, emit(off(y))]
+
+    becomes(InsertSwitches(((1, 1), (RESULT, 0)), ("y",)), line(before), line(expected))
+    unchanged(InsertSwitches(()), line(before))
+
+
+def test_observers_stand_behind_the_named_tensors(becomes, unchanged):
+    def observe(x, edge, name):
+        settings = {"spec": "own", "scheme": "affine", "source": 1, "made": 0}
+        return ops.call("octet.observe", [x], edge=edge, group=edge, tensor=name, **settings)
+
+    before = lambda emit, x: [emit(relax.op.exp(emit(relax.op.tanh(x), "y")))]
+
+    def expected(emit, x):
+        seen = emit(observe(x, 0, "x"))
+        return [emit(relax.op.exp(emit(observe(emit(relax.op.tanh(seen)), 1, "y"))))]
+
+    becomes(ObserveTensors(frozenset("xy")), line(before), line(expected))
+    unchanged(ObserveTensors(frozenset()), line(before))
 
 
 def test_switches_and_observers_keep_the_results(bench):

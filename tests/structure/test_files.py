@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,24 @@ def passes():
                     yield path, node.name
 
 
+@cache
+def pictured(fixture):
+    """The passes that tests hand to `becomes` or `unchanged` (tests/conftest.py), as `becomes(MergeClips(), ...)` or by
+    a variable `step` that was bound to one in the same file."""
+    texts = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    found = {name for text in texts for name in re.findall(rf"\b{fixture}\(\s*([A-Z]\w+)\(", text)}
+    by_variable = (text for text in texts if re.search(rf"\b{fixture}\(\s*step\b", text))
+    return found | {name for text in by_variable for name in re.findall(r"\bstep = ([A-Z]\w+)\(", text)}
+
+
 @pytest.mark.parametrize(
     ("path", "name"), list(passes()), ids=lambda value: value if isinstance(value, str) else value.stem
 )
-def test_every_pass_has_a_test(path, name):
-    used = re.compile(rf"\b{name}\b")
-    assert any(used.search(test.read_text()) for test in (ROOT / "tests").rglob("test_*.py")), (
-        f"no test names the pass {name} of {path.relative_to(ROOT)}"
-    )
+def test_every_pass_has_a_picture_and_a_case_where_it_does_not_apply(path, name):
+    for fixture, case in (("becomes", "the IR before and behind"), ("unchanged", "a network that it leaves as it is")):
+        assert name in pictured(fixture), (
+            f"no test shows, with `{fixture}`, of {name} ({path.relative_to(ROOT)}) {case}"
+        )
 
 
 def test_nothing_committed_is_a_build_product_or_large():
