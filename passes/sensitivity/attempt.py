@@ -13,7 +13,8 @@ LEFT_OUT = "left out, there is no time for it (--budget)"
 class Attempt:
     """One thing that was tried. name: for people. error: 1 / SQNR on held-out samples; drop: on validation data, None
     if not measured; compiled: whether the drop is of the compiled module. kept: whether the design went on with it.
-    design: what was measured."""
+    design: what was measured. slower: the most times the time of the design before that this one is worth, where it
+    costs time."""
 
     name: str
     error: float | None
@@ -21,6 +22,7 @@ class Attempt:
     kept: bool
     design: Design
     compiled: bool = False
+    slower: float | None = None
 
     @property
     def sqnr(self) -> float | None:

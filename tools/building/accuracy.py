@@ -5,41 +5,29 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import combinations
 
 from ...passes.frontend.model import Model
-from ...passes.pipeline import canonicalize, to_integers
-from ...passes.policy.estimate import network_seconds
-from ...passes.running import unwatched
-from ...passes.sensitivity.attempt import Attempt
+from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.budget import Budget, cpu_seconds
-from ...passes.sensitivity.choices.choose_calibration import choose_calibration, choose_ranges
-from ...passes.sensitivity.choices.choose_operators import choose_operators
-from ...passes.sensitivity.choices.fewest_sums import fewest_sums
-from ...passes.sensitivity.choices.switches import FAR, choose_smoothing, choose_switches, switches_of
+from ...passes.sensitivity.budget import Budget
+from ...passes.sensitivity.choices.choose_calibration import choose_calibration
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.learnt_files import LearntFiles
-from ...passes.sensitivity.ranking import Ranked, rank
-from ...passes.sensitivity.rescaling import choose_scaling
+from ...passes.sensitivity.ranking import Ranked
 from ...passes.sensitivity.search import Search, SearchOutcome
 from ...targets.batches import run_samples
 from ...targets.package import Package
 from ...targets.samples import digest_of
 from ...targets.stored_array import Array
-from ...targets.x86 import cost
 from ..reporter import Reporter
+from .choices import Choices, estimated_seconds, smoothings
 from .judge import MetricJudge
 from .options import BuildOptions
-from .packages import build_package, resolve_targets
+from .packages import build_package
 from .statistics import measuring
 
 _VERSION = "3"  # of what a state file means
-# Seconds of CPU time that may go into what is tried without an accuracy target, beside the calibration and the first
-# error; and of a network that is FAR from fp32
-CHOICES, CHOICES_FAR = 40.0, 120.0
-_RANKING = 0.5  # of what is left of them
 
 
 @dataclass
@@ -80,90 +68,12 @@ class Workflow:
         design = Design(self.options.recipe)
         if self.options.recipe.calibrator == "auto":
             design = choose_calibration(self.bench, design, Journal(), self._tell, self.steps.append)
-        design = self._chosen(design)
+        choices = Choices(self.bench, self.options, self._tell, self.steps)
+        design = choices.chosen(design)
+        self.ranking = choices.ranking
+        while (cheaper := choices.without_what_is_too_slow(self.compile(design)[1])) is not None:
+            design = cheaper
         return design, *self.compile(design)
-
-    def _chosen(self, design) -> Design:
-        """With what is nearly free where it removes much of the error: sums or attention of a transformer in float,
-        rescaled channels."""
-        free = self.options.free
-        options = switches_of(self.bench.plan(design), free)
-        smoothings, rescale = self._smoothings(), self.options.repair and self.bench.rescalable
-        if not options and not smoothings and not rescale and not free:
-            return design
-        self._tell("int8 or float" if options or smoothings else "rescaled channels" if rescale else "calibrators")
-        scout, errors, took, scaling = self.bench.scout(), {}, 0.0, ""
-        clock = Budget() if self.options.seconds is not None else Budget(clock=cpu_seconds)
-        recipes = [
-            design.with_recipe(**dict.fromkeys(some, "float")).recipe
-            for count in range(len(options) + 1)
-            for some in combinations(options, count)
-        ]
-        limit, begun = CHOICES if self.options.seconds is None else self.options.seconds, clock.clock()
-        scout.expect(recipes)
-        scout.prepared(design)  # so that the first error takes no longer than others
-        preparing = clock.clock() - begun
-
-        def error(candidate):
-            nonlocal took, scaling
-            if candidate not in errors:
-                started = clock.clock()
-                if scaling and candidate.scaling != scaling:
-                    scout.forget_simulator(scaling)
-                scaling = candidate.scaling
-                errors[candidate] = scout.error(candidate)
-                took = clock.clock() - started
-            return errors[candidate]
-
-        self.steps.append(Attempt("as calibrated", error(design), None, True, design))
-        if self.options.seconds is None and errors[design] > FAR:
-            limit = CHOICES_FAR
-        beyond = max(0.0, clock.clock() - begun - limit)  # a first error that takes longer leaves less for the rest
-        clock = Budget(max(0.0, limit - beyond), clock.clock)
-
-        def spent():
-            return clock.left < took  # the next one takes about as long as the last one
-
-        seconds = cache(partial(self._seconds, scout))
-        design = choose_switches(design, options, error, seconds, self.steps.append, spent=spent)
-        if "residuals" in options:
-            design = fewest_sums(design, scout, error, seconds, self.steps.append, spent=spent)
-        took = max(
-            took, 2 * preparing
-        )  # a rescaled network is another one to build, behind a run that measures the channels of this one
-        design = (
-            choose_smoothing(design, smoothings, error, seconds, self.steps.append, spent=spent)
-            if smoothings
-            else design
-        )
-        design = choose_scaling(design, error, self.steps.append, spent=spent) if rescale else design
-        design = choose_ranges(design, free, scout.plan, error, self.steps.append, far=FAR, spent=spent)
-        if self._may_take_longer():
-            few = clock.part(_RANKING)
-            ranked = lambda chosen: rank(scout, chosen, scout.plan(chosen), None, Journal(), few, self._tell)  # noqa: E731
-            design, self.ranking = choose_operators(design, ranked, error, seconds, self.steps.append, spent=spent)
-        self._tell("calibrate")
-        if not design.scaling:
-            self.bench.expect(recipes)  # as the scout did, so the machine code for that is there
-        return design
-
-    def _may_take_longer(self) -> bool:
-        """What costs time is for a policy that asks for it, where the cost model knows a target."""
-        known = any(spec.backend.estimates for spec in resolve_targets(self.options.targets))
-        return known and self.options.repair and self.options.policy == "fastest"
-
-    def _smoothings(self) -> tuple[str, ...]:
-        """Those that may be tried; what the user keeps in int8 stays there."""
-        if not self._may_take_longer():
-            return ()
-        return tuple(name for name in self.bench.smoothings if name == "smooth" or not self.options.recipe.int8_layers)
-
-    def _seconds(self, bench, design) -> float:
-        """Of one run on one core of the first CPU target, by the cost model."""
-        spec = next(spec for spec in resolve_targets(self.options.targets) if spec.backend.estimates)
-        with unwatched():
-            _, module = to_integers(bench.hub(design))
-        return network_seconds(module, spec.dot, cost.seconds)
 
     def search(self, judge: MetricJudge, target: float, most_float: float, calibrate: bool) -> SearchOutcome:
         """The whole workflow, within `clock`. The journal is removed when it came to an end by itself."""
@@ -182,8 +92,8 @@ class Workflow:
             self.options.repair,
             self._tell,
             self.options.free,
-            cache(partial(self._seconds, self.bench)),
-            self._smoothings(),
+            cache(partial(estimated_seconds, self.bench, self.options)),
+            smoothings(self.bench, self.options),
         )
         self._tell("calibrate")
         outcome = search.run(Design(self.options.recipe), calibrate)

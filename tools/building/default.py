@@ -17,7 +17,8 @@ from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.search import SearchOutcome
 from ...targets import detect
 from ..reporter import Reporter
-from .accuracy import CHOICES_FAR, Workflow, automatic, described
+from .accuracy import Workflow, automatic, described
+from .choices import SECONDS_FAR
 from .options import BuildOptions
 from .packages import build_package
 from .quantizing import quantize_canonical
@@ -44,7 +45,7 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
         return quantized, package, {}
     design = Design(options.recipe)
     if 2 * took > (
-        CHOICES_FAR if options.seconds is None else options.seconds
+        SECONDS_FAR if options.seconds is None else options.seconds
     ):  # its error and that of one rescaled network: either is built and run as calibration did
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}

@@ -57,7 +57,8 @@ def choose_operators(
     for entry in tried:
         found, ratio, count, candidate = entry
         name = f"{count} operator{'s' * (count > 1)} in float, {ratio - 1:+.1%} of the estimated time"
-        log(Attempt(name, found, None, entry is best, candidate))
+        slower = _worth(before, found) if entry is best else None
+        log(Attempt(name, found, None, entry is best, candidate, slower=slower))
     return (design if best is None else best[-1]), ranking
 
 

@@ -85,15 +85,15 @@ def choose_switches(
         if not tried:
             break
         found, chosen, option = min(tried, key=lambda entry: entry[0])
-        ratio = seconds(chosen) / seconds(design) if found <= best * WORTH else None
-        kept = ratio is not None and ratio <= _worth(best, found)
+        ratio, slower = seconds(chosen) / seconds(design) if found <= best * WORTH else None, _worth(best, found)
+        kept = ratio is not None and ratio <= slower
         for value, candidate, name in tried:
             taken = kept and name == option
             if candidate in known and not taken:
                 continue  # tried before, beside one that was not worth its time
             known.add(candidate)
             cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
-            log(Attempt(f"{_named(candidate)}{cost}", value, None, taken, candidate))
+            log(Attempt(f"{_named(candidate)}{cost}", value, None, taken, candidate, slower=slower if taken else None))
         left.remove(option)
         if kept:
             design, best = chosen, found
@@ -138,6 +138,8 @@ def _scaled(
         log(Attempt(f"{_SHOWN[name]}: {LEFT_OUT}", None, None, False, candidate))
         return None
     before, found, ratio = error(design), error(candidate), seconds(candidate) / seconds(design)
-    kept = found <= before * WORTH and ratio <= _worth(before, found)
-    log(Attempt(f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time", found, None, kept, candidate))
+    slower = _worth(before, found)
+    kept = found <= before * WORTH and ratio <= slower
+    shown = f"{_SHOWN[name]}, {ratio - 1:+.1%} of the estimated time"
+    log(Attempt(shown, found, None, kept, candidate, slower=slower if kept else None))
     return candidate if kept else None

@@ -1,0 +1,159 @@
+"""What a network without an accuracy target may have because it is nearly free: chosen by measured error and estimated
+time on a few samples, and taken back where the compiled network turns out to take longer than that is worth."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from itertools import combinations
+from math import prod
+
+from ...passes.pipeline import to_integers
+from ...passes.policy.estimate import network_seconds
+from ...passes.running import unwatched
+from ...passes.sensitivity.attempt import LEFT_OUT, Attempt
+from ...passes.sensitivity.bench import Bench
+from ...passes.sensitivity.budget import Budget, cpu_seconds
+from ...passes.sensitivity.choices.choose_calibration import choose_ranges
+from ...passes.sensitivity.choices.choose_operators import choose_operators
+from ...passes.sensitivity.choices.fewest_sums import fewest_sums
+from ...passes.sensitivity.choices.switches import FAR, choose_smoothing, choose_switches, switches_of
+from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.journal import Journal
+from ...passes.sensitivity.ranking import Ranked, rank
+from ...passes.sensitivity.rescaling import choose_scaling
+from ...targets import detect
+from ...targets.package import Package
+from ...targets.x86 import cost
+from .measured_cost import measured_cost
+from .options import BuildOptions
+from .packages import resolve_targets
+
+# Seconds of CPU time that may go into what is tried, beside the calibration and the first error; and of a network that
+# is FAR from fp32
+SECONDS, SECONDS_FAR = 40.0, 120.0
+_RANKING = 0.5  # of what is left of them
+_ASKED = 1.05  # times the time, estimated, from which on it is measured: a clock does not tell less apart
+_CLEARLY = 1.1  # times what the designs are worth: a machine that is used by others is no reason
+
+
+class Choices:
+    """bench: the network and its samples. tell(text): of every stage. steps: what was tried is appended.
+
+    After `chosen`, `ranking` has the operators by their error, where int8 was far from fp32."""
+
+    def __init__(self, bench: Bench, options: BuildOptions, tell: Callable[[str], None], steps: list[Attempt]) -> None:
+        self.bench, self.options, self.steps = bench, options, steps
+        self._tell, self._scout = tell, bench.scout()
+        self._seconds = cache(partial(estimated_seconds, self._scout, options))
+        self.ranking: list[Ranked] = []
+        self._clock = Budget()
+
+    def chosen(self, design: Design) -> Design:
+        """With what removes much of the error for little time: sums or attention of a transformer in float, factors for
+        outlier channels, rescaled channels, other ranges, operators in float."""
+        free = self.options.free
+        options = switches_of(self.bench.plan(design), free)
+        offered, rescale = smoothings(self.bench, self.options), self.options.repair and self.bench.rescalable
+        if not options and not offered and not rescale and not free:
+            return design
+        self._tell("int8 or float" if options or offered else "rescaled channels" if rescale else "calibrators")
+        scout, log, errors, took, scaling = self._scout, self.steps.append, dict[Design, float](), 0.0, ""
+        clock = Budget() if self.options.seconds is not None else Budget(clock=cpu_seconds)
+        recipes = [
+            design.with_recipe(**dict.fromkeys(some, "float")).recipe
+            for count in range(len(options) + 1)
+            for some in combinations(options, count)
+        ]
+        limit, begun = SECONDS if self.options.seconds is None else self.options.seconds, clock.clock()
+        scout.expect(recipes)
+        scout.prepared(design)  # so that the first error takes no longer than others
+        preparing = clock.clock() - begun
+
+        def error(candidate: Design) -> float:
+            nonlocal took, scaling
+            if candidate not in errors:
+                started = clock.clock()
+                if scaling and candidate.scaling != scaling:
+                    scout.forget_simulator(scaling)
+                scaling = candidate.scaling
+                errors[candidate] = scout.error(candidate)
+                took = clock.clock() - started
+            return errors[candidate]
+
+        log(Attempt("as calibrated", error(design), None, True, design))
+        if self.options.seconds is None and errors[design] > FAR:
+            limit = SECONDS_FAR
+        beyond = max(0.0, clock.clock() - begun - limit)  # a first error that takes longer leaves less for the rest
+        clock = self._clock = Budget(max(0.0, limit - beyond), clock.clock)
+
+        def spent() -> bool:
+            left = clock.left
+            return left is not None and left < took  # the next one takes about as long as the last one
+
+        seconds = self._seconds
+        design = choose_switches(design, options, error, seconds, log, spent=spent)
+        if "residuals" in options:
+            design = fewest_sums(design, scout, error, seconds, log, spent=spent)
+        took = max(
+            took, 2 * preparing
+        )  # a rescaled network is another one to build, behind a run that measures the channels of this one
+        if offered:
+            design = choose_smoothing(design, offered, error, seconds, log, spent=spent)
+        if rescale:
+            design = choose_scaling(design, error, log, spent=spent)
+        design = choose_ranges(design, free, scout.plan, error, log, far=FAR, spent=spent)
+        if _may_take_longer(self.options):
+            few = clock.part(_RANKING)
+            ranked = lambda found: rank(scout, found, scout.plan(found), None, Journal(), few, self._tell)  # noqa: E731
+            design, self.ranking = choose_operators(design, ranked, error, seconds, log, spent=spent)
+        self._tell("calibrate")
+        if not design.scaling:
+            self.bench.expect(recipes)  # as the scout did, so the machine code for that is there
+        return design
+
+    def without_what_is_too_slow(self, package: Package) -> Design | None:
+        """The chosen design without the last thing that was taken for its estimated time, where `package`, compiled
+        from it, takes clearly longer beside the network as calibrated than all that was taken is worth. None where it
+        does not, and where there is nothing to measure: little was taken, no CPU of the package is here, or the time
+        for what is tried is over."""
+        kept = [step for step in self.steps if step.kept]
+        dear = [step for step in kept if step.slower is not None]
+        if not dear or self._seconds(kept[-1].design) < _ASKED * self._seconds(kept[0].design):
+            return None
+        variant = next((v for v in package.variants if v.backend.estimates and not detect.missing(v.features)), None)
+        if variant is None:
+            return None
+        name = "all that was taken"
+        if self._clock.spent:
+            self.steps.append(Attempt(f"{name}, measured: {LEFT_OUT}", None, None, False, kept[-1].design))
+            return None
+        self._tell("int8 or float: measured")
+        ratio = measured_cost(self._scout.hub(kept[0].design), variant, self.options)
+        over = ratio > _CLEARLY * prod(step.slower for step in dear if step.slower is not None)
+        if over:
+            behind = self.steps.index(dear[-1])
+            self.steps[behind:] = [replace(step, kept=False) for step in self.steps[behind:]]
+        shown = f"{name}, {ratio - 1:+.1%} of the time, measured"
+        self.steps.append(Attempt(shown, None, None, not over, kept[-1].design))
+        return next(step.design for step in reversed(self.steps) if step.kept) if over else None
+
+
+def smoothings(bench: Bench, options: BuildOptions) -> tuple[str, ...]:
+    """Ways to multiply outlier channels that may be tried; what the user keeps in int8 stays there."""
+    if not _may_take_longer(options):
+        return ()
+    return tuple(name for name in bench.smoothings if name == "smooth" or not options.recipe.int8_layers)
+
+
+def estimated_seconds(bench: Bench, options: BuildOptions, design: Design) -> float:
+    """Of one run on one core of the first CPU target, by the cost model."""
+    spec = next(spec for spec in resolve_targets(options.targets) if spec.backend.estimates)
+    with unwatched():
+        _, module = to_integers(bench.hub(design))
+    return network_seconds(module, spec.dot, cost.seconds)
+
+
+def _may_take_longer(options: BuildOptions) -> bool:
+    """What costs time is for a policy that asks for it, where the cost model knows a target."""
+    known = any(spec.backend.estimates for spec in resolve_targets(options.targets))
+    return known and options.repair and options.policy == "fastest"

@@ -1,0 +1,23 @@
+"""What a design costs, by the clock: the network that was compiled beside another design of it, on this machine."""
+
+from ...passes.calibrate.quantize import Quantized
+from ...passes.lower.build import build_variant
+from ...passes.pipeline import to_integers
+from ...passes.running import unwatched
+from ...targets.variant import Variant
+from .options import BuildOptions
+from .packages import resolve_targets
+from .region_times import compare
+
+
+def measured_cost(plain: Quantized, chosen: Variant, options: BuildOptions) -> float:
+    """Times that `chosen`, which runs here, takes the time of `plain`: interleaved runs, the least of each.
+
+    plain: another design of the network, which is built for that variant's target with the schedules of the analytical
+    model, and for this process alone."""
+    spec = next(spec for spec in resolve_targets(options.targets) if spec.name == chosen.target)
+    with unwatched():
+        _, module = to_integers(plain)
+        built = build_variant(module, spec, plain.model.inputs, plain.model.outputs, "plain", here=True)
+    found = compare(built, chosen, options.threads)
+    return found["chosen_ms"] / found["int8_ms"]
