@@ -23,7 +23,7 @@ T = TypeVar("T")
 # What runs as a pass: it takes a module and mostly gives one; the last of a pipeline gives the built network.
 Step: TypeAlias = "Callable[[tvm.IRModule], Any]"
 
-_ACTIVE: ContextVar["Instruments | None"] = ContextVar("instruments", default=None)
+_active: ContextVar["Instruments | None"] = ContextVar("instruments", default=None)
 
 
 @dataclass(frozen=True)
@@ -90,28 +90,28 @@ class Instruments:
 @contextmanager
 def watched(looking: Instruments) -> Iterator[Instruments]:
     """The passes of this block are seen; it ends behind `stop_after`."""
-    token = _ACTIVE.set(looking)
+    token = _active.set(looking)
     try:
         yield looking
     except _Stop:
         pass
     finally:
-        _ACTIVE.reset(token)
+        _active.reset(token)
 
 
 @contextmanager
 def unwatched() -> Iterator[None]:
     """Passes of this block go unseen: they work on something else than the network that is compiled."""
-    token = _ACTIVE.set(None)
+    token = _active.set(None)
     try:
         yield
     finally:
-        _ACTIVE.reset(token)
+        _active.reset(token)
 
 
 def check_stopped() -> None:
     """Raises OctetError where all passes have run, and the one to stop behind was none of them."""
-    active = _ACTIVE.get()
+    active = _active.get()
     if active is not None and active.stop_after is not None:
         ran = ", ".join(dict.fromkeys(name for name, _, _ in active.ran))
         raise OctetError(
@@ -126,7 +126,7 @@ def name_of(step: Any) -> str:
 
 def apply(step: "Callable[[T], Any]", module: T) -> Any:
     """The result of step(module), a module or a value with the field `module`, as the instruments in force see it."""
-    active = _ACTIVE.get()
+    active = _active.get()
     if active is None:
         return step(module)
     started = perf_counter()

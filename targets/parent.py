@@ -13,15 +13,13 @@ def die_with_parent(parent: int) -> None:
     """Called in a child process: SIGKILL when `parent`, the process id of who started it, ends. Children that this
     process forks later die with it in turn."""
     _arm(parent)
-    os.register_at_fork(before=_note, after_in_child=lambda: _arm(_forking))
+    forking = parent
 
+    def note() -> None:
+        nonlocal forking
+        forking = os.getpid()
 
-_forking = 0  # the process id of who forks, as its child sees it
-
-
-def _note() -> None:
-    global _forking
-    _forking = os.getpid()
+    os.register_at_fork(before=note, after_in_child=lambda: _arm(forking))
 
 
 def _arm(parent: int) -> None:

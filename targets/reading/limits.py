@@ -4,9 +4,11 @@ A declared size costs nothing to write down. It is compared with these before an
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..errors import OctetError
 
@@ -34,14 +36,15 @@ LIMITS = {
     ),
     "labels": Limit(1 << 30, "bytes of the labels, which are held in memory"),
 }
-_given: dict[str, int] = {}  # limits that options of the running command give
+_given: ContextVar[Mapping[str, int]] = ContextVar("limits", default=MappingProxyType({}))  # by options
 
 
 def limit(name: str) -> int:
     """The limit that holds now: an option's, else the environment's, else the table's. Raises OctetError for an
     OCTET_LIMITS that cannot be read."""
-    if name in _given:
-        return _given[name]
+    given = _given.get()
+    if name in given:
+        return given[name]
     return parse_limits(filter(None, os.environ.get(VARIABLE, "").split(",")), VARIABLE).get(name, LIMITS[name].value)
 
 
@@ -60,14 +63,12 @@ def parse_limits(texts: Iterable[str], where: str = "--limit") -> dict[str, int]
 
 @contextmanager
 def with_limits(values: dict[str, int]) -> Iterator[None]:
-    """These limits hold until the end of the block, for the whole process."""
-    before = dict(_given)
-    _given.update(values)
+    """These limits hold until the end of the block, for what this thread reads in it."""
+    token = _given.set({**_given.get(), **values})
     try:
         yield
     finally:
-        _given.clear()
-        _given.update(before)
+        _given.reset(token)
 
 
 def more(name: str) -> str:
