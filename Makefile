@@ -27,9 +27,11 @@ demo: .venv/.installed
 test: .venv/.installed-test
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -q --durations=10
 
-# The name of a version, python3.13 or a path; pyenv has names that run nothing, so each is tried. uv only says where the Python is.
+# The name of a version, python3.13 or a path; pyenv has names that run nothing, so each is tried, and pyenv is asked for its own. uv only says where the
+# Python is.
 test-python:
-	@for python in '$(OTHER)' 'python$(OTHER)'; do "$$python" -c '' 2> /dev/null && break; python=; done; \
+	@for python in '$(OTHER)' 'python$(OTHER)' "$$(pyenv prefix "$$(pyenv latest $(OTHER) 2> /dev/null)" 2> /dev/null)/bin/python"; do \
+		"$$python" -c '' 2> /dev/null && break; python=; done; \
 	if [ -z "$$python" ] && ! command -v uv > /dev/null; then \
 		echo "make test-python: there is no Python $(OTHER) and no uv, so nothing ran; pip install uv, or OTHER=PATH of a Python"; exit 0; fi; \
 	python=$${python:-$$(uv python find --system --no-project $(OTHER) 2> /dev/null || { uv python install --no-bin $(OTHER) >&2 && uv python find --system --no-project $(OTHER); })}; \
