@@ -65,6 +65,8 @@ def database(tmp_path):
 
 def test_the_loop_on_this_machine(workload, spec, database, tmp_path, monkeypatch):
     monkeypatch.setattr(carry_export, "FINAL_ROUNDS", 3)
+    # Until MetaSchedule's model knows 16 times it predicts at random, and now and then a search finds a point less.
+    monkeypatch.setattr(np.random, "uniform", np.random.RandomState(0).uniform)
     tasks = [
         Task(workload(residual=True), 2),
         Task(workload(channels=24, groups=24, out=24), 1),
