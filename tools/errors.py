@@ -138,7 +138,7 @@ def _interrupts():
 
     def interrupt(number, frame):
         seen.append(number)
-        previous(number, frame)
+        previous(number, frame)  # type: ignore[operator,misc] # Python's own handler: `ours` says so
 
     ours = (
         previous is signal.default_int_handler
@@ -165,11 +165,11 @@ class _Guarded:
 
     def main(self, *args, standalone_mode=True, **kwargs):
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
+            return super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc] # of a click command
         with _interrupts() as seen, warnings.catch_warnings():
             warnings.showwarning = _show_warning
             try:
-                status = super().main(*args, standalone_mode=False, **kwargs)
+                status = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[misc] # of a click command
             except click.exceptions.Exit as leave:
                 sys.exit(leave.exit_code)
             except (Exception, KeyboardInterrupt) as error:
@@ -196,7 +196,7 @@ class Command(_Guarded, click.Command):
             metavar="NAME=VALUE",
             help=f"Believe files that declare more: {names}; see docs/security.md. May be repeated.",
         )
-        super().__init__(*args, params=[*(params or ()), limits], **kwargs)
+        super().__init__(*args, params=[*(params or ()), limits], **kwargs)  # type: ignore[misc] # params is none of args
 
     def invoke(self, ctx):
         """Runs the command under its limits, after outputs that are inputs and CPUs that lack what NumPy needs were

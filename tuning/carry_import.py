@@ -136,6 +136,6 @@ def _beats(entry):
 
 def _record(task, entry, key, target):
     ratio, noise = interval(entry.ratios)
-    seconds = [float(np.array(rows)[:, -1].min()) for rows in (entry.seconds, entry.default)]
-    schedules = [task.candidates[number].schedule for number in (entry.candidate, 0)]
-    return Record(key, task.problem, target, *schedules, *seconds, ratio, noise, _device(entry))
+    own, default = (float(np.array(rows)[:, -1].min()) for rows in (entry.seconds, entry.default))
+    schedule, plain = (task.candidates[number].schedule for number in (entry.candidate, 0))
+    return Record(key, task.problem, target, schedule, plain, own, default, ratio, noise, _device(entry))

@@ -26,7 +26,8 @@ class LocalWorker:
     Every user of this machine reaches the port, so the server answers to a key of its own that nobody else knows."""
 
     def __init__(self, threads: int):
-        self._threads, self._server, self._key = threads, None, secrets.token_hex(32)
+        self._threads, self._key = threads, secrets.token_hex(32)
+        self._server: Server | None = None
 
     def __enter__(self):
         return self

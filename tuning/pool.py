@@ -2,15 +2,20 @@
 others."""
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from .runner import Compared, Measured, Runner
+
+if TYPE_CHECKING:
+    from .cuda_runner import CudaRunner
 
 
 class RunnerPool:
     """runners: one per worker; each candidate's ratio is to the default on the machine that measured it."""
 
-    def __init__(self, runners: list[Runner]):
+    def __init__(self, runners: "Sequence[Runner | CudaRunner]"):
         self._runners = runners
 
     def compare(self, case, default, candidates, rounds: int, until: float = math.inf) -> Compared:

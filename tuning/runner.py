@@ -138,7 +138,7 @@ class Runner:
             errors[index] = "differs from the referee"
         blamed[0] = -1
         number = kernels[-1].number()
-        seconds = {index: [] for index in kernels}
+        seconds: dict[int, list[np.ndarray]] = {index: [] for index in kernels}
         for _ in range(rounds):
             row = {index: np.zeros(len(self._threads)) for index in kernels}
             for column, threads in enumerate(self._threads):

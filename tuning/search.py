@@ -57,7 +57,7 @@ class CostModel:
 
 def _extractor(ms, spaces):
     @derived_object
-    class Decisions(ms.feature_extractor.PyFeatureExtractor):
+    class Decisions(ms.feature_extractor.PyFeatureExtractor):  # type: ignore[name-defined] # imported when first wanted
         """The space's features of a candidate, one row; which template it is comes first."""
 
         def extract_from(self, context, candidates):
@@ -151,7 +151,7 @@ class ScheduleSearch:
 
     def _ordered(self):
         """All schedules that are left, best prediction first."""
-        rest = [schedule for schedule in self._every if schedule not in self._seen]
+        rest = [schedule for schedule in self._every or () if schedule not in self._seen]
         if not rest:
             return []
         with _one_thread():
@@ -191,7 +191,7 @@ def _generator(ms, space, seed):
     rng = random.Random(seed)
 
     @derived_object
-    class Buildable(ms.postproc.PyPostproc):
+    class Buildable(ms.postproc.PyPostproc):  # type: ignore[name-defined] # imported when first wanted
         """Refuses combinations that the template cannot be built for."""
 
         def _initialize_with_tune_context(self, context):
@@ -204,7 +204,7 @@ def _generator(ms, space, seed):
             return Buildable()
 
     @derived_object
-    class OneDecision(ms.mutator.PyMutator):
+    class OneDecision(ms.mutator.PyMutator):  # type: ignore[name-defined] # imported when first wanted
         """Takes one decision anew."""
 
         def _initialize_with_tune_context(self, context):

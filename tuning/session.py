@@ -125,8 +125,8 @@ class TuningSession:
         state.case = case_of(workload)
         state.past = len(self.database.trials(key))
         record = self.database.find(key)
-        known = record is not None and _member(record.schedule, spaces)
-        if known:
+        known = _member(record.schedule, spaces) if record is not None else None
+        if record is not None and known:
             state.best_ratio, state.best = record.ratio, known
 
     def _take(self, state, default):
@@ -254,7 +254,8 @@ class TuningSession:
         if again is None or not self._beats(state, *again[:2]):
             return False
         ratio, noise, seconds = again
-        self._record(state, *winner, ratio, noise, seconds)
+        family, schedule = winner
+        self._record(state, family, schedule, ratio, noise, seconds)
         state.best_ratio, state.best = ratio, winner
         return True
 
@@ -265,7 +266,7 @@ class TuningSession:
     def _record(self, state, family, schedule, ratio, noise, seconds):
         workload = state.task.workload
         default = to_json(state.default.family, state.default.schedule)
-        key = key_of(workload.key, self.spec)
+        key, (own, plain) = key_of(workload.key, self.spec), seconds
         self.database.put(
             Record(
                 key,
@@ -273,7 +274,8 @@ class TuningSession:
                 self.spec.name,
                 to_json(family, schedule),
                 default,
-                *seconds,
+                own,
+                plain,
                 ratio,
                 noise,
                 self._cpu,

@@ -7,6 +7,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from ...targets.errors import UnsupportedModelError
+from ..referee.values import Values
 from .onnx_qdq import OPSET, Emitter
 from .operators import EXPORTERS
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from tvm import relax
 
 
-def evaluate(call: "relax.Call", args: list[np.ndarray | list[int]]) -> np.ndarray | tuple[np.ndarray, ...]:
+def evaluate(call: "relax.Call", args: Values) -> np.ndarray | tuple[np.ndarray, ...]:
     """An array, or a tuple of them. args: stand for call.args. Raises UnsupportedModelError for an operator without an
     ONNX form."""
     if call.op.name not in EXPORTERS:

@@ -1,5 +1,7 @@
 """What `octet bench` does, as one dictionary of figures."""
 
+from typing import Any
+
 import numpy as np
 
 from ...targets.batches import Feeds, feed_of
@@ -83,7 +85,9 @@ def _varying(options):
     """Requests of the same samples, with extents of their own."""
     session = load(options.model, threads=options.threads, streams=options.streams)
     samples, _ = read_samples(options.calib, for_samples(session, shapes_of_npz(options.calib)))
-    requests, failed, peers = requests_of(session, samples, options.varying), {}, {}
+    requests = requests_of(session, samples, options.varying)
+    failed: dict[str, str] = {}
+    peers: dict[str, Any] = {}
     if options.against is not None:
         of_data = for_samples(session, {name: array.shape for name, array in samples.items()})
         batches = Feeds(of_data.inputs, samples, of_data.batch, CALIBRATION_SAMPLES)
@@ -149,7 +153,8 @@ def _feed(session, calib):
 
 def _others(options, session, feed, precision):
     """The other candidates (our own fp32, and the peers), and the reasons of peers that cannot run."""
-    others, failed = {}, {}
+    others: dict[str, Any] = {}
+    failed: dict[str, str] = {}
     if options.onnx_path is not None and precision == "int8":
         check_origin(options.model, options.onnx_path)
         fp32 = fp32_session(options.onnx_path, options.threads, as_compiled(session, manifest_of(options.model)))

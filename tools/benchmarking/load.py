@@ -100,11 +100,13 @@ def _first_axis(spec, array, batch):
 def _summary(name, callers, session, slices, samples):
     calls, whole = np.concatenate(slices), sum(part[:, 1].max() - part[:, 0].min() for part in slices)
     taken = (calls[:, 1] - calls[:, 0]) * 1e3
+    median, slow = np.percentile(taken, (50, 99)).tolist()
     return Load(
         name,
         callers,
         session.threads,
         len(calls) * samples / whole,
-        *np.percentile(taken, (50, 99)).tolist(),
+        median,
+        slow,
         len(calls) * samples // session.batch,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...targets.batches import feed_of
 from ...targets.errors import OctetError
+from ...targets.runtime import Session
 from ...targets.shaped.dimensions import dimensions
 from ...targets.shaped.session import ShapedSession, for_samples
 from ..timing import Lost, both_times
@@ -40,7 +41,7 @@ class RequestTimes:
         }
 
 
-def requests_of(session: ShapedSession, arrays: dict, count: int) -> list[dict]:
+def requests_of(session: Session | ShapedSession, arrays: dict, count: int) -> list[dict]:
     """So many requests {input: array}: samples cut to extents that are drawn evenly, from 1 to the most that session
     and data have where the session pads, and else from its shapes. arrays: {input: samples on the first axis}. Raises
     OctetError for a session of one shape."""

@@ -36,7 +36,7 @@ class Given:
             )
         for name, said in self.dims.items():
             several = isinstance(said, tuple)
-            yield f"--dim {name}={','.join(map(str, said)) if several else said}", several
+            yield f"--dim {name}={','.join(map(str, said)) if isinstance(said, tuple) else said}", several
         for option, values in (("--fix", self.values), ("--pad", self.pads)):
             yield from ((f"{option} {name}={value}", False) for name, value in values.items())
 

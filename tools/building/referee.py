@@ -163,6 +163,6 @@ def _module(quantized):
 
 def _answers(module, package):
     """(what the referee answers to the self-test's inputs, what the compiled variants do), by output."""
-    results = run(module, {spec.name: package.selftest[f"input/{spec.name}"] for spec in package.inputs}, evaluate)
-    results = meant(package.outputs, dict(zip((spec.name for spec in package.outputs), results, strict=True)))
+    found = run(module, {spec.name: package.selftest[f"input/{spec.name}"] for spec in package.inputs}, evaluate)
+    results = meant(package.outputs, dict(zip((spec.name for spec in package.outputs), found, strict=True)))
     return list(results.values()), [package.selftest[f"output/{spec.name}"] for spec in package.outputs]

@@ -54,7 +54,7 @@ def export(package, output, target, name, static, io, embed):
     vectors = "" if f"{name}.selftest" in sizes else "; the package has no self-test, so main.c has nothing to compare"
     tensors = (
         ""
-        if io == "float"
+        if io == "float" or variant.integer is None
         else f" {'; '.join(f'{one.name} {one.dtype}' for one in (*variant.integer.inputs, *variant.integer.outputs))};"
     )
     say(f"{output}: {variant.target};{tensors} {listed} bytes; {name}.h, {name}.hpp, main.c, CMakeLists.txt{vectors}")

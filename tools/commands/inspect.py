@@ -50,11 +50,11 @@ def inspect(package, kernels, self_test, json_path):
         for spec in specs
     ]
     console.print(table("", ("", "name", "dtype", "shape"), rows))
-    rows = []
+    variants = []
     for v in read.variants:
         lacks = detect.missing(v.features)
         macs, rest = sum(s.macs for s in v.steps), sum(s.macs for s in v.steps if s.dtype != "int8")
-        rows.append(
+        variants.append(
             (
                 v.target,
                 f"no: {v.backend.lack(v.features)}" if lacks else "yes",
@@ -67,7 +67,9 @@ def inspect(package, kernels, self_test, json_path):
             )
         )
     console.print(
-        table("", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "memory"), rows)
+        table(
+            "", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "memory"), variants
+        )
     )
     if read.others:
         print_shapes(console, read)
@@ -131,11 +133,11 @@ def inspect(package, kernels, self_test, json_path):
     if kernels:
         columns = ("", "name", "operator", "kernel", "dtype", "multiply-adds", "schedule", "from", "layer")
         for v in [variant for shape in read.shapes for variant in shape.variants]:
-            rows = [
+            listed = [
                 (i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer)
                 for i, s in enumerate(v.steps)
             ]
-            console.print(table(f"{v.target}, shape {v.shape + 1}" if read.others else v.target, columns, rows))
+            console.print(table(f"{v.target}, shape {v.shape + 1}" if read.others else v.target, columns, listed))
             figures.setdefault("kernels", []).append(
                 {
                     "target": v.target,

@@ -62,7 +62,7 @@ def quantize(model, calib, output, given, threads, codes, cache, no_cache, **rec
     say_where_from(kept)
     counts = "{} operators in int8, {} in float".format(*_counts(quantized))
     source = "as the file says"
-    if not network.comes_quantised:
+    if not network.comes_quantised and samples is not None:
         source = f"{len(next(iter(samples.values())))} calibration samples"
     say(f"{output}: {counts}, {source}")
 

@@ -28,7 +28,9 @@ def keygen(name):
     private, shared = new_key(passphrase)
     write_atomically(secret, private, mode=0o600)
     write_atomically(public, shared)
-    (key,) = trust_of([shared]).keys
+    trust = trust_of([shared])
+    assert trust is not None, "a key was given"
+    (key,) = trust.keys
     say(
         f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: "
         f"key {short(key)}, for those who load them"
@@ -63,7 +65,8 @@ def sign(package, keys, removed, output):
         raise OctetError("neither --key nor --remove was given; make a key with: octet keygen NAME")
     output = output or package
     check_writable(output)
-    contents, gone = archive.read(package), trust_of(removed).keys if removed else {}
+    contents, trust = archive.read(package), trust_of(removed) if removed else None
+    gone = {} if trust is None else trust.keys
     found = {one.key: one for one in contents.signatures}
     for key, where in gone.items():
         if found.pop(key, None) is None:

@@ -21,22 +21,21 @@ def targets(json_path):
     best = [spec for spec in detect.runnable() if spec.native][:1]
     device = driver.device()
     pretended = os.environ.get(detect.CPU_VARIABLE)
-    rows, figures = (
-        [],
-        {
-            "cpu": detect.cpu_name(),
-            "cores": detect.cores(),
-            "native": best[0].name if best else None,
-            "taken_for": pretended or None,
-            "device": asdict(device) if device else None,
-            "targets": {},
-        },
-    )
+    rows: list[tuple[str, ...]] = []
+    targets: dict[str, dict] = {}
+    figures = {
+        "cpu": detect.cpu_name(),
+        "cores": detect.cores(),
+        "native": best[0].name if best else None,
+        "taken_for": pretended or None,
+        "device": asdict(device) if device else None,
+        "targets": targets,
+    }
     for spec in sorted(TARGETS.values(), key=lambda spec: -spec.rank):
         lacks = detect.missing(spec.features)
         state = f"no: lacks {', '.join(lacks)}" if lacks else ("yes, native" if spec in best else "yes")
         rows.append((spec.name, state, spec.dot, f"{spec.vector_bits} bit", ", ".join(sorted(spec.features))))
-        figures["targets"][spec.name] = {
+        targets[spec.name] = {
             "runs_here": not lacks,
             "lacks": list(lacks),
             "features": sorted(spec.features),

@@ -133,7 +133,7 @@ class Comparison:
 
     def _outputs(self, run):
         """{output: array} of all samples."""
-        parts = {spec.name: [] for spec in self.outputs}
+        parts: dict[str, list[np.ndarray]] = {spec.name: [] for spec in self.outputs}
         for number, feed in enumerate(self._feeds(self.arrays)):
             found, count = run(feed), min(self.batch, self.scoring.count - number * self.batch)
             for spec in self.outputs:

@@ -75,7 +75,7 @@ def roofline(kernels: list[dict], peak: dict) -> str:
 
 def _named(kernels):
     """Those with most to gain; of several in one place the first."""
-    chosen = []
+    chosen: list[dict] = []
     for k in sorted(kernels, key=lambda k: k["limit"] - k["seconds"]):
         at = np.log([k["macs"] / k["bytes"], k["gops"]])
         if all(np.abs(at - np.log([o["macs"] / o["bytes"], o["gops"]])).max() > _APART for o in chosen):

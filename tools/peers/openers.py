@@ -6,8 +6,22 @@ file."""
 
 import itertools
 import queue
+from collections.abc import Callable
+from typing import Any
 
 from . import onnxruntime_peer
+
+
+class Once:
+    """One run of a peer, for a single caller. many: one for several callers side by side, where that is another."""
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        self._run = run
+        self.many: Callable[[], Any] = self
+
+    def __call__(self) -> Any:
+        """Runs the feed once: {output: array}."""
+        return self._run()
 
 
 def _onnxruntime(path, feed, threads, streams):
@@ -15,9 +29,7 @@ def _onnxruntime(path, feed, threads, streams):
     run = onnxruntime_peer.session(path, threads)
     if isinstance(feed, list):
         return _in_turn(run, feed)
-    once = lambda: run(feed)
-    once.many = once
-    return once
+    return Once(lambda: run(feed))
 
 
 def _openvino(path, feed, threads, streams):
@@ -47,9 +59,9 @@ def _openvino(path, feed, threads, streams):
         return [compiled.create_infer_request() for _ in range(count)]
 
     (request,) = requests("LATENCY", 1)
-    once = lambda: dict(enumerate(request.infer(feed).values()))
+    once = Once(lambda: dict(enumerate(request.infer(feed).values())))
     if streams > 1:
-        idle = queue.SimpleQueue()
+        idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for each in requests("THROUGHPUT", streams):
             idle.put(each)
 
@@ -61,8 +73,6 @@ def _openvino(path, feed, threads, streams):
                 idle.put(mine)
 
         once.many = many
-    else:
-        once.many = once
     return once
 
 

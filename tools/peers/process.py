@@ -44,7 +44,7 @@ def memory_for(path) -> int:
     return max(LEAST_MEMORY, PER_BYTE * bytes_with_data(path))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error that says something, or its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:160] if lines else type(error).__name__

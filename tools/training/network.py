@@ -55,7 +55,7 @@ class Network(nn.Module):
         self._check()
 
     def _check(self):
-        lacking = {}
+        lacking: dict[str, None] = {}
         for var, value in self._graph.bindings:
             if (
                 isinstance(value, relax.Call)

@@ -117,7 +117,7 @@ def _guesses(p, default, spec, decisions):
             and all(getattr(tile, name) in values for name, values in decisions.items())
         ):
             shapes[tile] = estimate(p, tile, spec)
-    best = sorted(shapes, key=shapes.get)[: GUESSES - 2]
+    best = sorted(shapes, key=shapes.__getitem__)[: GUESSES - 2]
     deeper = [
         replace(default, stages=stages)
         for stages in (default.stages - 1, default.stages + 1)
