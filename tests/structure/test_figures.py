@@ -17,6 +17,7 @@ FIGURE = re.compile(
     rf"|{NETWORKS}[^.;]*\d ?(?:%|dB)|\d ?(?:%|dB)[^.;]*{NETWORKS}"
     r"|[Mm]easured (?:on|at|with|:)[^.;]*\b\d"
 )
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 ALLOWED = {"tools/training/variants.py": "by how much pictures are scaled"}
 
 
@@ -60,3 +61,11 @@ def test_measurements_are_found(sentence):
 )
 def test_constants_of_manuals_and_limits_are_not(sentence):
     assert not figures(f'"""{sentence}"""') and not figures(f"# {sentence}\n")
+
+
+def test_the_table_of_schedules_is_what_its_script_prints():
+    """As far as another machine can tell: its rows."""
+    source = (ROOT / "tests" / "x86" / "fit_schedules.py").read_text()
+    (listed,) = re.findall(r"^### Schedules and their alternatives\n[\s\S]*?\n(\|[\s\S]*?)\n*\Z", ARCHITECTURE, re.M)
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in listed.splitlines()[2:]]
+    assert rows == re.findall(r'-> Iterator\[Choice\]:\n    """(.+)"""', source)
