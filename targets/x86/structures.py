@@ -48,13 +48,13 @@ def _matmul_vectors(p: MatmulProblem) -> float:
 def _conv(p: ConvProblem) -> ConvProblem:
     """What else an epilogue may do (a table behind it) changes every schedule alike: it is left out."""
     e, int8 = p.epilogue, p.epilogue.out_dtype == "int8"
-    low, high = (-128, 127) if int8 else (-inf, inf)
+    low, high, inner_low, inner_high = (-128, 127, -100, 100) if int8 else (-inf, inf, -1.0, 6.0)
     quantised = p.dtype == "int8"
     epilogue = Epilogue(
         "float32" if e.out_dtype == "bfloat16" else e.out_dtype,
         out_zero_point=-7 if int8 else 0,
-        clip_min=low if e.clip_min <= low else -100 if int8 else -1.0,
-        clip_max=high if e.clip_max >= high else 100 if int8 else 6.0,
+        clip_min=low if e.clip_min <= low else inner_low,
+        clip_max=high if e.clip_max >= high else inner_high,
         residual=e.residual,
         residual_zero_point=5 if e.residual and quantised else 0,
         residual_multiplier=0.013 if e.residual and quantised else 0.0,

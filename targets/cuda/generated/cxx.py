@@ -88,11 +88,9 @@ class Printer:
         """C++ of an expression. Raises Unsupported."""
         kind, dtype = type(e).__name__, str(e.ty.dtype) if hasattr(e.ty, "dtype") else ""
         if kind == "IntImm":
-            return (
-                ("true" if e.value else "false")
-                if dtype == "bool"
-                else f"{int(e.value)}{'L' if dtype == 'int64' else ''}"
-            )
+            if dtype == "bool":
+                return "true" if e.value else "false"
+            return f"{int(e.value)}{'L' if dtype == 'int64' else ''}"
         if kind == "FloatImm":
             return f"float_of_bits({bits(e.value)})" if dtype == "float32" else repr(float(e.value))
         if kind == "TensorLoad":

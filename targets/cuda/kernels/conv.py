@@ -170,9 +170,8 @@ def tiled_kernel(
         f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, "
         f"{literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
     )
-    shared = max(
-        tile.shared_bytes, tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0
-    )
+    table = tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0
+    shared = max(tile.shared_bytes, table)
     assert shared <= spec.extra["shared_bytes"], tile
     state = (
         4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
