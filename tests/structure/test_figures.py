@@ -65,7 +65,7 @@ def test_constants_of_manuals_and_limits_are_not(sentence):
 
 def test_the_table_of_schedules_is_what_its_script_prints():
     """As far as another machine can tell: its rows."""
-    source = (ROOT / "tests" / "x86" / "fit_schedules.py").read_text()
+    source = (ROOT / "tests" / "measure" / "fit_schedules.py").read_text()
     (listed,) = re.findall(r"^### Schedules and their alternatives\n[\s\S]*?\n(\|[\s\S]*?)\n*\Z", ARCHITECTURE, re.M)
     rows = [line.split(" | ")[0].removeprefix("| ") for line in listed.splitlines()[2:]]
     assert rows == re.findall(r'-> Iterator\[Choice\]:\n    """(.+)"""', source)

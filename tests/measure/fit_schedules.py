@@ -1,6 +1,6 @@
 """What the analytical schedules of CPU kernels choose by a fitted constant, measured again on this machine.
 
-usage: python tests/x86/fit_schedules.py [--rounds 40]
+usage: python tests/measure/fit_schedules.py [--rounds 40]
 
 Prints the table of docs/architecture.md, "Schedules and their alternatives": of every choice the time of the schedule
 that is not chosen over the time of the one that is (above 1: the choice is right), kernels in turns on one core, the
