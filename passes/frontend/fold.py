@@ -25,6 +25,9 @@ _NEVER = {
     "Scan",
 }
 
+# Their axis is of rank 0; files in use have vectors of one element, which ONNX Runtime takes.
+_AXIS_BEHIND = ("CumSum", "CumProd")
+
 
 def can_fold(node: onnx.NodeProto, inputs: list[np.ndarray | str | None]) -> bool:
     """Whether every input is a NumPy array or left out (None)."""
@@ -39,6 +42,8 @@ def can_fold(node: onnx.NodeProto, inputs: list[np.ndarray | str | None]) -> boo
 
 def fold(node: onnx.NodeProto, inputs: list[np.ndarray], opsets: Sequence[onnx.OperatorSetIdProto]) -> list[np.ndarray]:
     """The node's outputs. `inputs`: arrays (None for an input left out); `opsets`: the model's opset_import."""
+    if node.op_type in _AXIS_BEHIND and inputs[1].shape == (1,):
+        inputs = [inputs[0], inputs[1].reshape(())]
     named = {name: value for name, value in zip(node.input, inputs) if name}
     graph = helper.make_graph(
         [node],

@@ -165,3 +165,10 @@ def test_bounds_that_are_known_at_run_time_only(agrees, model):
     ]
     agrees(model(nodes, X, {"span": np.float32(0.5), "high": np.float32(np.inf)}), X)
     agrees(model([*nodes[:2], node("Clip", ["x", "", "low"])], X, {"span": np.float32(0.5)}), X)
+
+
+def test_the_axis_of_known_sums_may_be_a_vector(model, agrees):
+    proto = model(
+        [node("CumSum", ["c", "axis"], ["sums"]), node("Mul", ["x", "sums"])], X, {"c": rand(6), "axis": np.array([0])}
+    )
+    agrees(proto, X, [X["x"] * rand(6).cumsum(dtype="float32")])
