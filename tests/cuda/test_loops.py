@@ -10,7 +10,7 @@ from cuda_harness import differences, emulator, nets
 import octet
 from octet.passes.annotate import matmul
 from octet.passes.calibrate.quantize import quantize
-from octet.passes.frontend import recurrent
+from octet.passes.frontend.recurrent import layer as recurrent
 from octet.passes.lower.merge_axes import MergeAxes
 from octet.passes.pipeline import canonicalize, float_layers, to_integers
 from octet.passes.referee import reference

@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from octet.passes.frontend import recurrent
 from octet.passes.frontend.onnx import load_onnx
+from octet.passes.frontend.recurrent import layer as recurrent
 from octet.passes.referee.reference import run
 from octet.passes.rewriting.loops import loops_of
 from octet.targets.errors import UnsupportedModelError
@@ -15,8 +15,8 @@ T, B, I, H = 3, 2, 5, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def network(path, kind, direction="forward", bias=True, states=False, peepholes=False, **attrs):
-    """One node with all its outputs."""
+def network(path, kind, direction="forward", bias=True, states=False, peepholes=False, lengths="", **attrs):
+    """One node with all its outputs. lengths: "known" or "computed": sequences of one and of all steps."""
     rng, ways = np.random.default_rng(0), 2 if direction == "bidirectional" else 1
     batch_first = attrs.get("layout", 0)
     rows = GATES[kind] * H
@@ -30,7 +30,8 @@ def network(path, kind, direction="forward", bias=True, states=False, peepholes=
         for name, shape in arrays.items()
     ]
     inputs = {"x": [B, T, I] if batch_first else [T, B, I]}
-    names = ["x", "w", "r", "b" if bias else "", ""]
+    ends = np.array([1, T], "int32")
+    names = ["x", "w", "r", "b" if bias else "", lengths]
     outputs = ["y", "y_h"] + ["y_c"] * (kind == "LSTM")
     if states:
         names += ["h0"] + ["c0"] * (kind == "LSTM")
@@ -43,10 +44,13 @@ def network(path, kind, direction="forward", bias=True, states=False, peepholes=
         "g",
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
-        weights,
+        weights + [numpy_helper.from_array(ends, lengths)] * (lengths == "known"),
     )
+    if lengths == "computed":
+        graph.input.append(helper.make_tensor_value_info(lengths, TensorProto.INT32, [B]))
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return {name: np.random.default_rng(1).standard_normal(shape).astype("float32") for name, shape in inputs.items()}
+    feed = {name: np.random.default_rng(1).standard_normal(shape).astype("float32") for name, shape in inputs.items()}
+    return feed | ({lengths: ends} if lengths == "computed" else {})
 
 
 CASES = [
@@ -60,6 +64,11 @@ CASES = [
     ("GRU", {"states": True}),
     ("RNN", {"direction": "bidirectional"}),
     ("RNN", {"bias": False}),
+    ("RNN", {"activations": ["Relu"], "lengths": "known"}),
+    ("LSTM", {"direction": "bidirectional", "lengths": "computed", "states": True}),
+    ("LSTM", {"activations": ["HardSigmoid", "Relu", "Tanh"], "activation_alpha": [0.3], "peepholes": True}),
+    ("GRU", {"direction": "reverse", "lengths": "known", "linear_before_reset": 1}),
+    ("GRU", {"activations": ["Sigmoid", "Softsign"], "linear_before_reset": 1, "lengths": "computed"}),
 ]
 
 
@@ -81,7 +90,8 @@ def test_recurrent_nodes(kind, options, looped, tmp_path, monkeypatch):
     "attrs, reason",
     [
         ({"clip": 3.0}, "clips its gates"),
-        ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "Relu"),
+        ({"activations": ["Sigmoid", "Affine", "Tanh"]}, "Affine"),
+        ({"activations": ["Sigmoid", "Tanh"]}, "Sigmoid, Tanh;"),
         ({"direction": "sideways"}, "the direction 'sideways'"),
         ({"hidden_size": 0}, "hidden_size 0"),
         ({"hidden_size": 99}, "hidden_size 99"),

@@ -2,7 +2,8 @@
 
 The input projections of all steps are one linear layer; a step is a linear layer on the hidden state (its weights
 shared by all steps) and one or two elementwise operators on the gates (targets/recurrent_math.py). So the matrix
-products can be int8, the gates and the cell state stay float."""
+products can be int8, the gates and the cell state stay float. Where sequences end earlier than others, states stay as
+they were from there on and results are 0."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,15 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import relax
 
-from ...targets.errors import UnsupportedModelError
-from .. import ops
-from ..ops import shape_of
+from ....targets.errors import UnsupportedModelError
+from ... import ops
+from ...ops import shape_of
+from .gates import GATES, Functions, check, gate_functions, within_lengths
 
 if TYPE_CHECKING:
-    from .node import OnnxNode
+    from ..node import OnnxNode
 
-_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_DEFAULT = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
 UNROLLED = 8  # steps; more of them are a loop
 
 
@@ -38,9 +38,11 @@ def recurrent(node: "OnnxNode") -> relax.Tuple:
     way = node.text("direction", "forward")
     if way not in ("forward", "reverse", "bidirectional"):
         raise UnsupportedModelError(f"has the direction {way[:40]!a}; export it again")
-    _check(node, steps, 2 if way == "bidirectional" else 1)
+    ways = 2 if way == "bidirectional" else 1
+    check(node, ways)
+    functions, inside = gate_functions(node, ways), within_lengths(node, steps, batch)
     directions = [_Direction(0, way == "reverse")] + [_Direction(1, True)] * (way == "bidirectional")
-    found = [_Layer(node, x, steps, batch, direction).run() for direction in directions]
+    found = [_Layer(node, x, steps, batch, each, functions[each.index], inside).run() for each in directions]
     sequences, last, cells = zip(*found)
     y = sequences[0] if len(found) == 1 else node.emit(relax.op.concat(list(sequences), axis=1), "both")
     states = [
@@ -56,43 +58,24 @@ def _join(node: "OnnxNode", states: tuple[relax.Var, ...], name: str) -> relax.V
     return states[0] if len(states) == 1 else node.emit(relax.op.concat(list(states), axis=0), name)
 
 
-def _check(node: "OnnxNode", steps: int, ways: int) -> None:
-    activations = [
-        a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", _DEFAULT[node.op] * ways)
-    ]
-    if [a.lower() for a in activations] != [a.lower() for a in _DEFAULT[node.op] * ways]:
-        raise UnsupportedModelError(
-            f"has the activations {', '.join(activations)}; export it with {', '.join(_DEFAULT[node.op])}"
-        )
-    if node.attrs.get("clip") or node.attrs.get("input_forget"):
-        raise UnsupportedModelError("clips its gates or couples them; export a plain one")
-    lengths = node.array(4, "sequence lengths")
-    if lengths is not None and np.any(lengths != steps):
-        raise UnsupportedModelError("has sequences of different lengths; export it for one length")
-    hidden, gates = node.attrs.get("hidden_size", node.array(2, "weights").shape[-1]), _GATES[node.op]
-    extents = {
-        1: ("weights", [ways, gates * hidden, node.shape(0)[-1]]),
-        2: ("weights", [ways, gates * hidden, hidden]),
-        3: ("bias", [ways, 2 * gates * hidden]),
-        7: ("peepholes", [ways, 3 * hidden]),
-    }
-    for index, (what, shape) in extents.items():
-        array = node.array(index, what)
-        if array is not None and list(array.shape) != shape:
-            raise UnsupportedModelError(
-                f"has {what} of extents {list(array.shape)} where hidden_size {hidden} and {ways} direction(s) mean "
-                f"{shape}; export it again"
-            )
-
-
 State = relax.Expr | None  # None: zeros, or what the layer does not have
 
 
 class _Layer:
     """One direction over time."""
 
-    def __init__(self, node: "OnnxNode", x: relax.Expr, steps: int, batch: int, direction: _Direction) -> None:
+    def __init__(
+        self,
+        node: "OnnxNode",
+        x: relax.Expr,
+        steps: int,
+        batch: int,
+        direction: _Direction,
+        functions: Functions,
+        inside: relax.Expr | None,
+    ) -> None:
         self.node, self.x, self.steps, self.batch, self.direction = node, x, steps, batch, direction
+        self.functions, self.inside = functions, inside
         w, r = (node.arrays[i][direction.index] for i in (1, 2))
         self.width, self.hidden = w.shape[0], r.shape[1]
         bias = node.arrays[3][direction.index] if node.has(3) else np.zeros(2 * self.width, "float32")
@@ -130,12 +113,12 @@ class _Layer:
             self.emit(ops.call("octet.loop_state", [start, t], index=i), f"{'hc'[i]}_before")
             for i, start in enumerate(starts)
         ]
-        after = [
-            state
-            for state in self.step("", x, before[0], before[1] if len(before) == 2 else None, relax.const(self.r))
-            if state is not None
-        ]
-        stacked = self.emit(ops.call("octet.loop_stack", [after[0], t, *after], steps=self.steps), "stack")
+        inside = self.inside
+        here = None if inside is None else self.emit(ops.call("octet.loop_slice", [inside, t]), "inside")
+        c_before = before[1] if len(before) == 2 else None
+        y, *states = self.bounded("", x, before[0], c_before, relax.const(self.r), here)
+        after = [state for state in states if state is not None]
+        stacked = self.emit(ops.call("octet.loop_stack", [y, t, *after], steps=self.steps), "stack")
         sequence = self.emit(relax.op.reshape(stacked, [self.steps, 1, self.batch, self.hidden]), "sequence")
         last = [
             self.emit(ops.call("octet.loop_last", [state, t, *after]), f"final_{'hc'[i]}")
@@ -150,9 +133,37 @@ class _Layer:
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
             x = self.emit(relax.op.strided_slice(projected, [0], [t], [t + 1]), f"slice{t}")
             x = self.emit(relax.op.reshape(x, [self.batch, self.width]), f"x{t}")
-            h, c = self.step(t, x, h, c, hidden)
-            outputs[t] = self.emit(relax.op.reshape(h, [1, 1, self.batch, self.hidden]), f"y{t}")
+            y, h, c = self.bounded(t, x, h, c, hidden, self.inside_at(t))
+            outputs[t] = self.emit(relax.op.reshape(y, [1, 1, self.batch, self.hidden]), f"y{t}")
         return outputs[0] if self.steps == 1 else self.emit(relax.op.concat(outputs, axis=0), "sequence"), h, c
+
+    def inside_at(self, t: int) -> State:
+        """1 where a sequence has not ended at step `t`, else 0: [B, H]. None where all are as long as the layer."""
+        if self.inside is None:
+            return None
+        one = self.emit(relax.op.strided_slice(self.inside, [0], [t], [t + 1]), f"inside_slice{t}")
+        return self.emit(relax.op.reshape(one, [self.batch, self.hidden]), f"inside{t}")
+
+    def bounded(
+        self, t: int | str, x: relax.Expr, h: State, c: State, weight: relax.Expr, inside: State
+    ) -> tuple[relax.Expr, relax.Expr, State]:
+        """(result, h, c) of a step, of which sequences that have ended keep their states and give 0."""
+        new, cell = self.step(t, x, h, c, weight)
+        if inside is None:
+            return new, new, cell
+        y = self.emit(relax.op.multiply(new, inside), f"result{t}")
+        outside = self.emit(relax.op.subtract(relax.const(np.float32(1)), inside), f"outside{t}")
+
+        def kept(after: relax.Expr, before: State, name: str) -> relax.Expr:
+            """Exact: one of the two products is the state, the other 0."""
+            if before is None:
+                return after
+            held = self.emit(relax.op.multiply(before, outside), f"{name}_held{t}")
+            return self.emit(relax.op.add(after, held), f"{name}_kept{t}")
+
+        if cell is not None:
+            cell = kept(self.emit(relax.op.multiply(cell, inside), f"c_inside{t}"), c, "c")
+        return y, kept(y, h, "h"), cell
 
     def project(self) -> relax.Var:
         """The input's part of all gates at all steps: [T, B, gates]."""
@@ -188,10 +199,14 @@ class _Layer:
                 r = self.emit(relax.op.add(r, relax.const(self.recurrent)), f"recurrent_bias{t}")
         if self.node.op == "RNN":
             total = self.emit(relax.op.add(x, r), f"sum{t}")
-            return self.emit(ops.call("octet.unary", [total], kind="tanh"), f"h{t}"), None
+            return self.emit(self.functions[0](total), f"h{t}"), None
+        if self.node.op == "GRU" and not self.functions.usual:
+            return self.gru_reset_behind(t, x, r, self.zeros() if h is None else h), None
         if self.node.op == "GRU":
             return self.emit(ops.call("octet.gru_output", [x, r, self.zeros() if h is None else h]), f"h{t}"), None
         before = x if c is None or self.peepholes is None else self.seen(x, c, self.peepholes[0], f"state{t}")
+        if not self.functions.usual:
+            return self.lstm(t, before, x, r, self.zeros() if c is None else c)
         c = self.emit(ops.call("octet.lstm_state", [before, r, self.zeros() if c is None else c]), f"c{t}")
         after = x if self.peepholes is None else self.seen(x, c, self.peepholes[1], f"output{t}")
         return self.emit(ops.call("octet.lstm_output", [after, r, c]), f"h{t}"), c
@@ -213,16 +228,52 @@ class _Layer:
             own = self.emit(relax.op.strided_slice(x, [1], [first], [last]), f"{name}_x{t}")
             return self.emit(relax.op.add(own, product), f"{name}_sum{t}")
 
-        both = self.emit(ops.call("octet.unary", [gates(0, 2 * n, h, "gates")], kind="sigmoid"), f"gates{t}")
+        both = self.emit(self.functions[0](gates(0, 2 * n, h, "gates")), f"gates{t}")
         update, reset = (
             self.emit(relax.op.strided_slice(both, [1], [i * n], [(i + 1) * n]), f"{name}{t}")
             for i, name in enumerate(("update", "reset"))
         )
         kept = self.emit(relax.op.multiply(reset, h), f"kept{t}")
-        new = self.emit(ops.call("octet.unary", [gates(2 * n, 3 * n, kept, "new")], kind="tanh"), f"new{t}")
-        # (1 - update) * new + update * h
+        new = self.emit(self.functions[1](gates(2 * n, 3 * n, kept, "new")), f"new{t}")
+        return self.moved(t, update, new, h)
+
+    def moved(self, t: int | str, update: relax.Expr, new: relax.Expr, h: relax.Expr) -> relax.Var:
+        """(1 - update) * new + update * h."""
         difference = self.emit(relax.op.subtract(h, new), f"difference{t}")
         return self.emit(relax.op.add(new, self.emit(relax.op.multiply(update, difference), f"moved{t}")), f"h{t}")
 
+    def gru_reset_behind(self, t: int | str, x: relax.Expr, r: relax.Expr, h: relax.Expr) -> relax.Var:
+        """The reset gate multiplies what the product gave, with functions that `octet.gru_output` does not have."""
+        own, product = ([self.gate(each, i, f"{k}{t}") for i in range(3)] for each, k in ((x, "own"), (r, "product")))
+        update, reset = (
+            self.emit(self.functions[0](self.emit(relax.op.add(a, b), f"{name}_sum{t}")), f"{name}{t}")
+            for a, b, name in zip(own, product, ("update", "reset"))
+        )
+        kept = self.emit(relax.op.multiply(reset, product[2]), f"kept{t}")
+        new = self.emit(self.functions[1](self.emit(relax.op.add(own[2], kept), f"new_sum{t}")), f"new{t}")
+        return self.moved(t, update, new, h)
 
-CONVERTERS = dict.fromkeys(_GATES, recurrent)
+    def lstm(
+        self, t: int | str, before: relax.Expr, x: relax.Expr, r: relax.Expr, c: relax.Expr
+    ) -> tuple[relax.Var, relax.Var]:
+        """(h, c) with functions that `octet.lstm_state` and `octet.lstm_output` do not have. before: the gates' inputs
+        that see the cell in front of the step."""
+        at, of_state, of_new = self.functions
+        total = self.emit(relax.op.add(before, r), f"sum{t}")
+        i, f, new = (
+            self.emit(function(self.gate(total, index, f"{name}{t}")), f"{name}_gate{t}")
+            for index, name, function in ((0, "in", at), (2, "forget", at), (3, "new", of_state))
+        )
+        added = self.emit(relax.op.multiply(i, new), f"added{t}")
+        c = self.emit(relax.op.add(self.emit(relax.op.multiply(f, c), f"left{t}"), added), f"c{t}")
+        after = x if self.peepholes is None else self.seen(x, c, self.peepholes[1], f"output{t}")
+        out = self.emit(relax.op.add(self.gate(after, 1, f"out_x{t}"), self.gate(r, 1, f"out_r{t}")), f"out{t}")
+        shown = self.emit(of_new(c), f"shown{t}")
+        return self.emit(relax.op.multiply(self.emit(at(out), f"out_gate{t}"), shown), f"h{t}"), c
+
+    def gate(self, gates: relax.Expr, index: int, name: str) -> relax.Var:
+        """[B, H] of gate `index`."""
+        return self.emit(relax.op.strided_slice(gates, [1], [index * self.hidden], [(index + 1) * self.hidden]), name)
+
+
+CONVERTERS = dict.fromkeys(GATES, recurrent)
