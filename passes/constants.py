@@ -21,7 +21,7 @@ def array_of(constant: tvm.ir.GenericConst) -> np.ndarray:
     return found
 
 
-def constant(value: np.ndarray) -> tvm.ir.GenericConst:
+def as_constant(value: np.ndarray) -> tvm.ir.GenericConst:
     """A Relax constant of that value and dtype. The array becomes its memory where it can, so nobody may write to it
     any more."""
     value = np.asarray(value)

@@ -6,7 +6,7 @@ in the arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s, with rne 
 =====================  ==========================================================================================
 octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/spec.py
 octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see
-                       targets/x86/elementwise/statistics.py. attrs: samples
+                       targets/x86/elementwise/summary.py. attrs: samples
 octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see
                        targets/x86/elementwise/fake_quantize.py
 octet.unary            (x f32) -> f32. A scalar function without a Relax operator of its own. attrs: kind, and its
@@ -176,6 +176,11 @@ def _tensor(expr: relax.Expr) -> OperandType | None:
 def is_op(expr: relax.Expr | None, *names: str) -> TypeGuard[relax.Call]:
     """Whether `expr` is a call of one of the named operators (Relax's own or ours)."""
     return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name in names
+
+
+def is_tensor(expr: relax.Expr) -> bool:
+    """Whether it is one tensor, a variable or a constant: no tuple, shape or literal."""
+    return isinstance(expr.ty, relax.TensorType)
 
 
 def shape_of(expr: relax.Expr) -> tuple[int, ...]:

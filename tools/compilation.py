@@ -18,8 +18,9 @@ from ..targets.package import Package
 from ..targets.writing import check_writable
 from ..tuning.place import place_of
 from .building.accuracy import Workflow, automatic
-from .building.bfloat16 import check_floats, described
+from .building.bfloat16 import bfloat16_report, check_floats
 from .building.boundary import check_boundary
+from .building.calibration import hub_from
 from .building.calibration_cache import cache_of, say_where_from
 from .building.default import by_default
 from .building.options import BuildOptions
@@ -28,7 +29,6 @@ from .building.quantizing import quantize_model
 from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
-from .building.statistics import hub_from
 from .building.watching import check_samples_for_clips, check_watched, with_usual_clips
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
@@ -199,7 +199,7 @@ def _report(request, model, package, samples):
         "policy": package.info.get("policy"),
         "kernels": {variant.target: sources(variant) for variant in package.variants},
         "multiply_adds": _multiply_adds(package.variants[0]),
-        "bfloat16": described(package) if package.info["recipe"]["floats"] == "bf16" else None,
+        "bfloat16": bfloat16_report(package) if package.info["recipe"]["floats"] == "bf16" else None,
         "size": {
             "onnx_bytes": bytes_with_data(request.model),
             "weights_bytes": {variant.target: int(variant.weights.size) for variant in package.variants},

@@ -14,7 +14,7 @@ from ..targets.measure.rounds import ratios
 from ..targets.schema import Name, Text, checked, parsed
 from ..targets.spec import TargetSpec
 from .cuda_builder import CudaBuilt
-from .jobs import batch_of
+from .jobs import batch_with_default
 from .portable import CudaCase
 from .runner import Compared, Measured
 
@@ -34,7 +34,7 @@ class CudaRunner:
     ) -> Compared:
         """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError
         when the default cannot be measured."""
-        found = self._measure(batch_of(case, [default, *candidates], rounds))
+        found = self._measure(batch_with_default(case, [default, *candidates], rounds))
         first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
         return Compared(first, tuple(others))
 

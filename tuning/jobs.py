@@ -53,7 +53,7 @@ def task_of(
     ), blobs
 
 
-def batch_of(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
+def batch_with_default(case: CudaCase, built: list[CudaBuilt], rounds: int) -> Batch:
     """The default and its rivals, to be measured now."""
     name = built[0].function
     made = [candidate_of(one, len(case.made)) for one in built]

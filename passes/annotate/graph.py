@@ -8,7 +8,7 @@ import tvm
 from tvm import relax
 
 from ..operators.registry import operators
-from ..ops import is_op
+from ..ops import is_op, is_tensor
 
 # relu, relu6 and clip: what requantisation does for nothing.
 _ACTIVATIONS = operators(lambda traits: traits.monotone and traits.elementwise == 1)
@@ -38,11 +38,6 @@ class Node:
     def arg(self, position: int) -> relax.Expr:
         """The operand at a position of the call, counted with constants and tuples as the call has them."""
         return self.value.args[position]
-
-
-def is_tensor(expr: relax.Expr) -> bool:
-    """Whether it is one tensor, not a tuple or a shape."""
-    return isinstance(expr.ty, relax.TensorType)
 
 
 def is_float32(expr: relax.Expr) -> bool:

@@ -15,11 +15,11 @@ from tvm import IRModule, relax
 from octet.targets.errors import OctetError
 
 from ..operators.registry import traits_of
-from ..ops import NORMS, is_op, shape_of
+from ..ops import NORMS, is_op, is_tensor, shape_of
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, softmax, unary
 from .front_end import front_ends
-from .graph import Graph, Node, integers_of, is_float32, is_tensor
+from .graph import Graph, Node, integers_of, is_float32
 from .group import Group, Refusal
 from .named import operators_named
 from .recipe import Recipe

@@ -18,7 +18,7 @@ import tvm
 
 from octet.targets import detect
 from octet.targets.x86.elementwise.histogram import histogram
-from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS
+from octet.targets.x86.elementwise.summary import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS
 
 from ...targets.native.stream import addresses, aligned
 from .statistics import BINS, SHIFT, Statistics

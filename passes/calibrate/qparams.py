@@ -43,7 +43,7 @@ def _scale(value: float) -> float:
     return float(np.float32(max(value, SMALLEST_SCALE)))
 
 
-def quantize(x: np.ndarray, qparams: QParams) -> np.ndarray:
+def codes_of(x: np.ndarray, qparams: QParams) -> np.ndarray:
     """The s8 codes of values, in float32 arithmetic as the contract says."""
     low, high = LIMITS[qparams.scheme]
     return np.clip(

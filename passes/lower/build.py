@@ -7,7 +7,7 @@ from ...targets.spec import TargetSpec
 from ...targets.tuned import Records
 from ...targets.variant import TensorSpec, Variant
 from .backends import lowering_of
-from .batch.plan import Choose, plan
+from .batch.plan import Choose, plan_stretches
 from .cpu.backend import CpuLowering
 from .network import IntegerNetwork
 
@@ -19,7 +19,7 @@ def build_variant(
     outputs: tuple[TensorSpec, ...],
     name: str = "",
     tuned: Records | None = None,
-    choose: Choose = plan,
+    choose: Choose = plan_stretches,
     self_check: bool = False,
     count_clips: bool = False,
     here: bool = False,
@@ -41,7 +41,7 @@ def build_shapes(
     spec: TargetSpec,
     name: str = "",
     tuned: Records | None = None,
-    choose: Choose = plan,
+    choose: Choose = plan_stretches,
     self_check: bool = False,
     count_clips: bool = False,
     integer: tuple[IntegerNetwork, ...] = (),

@@ -72,7 +72,7 @@ def place_calls(
         whole(each)[0] for call in calls for each in call.operands if isinstance(each, tuple) and each[0] == "step"
     }
     lives = {storage: _through(loops, storage in collected, *life) for storage, life in lives.items()}
-    offsets, arena = memory.plan([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
+    offsets, arena = memory.plan_arena([memory.Lifetime(s, sizes[s], *life) for s, life in lives.items()])
 
     def locate(storage: StoredOperand) -> Place:
         if not isinstance(storage, tuple):

@@ -16,7 +16,7 @@ class Lifetime:
     last: int
 
 
-def plan(buffers: list[Lifetime]) -> tuple[dict[Any, int], int]:
+def plan_arena(buffers: list[Lifetime]) -> tuple[dict[Any, int], int]:
     """({name: offset}, bytes of the arena). Greedy: the largest buffer first, each at the lowest offset that is free
     during its life."""
     placed: list[tuple[int, int, Lifetime]] = []

@@ -25,7 +25,7 @@ _FIXED = {
 }
 
 
-def function_of(call: "relax.Call") -> tuple[str, dict[str, float]]:
+def scalar_function_of(call: "relax.Call") -> tuple[str, dict[str, float]]:
     """(kind, {parameter: value}) of an octet.unary."""
     attrs = ops.attrs_of(call)
     return attrs["kind"], {name: float(attrs[name]) for name in PARAMETERS.get(attrs["kind"], ())}
@@ -36,7 +36,7 @@ def rules_of(lowered: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     has no kernel for it."""
 
     def octet_unary(call: "relax.Call", ctx: "CpuContext | CudaContext") -> "CudaTensor | Value":
-        return lowered(call, ctx, *function_of(call))
+        return lowered(call, ctx, *scalar_function_of(call))
 
     def leaky_relu(call: "relax.Call", ctx: "CpuContext") -> "Value":
         return lowered(call, ctx, "leaky_relu", {"alpha": float(ops.attrs_of(call)["alpha"])})

@@ -5,7 +5,7 @@ from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import same
 from .traits import Traits
 
-SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/elementwise/statistics.py
+SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/elementwise/summary.py
 _ONLY = {"fixed": ("low", "high"), "weight": ("axis",)}  # attributes of observers of one spec
 _X = Operand("x", ("float32",))
 

@@ -35,11 +35,6 @@ class Chain:
     high: float
 
 
-def is_tensor(expr: relax.Expr) -> bool:
-    """Whether an operand is a tensor: a variable or a constant, no shape, tuple or literal."""
-    return isinstance(expr.ty, relax.TensorType)
-
-
 def literal(expr: "tirx.Expr") -> float:
     """The Python number of a literal operand."""
     return float(expr.value)

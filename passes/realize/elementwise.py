@@ -29,7 +29,7 @@ def requantize(
     if source.qparams == out and (clip_min, clip_max) == (QMIN, QMAX):
         return source.value
     factor = float(multiplier([source.qparams.scale], out.scale))
-    if not overflow.converts(overflow.spread(source.qparams.zero_point) * factor):
+    if not overflow.converts(overflow.largest_distance(source.qparams.zero_point) * factor):
         return Refused(f"its scale {source.qparams.scale:.3g} is too far from the result's {out.scale:.3g}")
     attrs = {"data_zero_point": source.qparams.zero_point, "multiplier": factor, "out_zero_point": out.zero_point}
     return context.emit(
@@ -51,7 +51,7 @@ def realize_add_mul(
     clip_min, clip_max = out.bounds(low, high)
     shared = {"out_zero_point": out.zero_point, "clip_min": clip_min, "clip_max": clip_max}
     zero_points = {"a_zero_point": params[0].zero_point, "b_zero_point": params[1].zero_point}
-    spreads = [overflow.spread(param.zero_point) for param in params]
+    spreads = [overflow.largest_distance(param.zero_point) for param in params]
     if ops.is_op(call, "relax.multiply"):
         factor = float(multiplier([param.scale for param in params], out.scale))
         largest = spreads[0] * spreads[1] * factor

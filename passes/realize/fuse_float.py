@@ -14,7 +14,7 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
-from ..constants import constant, transposed
+from ..constants import as_constant, transposed
 from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
@@ -48,7 +48,7 @@ class _Fuser(Forward):
         bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
         operands = [
             self.new(chain.call.args[0]),
-            relax.const(weight, "float32") if is_conv else constant(weight),
+            relax.const(weight, "float32") if is_conv else as_constant(weight),
             relax.const(bias, "float32"),
         ]
         if chain.residual is not None:

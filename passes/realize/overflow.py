@@ -39,7 +39,7 @@ def accumulator_bounds(weight: np.ndarray, zero_point: int) -> np.ndarray:
     return np.maximum(positive * top + negative * bottom, -(positive * bottom + negative * top))
 
 
-def spread(zero_point: int) -> int:
+def largest_distance(zero_point: int) -> int:
     """The largest |q - zero_point| of an s8 value."""
     return max(QMAX - zero_point, zero_point - QMIN)
 
@@ -61,7 +61,7 @@ def prove(
         return f"an int32 accumulator could reach {worst} in output channel {int(totals.argmax())} (limit 2^31)"
     if multiplier is None:
         return Bound(worst, 0.0)
-    added = 0.0 if residual is None else spread(residual[0]) * abs(float(residual[1]))
+    added = 0.0 if residual is None else largest_distance(residual[0]) * abs(float(residual[1]))
     converted = totals * np.abs(np.asarray(multiplier).astype(np.float64)) + added
     largest = float(converted.max(initial=0.0))
     if not converts(largest):

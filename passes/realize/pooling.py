@@ -42,7 +42,7 @@ def realize_avg_pool(
     if source is None:
         return Refused("its input is not quantised")
     factor = float(multiplier([source.qparams.scale], out.scale))
-    if not overflow.converts(overflow.spread(source.qparams.zero_point) * factor):
+    if not overflow.converts(overflow.largest_distance(source.qparams.zero_point) * factor):
         return Refused(f"its scale {source.qparams.scale:.3g} is too far from the result's {out.scale:.3g}")
     clip_min, clip_max = out.bounds(low, high)
     params = {"data_zero_point": source.qparams.zero_point, "multiplier": factor, "out_zero_point": out.zero_point}

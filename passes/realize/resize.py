@@ -39,7 +39,7 @@ def realize_resize(
     factor = float(
         np.float32(np.float64(np.float32(source.qparams.scale)) / (np.float64(np.float32(out.scale)) * units))
     )
-    if not overflow.converts(overflow.spread(source.qparams.zero_point) * units * factor):
+    if not overflow.converts(overflow.largest_distance(source.qparams.zero_point) * units * factor):
         return Refused(f"its scale {source.qparams.scale:.3g} is too far from the result's {out.scale:.3g}")
     clip_min, clip_max = out.bounds(low, high)
     zero_points = {"data_zero_point": source.qparams.zero_point, "out_zero_point": out.zero_point}

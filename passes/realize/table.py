@@ -15,9 +15,8 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import operators
-from ..ops import QMAX, QMIN, shape_of
+from ..ops import QMAX, QMIN, is_tensor, shape_of
 from ..referee.reference import evaluate, value_of
-from .chain import is_tensor
 from .linear import Refused
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
 
 if TYPE_CHECKING:
-    from .streams import Stream
+    from .channel_streams import ChannelStream
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EqualizeChannels:
         return mod
 
 
-def _factor(mod: IRModule, stream: "Stream") -> np.ndarray:
+def _factor(mod: IRModule, stream: "ChannelStream") -> np.ndarray:
     made, read = (magnitudes(mod, sites, stream.channels) for sites in (stream.makers, stream.readers))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt(read / made)

@@ -10,8 +10,8 @@ from ..constants import array_of
 from ..operators.registry import operators
 from ..ops import attrs_of, is_op, shape_of
 from . import labels
+from .channel_streams import ChannelStream, Site, StreamTap
 from .exponents import Exponents
-from .streams import Site, Stream, Tap
 
 if TYPE_CHECKING:
     import tvm
@@ -32,7 +32,7 @@ _KINDS = {
 }
 
 
-def streams_of(mod: "tvm.IRModule") -> list[Stream]:
+def streams_of(mod: "tvm.IRModule") -> list[ChannelStream]:
     """All streams with a maker and a reader, in program order of their first maker."""
     return _Finder(Graph(mod)).find()
 
@@ -44,7 +44,7 @@ class _Finder:
         self.labels: dict[relax.Var, Any] = {}
         self.notes: list[tuple[str, Any, np.ndarray]] = []  # (kind, what tells its place, the channels along it)
 
-    def find(self) -> list[Stream]:
+    def find(self) -> list[ChannelStream]:
         for node in self.graph.nodes:
             found = self._through(node)
             if found is None:
@@ -58,7 +58,7 @@ class _Finder:
             self._tap(node.var)
         return self._streams()
 
-    def _streams(self) -> list[Stream]:
+    def _streams(self) -> list[ChannelStream]:
         """Channels with the same notes, in the same order, are one stream."""
         of_root: dict[int, list[tuple[int, int, int]]] = {}
         order: dict[Any, list[Any]] = {}
@@ -74,7 +74,7 @@ class _Finder:
             )
         streams = []
         for key, places in order.items():
-            stream, columns = Stream(len(places)), np.array(places)
+            stream, columns = ChannelStream(len(places)), np.array(places)
             for i, (number, sign) in enumerate(key):
                 kind, make, _ = self.notes[number]
                 getattr(stream, _KINDS[kind, sign]).append(make(columns[:, i]))
@@ -253,7 +253,7 @@ class _Finder:
             for user in self.graph.users.get(var, ())
         ):
             return
-        self.notes.append(("tap", lambda places: Tap(var.name, places), self.labels[var].reshape(-1)))
+        self.notes.append(("tap", lambda places: StreamTap(var.name, places), self.labels[var].reshape(-1)))
 
     def _plain(self, var: relax.Var) -> bool:
         mine = self.labels.get(var)

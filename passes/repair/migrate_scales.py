@@ -19,7 +19,7 @@ from .find_streams import streams_of
 from .scale_channels import centred, magnitudes, scale_channels, sharing
 
 if TYPE_CHECKING:
-    from .streams import Stream, Tap
+    from .channel_streams import ChannelStream, StreamTap
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class MigrateScales:
         factors = centred([group for group in groups if group])
         return scale_channels(mod, factors) if factors else mod
 
-    def _factor(self, mod: IRModule, stream: "Stream") -> np.ndarray | None:
+    def _factor(self, mod: IRModule, stream: "ChannelStream") -> np.ndarray | None:
         """float64 [channels], NaN where a channel has none; None where nothing is known of the stream."""
         activation, against = (
             _largest(self.largest, taps, stream.channels) for taps in (stream.taps, stream.counter_taps)
@@ -58,7 +58,7 @@ class MigrateScales:
             return np.where((activation > 0) & (other > 0), other ** (1 - share) / activation**share, np.nan)
 
 
-def _largest(known: Mapping[str, np.ndarray], taps: "list[Tap]", channels: int) -> np.ndarray | None:
+def _largest(known: Mapping[str, np.ndarray], taps: "list[StreamTap]", channels: int) -> np.ndarray | None:
     """Largest magnitude per channel of a stream over those of its tensors that are known, float64; None if none is."""
     seen = [np.asarray(known[tap.name], np.float64)[tap.places] for tap in taps if tap.name in known]
     assert all(len(values) == channels for values in seen)

@@ -8,12 +8,12 @@ from tvm import IRModule
 
 from ..annotate.graph import Graph
 from ..constants import array_of
-from .streams import Stream
+from .channel_streams import ChannelStream
 from .weights import Operand, replace_constants
 
 if TYPE_CHECKING:
     from ..annotate.graph import Node
-    from .streams import Site
+    from .channel_streams import Site
 
 LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
 
@@ -28,10 +28,10 @@ def power_of_two(factors: np.ndarray) -> np.ndarray:
     return np.exp2(np.clip(np.rint(np.where(usable, centred, 0.0)), -LIMIT, LIMIT)).astype(np.float32)
 
 
-def sharing(streams: list[Stream]) -> list[list[Stream]]:
+def sharing(streams: list[ChannelStream]) -> list[list[ChannelStream]]:
     """The streams in groups that share a tensor, as branches that meet in a concat do, and pieces of a split. Queries
     with their keys are a group by themselves: the level of one is the inverse of the other's."""
-    groups: list[tuple[set[str], list[Stream]]] = []
+    groups: list[tuple[set[str], list[ChannelStream]]] = []
     for stream in streams:
         names, members = {tap.name for tap in stream.taps}, [stream]
         if not stream.counter_taps:
@@ -42,7 +42,7 @@ def sharing(streams: list[Stream]) -> list[list[Stream]]:
     return [members for _, members in groups]
 
 
-def centred(groups: list[list[tuple[Stream, np.ndarray]]]) -> list[tuple[Stream, np.ndarray]]:
+def centred(groups: list[list[tuple[ChannelStream, np.ndarray]]]) -> list[tuple[ChannelStream, np.ndarray]]:
     """Factors by stream as powers of two. groups: streams that share a tensor, and so its one scale (`sharing`): they
     have one centre, or what their levels differ by would cancel out."""
     found = []
@@ -53,7 +53,7 @@ def centred(groups: list[list[tuple[Stream, np.ndarray]]]) -> list[tuple[Stream,
     return found
 
 
-def scale_channels(mod: IRModule, factors: list[tuple[Stream, np.ndarray]]) -> IRModule:
+def scale_channels(mod: IRModule, factors: list[tuple[ChannelStream, np.ndarray]]) -> IRModule:
     """The network with its channels scaled. factors: float32 [channels] by stream."""
     nodes = Graph(mod).nodes
     constants: dict[Operand, np.ndarray] = {}

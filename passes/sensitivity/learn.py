@@ -9,7 +9,7 @@ import numpy as np
 
 from ...targets.seams import Attrs
 from ..annotate.graph import Graph, Node
-from ..calibrate.qparams import QParams, quantize
+from ..calibrate.qparams import QParams, codes_of
 from ..lower.batch.masked import padding_mask
 from ..ops import attrs_of, shape_of
 from ..repair.correct_biases import bias_delta
@@ -196,7 +196,7 @@ def _moments(
         for key, one in unique.items():
             value = found[one.tensor] if one.tensor in found else feed[one.tensor]
             rows = one.rows(value, -(-ROWS // len(feeds)), kept, np.random.default_rng([number, one.node.index]))
-            sums[key].add(rows, quantize(rows, one.qparams))
+            sums[key].add(rows, codes_of(rows, one.qparams))
     return sums
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from math import prod, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..annotate.plan import Plan
-from ..ops import is_op, shape_of
+from ..multiply_adds import multiply_adds
 from .journal import ALONE
 
 if TYPE_CHECKING:
-    from ..annotate.graph import Node
     from ..annotate.group import Group
     from .bench import Bench
     from .budget import Budget
@@ -55,7 +54,7 @@ def rank(
     for number, group in enumerate(groups):
         tell("sensitivity", number, len(groups))
         if budget.spent:
-            ranked.append(Ranked(group.anchor.name, group.anchor.op, 0.0, 0.0, multiply_adds(group.anchor)))
+            ranked.append(Ranked(group.anchor.name, group.anchor.op, 0.0, 0.0, multiply_adds(group.anchor.value)))
             continue
         measured = journal.get(
             f"{ALONE}{group.anchor.name} {design.key}", lambda: asdict(_alone(bench, design, group, some))
@@ -84,7 +83,9 @@ def _sorted(ranked: list[Ranked]) -> list[Ranked]:
 
 def _alone(bench: "Bench", design: "Design", group: "Group", some: Mapping[str, Any]) -> Ranked:
     found = bench.outputs_of_part(design, [node.index for node in group.members], some)
-    return Ranked(group.anchor.name, group.anchor.op, bench.error_of(found, some), 0.0, multiply_adds(group.anchor))
+    return Ranked(
+        group.anchor.name, group.anchor.op, bench.error_of(found, some), 0.0, multiply_adds(group.anchor.value)
+    )
 
 
 def _with_labels(
@@ -100,13 +101,3 @@ def significant_loss(before: Any, after: Any) -> float:
     worse, better = np.count_nonzero(after > before), np.count_nonzero(after < before)
     net = worse - better
     return net / len(before) if net > 2 * sqrt(worse + better) else 0.0
-
-
-def multiply_adds(node: "Node") -> int:
-    """Multiply-adds of a convolution, linear layer or matmul; 0 for the others."""
-    if is_op(node.value, "relax.nn.conv2d"):
-        return prod(shape_of(node.var)) * prod(shape_of(node.inputs[1])[1:])
-    if is_op(node.value, "relax.matmul"):
-        inner = shape_of(node.inputs[0])[-1]
-        return prod(shape_of(node.var)) * inner
-    return 0

@@ -60,7 +60,7 @@ class Library:
         """A stream of the network of that number. weights: an address. cpus: processors for its threads beside the
         caller's. Raises OctetError where memory is short."""
         stream = c_void_p()
-        checked(self._open(network, weights, threads, (c_int * len(cpus))(*cpus) if cpus else None, byref(stream)))
+        check_status(self._open(network, weights, threads, (c_int * len(cpus))(*cpus) if cpus else None, byref(stream)))
         return stream
 
     def arena(self, stream: c_void_p, size: int) -> np.ndarray:
@@ -75,7 +75,7 @@ class Library:
         """tensors: a ctypes array of addresses, inputs first."""
         code = self._run(stream, tensors)
         if code:
-            checked(code)
+            check_status(code)
 
     @property
     def shares(self) -> bool:
@@ -95,11 +95,11 @@ class Library:
         """Runs that streams share out (`octet_stream_share`). first, sizes, own: ctypes arrays, one entry per
         tensor."""
         assert self._share is not None, "ask `shares` first"
-        checked(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
+        check_status(self._share(stream, byref(taken), count, first, sizes, own, nanoseconds))
 
     def step(self, stream: c_void_p, index: int, chunk: int, tensors: Addresses) -> None:
         """Runs one chunk of one step. tensors: a ctypes array of addresses."""
-        checked(self._step(stream, index, chunk, tensors))
+        check_status(self._step(stream, index, chunk, tensors))
 
     def close(self, stream: c_void_p) -> None:
         """Gives back the memory and threads of a stream that `open` made."""
@@ -111,7 +111,7 @@ def earlier(target: str) -> PackageError:
     return PackageError(f"target {target}: an earlier octet made these kernels, which need TVM's runtime; {_AGAIN}")
 
 
-def checked(code: int) -> None:
+def check_status(code: int) -> None:
     """Raises OctetError for what a function of the library gave, unless it is 0."""
     if code:
         raise OctetError(f"run: {_FAILURES.get(code, f'the kernels were called wrongly (code {code})')}")

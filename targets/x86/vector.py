@@ -58,7 +58,7 @@ def clip_bytes(stored: tirx.Expr, clip_min: float, clip_max: float, lanes: int =
     return tirx.min(stored, splat(high, "uint8", lanes)) if high < 255 else stored
 
 
-def limit(value: tirx.Expr, bound: float = 2.0**30) -> tirx.Expr:
+def limited(value: tirx.Expr, bound: float = 2.0**30) -> tirx.Expr:
     """float32x16 made safe for `round_to_int`: only too large values go wrong there, too small ones (and NaN) become
     the smallest int32."""
     return tirx.min(value, splat(bound, "float32"))

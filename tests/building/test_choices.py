@@ -85,7 +85,7 @@ def test_it_is_measured_beside_the_other_design_built_for_the_same_target(quanti
     hub, spec = quantize(sequence), detect.native()
     compared = []
     monkeypatch.setattr(
-        measured_cost, "compare", lambda *pair: compared.append(pair) or {"int8_ms": 2.0, "chosen_ms": 3.0}
+        measured_cost, "compare_times", lambda *pair: compared.append(pair) or {"int8_ms": 2.0, "chosen_ms": 3.0}
     )
     chosen = SimpleNamespace(target=spec.name)
     assert measured_cost.measured_cost(hub, chosen, BuildOptions(threads=1)) == 1.5

@@ -54,7 +54,7 @@ def test_measured_times_decide(lone, monkeypatch):
         (t := measured(*args)) and type(t)(t.int8, tuple(s / 10 for s in t.float), t.quantize, t.dequantize)
     )
     monkeypatch.setattr(policy, "measured_times", faster)
-    monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 2.0, "chosen_ms": 1.0})
+    monkeypatch.setattr(policy, "compare_times", lambda *args: {"int8_ms": 2.0, "chosen_ms": 1.0})
     made = built(lone, (detect.native(),), build(lone, counts), "fastest", trials=1)
     assert counts == [True, False, True], "in int8; all in float, for the times only; as chosen"
     assert {layer["name"] for layer in made.report["layers"]} == {"conv0", "conv1"} and made.report["how"] == "measured"
@@ -93,7 +93,7 @@ def test_a_network_that_is_not_faster_stays(lone, monkeypatch):
         "measured_times",
         lambda *args: (t := measured(*args)) and type(t)(t.int8, (0.0,) * len(t.float), t.quantize, t.dequantize),
     )
-    monkeypatch.setattr(policy, "compare", lambda *args: {"int8_ms": 1.0, "chosen_ms": 1.0})
+    monkeypatch.setattr(policy, "compare_times", lambda *args: {"int8_ms": 1.0, "chosen_ms": 1.0})
     made = built(lone, (detect.native(),), build(lone, []), "fastest", trials=1)
     assert made.quantized is lone and made.report["layers"] == [] and len(made.report["rejected"]) == 2
 

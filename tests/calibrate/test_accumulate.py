@@ -9,7 +9,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.calibrate.accumulate import ROWS, Accumulator, NonFinite
 from octet.passes.calibrate.observers import find_range
 from octet.passes.calibrate.statistics import Statistics
-from octet.targets.x86.elementwise.statistics import HEADER, SUMMARY
+from octet.targets.x86.elementwise.summary import HEADER, SUMMARY
 
 
 def summary_of(values):

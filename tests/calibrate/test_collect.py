@@ -108,8 +108,8 @@ def test_no_samples(annotated, referee):
 
 def test_shards_of_whole_batches_see_exactly_what_the_whole_sees(annotated, samples):
     from octet.passes.calibrate.statistics import Statistics
+    from octet.tools.building.calibration import rows_of_shard
     from octet.tools.building.sessions import executor
-    from octet.tools.building.statistics import rows_of_shard
 
     x = samples["x"]  # 7 samples in batches of 2: the last one is filled up
     run = executor(measurable(annotated, summaries=True)[0], 1)

@@ -5,7 +5,7 @@ import pytest
 
 from octet.passes.annotate import Recipe
 from octet.passes.calibrate.observers import _Error, find_range
-from octet.passes.calibrate.qparams import LIMITS, choose, quantize
+from octet.passes.calibrate.qparams import LIMITS, choose, codes_of
 from octet.passes.calibrate.statistics import Statistics
 
 from .conftest import dequantize
@@ -23,7 +23,7 @@ def find(x, calibrator, scheme="affine", **options):
 
 def error(x, bounds, scheme="affine"):
     p = choose(*bounds, scheme)
-    return float(np.mean((dequantize(quantize(x, p), p) - x) ** 2))
+    return float(np.mean((dequantize(codes_of(x, p), p) - x) ** 2))
 
 
 RNG = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def test_constant_and_empty_tensors(calibrator, x):
         p = choose(*find(x, calibrator, scheme), scheme)
         assert np.isfinite(p.scale) and p.scale > 0
         if x.size:
-            assert np.all(np.abs(dequantize(quantize(x, p), p) - x) <= max(abs(float(x[0])) / 100, 1e-12))
+            assert np.all(np.abs(dequantize(codes_of(x, p), p) - x) <= max(abs(float(x[0])) / 100, 1e-12))
 
 
 @pytest.mark.parametrize("scheme", ["affine", "symmetric"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
-from octet.passes.lower.batch.plan import plan
+from octet.passes.lower.batch.plan import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.targets import detect
 from octet.targets.runtime import Session
@@ -102,7 +102,7 @@ def test_in_parts_of_a_batch():
     proto = make(NODES, FEED, OUTPUTS, CONSTANTS)
     model, want = imported(proto), answers(proto, FEED)
     variant = build_variant(
-        model.module, detect.native(), model.inputs, model.outputs, choose=lambda found: plan(found, l2=64)
+        model.module, detect.native(), model.inputs, model.outputs, choose=lambda found: plan_stretches(found, l2=64)
     )
     got = Session(variant, 1).run(FEED)
     for name, wanted in want.items():

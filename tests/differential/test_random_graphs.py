@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import octet
-from octet.passes.lower.batch.plan import plan
+from octet.passes.lower.batch.plan import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.fuse_float import FuseFloat
 from octet.targets import detect
 from octet.targets.errors import UnsupportedModelError
 from octet.targets.runtime import Session
-from octet.tools.building.referee import compare
+from octet.tools.building.referee import compare_with_referee
 from octet.tools.building.sessions import float_session
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -79,7 +79,7 @@ def test_parts_of_a_batch_give_them_too(seed):
         detect.native(),
         model.inputs,
         model.outputs,
-        choose=lambda found: plan(found, l2=256),
+        choose=lambda found: plan_stretches(found, l2=256),
     )
     _agrees("in parts", Session(variant, 1).run(case.feed), case.want)
 
@@ -108,7 +108,7 @@ def test_int8_networks_equal_the_referee(seed):
         pytest.skip("refused by one line")
     quantized = octet.quantize(model, case.samples, octet.Recipe(calibrator="max"))
     levels = [spec.name for spec in detect.runnable()] if seed % 3 == 0 else ["native"]
-    compare(quantized, octet.compile(quantized, targets=levels, policy="int8"))
+    compare_with_referee(quantized, octet.compile(quantized, targets=levels, policy="int8"))
 
 
 def test_a_case_is_the_same_every_time(tmp_path):

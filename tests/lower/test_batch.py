@@ -8,7 +8,7 @@ from tvm import relax
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
 from octet.passes.lower.batch.pieces import split
-from octet.passes.lower.batch.plan import Stretch, plan
+from octet.passes.lower.batch.plan import Stretch, plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.referee.reference import run
 from octet.targets import archive, detect
@@ -211,7 +211,7 @@ def planned(*layers, shape, batch=32):
                 y = conv(builder.emit, y, channels)
             result = builder.emit_output(relax.Tuple([y]))
         builder.emit_func_output(result)
-    split(builder.get(), lambda graph: found.extend(plan(graph)) or [])
+    split(builder.get(), lambda graph: found.extend(plan_stretches(graph)) or [])
     return [stretch.samples for stretch in found]
 
 

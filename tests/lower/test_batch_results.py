@@ -7,7 +7,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.batch.pieces import split
-from octet.passes.lower.batch.plan import plan
+from octet.passes.lower.batch.plan import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.referee.reference import run
 from octet.targets import detect
@@ -43,7 +43,7 @@ def network(case):
 
 def small_cache(found):
     """A plan for a cache so small that every stretch that may run in parts does."""
-    return plan(found, l2=64)
+    return plan_stretches(found, l2=64)
 
 
 @pytest.mark.parametrize("case", RESULTS)
@@ -51,7 +51,7 @@ def test_every_result_equals_the_referee(case):
     module, x = network(case), np.random.default_rng(0).standard_normal((BATCH, 5, 6)).astype("float32")
     wanted = run(module, {"x": x})
     outs = tuple(TensorSpec(f"out{i}", each.shape, "float32") for i, each in enumerate(wanted))
-    for choose in (plan, small_cache):
+    for choose in (plan_stretches, small_cache):
         variant = build_variant(module, detect.native(), (TensorSpec("x", x.shape, "float32"),), outs, choose=choose)
         got = Session(variant, 1).run({"x": x})
         for spec, each in zip(outs, wanted):
@@ -66,4 +66,7 @@ def test_what_lies_in_front_of_such_a_result_still_runs_in_parts():
             y = builder.emit(R.exp(builder.emit(R.exp(builder.emit(R.exp(x))))))
             result = builder.emit_output(relax.Tuple([builder.emit(R.permute_dims(y, [1, 0, 2]))]))
         builder.emit_func_output(result)
-    assert [piece.samples for piece in split(builder.get(), lambda found: plan(found, l2=1 << 20))] == [1, BATCH]
+    assert [piece.samples for piece in split(builder.get(), lambda found: plan_stretches(found, l2=1 << 20))] == [
+        1,
+        BATCH,
+    ]

@@ -104,8 +104,6 @@ def test_the_product_uses_what_it_defines():
 HOMONYMS = {
     "Epilogue": "of CUDA's it is the name in device/requantize.cuh",
     "TableEpilogue": "likewise",
-    "Stream": "memory and threads of a run (targets/native); channels' factors and where they pass (passes/repair)",
-    "Tap": "a kernel position (targets/x86/conv); a place where a stream is read (passes/repair)",
 }
 
 

@@ -44,7 +44,7 @@ STATE = {
     "targets/arm64/emulator.py _runner": PURE,
     "targets/byte_quotient.py two_parts_suffice": PURE,
     "targets/native/link.py _runtime": PURE,
-    "targets/x86/elementwise/statistics.py summary": PURE,
+    "targets/x86/elementwise/summary.py summary": PURE,
     "targets/x86/kernel.py built": PURE,
     "passes/calibrate/accumulate.py _kernel": PURE,
     "tuning/builder.py _case": PURE,

@@ -12,7 +12,7 @@ from octet.targets import detect, registry
 from octet.targets.errors import OctetError, PackageError, TargetError
 from octet.targets.package import read_package
 from octet.targets.x86 import cost
-from octet.tools.building.bfloat16 import check_floats, described
+from octet.tools.building.bfloat16 import bfloat16_report, check_floats
 from octet.tools.commands.decision_tables import print_bfloat16
 
 BOTH = ("avx512bf16", "x86-64-v3")
@@ -32,7 +32,7 @@ def test_a_float_package_multiplies_in_bfloat16_with_the_same_bytes_on_every_lev
         assert [s.dtype for s in variant.steps if s.macs and s.dtype != "bfloat16"] == ["float32"], (
             "the depthwise convolution"
         )
-    found = described(package)
+    found = bfloat16_report(package)
     assert found["layers"] == 3 and found["without_instruction"] == ["x86-64-v3"] and found["multiply_adds"] > 0
     exact = api.compile(replace(quantized, recipe=Recipe()), targets=BOTH, threads=1, policy="float")
     feed = {"x": np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)}
@@ -57,7 +57,7 @@ def test_no_cpu_without_the_instruction_is_handed_the_kernels(quantized, monkeyp
 
 def test_layers_in_int8_stay_there(quantized):
     package = api.compile(quantized, targets=("avx512bf16",), threads=1, policy="int8")
-    assert described(package) == {"layers": 0, "multiply_adds": 0, "without_instruction": []}
+    assert bfloat16_report(package) == {"layers": 0, "multiply_adds": 0, "without_instruction": []}
 
 
 def test_where_it_is_refused(quantized):

@@ -104,7 +104,7 @@ def test_a_tool_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     for name in ("onnxruntime", "nncf"):
         with pytest.raises(OctetError, match=r"pip install 'octet\[peers\]'"):
-            comparison.chosen(name)
+            comparison.chosen_tools(name)
 
 
 @pytest.mark.parametrize(("between", "attends"), [("Where", True), ("Relu", False)])

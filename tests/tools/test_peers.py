@@ -25,7 +25,7 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 def test_unknown_peer():
     with pytest.raises(OctetError, match="take one or both of: onnxruntime,openvino"):
-        peers.chosen("onnxruntime,tensorrt")
+        peers.chosen_peers("onnxruntime,tensorrt")
 
 
 def test_missing_peer(monkeypatch):
@@ -38,7 +38,7 @@ def test_missing_peer(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(OctetError, match=r"pip install 'octet\[peers\]'"):
-        peers.chosen("onnxruntime")
+        peers.chosen_peers("onnxruntime")
 
 
 @pytest.mark.parametrize("name", peers.PEERS)
@@ -48,7 +48,7 @@ def test_peers_classify_the_digits(name):
     with np.load(DIGITS / "digits-val.npz") as file:
         images, labels = file["image"][:8], file["labels"][:8]
     made, failed = peers.runners(
-        peers.chosen(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1, streams=2
+        peers.chosen_peers(name), DIGITS / "digits.onnx", [{"image": images}], {"image": images}, threads=1, streams=2
     )
     assert not failed and set(made) == {f"{name}-fp32", f"{name}-int8"}
     for run in made.values():
@@ -62,7 +62,7 @@ def test_peers_classify_the_digits(name):
 
 def test_torch_is_compared_elsewhere():
     with pytest.raises(OctetError, match="--against torch: .*tests/cuda/on_device.py"):
-        peers.chosen("onnxruntime,torch")
+        peers.chosen_peers("onnxruntime,torch")
 
 
 def crash(*rest):

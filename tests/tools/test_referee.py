@@ -10,7 +10,7 @@ from octet import api
 from octet.passes.pipeline import to_integers
 from octet.targets.errors import OctetError
 from octet.tools.building import referee
-from octet.tools.building.referee import checked, compare
+from octet.tools.building.referee import agrees_with_referee, compare_with_referee
 
 
 def test_the_package_equals_the_referee(small, octet, tmp_path):
@@ -46,9 +46,9 @@ def test_other_bytes_are_a_bug(small):
         for name, array in package.selftest.items()
     }
     with pytest.raises(AssertionError, match="output y: [0-9]+ of 20 bytes differ from the referee"):
-        compare(quantized, replace(package, selftest=wrong))
+        compare_with_referee(quantized, replace(package, selftest=wrong))
     with pytest.raises(OctetError, match="--target native"):
-        compare(quantized, replace(package, selftest={}))
+        compare_with_referee(quantized, replace(package, selftest={}))
 
 
 def test_a_self_test_that_would_take_minutes_is_not_compared(small, monkeypatch):
@@ -66,14 +66,16 @@ def test_records_that_make_other_answers_are_refused(small):
         selftest={name: -array if name.startswith("output/") else array for name, array in package.selftest.items()},
     )
     module = to_integers(quantized)[1]
-    assert package.info["self_test"] == {"by": "referee"} and not checked(module, replace(package, selftest={}))
+    assert package.info["self_test"] == {"by": "referee"} and not agrees_with_referee(
+        module, replace(package, selftest={})
+    )
     with pytest.raises(AssertionError, match="output y: other bytes than the referee's"):
-        checked(module, wrong)
+        agrees_with_referee(module, wrong)
     for sources, dtype in (("record 1", "int8"), ("record 1", "float32")):
         steps = tuple(
             replace(step, source=sources, dtype=dtype) if step.macs else step for step in package.variants[0].steps
         )
         tuned = {"variants": (replace(package.variants[0], steps=steps),)}
-        assert checked(module, replace(package, **tuned))
+        assert agrees_with_referee(module, replace(package, **tuned))
         with pytest.raises(OctetError, match="output y is not what the network computes"):
-            checked(module, replace(wrong, **tuned))
+            agrees_with_referee(module, replace(wrong, **tuned))

@@ -13,7 +13,7 @@ from octet.targets import registry
 from octet.targets.x86.checks.kernels import compare, weighted_sum
 from octet.targets.x86.conv import amx as conv_amx
 from octet.targets.x86.conv.choose import conv_kernel
-from octet.targets.x86.conv.sums import checked
+from octet.targets.x86.conv.sums import with_checksum
 from octet.targets.x86.isa import building_for
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))
@@ -47,7 +47,7 @@ class Layer:
     """One layer with its checksum on buffers of its own. data, constants: what a fault may hit."""
 
     def __init__(self, p, spec, seed=0):
-        self.p, self.spec = checked(p), spec
+        self.p, self.spec = with_checksum(p), spec
         data, weight, bias, multiplier, residual = harness.arguments(p, seed)
         self.want = harness.expected(p, data, weight, bias, multiplier, residual)
         schedule = conv_amx.default_schedule(p) if spec.dot == "amx" and p.groups == 1 else None

@@ -16,7 +16,7 @@ from ..console import progress
 from ..data import read_samples
 from ..inputs import random_inputs
 from ..peers.process import Peer
-from ..peers.runtimes import CALIBRATION_SAMPLES, chosen, runners
+from ..peers.runtimes import CALIBRATION_SAMPLES, chosen_peers, runners
 from ..timing import interleaved
 from .load import under_load
 from .profile import profile_of
@@ -58,7 +58,7 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
         "model": str(options.model),
         **ours.as_dict(),
         "threads": session.threads,
-        **device_of(session),
+        **device_entry(session),
         "variant": session.target,
         "precision": precision,
         "batch": session.batch,
@@ -92,7 +92,9 @@ def _varying(options):
         of_data = for_samples(session, {name: array.shape for name, array in samples.items()})
         batches = Feeds(of_data.inputs, samples, of_data.batch, CALIBRATION_SAMPLES)
         values = as_compiled(of_data, manifest_of(options.model)).values
-        peers, failed = runners(chosen(options.against), options.onnx_path, batches, requests, session.threads, values)
+        peers, failed = runners(
+            chosen_peers(options.against), options.onnx_path, batches, requests, session.threads, values
+        )
     try:
         candidates = {"octet-int8": in_turn(session.run, requests), **peers}
         with progress("varying", (options.rounds + 1) * len(candidates)) as advance:
@@ -118,7 +120,7 @@ def machine_peak(session: AnySession):
     return spec.backend.peak(spec, session)
 
 
-def device_of(session: AnySession) -> dict:
+def device_entry(session: AnySession) -> dict:
     """{"device": name} of a session on a GPU, {} of others."""
     return find(session.target).backend.session_device(session)
 
@@ -139,7 +141,7 @@ def _check(options):
             if value is None
         )
         raise OctetError(f"--against {options.against}: needs {absent}, to make the peers' int8 model")
-    chosen(options.against)
+    chosen_peers(options.against)
 
 
 def _feed(session, calib):
@@ -164,7 +166,7 @@ def _others(options, session, feed, precision):
         values = {**options.given.values, **as_compiled(session, manifest_of(options.model)).values}
         batches = Feeds(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
         made, failed = runners(
-            chosen(options.against),
+            chosen_peers(options.against),
             options.onnx_path,
             batches,
             feed,

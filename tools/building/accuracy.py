@@ -21,11 +21,11 @@ from ...targets.package import Package
 from ...targets.samples import digest_of
 from ...targets.stored_array import Array
 from ..reporter import Reporter
+from .calibration import measuring
 from .choices import Choices, estimated_seconds, smoothings
 from .judge import MetricJudge
 from .options import BuildOptions
 from .packages import build_package
-from .statistics import measuring
 
 _VERSION = "3"  # of what a state file means
 
@@ -154,7 +154,7 @@ def automatic(request, workflow: Workflow, validation) -> tuple:
     if request.max_drop is None:
         design, quantized, package = workflow.calibrated()
         workflow.outcome = SearchOutcome(design, float("nan"), True, workflow.steps, workflow.ranking)
-        return quantized, package, {"workflow": described(workflow.outcome)}
+        return quantized, package, {"workflow": workflow_report(workflow.outcome)}
     arrays, scoring = validation
     clock = workflow.clock = Budget(workflow.options.seconds)
     workflow.reporter.phase("fp32 reference")
@@ -169,11 +169,14 @@ def automatic(request, workflow: Workflow, validation) -> tuple:
     return (
         quantized,
         package,
-        {"workflow": described(workflow.outcome) | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}},
+        {
+            "workflow": workflow_report(workflow.outcome)
+            | {"resumed": workflow.resumed, "budget_spent": workflow.clock.spent}
+        },
     )
 
 
-def described(outcome: SearchOutcome) -> dict:
+def workflow_report(outcome: SearchOutcome) -> dict:
     """The workflow's report, as JSON."""
     total = sum(layer.macs for layer in outcome.ranking)
     left = outcome.design.recipe.float_operators

@@ -30,7 +30,7 @@ def check_floats(floats: str, specs) -> None:
         )
 
 
-def described(package: Package) -> dict:
+def bfloat16_report(package: Package) -> dict:
     """{"layers", "multiply_adds": of the first variant, "without_instruction": targets that compute the same with
     FMA}."""
     steps = [step for step in package.variants[0].steps if step.dtype == "bfloat16" and step.macs]

@@ -17,7 +17,7 @@ from ...passes.sensitivity.rescaling import POOR, rescalable
 from ...passes.sensitivity.search import SearchOutcome
 from ...targets import detect
 from ..reporter import Reporter
-from .accuracy import Workflow, automatic, described
+from .accuracy import Workflow, automatic, workflow_report
 from .choices import SECONDS_FAR
 from .options import BuildOptions
 from .packages import build_package
@@ -48,7 +48,7 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
         SECONDS_FAR if options.seconds is None else options.seconds
     ):  # its error and that of one rescaled network: either is built and run as calibration did
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
-        return quantized, package, {"workflow": described(SearchOutcome(design, float("nan"), True, [left]))}
+        return quantized, package, {"workflow": workflow_report(SearchOutcome(design, float("nan"), True, [left]))}
     return automatic(request, workflow(compiled={design: (quantized, package)}), None)
 
 

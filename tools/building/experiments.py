@@ -20,9 +20,9 @@ from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.output_error import sqnr
 from ...passes.sensitivity.ranking import rank
 from ..reporter import Reporter
+from .calibration import measuring
 from .judge import MetricJudge
 from .options import BuildOptions
-from .statistics import measuring
 
 GRANULARITIES = ("per-channel", "per-tensor")
 PARTIAL = (1, 2, 4, 8, 16)  # layers left in float; no more once the target holds

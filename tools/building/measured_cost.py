@@ -7,7 +7,7 @@ from ...passes.running import unwatched
 from ...targets.variant import Variant
 from .options import BuildOptions
 from .packages import resolve_targets
-from .region_times import compare
+from .region_times import compare_times
 
 
 def measured_cost(plain: Quantized, chosen: Variant, options: BuildOptions) -> float:
@@ -19,5 +19,5 @@ def measured_cost(plain: Quantized, chosen: Variant, options: BuildOptions) -> f
     with unwatched():
         _, module = to_integers(plain)
         built = build_variant(module, spec, plain.model.inputs, plain.model.outputs, "plain", here=True)
-    found = compare(built, chosen, options.threads)
+    found = compare_times(built, chosen, options.threads)
     return found["chosen_ms"] / found["int8_ms"]

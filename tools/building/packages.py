@@ -23,7 +23,7 @@ from .options import BuildOptions
 from .padding import padded
 from .policy import BuiltByPolicy, build_by_policy
 from .records import records_for
-from .referee import checked
+from .referee import agrees_with_referee
 from .watching import check_watched
 
 
@@ -65,7 +65,7 @@ def build_package(
     info, packages, compared = _described(made), [], []
     for module, variants in zip(made.modules, zip(*made.variants)):
         packages.append(with_selftest(Package(variants, info)))
-        compared.append(checked(module, packages[-1]))
+        compared.append(agrees_with_referee(module, packages[-1]))
     package = replace(
         packages[0],
         info=info | {"self_test": {"by": "referee" if all(compared) else "compiled"}} if packages[0].selftest else info,

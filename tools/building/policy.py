@@ -25,7 +25,7 @@ from ...targets.variant import Variant
 from ...targets.x86 import cost
 from ..reporter import Reporter
 from .options import BuildOptions
-from .region_times import compare, estimated_times, measured_times
+from .region_times import compare_times, estimated_times, measured_times
 
 _MEASURED_MARGIN, _MEASURED_GAIN = (
     1.05,
@@ -127,7 +127,7 @@ def build_by_policy(
         reporter.phase("policy")
         pairs = [(variants[specs.index(spec)], mixed_variants[specs.index(spec)]) for spec in here]
         report["networks"] = [
-            {"target": spec.name} | compare(*pair, options.threads) for spec, pair in zip(here, pairs)
+            {"target": spec.name} | compare_times(*pair, options.threads) for spec, pair in zip(here, pairs)
         ]
         if sum(entry["chosen_ms"] / entry["int8_ms"] for entry in report["networks"]) > _MEASURED_GAIN * len(here):
             return outcome(quantized, realized, module, report | {"layers": [], "rejected": report["layers"]}, variants)

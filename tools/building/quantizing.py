@@ -12,9 +12,9 @@ from ...passes.sensitivity.configuration import measured_tensors, sites_of
 from ...targets.errors import OctetError
 from ...targets.samples import load_samples
 from ..reporter import Reporter
+from .calibration import measuring
 from .options import BuildOptions
 from .sessions import executor
-from .statistics import measuring
 from .watching import watched_as
 
 

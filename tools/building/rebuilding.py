@@ -13,12 +13,12 @@ from ...targets.package import Package, read_package
 from ...targets.samples import load_samples
 from ...targets.schema import parsed
 from ..reporter import Reporter
+from .calibration import hub_from
 from .given import as_compiled
 from .opening import check_origin
 from .options import BuildOptions
 from .packages import build_package
 from .quantizing import quantize_model
-from .statistics import hub_from
 from .watching import check_samples_for_clips, with_clips_of, with_usual_clips
 
 MEASURED = (

@@ -25,7 +25,7 @@ _MOST, _FLOAT = 1 << 34, 20
 _APART = 0.01  # of whole numbers or truth values behind floats that are close: an argmax of two equals
 
 
-def compare(quantized: Quantized, package: Package) -> dict:
+def compare_with_referee(quantized: Quantized, package: Package) -> dict:
     """{"outputs": how many, "bytes": of the outputs whose bytes are promised, which are equal, "close": {output:
     {"within": the figure of its promise, "because":
     operator}}, "others": operators that ONNX's own evaluator computed, "equal": whether all bytes are, "seconds": of
@@ -72,7 +72,7 @@ def compare(quantized: Quantized, package: Package) -> dict:
 def compare_all(quantized: Quantized, package: Package) -> dict:
     """The same for every shape: of the first one, with the sums of all shapes in "bytes" and "seconds", and "shapes",
     how many."""
-    found = [compare(hub, shape) for hub, shape in zip(quantized.shapes, package.shapes, strict=True)]
+    found = [compare_with_referee(hub, shape) for hub, shape in zip(quantized.shapes, package.shapes, strict=True)]
     return found[0] | {
         "bytes": sum(one["bytes"] for one in found),
         "seconds": round(sum(one["seconds"] for one in found), 1),
@@ -106,7 +106,7 @@ def _within(name, promise, ours, theirs) -> str:
     return f"{decibels:.1f} dB"
 
 
-def checked(module: IRModule, package: Package) -> bool:
+def agrees_with_referee(module: IRModule, package: Package) -> bool:
     """Whether the self-test's answers, which the code compiled of `module` gave, are the referee's: bytes where they
     are promised. A self-test recorded from kernels that compute wrong would call that right.
 

@@ -61,7 +61,7 @@ def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estim
     )
 
 
-def compare(integer: Variant, mixed: Variant, threads) -> dict:
+def compare_times(integer: Variant, mixed: Variant, threads) -> dict:
     """Milliseconds of both, in interleaved rounds."""
     sessions = {"int8_ms": open_session(integer, threads=threads), "chosen_ms": open_session(mixed, threads=threads)}
     feed = random_inputs(sessions["int8_ms"].inputs)

@@ -52,10 +52,10 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
         return
     if model is None or calib is None:
         raise OctetError("calibrate needs MODEL.onnx and --calib DATA.npz, or --merge STATS.npz for every shard")
-    from ..building.statistics import measure
+    from ..building.calibration import measure_statistics
 
     kept = cache_of(cache, no_cache)
-    identity, count, note = measure(
+    identity, count, note = measure_statistics(
         model, calib, output, parse_shard(shard), given, threads, Path(output).is_file(), kept
     )
     say_where_from(kept)

@@ -113,9 +113,9 @@ def finetune(
 
     from ...targets.errors import OctetError
     from ...targets.writing import check_writable
-    from ..training.requirement import require
+    from ..training.requirement import require_torch
 
-    require("octet finetune")
+    require_torch("octet finetune")
     import torch
 
     from ...passes.sensitivity.output_error import sqnr

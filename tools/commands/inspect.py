@@ -21,7 +21,7 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets.errors import PackageError
     from ...targets.package import failed_outputs, read_package, size_of
     from ...targets.trust import short
-    from ..building.bfloat16 import described
+    from ..building.bfloat16 import bfloat16_report
     from ..console import check_json, out, size, table, write_json
     from .decision_tables import print_bfloat16, print_operators, print_policy
     from .summary import print_shapes
@@ -96,7 +96,7 @@ def inspect(package, kernels, self_test, json_path):
         console.print(f"self-test: {'compared with the referee in NumPy' if by_referee else alone}")
     print_operators(console, info["operators"])
     if info["recipe"].get("floats") == "bf16":
-        print_bfloat16(console, described(read))
+        print_bfloat16(console, bfloat16_report(read))
     if info.get("policy"):
         print_policy(console, info["policy"])
     figures = {

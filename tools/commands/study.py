@@ -103,14 +103,14 @@ def study(
     from ..pages.study_page import page
     from ..reporter import reporting
     from ..scores import scoring_of
-    from ..training.requirement import require
+    from ..training.requirement import require_torch
 
     check_json(json_path)
     if html is not None:
-        plots.require("--html")
+        plots.require_plots("--html")
         check_writable(html)
     if train is not None:
-        require("octet study --train")
+        require_torch("octet study --train")
     chosen, kept = find_metric(metric), cache_of(cache, no_cache)
     with reporting() as reporter:
         reporter.phase("import")

@@ -34,7 +34,7 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
             if package
             else f"--model {onnx_path}: MODEL itself is the .onnx; leave it out"
         )
-    return comparison.chosen(against)
+    return comparison.chosen_tools(against)
 
 
 def fp32_outputs(onnx_path, session, arrays, given) -> dict:

@@ -149,7 +149,7 @@ class Comparison:
         return [np.minimum(np.arange(start, start + self.batch), count - 1) for start in range(0, count, self.batch)]
 
 
-def chosen(text: str) -> tuple[str, ...]:
+def chosen_tools(text: str) -> tuple[str, ...]:
     """The comma separated tools of the command line. Raises OctetError for an unknown one or one that is not
     installed."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

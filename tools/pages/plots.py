@@ -28,7 +28,7 @@ _STYLE = {
 }
 
 
-def require(option: str = "--report") -> None:
+def require_plots(option: str = "--report") -> None:
     """Raises OctetError where matplotlib or jinja2 is not installed, which `option` needs."""
     try:
         import jinja2  # noqa: F401
@@ -103,10 +103,10 @@ def noise(errors) -> str:
     with drawn(max(9.5, min(0.13 * len(errors), 16)), 3.0 if many else 3.8) as (axes, text):
         at = np.arange(len(errors))
         for offset, part, colour in ((-0.2, "own", OWN), (0.2, "inherited", INHERITED)):
-            levels = np.array([decibels(getattr(e, part)) for _, _, e in errors])
+            levels = np.array([clipped_decibels(getattr(e, part)) for _, _, e in errors])
             axes.bar(at + offset, levels - _FLOOR, 0.4, _FLOOR, label=part, color=colour)
         axes.set_ylabel("noise against the signal, dB")
-        axes.set_ylim(_FLOOR, max([decibels(e.total) for *_, e in errors] + [-30.0]) + 8)
+        axes.set_ylim(_FLOOR, max([clipped_decibels(e.total) for *_, e in errors] + [-30.0]) + 8)
         axes.set_xlim(-0.8, len(errors) - 0.2)
         axes.grid(axis="y", color="#e5e7eb", linewidth=0.7)
         if many:
@@ -131,7 +131,7 @@ def sensitivity(ranking, left) -> str:
     shown = ranking[:40]
     with drawn(9.5, 3.4) as (axes, text):
         at = np.arange(len(shown))
-        levels = np.array([decibels(entry["error"]) for entry in shown])
+        levels = np.array([clipped_decibels(entry["error"]) for entry in shown])
         axes.bar(at, levels - _FLOOR, 0.7, _FLOOR, color=[RED if entry["name"] in left else OWN for entry in shown])
         axes.set_ylim(_FLOOR, max(levels.max(), -30.0) + 5)
         axes.set_xticks(
@@ -167,7 +167,7 @@ def intervals(rows, target: float) -> str:
         return text()
 
 
-def decibels(error: float) -> float:
+def clipped_decibels(error: float) -> float:
     """Of an error relative to the signal's power, between the floor and the ceiling of the plots."""
     return float(np.clip(10 * np.log10(max(error, 1e-30)), _FLOOR, _CEILING))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...passes.multiply_adds import multiply_adds
 from ...passes.sensitivity.layer_errors import layer_errors
-from ...passes.sensitivity.ranking import multiply_adds
 from ...targets.schema import printable
 from ...targets.writing import write_atomically
 from ..console import decibels, percent, size
@@ -35,7 +35,7 @@ def write_report(path, workflow, report: dict) -> None:
 
 def render(workflow, report: dict) -> str:
     """The page. "sections" may hold more of it: (id, title, HTML) each."""
-    plots.require()
+    plots.require_plots()
     from jinja2 import Environment
 
     from .report_page import PAGE
@@ -61,7 +61,9 @@ def render(workflow, report: dict) -> str:
         "ranking": [{**entry, "float": entry["name"] in left, "sqnr": _sqnr(entry["error"])} for entry in ranking],
         "sensitivity": plots.sensitivity(ranking, left) if ranking else "",
         "columns": [{"name": name, "number": number} for name, number in _COLUMNS],
-        "operators": _operators(plan.decisions, errors, {node.name: multiply_adds(node) for node in plan.graph.nodes}),
+        "operators": _operators(
+            plan.decisions, errors, {node.name: multiply_adds(node.value) for node in plan.graph.nodes}
+        ),
         "activations": [
             _activation(name, statistics, qparams, design.recipe)
             for name, (statistics, qparams) in list(ranges.items())[:MOST_PLOTS]
@@ -167,7 +169,7 @@ def _step(step):
 
 def _sqnr(error):
     """Of an error relative to the signal's power, in dB."""
-    level = -plots.decibels(error)
+    level = -plots.clipped_decibels(error)
     return "not finite" if not isfinite(error) else f"{level:.1f}" if level < EXACT else "exact"
 
 
@@ -187,7 +189,7 @@ def _operators(decisions, errors, macs):
             row[part], row[f"{part}_value"] = (
                 ("", "")
                 if found is None
-                else (_sqnr(getattr(found, part)), f"{-plots.decibels(getattr(found, part)):.2f}")
+                else (_sqnr(getattr(found, part)), f"{-plots.clipped_decibels(getattr(found, part)):.2f}")
             )
         row["level"] = "" if found is None else f"{np.clip((float(row['total_value']) - 10) / 50, 0.02, 1):.2f}"
         rows.append(row)

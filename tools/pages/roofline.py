@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..benchmarking.benchmark import device_of, machine_peak
+from ..benchmarking.benchmark import device_entry, machine_peak
 from ..benchmarking.profile import profile_of
 from . import plots
 
@@ -95,7 +95,7 @@ def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
     text = (
         "<p>Every kernel with multiply-adds: how many operations it makes of a byte, and how fast. The area is its "
         "share of the time; named are those with most to gain. "
-        f"{device_of(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, "
+        f"{device_entry(session).get('device') or f'{session.threads} core' + 's' * (session.threads > 1)}, "
         f"{session.target}. Time: {words}.</p>"
     )
     return "roofline", "Roofline", f'{text}<div class="wide">{roofline(kernels, peak.as_dict())}</div>'

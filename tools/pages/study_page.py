@@ -18,7 +18,7 @@ orange: within it with operators in float; green: within it, all in int8.</p><di
 def page(name: str, report: dict, columns, rows) -> str:
     """report: of experiments.study. rows: its rows in words, under `columns`. Raises OctetError without matplotlib or
     jinja2."""
-    plots.require("--html")
+    plots.require_plots("--html")
     from jinja2 import Environment
 
     target = report["max_drop"] * abs(report["fp32"])

@@ -24,7 +24,7 @@ PEERS = ("onnxruntime", "openvino")
 CALIBRATION_SAMPLES = 64
 
 
-def chosen(text: str) -> tuple[str, ...]:
+def chosen_peers(text: str) -> tuple[str, ...]:
     """The comma separated peers of the command line. Raises OctetError for an unknown one or one that is not
     installed."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())

@@ -18,7 +18,7 @@ from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
 from ...targets.samples import digest_of
 from ...targets.stored_array import Array, select
-from ..building.statistics import measuring
+from ..building.calibration import measuring
 from ..reporter import Reporter
 from .course import Course
 from .tuned import export

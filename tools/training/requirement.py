@@ -3,7 +3,7 @@
 from ...targets.errors import OctetError
 
 
-def require(what: str) -> None:
+def require_torch(what: str) -> None:
     """Raises OctetError where PyTorch is not installed, which `what` needs."""
     try:
         import torch  # noqa: F401

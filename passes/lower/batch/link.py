@@ -63,7 +63,7 @@ def _arena(pieces: list[Piece], own: list[int]) -> "tuple[dict[int | relax.Var, 
                 lives[crossing.var] = (size, first, number)
         if piece.chunks == 1 and own[number]:
             lives[number] = (own[number], number, number)
-    return memory.plan([memory.Lifetime(name, *life) for name, life in lives.items()])
+    return memory.plan_arena([memory.Lifetime(name, *life) for name, life in lives.items()])
 
 
 def _size(layout: "Layout") -> int:

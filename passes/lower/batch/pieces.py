@@ -21,7 +21,7 @@ from ...rewriting.graph import variables
 from ..linearize import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
 from .axis import samples_of
-from .plan import Choose, plan
+from .plan import Choose, plan_stretches
 
 if TYPE_CHECKING:
     from ...rewriting.graph import DataflowGraph
@@ -53,7 +53,7 @@ class Piece:
     results: tuple[Crossing, ...]
 
 
-def split(module: tvm.IRModule, choose: Choose = plan) -> list[Piece]:
+def split(module: tvm.IRModule, choose: Choose = plan_stretches) -> list[Piece]:
     """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with),
     no stretch that may run in parts and gains by it, or a result that no operator computes. choose: BatchGraph -> list
     of Stretch."""

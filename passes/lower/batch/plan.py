@@ -54,7 +54,7 @@ class _Work:
 Choose = Callable[[BatchGraph], "list[Stretch]"]  # how a batch is cut into stretches
 
 
-def plan(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
+def plan_stretches(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
     """The stretches in order; one of the whole batch where parts do not pay."""
     bindings = found.graph.bindings[: -1 if isinstance(found.graph.bindings[-1][1], relax.Tuple) else None]
     if any(_rows_per_sample(value, found) > 1 for _, value in bindings):

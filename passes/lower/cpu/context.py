@@ -17,7 +17,7 @@ from ....targets.x86.movement.copy import shift
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
 from ....targets.x86.view import View, contiguous, view_of
-from ...constants import array_of, constant
+from ...constants import array_of, as_constant
 from ...ops import shape_of
 from ..linearize import label
 from ..memory import ALIGNMENT
@@ -194,7 +194,7 @@ class CpuContext:
         notes: further fields of the kernel's Step. check: of a kernel whose last result are the words of its
         checksum."""
         args = [
-            operand.var if isinstance(operand, Value) else constant(np.ascontiguousarray(operand))
+            operand.var if isinstance(operand, Value) else as_constant(np.ascontiguousarray(operand))
             for operand in operands
         ]
         moved = layout.elements * np.dtype(layout.storage).itemsize + sum(_bytes(arg) for arg in args)

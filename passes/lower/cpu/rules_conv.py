@@ -11,7 +11,7 @@ from ....targets.seams import Attrs
 from ....targets.tuned import words
 from ....targets.x86.conv.choose import conv_kernel
 from ....targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
-from ....targets.x86.conv.sums import checked
+from ....targets.x86.conv.sums import with_checksum
 from ....targets.x86.layout import Layout
 from ....targets.x86.workload import workload_of
 from ... import ops
@@ -147,7 +147,7 @@ def _emit(
     if table is not None:
         (problem, table), name = _behind(problem, table), name + " + table"
     if ctx.watch is not None and ctx.watch.sums and problem.dtype == "int8":
-        problem = checked(problem)
+        problem = with_checksum(problem)
     tuned = ctx.tuned(workload) if ctx.tuned is not None else None
 
     def made(weight: np.ndarray, bias: np.ndarray) -> "ChosenConv":

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ....targets.x86.elementwise.statistics import HEADER, SummaryProblem, summary
+from ....targets.x86.elementwise.summary import HEADER, SummaryProblem, summary
 from ... import ops
 from ...operators.measuring import SUMMARY_HEADER
 

@@ -11,7 +11,7 @@ from ....targets.x86.reformat.choose import ReformatProblem, reformat, vectors
 from ....targets.x86.reformat.constant import pack_constant
 from ... import ops
 from ...ops import shape_of
-from ..scalar_functions import function_of, rules_of
+from ..scalar_functions import rules_of, scalar_function_of
 from .operands import broadcast_operands, images_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _elementwise(
 
 def quantized(call: "relax.Call", ctx: "CpuContext", scale: float, zero_point: int) -> "Value":
     """Lowers octet.unary with its result quantised: one kernel where all are whole vectors, else two."""
-    value, (kind, parameters) = ctx.packed(call.args[0]), function_of(call)
+    value, (kind, parameters) = ctx.packed(call.args[0]), scalar_function_of(call)
     layout, ordered = sure(packed(value.layout.shape, "int8")), tuple(sorted(parameters.items()))
     function: tuple[str, tuple[tuple[str, float], ...]] | None = (kind, ordered)
     if not vectors(value.layout, layout):

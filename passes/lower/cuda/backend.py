@@ -99,7 +99,7 @@ def place(lowered: Lowered, names: "dict[CudaKernel, str]") -> tuple[tuple[Launc
                 lives[storage] = (lives.get(storage, (i, i))[0], i)
             if storage.kind == "state":
                 lives[storage] = (0, len(lowered.calls))  # nothing else may ever lie there
-    offsets, arena = memory.plan(
+    offsets, arena = memory.plan_arena(
         [memory.Lifetime(storage, storage.bytes + memory.ALIGNMENT, *life) for storage, life in lives.items()]
     )
     weights = Weights()

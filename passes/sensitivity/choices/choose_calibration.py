@@ -8,7 +8,7 @@ from ..attempt import Attempt
 from ..budget import Budget
 from ..design import Design
 from .best_of import best_of
-from .ranges import calibrations, name_of, ranges_of
+from .ranges import calibrations, ranges_name, ranges_of
 
 if TYPE_CHECKING:
     from ..bench import Bench
@@ -44,7 +44,7 @@ def choose_calibration(
         tried.append((error(candidate), number, candidate))
     _, _, chosen = min(tried)
     for found, _, candidate in tried:
-        log(Attempt(name_of(candidate.recipe), found, None, candidate == chosen, candidate))
+        log(Attempt(ranges_name(candidate.recipe), found, None, candidate == chosen, candidate))
     refined = refined_by_tensor(bench, chosen, error, journal, tell, budget)
     if refined != chosen:
         log(Attempt(f"calibrators of {len(refined.recipe.per_tensor)} tensors", error(refined), None, True, refined))

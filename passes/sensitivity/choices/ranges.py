@@ -32,7 +32,7 @@ def ranges_of(design: Design, free: Iterable[str], plan: "Callable[[Design], Pla
     recipe's options that may change. plan(design): what becomes int8."""
     found = []
     if "calibrator" in free:
-        found += [(name_of(other.recipe), other) for other in calibrations(design) if other != design]
+        found += [(ranges_name(other.recipe), other) for other in calibrations(design) if other != design]
     if "activations" in free and design.recipe.activations != "symmetric":
         found.append(("symmetric activations", design.with_recipe(activations="symmetric")))
     table = design.with_recipe(softmax="table")
@@ -41,7 +41,7 @@ def ranges_of(design: Design, free: Iterable[str], plan: "Callable[[Design], Pla
     return found
 
 
-def name_of(recipe: "Recipe") -> str:
+def ranges_name(recipe: "Recipe") -> str:
     """What the recipe's calibrator is called in reports."""
     name = f"percentile {recipe.percentile:g}" if recipe.calibrator == "percentile" else recipe.calibrator
     return f"calibrator {name}"

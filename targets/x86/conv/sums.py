@@ -58,7 +58,7 @@ class Sums:
         store(self.out, self.at, bind(total))
 
 
-def checked(p: ConvProblem) -> Checked:
+def with_checksum(p: ConvProblem) -> Checked:
     """The problem of a kernel that also computes a checksum of its sums."""
     return Checked(**vars(p))
 

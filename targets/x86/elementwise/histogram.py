@@ -5,7 +5,7 @@ from tvm.tirx.script import builder as T
 
 from ...cpu.expressions import bind, splat, store
 from ..kernel import emit_kernel
-from .statistics import LANES
+from .summary import LANES
 
 
 def histogram(bins: int, shift: int, slots: int) -> tirx.PrimFunc:

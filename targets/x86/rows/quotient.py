@@ -8,7 +8,7 @@ from tvm import tirx
 from ...byte_quotient import two_parts, two_parts_suffice
 from ...cpu.expressions import splat
 from ..intrinsics import fence, fma
-from ..vector import limit
+from ..vector import limited
 from .pieces import exact_quotient, held
 
 
@@ -18,7 +18,7 @@ def byte_quotient(value: tirx.Expr, scale: float) -> tirx.Expr:
     by = np.float32(scale)
     if two_parts_suffice(float(by)):
         high, low = (splat(float(part), "float32") for part in two_parts(by))
-        return limit(fma(fence(value * low), value, high))
+        return limited(fma(fence(value * low), value, high))
     divisor, inverse, bound = (splat(float(c), "float32") for c in (by, np.float32(1) / by, by * np.float32(1024)))
     clamped = held(tirx.max(tirx.min(value, bound), splat(-0.0, "float32") - bound))
-    return limit(exact_quotient(clamped, divisor, inverse))
+    return limited(exact_quotient(clamped, divisor, inverse))

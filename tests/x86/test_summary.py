@@ -10,8 +10,8 @@ import tvm
 from octet.passes.calibrate.statistics import BINS, SHIFT, Statistics
 from octet.targets import detect
 from octet.targets.runtime import aligned
-from octet.targets.x86.elementwise import histogram as histograms, statistics
-from octet.targets.x86.elementwise.statistics import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
+from octet.targets.x86.elementwise import histogram as histograms, summary as summaries
+from octet.targets.x86.elementwise.summary import HEADER, MAXIMUM, MINIMUM, NONFINITE, SUMMARY, ZEROS, SummaryProblem
 from octet.targets.x86.layout import Layout, packed
 
 
@@ -35,7 +35,7 @@ def summary(layout, values, samples):
 
 @cache
 def _kernel(several, parallel):
-    func = statistics.summary(several, parallel).with_attr("global_symbol", "summary")
+    func = summaries.summary(several, parallel).with_attr("global_symbol", "summary")
     return tvm.compile(func, target=detect.native().tvm_target())["summary"]
 
 
@@ -56,7 +56,7 @@ LAYOUTS = [
 def first_of(values, elements):
     """Where the kernel has to begin."""
     bits = [int(np.float32(value).view(np.int32)) & 0x7FFFFFFF for value in values]
-    mixed = sum(bit * factor for bit, factor in zip(bits, statistics.FACTORS))
+    mixed = sum(bit * factor for bit, factor in zip(bits, summaries.FACTORS))
     return ((mixed ^ (mixed >> 31)) & 0x7FFFFFFF) * elements >> 31
 
 
@@ -73,7 +73,7 @@ def test_summary(layout):
     four = result[SUMMARY : SUMMARY + 4]
     assert four[MINIMUM] == values.min() and four[MAXIMUM] == values.max()
     assert four[ZEROS] == np.count_nonzero(values == 0) and four[NONFINITE] == 0
-    stride = statistics.stride_of(values.size, samples, channels)
+    stride = summaries.stride_of(values.size, samples, channels)
     flat = values.reshape(-1)
     first = (
         first_of((four[MINIMUM], four[MAXIMUM], four[ZEROS], flat[flat.size // 2]), flat.size)
@@ -114,7 +114,7 @@ def test_over_many_samples_every_place_is_met_alike(layout):
 def test_samples_meet_every_channel():
     for channels in (1, 3, 16, 96, 100):
         elements, samples = channels * 97, 64
-        stride = statistics.stride_of(elements, samples, channels)
+        stride = summaries.stride_of(elements, samples, channels)
         assert gcd(stride, channels) == 1 or stride == 1
         assert (samples - 1) * stride < elements
 

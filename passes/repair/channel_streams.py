@@ -30,7 +30,7 @@ class Site:
 
 
 @dataclass(frozen=True, eq=False)
-class Tap:
+class StreamTap:
     """A tensor of the stream: name, and where along its channel axis (1 of rank 4, else the last) the channels lie."""
 
     name: str
@@ -38,7 +38,7 @@ class Tap:
 
 
 @dataclass
-class Stream:
+class ChannelStream:
     """channels: how many. makers, offsets: constants to multiply (weights; biases). readers, counter_offsets: constants
     to divide. taps: tensors that are multiplied; counter_taps: tensors that are divided (keys)."""
 
@@ -47,8 +47,8 @@ class Stream:
     offsets: list[Site] = field(default_factory=list)
     readers: list[Site] = field(default_factory=list)
     counter_offsets: list[Site] = field(default_factory=list)
-    taps: list[Tap] = field(default_factory=list)
-    counter_taps: list[Tap] = field(default_factory=list)
+    taps: list[StreamTap] = field(default_factory=list)
+    counter_taps: list[StreamTap] = field(default_factory=list)
 
     @property
     def tensors(self) -> list[str]:

@@ -21,7 +21,7 @@ from ..data import read_samples
 from ..reporter import reporting
 
 
-def measure(
+def measure_statistics(
     model_path, calib, output, shard, given, threads, exists: bool, cache: StatisticsCache | None = None
 ) -> tuple:
     """(identity, tensors, what to tell the user). shard: (index from 0, parts). A file that exists and is fresh is left

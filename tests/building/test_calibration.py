@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from octet.passes.calibrate import store
+from octet.tools.building.calibration import measure_statistics
 from octet.tools.building.given import Given
-from octet.tools.building.statistics import measure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
 import language
@@ -33,7 +33,7 @@ def test_shards_of_a_recurrent_network_merge_exactly(recurrent, tmp_path):
 
     def statistics(shard):
         path = tmp_path / f"{shard[0]}-{shard[1]}.npz"
-        measure(recurrent / "lstm.onnx", recurrent / "calib.npz", path, shard, Given(), 1, False)
+        measure_statistics(recurrent / "lstm.onnx", recurrent / "calib.npz", path, shard, Given(), 1, False)
         return path
 
     identity, whole = store.load(statistics((0, 1)))
