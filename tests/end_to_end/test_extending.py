@@ -128,6 +128,14 @@ def test_an_operator(newcomer, monkeypatch):
         definitions.test_every_operand_is_checked(added.name, *call)
 
 
+def test_an_operator_that_is_there():
+    """The files of the section's table are those that name it."""
+    name, table = re.search(r"^### .+\n`(octet\.\w+)`([\s\S]*)", SECTIONS[OPERATOR], re.M).groups()
+    files = (path for room in ("passes", "targets", "tests") for path in (ROOT / room).rglob("*.py"))
+    there = {str(path.relative_to(ROOT)) for path in files if name in path.read_text()}
+    assert set(re.findall(r"^\| `(\S+\.py)` \|", table, re.M)) == there
+
+
 def test_a_kernel(newcomer, monkeypatch):
     added = operator(newcomer, monkeypatch)
     newcomer.follow(KERNEL)
