@@ -13,7 +13,8 @@ _WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
 def workload_from(entry: JsonObject) -> Keyed:
-    """Raises ValueError for an entry of another structure, and for numbers that no kernel has."""
+    """The workload of JSON values, of whatever kind. Raises ValueError for an entry of another structure, and for
+    numbers that no kernel has."""
     try:
         _check_numbers(entry)
         made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)

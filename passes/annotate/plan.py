@@ -67,8 +67,8 @@ class Plan:
 
 
 def plan(mod: IRModule, recipe: Recipe) -> Plan:
-    """Raises OctetError if the recipe names an operator that does not exist, or wants one in int8 that has no integer
-    form."""
+    """What becomes int8 of a network, and why the rest does not. Raises OctetError if the recipe names an operator that
+    does not exist, or wants one in int8 that has no integer form."""
     graph = Graph(mod)
     names = {node.name for node in graph.nodes}
     unknown = sorted(recipe.float_operators - names)

@@ -83,7 +83,7 @@ def holds_statistics(path: Path | str) -> bool:
 
 
 def load(path: Path) -> tuple[Identity, dict[str, Statistics]]:
-    """Raises DataError for anything that `save` did not write."""
+    """(identity, {tensor: statistics}) of a file. Raises DataError for anything that `save` did not write."""
     with _said(path):
         header = _header(path)
         return _identity(path, header), dict(_statistics(path, header))

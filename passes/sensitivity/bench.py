@@ -171,7 +171,7 @@ class Bench:
         return sorted(owners, key=tail)
 
     def hub(self, design: Design) -> Quantized:
-        """The QDQ hub of a design, as `octet.quantize` would make it."""
+        """The QDQ hub of a design, calibrated on the samples."""
         network = self._network(design.scaling)
         self._collect(network, self._sites(network, design.recipe))
         maxima = self._maxima() if needs_maxima(design.scaling) else {}

@@ -105,7 +105,7 @@ def pack_lanes(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
 
 
 def pack_straight(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
-    """Packs as `pack` does, with the bytes of the first vector in front of those of the second, ..."""
+    """Packs as `pack` does, but with the bytes of the first vector in front of those of the second, and so on."""
     return joined([bind(_pack(split(bind(vector), 4), zero_point)) for vector in vectors])
 
 

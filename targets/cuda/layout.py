@@ -107,7 +107,7 @@ class Strided:
         return plain(self.shape, self.dtype)
 
     def same_places(self, other: "CudaLayout") -> bool:
-        """False: a tensor inside another one has no other's places."""
+        """Always False: whatever else lies in the buffer must stay."""
         return False  # a strided tensor may be a part of its buffer
 
 

@@ -73,7 +73,8 @@ def _centred(p: Conv) -> Conv:
 
 
 def from_dict(entry: JsonObject) -> CudaWorkload:
-    """Raises KeyError, TypeError or ValueError for an entry of another structure."""
+    """The workload that `as_dict` made JSON values of. Raises KeyError, TypeError or ValueError for an entry of another
+    structure."""
     problem, epilogue = entry["problem"], with_infinities(entry["epilogue"])
     checked(problem, Conv)  # a number that multiplies an extent may be no text
     checked(epilogue, Epilogue)

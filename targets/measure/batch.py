@@ -88,7 +88,7 @@ class Figures:
 
     @classmethod
     def read(cls, text: str | bytes) -> "Figures":
-        """Raises ValueError for what `as_json` did not write."""
+        """The figures of a line that `as_json` wrote. Raises ValueError for anything else."""
         return cls.of(checked(parsed(text), _Said))
 
     @classmethod

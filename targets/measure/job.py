@@ -157,5 +157,5 @@ def to_json(job: Job) -> str:
 
 
 def from_json(text: str) -> Job:
-    """Raises ValueError, which names the field, for anything else."""
+    """The job that `to_json` made a text of. Raises ValueError, which names the field, for anything else."""
     return checked(parsed(text), Job)

@@ -46,5 +46,5 @@ def _folder_for_a_link() -> str:
 
 
 def first_line(error: object) -> str:
-    """The first line of what a library said."""
+    """The last line of what a library said, which names the error; the class of one that says nothing."""
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -75,7 +75,8 @@ def workload_of(problem: Problem) -> Workload:
 
 
 def from_dict(entry: JsonObject) -> Workload:
-    """Raises KeyError, TypeError or ValueError for an entry of another structure."""
+    """The workload that `as_dict` made JSON values of. Raises KeyError, TypeError or ValueError for an entry of another
+    structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
     made, problem = KINDS[kind].problem, with_infinities(problem)
     checked(problem, made)  # a number that multiplies an extent may be no text

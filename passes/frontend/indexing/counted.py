@@ -49,7 +49,8 @@ class CountedAxes:
         self._found: dict[relax.Var, Counted | None] = {}
 
     def of(self, expr: relax.Expr) -> Counted | None:
-        """Raises UnsupportedModelError where an operator on the way takes more than one element at a time."""
+        """What counts along an axis of a tensor; None where nothing does. Raises UnsupportedModelError where an
+        operator on the way takes more than one element at a time."""
         if not isinstance(expr, relax.Var):
             return None
         pending = [] if expr in self._found else [expr]  # a list, as networks are deeper than Python's stack

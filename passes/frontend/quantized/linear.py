@@ -95,7 +95,7 @@ def coded(
     zero_index: int,
     dtype: str = "uint8",
 ) -> Codes:
-    """A float result `x` as Codes with the scale and zero point of the node's output."""
+    """A float result `x` as Codes with the scale and zero point that the node has at these operands."""
     scale = scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index), dtype)
     return Codes(scale.pair(graph, node, graph.expression(x)), scale)
 

@@ -139,7 +139,7 @@ class CudaContext:
         return self.tuned(workload) if self.tuned is not None else None
 
     def array(self, array: np.ndarray) -> Storage:
-        """The storage of a constant; equal constants have one."""
+        """The storage of a constant, whose bytes lie in the package."""
         array = np.ascontiguousarray(array)
         return Storage("constant", array=array, bytes=array.nbytes)
 

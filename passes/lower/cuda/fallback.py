@@ -31,7 +31,8 @@ FAMILY = "generated"
 
 
 def generic(call: relax.Call, ctx: "CudaContext") -> "CudaTensor | tuple[CudaTensor, ...]":
-    """Raises Unsupported where TVM has no TIR for the operator, or its TIR no C++."""
+    """Lowers an operator to the nests that TVM makes of it. Raises Unsupported where TVM has no TIR for the operator,
+    or its TIR no C++."""
     main, operands = _legal(call, ctx)
     values = dict(zip(main["main"].params, operands, strict=True))
     for block in main["main"].body.blocks:

@@ -1,4 +1,4 @@
-"""Rules that lower octet.conv2d and octet.dense to the tensor-core kernels of targets/cuda/kernels/conv.py."""
+"""Rules that lower octet.conv2d and octet.dense to the kernels of targets/cuda/kernels/conv.py."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -90,7 +90,8 @@ def nest_workload(
 
 
 def from_dict(entry: JsonObject) -> NestWorkload:
-    """Raises KeyError, TypeError or ValueError for an entry of another structure."""
+    """The workload that `as_dict` made JSON values of. Raises KeyError, TypeError or ValueError for an entry of another
+    structure."""
     made = NestWorkload(str(entry["operator"]), str(entry["tir"]))
     try:
         _ = made.operands, made.multiply_adds  # fails here rather than where it is used

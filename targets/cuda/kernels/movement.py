@@ -48,7 +48,7 @@ def region(
 
 
 def copy(source: CudaLayout | Strided, target: CudaLayout) -> Move:
-    """The kernel that writes a logical tensor in another layout."""
+    """The movement that writes a logical tensor in another layout."""
     assert source.shape == target.shape, (source, target)
     return region(source.shape, 0, source.steps, 0, target.steps)
 

@@ -37,7 +37,7 @@ class Driver:
         self.call("cuInit", 0)
 
     def call(self, name: str, *arguments: object) -> None:
-        """Raises OctetError with what the driver says where it fails."""
+        """Calls a function of the driver. Raises OctetError, with what the driver says, where it fails."""
         status = getattr(self._library, name)(*arguments)
         if status != 0:
             text = ctypes.c_char_p()

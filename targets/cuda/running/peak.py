@@ -37,7 +37,7 @@ class DevicePeak:
 
 
 def peak_of(device: Device) -> DevicePeak:
-    """Raises OctetError where the driver does not tell."""
+    """What a device can do at most. Raises OctetError where the driver does not tell."""
     found = driver()
     assert found is not None, "a device has one"
     clock, memory_clock, bits = (

@@ -130,7 +130,8 @@ class SharedObject:
 
 
 def layout_of(image: bytes, machine: str = platform.machine()) -> SharedObject:
-    """Raises ValueError for what is no whole shared object for a machine."""
+    """The segments and sections of a shared object. Raises ValueError for what is no whole shared object for a
+    machine."""
     if len(image) < _HEADER.size:
         raise ValueError("is shorter than a header")
     (
