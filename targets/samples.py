@@ -153,7 +153,7 @@ def inputs_of(model: TakesInputs, samples: Mapping[str, _Array]) -> dict[str, _A
 
 
 def digest_of(array: Array) -> str:
-    """SHA-256 of an array: dtype, shape and values."""
+    """The SHA-256 of an array: dtype, shape and values."""
     if isinstance(array, StoredArray):
         if array.digest is None:
             _scan(array, lambda start, piece: None)

@@ -52,7 +52,7 @@ def _finite(value: object) -> object:
 
 
 def checked(value: object, kind: type[T]) -> T:
-    """JSON values as `kind`. Raises ValueError with what is wrong, and where."""
+    """JSON values as an object of `kind`. Raises ValueError with what is wrong, and where."""
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -107,7 +107,7 @@ def signatures_of(data: bytes) -> tuple[Signature, ...]:
 
 
 def signed(manifest: bytes, key: Any) -> Signature:
-    """key: an Ed25519 private key, as `private_key` gives it."""
+    """The signature of a manifest. key: an Ed25519 private key, as `private_key` gives it."""
     return Signature(_raw(key.public_key()), key.sign(_PURPOSE + manifest).hex())
 
 

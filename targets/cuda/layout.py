@@ -133,7 +133,7 @@ def packed(shape: tuple[int, ...] | Iterable[int], dtype: str = "int8") -> CudaL
 
 
 def rows(shape: tuple[int, ...]) -> CudaLayout:
-    """int8 with the last axis as the channel."""
+    """The layout of int8 with the last axis as the channel."""
     shape = tuple(int(extent) for extent in shape)
     return CudaLayout("packed" if len(shape) in (2, 3) else "rows", shape, "int8")
 

@@ -79,7 +79,7 @@ class Backend(ABC):
 
     @abstractmethod
     def lack(self, features: Iterable[str]) -> str:
-        """Why a variant that needs these features does not run here, in words."""
+        """In words, why a variant that needs these features does not run here, in words."""
 
     @abstractmethod
     def stands_in(self, features: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def manifest_of(values: object) -> Manifest:
-    """JSON values as a manifest. Raises ValueError, which names the field."""
+    """The manifest of JSON values, checked. Raises ValueError, which names the field."""
     made = checked(values, Manifest)
     try:
         policy = checked(made.info, Info).policy

@@ -158,7 +158,7 @@ class _Unpacked(lzma.LZMAFile):
     left = _HEADER
 
     def allow(self, size: int) -> None:
-        """size: bytes that may be read from here on, beside a header."""
+        """Sets how many bytes, `size`, may be read from here on, beside a header."""
         self.left = size + _HEADER
 
     def read(self, size: int | None = -1) -> bytes:

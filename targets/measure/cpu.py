@@ -65,7 +65,7 @@ class CpuKernel:
         return (time.perf_counter() - start) / (runs * self._copies)
 
     def close(self) -> None:
-        """Arrays and library go with the object."""
+        """Does nothing, as arrays and library go with the object."""
 
 
 def _kept(array: np.ndarray) -> np.ndarray:

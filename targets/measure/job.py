@@ -145,7 +145,7 @@ class Job:
 
 
 def digest(data: bytes | np.ndarray) -> str:
-    """SHA-256 of bytes or of a contiguous array, hexadecimal."""
+    """The SHA-256 of bytes or of a contiguous array, hexadecimal."""
     return hashlib.sha256(
         data.view(np.uint8).data if isinstance(data, np.ndarray) and data.size else bytes(data)
     ).hexdigest()

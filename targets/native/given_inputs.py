@@ -27,7 +27,7 @@ def wrong_dtype(spec: TensorSpec, array: np.ndarray) -> DataError:
 
 
 class GivenInputs:
-    """specs: the inputs of the session, in order."""
+    """Checks the arrays of a run, and puts them in order. specs: the inputs of the session, in order."""
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
         self._names = frozenset(spec.name for spec in specs)

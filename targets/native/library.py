@@ -72,7 +72,7 @@ class Library:
         )
 
     def run(self, stream: c_void_p, tensors: Addresses) -> None:
-        """tensors: a ctypes array of addresses, inputs first."""
+        """Runs the network on a stream. tensors: a ctypes array of addresses, inputs first."""
         code = self._run(stream, tensors)
         if code:
             check_status(code)

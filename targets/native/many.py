@@ -63,7 +63,8 @@ class Runs:
         return work
 
     def one_by_one(self, infer: "Callable[[Stream], None]") -> "Callable[[Stream], None]":
-        """infer(stream): runs what was staged there, and looks at the answer."""
+        """The work of a stream: each run by way of infer(stream), which runs what was staged there, and looks at the
+        answer."""
 
         def work(stream: "Stream") -> None:
             while (number := next(self._order)) < self.count and self._taken.value < self.count:

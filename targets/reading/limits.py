@@ -19,7 +19,7 @@ _GIVEN = re.compile(r"([a-z]+)=([0-9]{1,12})([KMGT]?)")
 
 @dataclass(frozen=True)
 class Limit:
-    """value: unless the user says otherwise. of: what is counted, in words."""
+    """A limit of what files may declare. value: unless the user says otherwise. of: what is counted, in words."""
 
     value: int
     of: str

@@ -46,7 +46,7 @@ def import_tvm_ffi() -> ModuleType:
 
 
 def runtime_library() -> ctypes.CDLL:
-    """libtvm_runtime.so itself, which `import tvm` loads too."""
+    """TVM's libtvm_runtime.so itself, which `import tvm` loads too."""
     found = importlib.util.find_spec("tvm")
     assert found is not None and found.origin is not None, "whoever asks has imported tvm_ffi, which comes with it"
     return ctypes.CDLL(str(Path(found.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)

@@ -31,7 +31,7 @@ class Clip:
 
     @property
     def bound(self) -> int:
-        """Up to how many clipped values of an answer calibration explains."""
+        """How many clipped values of one answer calibration explains."""
         return int(_MORE * self.most + _SHARE * self.values)
 
 

@@ -29,7 +29,7 @@ class Usual:
     bound: float
 
     def distance(self, features: np.ndarray, answers: int) -> float:
-        """features: the mean of so many answers."""
+        """How far features lie from the usual ones. features: the mean of so many answers."""
         count = min(answers, _MOST_TOGETHER)
         return _distance(features - np.array(self.mean), np.array(self.precision), count, self.answers)
 
@@ -79,7 +79,7 @@ class InputMoments:
 
     @property
     def bound(self) -> float | None:
-        """Beyond which a distance is unusual."""
+        """The bound beyond which a distance is unusual."""
         return None if self.of.usual is None else self.of.usual.bound_of(self.answers)
 
     @property

@@ -20,7 +20,7 @@ LIGHT_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class LoopSchedule:
-    """parallel: whether the outermost loop is shared out among the cores."""
+    """The only decision of a simple kernel. parallel: whether the outermost loop is shared out among the cores."""
 
     parallel: bool
 

@@ -11,7 +11,7 @@ _OPTIONS = struct.pack("<QQ", _ENTRY + 8, 0)  # where ptxas's options stand, and
 
 
 def fatbin(cubin: bytes, ptx: bytes, arch: int) -> bytes:
-    """cubin: an ELF file; ptx: text, empty for none. arch: e.g. 80."""
+    """The fat binary of machine code and PTX. cubin: an ELF file; ptx: text, empty for none. arch: e.g. 80."""
     version = re.search(rb"\.version (\d+)\.(\d+)", ptx)
     assert cubin[:4] == b"\x7fELF" and (version is not None or not ptx)
     entries = _entry(_ELF, cubin, (cubin[8], 1), arch)

@@ -40,7 +40,7 @@ class Attention:
 
 
 def warps_for(keys: int) -> int:
-    """Warps of a block, which share its keys."""
+    """How many warps of a block share its keys."""
     return 4 if keys <= 256 else 8
 
 
@@ -58,7 +58,7 @@ def fits(keys: int, depth: int, width: int, spec: "TargetSpec") -> bool:
 
 
 def attention(problem: Attention, first: Views, second: Views, epilogue: Epilogue, batch: int) -> CudaKernel:
-    """Operands: queries, keys, values, mask (or the queries again), result."""
+    """The kernel of attention. Operands: queries, keys, values, mask (or the queries again), result."""
     p, (exponential, text) = problem, functions.function("exp", {})
     call = f"attention<{literal(p)}, {literal(first)}, {literal(second)}, {literal(epilogue)}, {exponential}>"
     return CudaKernel(

@@ -31,7 +31,8 @@ class Axis:
 
 
 def extreme(axis: Axis, largest: bool, where: bool) -> CudaKernel:
-    """where: the place of the first extreme (int64) instead of its value."""
+    """The kernel of the largest or smallest element along an axis. where: the place of the first extreme (int64)
+    instead of its value."""
     lanes = 32 if axis.inner == 1 and axis.count >= 32 else 1
     call = f"extreme<{axis.arguments}, {literal(largest)}, {literal(where)}, {lanes}>"
     return CudaKernel(
@@ -45,7 +46,7 @@ def extreme(axis: Axis, largest: bool, where: bool) -> CudaKernel:
 
 
 def running_sum(axis: Axis, exclusive: bool) -> CudaKernel:
-    """Operands: data, result. exclusive: without the element itself."""
+    """The kernel of running sums along an axis. Operands: data, result. exclusive: without the element itself."""
     return CudaKernel(
         "running_sum",
         "axis.cuh",
@@ -57,6 +58,7 @@ def running_sum(axis: Axis, exclusive: bool) -> CudaKernel:
 
 
 def top_k(axis: Axis, k: int, largest: bool, where: bool) -> CudaKernel:
-    """Operands: data, result. where: the int64 indices in place of the values."""
+    """The kernel of the largest or smallest k along an axis. Operands: data, result. where: the int64 indices in place
+    of the values."""
     call = f"top_k<{axis.arguments}, {k}, {literal(largest)}, {literal(where)}>"
     return CudaKernel("top_k", "axis.cuh", call, 2, blocks(axis.rows, _THREADS), _THREADS)

@@ -46,7 +46,7 @@ def operand_steps(operand: CudaLayout, result: CudaLayout) -> tuple[int, int, in
 
 
 def binary(problem: Binary) -> CudaKernel:
-    """octet.add and octet.mul. Operands: both, result."""
+    """The kernel of octet.add and octet.mul. Operands: both, result."""
     threads = problem.n * problem.h * problem.w * problem.stride // (16 if problem.stride % 16 == 0 else 4)
     name = "mul" if problem.product else "add"
     return CudaKernel(name, "elementwise.cuh", f"binary<{literal(problem)}>", 3, blocks(threads, 128), 128)
@@ -65,7 +65,7 @@ def table(layout: CudaLayout, tables: np.ndarray) -> tuple[CudaKernel, np.ndarra
 def requantize(
     layout: CudaLayout, from_zero_point: int, zero_point: int, low: int, high: int, multiplier: float
 ) -> CudaKernel:
-    """octet.requantize, element by element. Operands: codes, result."""
+    """The kernel of octet.requantize, element by element. Operands: codes, result."""
     arguments = f"{layout.elements}, {from_zero_point}, {zero_point}, {low}, {high}, {bits(multiplier)}"
     call = f"requantize_codes<{arguments}>"
     return CudaKernel("requantize", "elementwise.cuh", call, 2, blocks(-(-layout.elements // 4), 128), 128)

@@ -39,7 +39,7 @@ class Zip:
 
 
 def zipped(result: tuple[int, ...], *operands: tuple[int, ...]) -> Zip:
-    """Shapes, broadcast as NumPy does; at most AXES axes."""
+    """The walk over operands of these shapes, broadcast as NumPy does; at most AXES axes."""
     assert len(result) <= AXES
     steps = [_steps(shape, result) for shape in operands]
     pad = (0,) * AXES
@@ -62,7 +62,7 @@ def binary(
 def where(
     dtype: str, result: tuple[int, ...], condition: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
 ) -> CudaKernel:
-    """Operands: condition, a, b, result, of any broadcastable shapes."""
+    """The kernel of a choice by element. Operands: condition, a, b, result, of any broadcastable shapes."""
     return CudaKernel(
         "where",
         "floats.cuh",
@@ -74,7 +74,7 @@ def where(
 
 
 def astype(count: int, dtype: str, out: str) -> CudaKernel:
-    """Operands: data, result of dtype `out`."""
+    """The kernel of a change of type. Operands: data, result of dtype `out`."""
     return CudaKernel(
         "astype", "floats.cuh", f"convert<{count}L, {TYPES[dtype]}, {TYPES[out]}>", 2, blocks(count, 128), 128
     )
@@ -114,7 +114,8 @@ def take_and_add(outer: int, size: int, inner: int, count: int, index: str, size
 
 
 def softmax(rows: int, count: int, inner: int, log: bool) -> CudaKernel:
-    """Along the middle axis of [rows, count, inner]. Operands: data, result. log: of the logarithm."""
+    """The kernel of a softmax along the middle axis of [rows, count, inner]. Operands: data, result. log: of the
+    logarithm."""
     (exp, exp_text), (ln, ln_text) = functions.function("exp", {}), functions.function("log", {})
     call = f"softmax<{rows}L, {count}, {inner}L, {exp}, {ln}, {literal(log)}>"
     return CudaKernel("softmax", "floats.cuh", call, 2, blocks(16 * rows, 128), 128, prelude=(exp_text, ln_text))
@@ -142,7 +143,7 @@ def resize_linear(planes: int, size: Sequence[int], result: Sequence[int]) -> Cu
 
 
 def layer_norm(rows: int, count: int, epsilon: float, scale: bool, center: bool) -> CudaKernel:
-    """Rows of `count`. Operands: data, weight, bias, result."""
+    """The kernel of layer normalisation of rows of `count`. Operands: data, weight, bias, result."""
     call = f"layer_norm<{rows}L, {count}, {literal(float(epsilon))}, {literal(scale)}, {literal(center)}>"
     return CudaKernel("layer_norm", "floats.cuh", call, 4, blocks(16 * rows, 128), 128)
 

@@ -112,7 +112,7 @@ class Turn:
 
 
 def turn(problem: Turn) -> CudaKernel:
-    """Columns of a matrix become rows. Operands: data, result."""
+    """The kernel that makes rows of a matrix's columns. Operands: data, result."""
     return CudaKernel(
         "turn",
         "movement.cuh",

@@ -74,7 +74,7 @@ class NormProblem:
 
 
 def softmax_rows(problem: SoftmaxRows) -> CudaKernel:
-    """Operands: scores, mask (or the scores again), result."""
+    """The kernel of a softmax of rows. Operands: scores, mask (or the scores again), result."""
     exponential, text = functions.function("exp", {})
     return CudaKernel(
         "softmax_rows",
@@ -88,7 +88,7 @@ def softmax_rows(problem: SoftmaxRows) -> CudaKernel:
 
 
 def norm_rows(problem: NormProblem) -> CudaKernel:
-    """Operands: data, gamma, beta, result."""
+    """The kernel of a normalisation of rows. Operands: data, gamma, beta, result."""
     together, pitch = _rows_of_a_block(problem)
     (scale, zero_point), (out_scale, out_zero_point) = problem.source or (0.0, 0), problem.target or (0.0, 0)
     short = problem.target is not None and two_parts_suffice(float(np.float32(out_scale)))

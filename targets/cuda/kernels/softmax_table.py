@@ -18,7 +18,7 @@ class SoftmaxTable:
 
 
 def softmax_table(problem: SoftmaxTable) -> CudaKernel:
-    """octet.softmax. Operands: data, table, result."""
+    """The kernel of octet.softmax. Operands: data, table, result."""
     return CudaKernel(
         "softmax_table",
         "softmax_table.cuh",

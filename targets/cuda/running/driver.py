@@ -16,7 +16,7 @@ _MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
 
 @dataclass(frozen=True)
 class Device:
-    """number: the driver's. arch: compute capability, e.g. 80."""
+    """A device of this machine. number: the driver's. arch: compute capability, e.g. 80."""
 
     number: int
     name: str

@@ -48,7 +48,7 @@ class Marks:
             self._driver.call("cuEventRecord", self._events[index], stream)
 
     def seconds(self) -> list[float]:
-        """Between neighbours, once the stream has passed them all."""
+        """Seconds between neighbouring marks, once the stream has passed them all."""
         found = []
         for pair in zip(self._events[:-1], self._events[1:], strict=True):
             value = ctypes.c_float()

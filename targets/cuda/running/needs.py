@@ -26,7 +26,7 @@ class Needs:
 
 
 def needs_of(fatbin: bytes) -> Needs | None:
-    """None where there is no PTX to tell, or no fatbin."""
+    """What a fat binary needs of a device; None where there is no PTX to tell, or no fatbin."""
     if len(fatbin) < _CONTAINER.size or _CONTAINER.unpack_from(fatbin)[0] != _MAGIC:
         return None
     at, end = _CONTAINER.size, min(len(fatbin), _CONTAINER.size + _CONTAINER.unpack_from(fatbin)[3])

@@ -62,7 +62,7 @@ def default_schedule(p: ConvProblem) -> Bf16Schedule:
 
 
 def blocks_of(walk: Walk) -> int:
-    """Blocks of 32 inputs of every result."""
+    """How many blocks of 32 inputs every result has."""
     return sum(-(-run.length // BLOCK) for run in walk.runs)
 
 

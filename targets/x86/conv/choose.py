@@ -62,7 +62,8 @@ class ChosenConv:
 
 
 def family_of(p: ConvProblem, dot: str) -> str:
-    """dot: the target's int8 dot product (see `TargetSpec.dot`)."""
+    """The family of kernels that takes a problem by default. dot: the target's int8 dot product (see
+    `TargetSpec.dot`)."""
     if p.depthwise and (p.dtype == "float32" or supports_depthwise(p)):
         return "depthwise"
     if p.dtype == "float32":

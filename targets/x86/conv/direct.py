@@ -36,7 +36,7 @@ def conv2d_direct(p: ConvProblem, s: DirectSchedule) -> tirx.PrimFunc:
 
 
 def emit_body(p: ConvProblem, s: DirectSchedule, kernel: type) -> None:
-    """kernel: what computes the tiles, `DirectKernel` or one derived from it."""
+    """Emits the loops over tiles. kernel: what computes the tiles, `DirectKernel` or one derived from it."""
     e, int8 = p.epilogue, p.dtype == "int8"
     blocks = -(-p.out_blocks // s.vectors)
     data = argument("data", p.batch * p.image_stride + (0 if p.planar else SLACK), "uint8" if int8 else "float32")

@@ -28,7 +28,7 @@ class RoundProblem:
 
     @property
     def target(self) -> Layout:
-        """Packed, of bfloat16: what the layers read."""
+        """The layout of the result: packed, of bfloat16, as layers read it."""
         return sure(packed(self.source.shape, "bfloat16"))
 
     @property

@@ -32,7 +32,7 @@ class FakeQuantizeProblem:
 
     @property
     def elements(self) -> int:
-        """Padding channels are treated like the others."""
+        """Elements of the buffer; padding channels are treated like the others."""
         layout = self.layout
         return layout.elements if layout.kind == "plain" else layout.pixels * layout.channel_stride
 

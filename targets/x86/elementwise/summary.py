@@ -63,7 +63,7 @@ class SummaryProblem:
 
     @property
     def result(self) -> Layout:
-        """Plain float32: the header, then the samples."""
+        """The layout of the result, plain float32: the header, then the samples."""
         return Layout("plain", (HEADER + self.samples,), "float32")
 
     @property

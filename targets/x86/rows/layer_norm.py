@@ -37,12 +37,12 @@ class LayerNormProblem:
 
     @property
     def operand(self) -> Layout:
-        """Rows of float32, or of int8 where it has a scale."""
+        """The layout of the operand: rows of float32, or of int8 where it has a scale."""
         return Layout("rows", (self.rows, self.channels), "float32" if self.source is None else "int8")
 
     @property
     def result(self) -> Layout:
-        """Rows of float32, or of int8 where it has a scale."""
+        """The layout of the result: rows of float32, or of int8 where it has a scale."""
         return Layout("rows", (self.rows, self.channels), "float32" if self.target is None else "int8")
 
     @property
@@ -73,7 +73,7 @@ class RmsNormProblem(LayerNormProblem):
 
 @dataclass(frozen=True)
 class RowSchedule(LoopSchedule):
-    """together: rows of a task, side by side."""
+    """How rows are shared out. together: rows of a task, side by side."""
 
     together: int
 

@@ -29,12 +29,12 @@ class RecurrentProblem:
 
     @property
     def state(self) -> Layout:
-        """Float32 [rows, hidden], before and after the step."""
+        """The layout of the state before and after the step, float32 [rows, hidden]."""
         return Layout("rows", (self.rows, self.hidden), "float32")
 
     @property
     def gates(self) -> Layout:
-        """Float32 [rows, hidden * gates of the kind], the sums of both layers."""
+        """The layout of the sums of both layers, float32 [rows, hidden * gates of the kind]."""
         return Layout("rows", (self.rows, self.hidden * STEPS[self.kind][1]), "float32")
 
 

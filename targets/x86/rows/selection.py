@@ -118,7 +118,7 @@ class _Heap:
         T.buffer_store(self.size, self.size[0] + 1, [0])
 
     def order(self) -> None:
-        """Makes a heap of what was appended."""
+        """Makes a heap of the candidates that were appended."""
         parents = bind(self.size[0] // 2)
         with T.serial(0, parents) as i:
             self._sift(bind(parents - 1 - i))

@@ -165,7 +165,7 @@ class _Stages:
         return partial
 
     def prepare(self, first: tirx.Expr) -> None:
-        """x into the scratch buffer, -largest * log2(e)."""
+        """Writes x into the scratch buffer, and -largest * log2(e)."""
         step, tail = max(1, STEP // self.together), self.columns % 16 or 16
         largest = self._partial(-3.4028234663852886e38)
 
@@ -185,7 +185,7 @@ class _Stages:
                 T.buffer_store(self.scratch, top, [self._kept(first + r, 4)])
 
     def raise_to(self, first: tirx.Expr) -> None:
-        """Exponentials into the scratch buffer, and what belongs to their total."""
+        """Writes exponentials into the scratch buffer, and what belongs to their total."""
         step = max(1, STEP // self.together)
         total = self._partial(0.0)
         start = [held(splat(self.scratch[self._kept(first + r, 0)], "float32")) for r in range(self.together)]

@@ -28,7 +28,7 @@ class AverageSchedule(LoopSchedule):
 
 
 def default_schedule(p: PoolProblem) -> AverageSchedule:
-    """Two chains of sums for int8, one for float32."""
+    """The analytical schedule: two chains of sums for int8, one for float32."""
     return AverageSchedule(default_loops(p).parallel, 2 if p.dtype == "int8" else 1)
 
 

@@ -43,7 +43,7 @@ def resize_integer(p: IntegerResizeProblem) -> tirx.PrimFunc:
     def taps(
         table: tirx.Buffer, at: tirx.Expr | int, units: int
     ) -> tuple[tuple[tirx.Expr, tirx.Expr], tuple[tirx.Expr, tirx.Expr]]:
-        """((index, weight) of both neighbours)."""
+        """(index, weight) of both neighbours."""
         low, high, weight = (bind(table[at * 3 + i]) for i in range(3))
         return (low, bind(tirx.const(units, "int32") - weight)), (high, weight)
 
