@@ -10,7 +10,7 @@ kernels, which no session unpacks (a CUDA target has kernels.fatbin and kernels.
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,7 +205,7 @@ def load(
     path: "str | os.PathLike[str]",
     threads: int | None = None,
     target: str | None = None,
-    keys: Any = None,
+    keys: Iterable[str | os.PathLike[str] | bytes] | str | os.PathLike[str] | bytes | None = None,
     signers: int | None = None,
     streams: int | None = None,
     pin: bool = False,

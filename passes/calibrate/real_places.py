@@ -7,7 +7,6 @@ places have the values that they had. In padded places tensors then have values 
 padding has and that are in no answer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from tvm import IRModule
@@ -18,7 +17,9 @@ from ..lower.batch.masked import padding_mask
 Feed = Mapping[str, np.ndarray]
 
 
-def real_places(mod: IRModule, inputs: Sequence[TensorSpec]) -> Callable[[Any], Any]:
+def real_places(
+    mod: IRModule, inputs: Sequence[TensorSpec]
+) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """The feed of a run -> that which it is calibrated with. mod: canonical fp32. inputs: its TensorSpecs."""
     first = {spec.name: spec.shape for spec in inputs if spec.batch_axis == 0}
     found = padding_mask(mod)

@@ -3,7 +3,6 @@
 import hashlib
 import stat
 from pathlib import Path
-from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -78,7 +77,7 @@ def _write_zeros(proto: onnx.ModelProto, path: Path) -> None:
                     setattr(attribute, field, zero)
 
 
-def _digest(path: Path, size: int, digest: Any) -> None:
+def _digest(path: Path, size: int, digest: "hashlib._Hash") -> None:
     """The first bytes of a file, a piece at a time."""
     try:
         with open(path, "rb") as file:

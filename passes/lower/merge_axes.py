@@ -15,7 +15,6 @@ lowering, on float and integer operators; the values do not change by one bit. W
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import tvm
 from tvm import relax
@@ -66,7 +65,7 @@ class _Merger(Forward):
             str(arg.ty.dtype) == "float32" and len(shape_of(arg)) == 4 and shape_of(arg)[1] == 1 for arg in operands
         )
 
-    def _shapes(self, call: relax.Call, result: tuple[int, ...], flat: bool) -> Mapping[Any, Any] | None:
+    def _shapes(self, call: relax.Call, result: tuple[int, ...], flat: bool) -> Mapping[int, tuple[int, ...]] | None:
         """The merged shapes of the tensor operands; None where the operator is another one, or its operands have a
         layout as they are. flat: as `_is_flat` says."""
         if ops.is_op(call, "octet.dense"):
@@ -82,7 +81,7 @@ class _Merger(Forward):
             return None
         return _elementwise_shapes([shape_of(arg) for arg in call.args[:count]], rank)
 
-    def _reshaped(self, call: relax.Expr, var: relax.Var, shapes: Mapping[Any, Any]) -> relax.Expr:
+    def _reshaped(self, call: relax.Expr, var: relax.Var, shapes: Mapping[int, tuple[int, ...]]) -> relax.Expr:
         """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
         operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
         made = self.emit(relax.Call(call.op, operands, call.attrs, call.ty_args), var.name)

@@ -2,7 +2,6 @@
 register holds."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -46,7 +45,7 @@ def effect(name: str, *args: tirx.Expr | int) -> None:
     T.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
 
-def lanes_of(vector: Any) -> int:
+def lanes_of(vector: tirx.Expr) -> int:
     """How many lanes a vector has."""
     return int(str(vector.ty).rpartition("x")[2])
 

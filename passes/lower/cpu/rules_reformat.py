@@ -1,7 +1,7 @@
 """Quantize, dequantize, and reshapes that move no byte."""
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tvm import relax
 
@@ -62,7 +62,7 @@ def _alias(call: relax.Call, ctx: "CpuContext", shape: tuple[int, ...]) -> "Valu
     return type(value)(ctx.builder.emit(relax.op.reshape(value.var, shape)), Layout("plain", shape, value.layout.dtype))
 
 
-def _same_bytes(old: Any, new: Any) -> bool:
+def _same_bytes(old: Layout, new: Layout) -> bool:
     if old.channels != new.channels or old.pixels != new.pixels:
         return False
     outer = {

@@ -76,7 +76,7 @@ def _users(main: relax.Function) -> dict[relax.Expr | None, list[relax.Call | No
     return found
 
 
-def _flat(value: Any) -> list[CudaTensor]:
+def _flat(value: CudaTensor | tuple[CudaTensor, ...]) -> list[CudaTensor]:
     return list(value) if isinstance(value, tuple) else [value]
 
 

@@ -79,7 +79,7 @@ def reshape(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     return CudaTensor(plain(shape, value.layout.dtype), ctx.plain(call.args[0]).storage)
 
 
-def _same_bytes(old: Any, new: Any) -> bool:
+def _same_bytes(old: "CudaLayout", new: "CudaLayout") -> bool:
     """Rows of one channel count in one order: pixels of an image count as rows only if there is one per image or the
     images stay."""
     if old.channels != new.channels or old.pixels != new.pixels:

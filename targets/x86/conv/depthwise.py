@@ -14,7 +14,7 @@ holds neighbouring pixels ("fold")."""
 
 from dataclasses import replace
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -101,7 +101,7 @@ def _body(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> None:
 
 
 def _by_channels(
-    p: ConvProblem, k: DepthwiseKernel, data: tirx.Buffer, coefficients: tirx.Buffer | None, sums: Any
+    p: ConvProblem, k: DepthwiseKernel, data: tirx.Buffer, coefficients: tirx.Buffer | None, sums: tirx.Buffer | None
 ) -> None:
     """A task: 64 channels of an image (problem `p`) and their padding go to a buffer on its stack, of which kernel `k`
     makes the results."""

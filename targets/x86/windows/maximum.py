@@ -2,7 +2,6 @@
 maximum does not mind."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
@@ -35,7 +34,7 @@ def max_pool2d(p: PoolProblem, schedule: LoopSchedule | None = None) -> tirx.Pri
     return emit_kernel(p.name, body)
 
 
-def _tap(p: PoolProblem, axis: int, position: tirx.Expr, i: int) -> Any:
+def _tap(p: PoolProblem, axis: int, position: tirx.Expr, i: int) -> tirx.Expr | int:
     at = first_tap(p, axis, position) + i * p.dilation[axis]
     return tirx.max(tirx.min(at, p.shape[2 + axis] - 1), 0) if reaches_outside(p, axis) else at
 
