@@ -7,7 +7,7 @@ derived spec of annotate/spec.py.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 import onnx
@@ -24,9 +24,6 @@ from ..policy.quantize_embeddings import quantize_embeddings
 from ..rewriting.unroll_loops import UnrollLoops
 from .operators import EXPORTERS
 from .unsigned import check_codes, shifted, zero_point
-
-if TYPE_CHECKING:
-    from ..calibrate.quantize import Quantized
 
 OPSET = 17
 IR_VERSION = 8
@@ -116,7 +113,7 @@ def to_onnx(module: IRModule, outputs: tuple[str, ...], name: str = "octet", cod
     return model
 
 
-def export_qdq(quantized: "Quantized", path: Path, codes: str = "uint8") -> None:
+def export_qdq(quantized: Any, path: Path, codes: str = "uint8") -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations,
     uint8 (OpenVINO misreads int8 ones where they are concatenated) or int8 (which TensorRT wants). Raises OctetError if
     it cannot be written."""
