@@ -11,7 +11,7 @@ of a recipe, are not."""
 
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import Any
 
 import tvm
 
@@ -51,9 +51,6 @@ from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
 from .rewriting.rule import notes_of
 from .running import NamedPass, Step, apply, name_of, run, unwatched
-
-if TYPE_CHECKING:
-    from .calibrate.quantize import Quantized
 
 # fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list[Step] = [
@@ -118,7 +115,7 @@ def float_layers(floats: str) -> list[Step]:
     return [FuseFloat(), UseBfloat16()] if floats == "bf16" else [FuseFloat()]
 
 
-def to_integers(quantized: "Quantized") -> tuple[Realized, tvm.IRModule]:
+def to_integers(quantized: Any) -> tuple[Realized, tvm.IRModule]:
     """The QDQ hub of a `Quantized` as an integer graph with the report of its layers, and that graph with its float
     layers fused."""
     embedded = apply(
