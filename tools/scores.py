@@ -88,7 +88,7 @@ class Scoring:
         return {name: self.metric.drop(before[name], after[name]) for name in before}
 
     def drop(self, before: Mapping[str, float], after: Mapping[str, float]) -> float:
-        """That of the worst output."""
+        """By how much the worst output is worse (see `Metric.drop`)."""
         return max(self.drops(before, after).values())
 
     def worst(self, before: Mapping[str, float], after: Mapping[str, float]) -> str:
@@ -102,11 +102,12 @@ class Scoring:
         return broken[0] if broken else (min if self.metric.larger_is_better else max)(scores, key=scores.__getitem__)
 
     def of(self, output: str) -> "Scoring":
-        """Of one of the outputs alone ("" of all together)."""
+        """The scoring of one of the outputs alone ("" of all together)."""
         return replace(self, references={output: self.references[output]}) if output else self
 
     def rows(self, chosen) -> "Scoring":
-        """Of some of the samples: a slice or an index array. What has another length is not by sample and stays."""
+        """The scoring of some of the samples, by a slice or an index array. What has another length is not by sample
+        and stays."""
         cut = lambda arrays: {
             name: array[chosen] if np.ndim(array) and len(array) == self.count else array
             for name, array in arrays.items()

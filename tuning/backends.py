@@ -12,7 +12,7 @@ class Tuner(Protocol):
     """How the kernels of a kind of target are built and measured."""
 
     def builder(self, spec: TargetSpec) -> AbstractContextManager:
-        """With `build([(workload, schedule), ...])`, which gives a built kernel or why there is none for each."""
+        """A context of what has `build([(workload, schedule), ...])`: for each a built kernel, or why there is none."""
 
     def workers(self, spec: TargetSpec, cores: int, tracker: str | None, key: str | None) -> AbstractContextManager:
         """(what compares kernels, whose figures these are). cores: most of a kernel. tracker, key: of workers

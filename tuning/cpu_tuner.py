@@ -12,7 +12,8 @@ from .runner import Runner
 
 
 class CpuTuner:
-    """See `Tuner` in backends.py."""
+    """Compiles in child processes; measures in a server process here, or in those of a tracker's workers, with one core
+    and with all."""
 
     def builder(self, spec):
         return builders(spec, detect.cores())

@@ -94,7 +94,7 @@ def _rows(p, tile, case):
 
 
 class CudaBuilder:
-    """As `builder.Builder`: many candidates at a time, each by a compiler of its own."""
+    """Compiles many candidates at a time, each by a compiler of its own."""
 
     def __init__(self, spec: TargetSpec, processes: int):
         self._spec, self._processes, self._lock = spec, processes, threading.Lock()

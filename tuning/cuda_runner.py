@@ -32,8 +32,8 @@ class CudaRunner:
     def compare(
         self, case: CudaCase, default: CudaBuilt, candidates: list[CudaBuilt], rounds: int, until: float = math.inf
     ) -> Compared:
-        """As Runner.compare, but what goes to a device is measured as a whole: `until` ends nothing. Raises OctetError
-        when the default cannot be measured."""
+        """Measures the default and every candidate in one batch, which goes to the device as a whole: `until` ends
+        nothing. Raises OctetError when the default cannot be measured."""
         found = self._measure(batch_with_default(case, [default, *candidates], rounds))
         first, *others = (_outcome(found, index) for index in range(len(candidates) + 1))
         return Compared(first, tuple(others))

@@ -11,7 +11,8 @@ from .pool import RunnerPool
 
 
 class CudaTuner:
-    """See `Tuner` in backends.py."""
+    """Compiles with nvcc or NVRTC; measures on this machine's device, or on those of a tracker's workers, which must be
+    of one kind."""
 
     def builder(self, spec):
         return nullcontext(CudaBuilder(spec, detect.cores()))

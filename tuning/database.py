@@ -154,7 +154,7 @@ class Database:
         return readable(rows, trial_of)
 
     def records(self) -> list[Record]:
-        """All of them, in order."""
+        """All records, in the order in which they were stored."""
         with self._transaction() as connection:
             return readable(connection.execute(sql.select(RECORDS).order_by(RECORDS.c.id)), record_of_row)
 

@@ -37,7 +37,7 @@ def together(*operands) -> dict:
 
 
 def random_bytes(seed: int, *shape: int) -> np.ndarray:
-    """uint8."""
+    """So many bytes of a seeded generator, evenly distributed; uint8."""
     return Input.of(seed, int(np.prod(shape)), "uint8").array().reshape(shape)
 
 

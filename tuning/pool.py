@@ -19,7 +19,8 @@ class RunnerPool:
         self._runners = runners
 
     def compare(self, case, default, candidates, rounds: int, until: float = math.inf) -> Compared:
-        """As Runner.compare. A worker that fails altogether costs its share, unless all do."""
+        """Measures every candidate on one of the workers, and the default on all of them, each as `Runner.compare`
+        does. A worker that fails altogether costs its share, unless all do."""
         shares = [list(range(start, len(candidates), len(self._runners))) for start in range(len(self._runners))]
         shares = [share for share in shares if share] or [[]]
         with ThreadPoolExecutor(len(shares)) as threads:

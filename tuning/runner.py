@@ -70,7 +70,7 @@ class LoadedKernel:
         return self._arguments[-1].numpy()
 
     def seconds(self, number: int, repeats: int = REPEATS) -> float:
-        """Of one kernel call: the fastest of some means."""
+        """Seconds of one kernel call: the fastest of some means."""
         timed = self._module.time_evaluator("octet_run", self._device, number=number, repeat=repeats)(*self._arguments)
         return min(timed.results) / self._copies
 

@@ -68,7 +68,8 @@ def _extractor(ms, spaces):
 
 
 def vector(space: Space, choice: dict) -> np.ndarray:
-    """float64 [1, FEATURES]."""
+    """What the cost model sees of a schedule: which family it is of, then the space's features, zeros behind them;
+    float64 [1, FEATURES]."""
     found = [float(space.family == family) for family in SCHEDULES] + space.features(space.schedule_class(**choice))
     assert len(found) <= FEATURES, len(found)
     return np.array([found + [0.0] * (FEATURES - len(found))])

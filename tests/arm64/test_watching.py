@@ -1,5 +1,5 @@
 """What looks at a network's values, on arm64: the kernels of calibration, whose statistics are those of this machine's
-own kernels (held against NumPy in tests/x86/test_statistics.py), and the counts of clipped values. None of it depends
+own kernels (held against NumPy in tests/x86/test_summary.py), and the counts of clipped values. None of it depends
 on the level: `make soak` takes all three, ten times."""
 
 import os

@@ -1,4 +1,5 @@
-"""BatchNormalization and other factors and terms: ConvertBatchNorm, FoldAffine, FoldAffineForward."""
+"""BatchNormalization and other factors and terms: ConvertBatchNorm, FoldAffine, FoldAffineForward,
+FoldAffineThroughRelu."""
 
 import numpy as np
 import pytest

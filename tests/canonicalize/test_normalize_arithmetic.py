@@ -1,3 +1,5 @@
+"""NormalizeArithmetic: one spelling for sums, products and bounds, constants second."""
+
 import math
 
 import numpy as np

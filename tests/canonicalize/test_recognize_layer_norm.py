@@ -1,3 +1,5 @@
+"""RecognizeLayerNorm: a normalisation that an exporter wrote out in its operators."""
+
 import numpy as np
 import pytest
 from tvm.relax import op

@@ -1,3 +1,5 @@
+"""RecognizeRmsNorm: a normalisation by the root of the mean square, written out in its operators."""
+
 import numpy as np
 import pytest
 from tvm.relax import op

@@ -1,3 +1,5 @@
+"""RecognizeSoftmax: a softmax written out as exponentials over their sum."""
+
 import pytest
 from tvm.relax import op
 

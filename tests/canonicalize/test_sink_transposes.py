@@ -1,3 +1,5 @@
+"""SinkTransposes: networks of channels-last frameworks compute with channels first."""
+
 import pytest
 from tvm.relax import op
 

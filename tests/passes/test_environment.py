@@ -1,3 +1,5 @@
+"""Versions of TVM that were not tested together are refused, and HOME is there for TVM."""
+
 from importlib.metadata import PackageNotFoundError
 
 import pytest

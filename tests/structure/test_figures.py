@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(path for room in ("passes", "targets", "tuning", "tools") for path in (ROOT / room).rglob("*.py"))
+ROOMS = ("passes", "targets", "tuning", "tools", "tests")
+SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 NETWORKS = r"(?:ResNet|MobileNet|BERT-base|YOLO|DenseNet|EfficientNet|Whisper|MiniLM)"
 CHANGE = r"(?:gains?|gained|loses?|lost|costs?|faster|slower|worse|better|error of|by)"
 # A share of a time, what something took, gained or lost, how a network fared, and what says that it was measured.

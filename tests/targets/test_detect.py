@@ -1,3 +1,5 @@
+"""What a machine has, as /proc/cpuinfo, the kernel and its limits say it, and which targets that is enough for."""
+
 import pytest
 
 from octet.targets import detect, registry

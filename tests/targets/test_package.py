@@ -1,3 +1,5 @@
+"""Packages as files: the same bytes for the same content, verified whole, damage refused in one line."""
+
 import json
 import zipfile
 

@@ -1,3 +1,5 @@
+"""Sessions: inputs as callers have them, results of their own, wrong ones refused in one line."""
+
 import threading
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Files of samples: arrays by the names of inputs, converted where that loses nothing, else refused."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""What a command prints when something goes wrong, and the exit status."""
+
 import signal
 import warnings
 

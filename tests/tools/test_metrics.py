@@ -1,3 +1,5 @@
+"""Metrics by their names: values, directions, and data that do not fit them."""
+
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Other runtimes beside Octet: one that fails, crashes or takes too much costs its own row."""
+
 import builtins
 import faulthandler
 import io

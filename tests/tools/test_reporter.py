@@ -1,3 +1,5 @@
+"""Phases and progress, as a command shows them and as callers of the library are told."""
+
 from octet.tools.reporter import CallingReporter, Reporter, reporting
 
 

@@ -1,3 +1,5 @@
+"""Times that are comparable: candidates in turns, CPU time beside time on the clock."""
+
 import time
 
 from octet.tools.timing import interleaved

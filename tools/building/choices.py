@@ -49,8 +49,8 @@ class Choices:
         self._clock = Budget()
 
     def chosen(self, design: Design) -> Design:
-        """With what removes much of the error for little time: sums or attention of a transformer in float, factors for
-        outlier channels, rescaled channels, other ranges, operators in float."""
+        """The design with what removes much of the error for little time: sums or attention of a transformer in float,
+        factors for outlier channels, rescaled channels, other ranges, operators in float."""
         free = self.options.free
         options = switches_of(self.bench.plan(design), free)
         offered, rescale = smoothings(self.bench, self.options), self.options.repair and self.bench.rescalable
@@ -146,7 +146,7 @@ def smoothings(bench: Bench, options: BuildOptions) -> tuple[str, ...]:
 
 
 def estimated_seconds(bench: Bench, options: BuildOptions, design: Design) -> float:
-    """Of one run on one core of the first CPU target, by the cost model."""
+    """The seconds of one run on one core of the first CPU target, by the cost model."""
     spec = next(spec for spec in resolve_targets(options.targets) if spec.backend.estimates)
     with unwatched():
         _, module = to_integers(bench.hub(design))

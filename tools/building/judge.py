@@ -19,7 +19,7 @@ class MetricJudge:
     reference: Mapping[str, float]
 
     def drop(self, outputs: Mapping[str, np.ndarray]) -> float:
-        """Of the worst output."""
+        """By how much the worst output's metric is worse than fp32's. outputs: {output: array} of all samples."""
         return self.scoring.drop(self.reference, self.scoring.scores(outputs))
 
     def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:

@@ -37,7 +37,7 @@ def quantize_model(model: Model, samples, options: BuildOptions, reporter: Repor
 
 
 def quantize_canonical(canonical: Model, samples, options: BuildOptions, reporter: Reporter) -> Quantized:
-    """The same of a network in canonical form, with samples at hand."""
+    """The hub of a network in canonical form, with samples at hand."""
 
     def factory(module):
         reporter.phase("build for calibration")

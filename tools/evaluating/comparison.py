@@ -167,7 +167,7 @@ def chosen_tools(text: str) -> tuple[str, ...]:
 
 
 def versions(names) -> dict[str, str]:
-    """Of the distributions behind the named tools."""
+    """{distribution: its version} of what is behind the named tools."""
     from importlib.metadata import version
 
     return {

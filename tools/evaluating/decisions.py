@@ -40,7 +40,7 @@ def decided_outputs(model: Model) -> dict[str, str]:
 
 @dataclass
 class Decisions:
-    """kinds: of the outputs, as above. Gathered run by run."""
+    """Counts decisions run by run. kinds: {output: HALF or LARGEST}, of `decided_outputs`."""
 
     kinds: Mapping[str, str]
     _exact: dict[str, np.ndarray] = field(default_factory=dict)  # by class: decisions of fp32

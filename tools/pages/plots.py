@@ -168,7 +168,7 @@ def intervals(rows, target: float) -> str:
 
 
 def clipped_decibels(error: float) -> float:
-    """Of an error relative to the signal's power, between the floor and the ceiling of the plots."""
+    """The decibels of an error relative to the signal's power, between the floor and the ceiling of the plots."""
     return float(np.clip(10 * np.log10(max(error, 1e-30)), _FLOOR, _CEILING))
 
 

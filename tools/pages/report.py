@@ -28,13 +28,13 @@ _COLUMNS = (
 
 
 def write_report(path, workflow, report: dict) -> None:
-    """workflow: the tools.accuracy.Workflow that made the package. report: of compile-model. Raises OctetError without
-    matplotlib or jinja2."""
+    """workflow: the Workflow (tools/building/accuracy.py) that made the package. report: of compile-model. Raises
+    OctetError without matplotlib or jinja2."""
     write_atomically(Path(path), render(workflow, report).encode())
 
 
 def render(workflow, report: dict) -> str:
-    """The page. "sections" may hold more of it: (id, title, HTML) each."""
+    """The page as HTML. "sections" of the report may hold more of it: (id, title, HTML) each."""
     plots.require_plots()
     from jinja2 import Environment
 

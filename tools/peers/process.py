@@ -70,7 +70,7 @@ class Peer:
         return self._ask(("run",))
 
     def both_times(self, count: int) -> np.ndarray:
-        """Of each of `count` runs, as `timing.both_times` gives them."""
+        """The times of each of `count` runs, as `timing.both_times` gives them."""
         return self._ask(("both_times", count))
 
     def together(self, callers: int, seconds: float) -> np.ndarray:

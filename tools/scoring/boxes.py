@@ -13,8 +13,8 @@ _CANDIDATES, _MOST = 1000, 100  # of one sample: before and after suppression
 
 @dataclass(frozen=True)
 class Detections:
-    """Of one sample, best first. boxes: float64 [K, 4], corners x1, y1, x2, y2. scores: float64 [K]. classes: int64
-    [K]."""
+    """The detections of one sample, best first. boxes: float64 [K, 4], corners x1, y1, x2, y2. scores: float64 [K].
+    classes: int64 [K]."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -22,8 +22,8 @@ class Detections:
 
 
 def detections(outputs: dict[str, np.ndarray]) -> list[Detections]:
-    """Of every sample. outputs: as one of these writes them (N samples, A candidates, C classes, M detections), told
-    apart by shapes:
+    """The detections of every sample. outputs: as one of these writes them (N samples, A candidates, C classes,
+    M detections), told apart by shapes:
 
     * boxes [N, A, 4] and scores [N, A, C], two outputs, as torchvision's SSD: corners, class 0 is the background where
       the scores of a candidate sum to 1;

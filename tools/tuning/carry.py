@@ -26,7 +26,7 @@ def carry(request: TuningRequest, export_to, import_from, database: Database, pr
 
 
 def print_carried(console, figures: dict, export_to, import_from) -> None:
-    """One line each."""
+    """Prints what was read from the files of measurements, and what was written for other machines."""
     if figures["imported"] is not None:
         found = figures["imported"]
         console.print(

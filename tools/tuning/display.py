@@ -77,7 +77,7 @@ def _left(session):
 
 
 def print_session(console, session: TuningSession, where: str) -> None:
-    """The result."""
+    """Prints what a session came to, kernel by kernel. where: the place of its records."""
     from ..console import table
 
     before, now = totals(session)
@@ -113,7 +113,7 @@ def print_session(console, session: TuningSession, where: str) -> None:
 
 
 def figures(session: TuningSession) -> dict:
-    """JSON values."""
+    """The session's result as JSON values: seconds before and after, and an entry for every task."""
     before, now = totals(session)
     tasks = []
     for s in session.states:

@@ -55,7 +55,7 @@ class Case:
 
     @property
     def output(self) -> Output:
-        """The same for a machine that has the bytes' digest only."""
+        """What the output must be, for a machine that has the digest of its bytes only."""
         assert self.made and self.tolerance is None, "these operands do not travel"
         size, (rows, used) = self.expected.itemsize, self.expected.shape
         return Output(

@@ -28,5 +28,5 @@ def space(p: Traffic) -> Space:
 
 
 def features(p: Traffic, s: LoopSchedule) -> list[float]:
-    """Logarithm of the bytes; the flag."""
+    """What explains the time of such a kernel: the logarithm of its bytes, and whether it runs on all cores."""
     return [log2(max(1, p.traffic)), float(s.parallel)]

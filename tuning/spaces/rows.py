@@ -6,7 +6,7 @@ from .space import Space, choices
 
 
 def space(p: LayerNormProblem) -> Space:
-    """Of the vector unit that `building_for` names."""
+    """The space for the vector unit that `building_for` names."""
     default = default_schedule(p)
     decisions = {
         "parallel": loops.parallel_of(p),

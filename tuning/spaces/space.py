@@ -81,7 +81,7 @@ def fixed(default, decisions: dict) -> dict:
 
 
 def choices(*values) -> tuple:
-    """Sorted, without repetitions."""
+    """The choices of a decision: sorted, without repetitions."""
     return tuple(sorted(set(values)))
 
 
