@@ -28,14 +28,18 @@ from .values import Values
 
 # Evaluates a call on its operands' values
 Other = Callable[[relax.Call, Values], Any]
+Seen = Callable[[relax.Call, Values], None]  # is told of every call, with its operands' values
 
 _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 
 
-def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Other | None = None) -> list[np.ndarray]:
+def run(
+    module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Other | None = None, seen: Seen | None = None
+) -> list[np.ndarray]:
     """The outputs of `main` as a list of arrays. inputs: {parameter name: array}, cast to nothing, checked against the
     declared types.
-    other: evaluates a call that is `handed_on`, as `evaluate` does (passes/export/evaluate.py)."""
+    other: evaluates a call that is `handed_on`, as `evaluate` does (passes/export/evaluate.py). seen: is told of every
+    call in front of it."""
     function = module["main"]
     values = {}
     for param in function.params:
@@ -49,9 +53,9 @@ def run(module: tvm.IRModule, inputs: dict[str, np.ndarray], other: Other | None
     kept = set(variables(function.body.body))
     for position, binding in enumerate(bindings):
         if isinstance(binding, RecurrentLoop):
-            _steps(binding, values, other)
+            _steps(binding, values, other, seen)
         else:
-            values[binding[0]] = value_of(binding[1], values, other)
+            values[binding[0]] = value_of(binding[1], values, other, seen)
         for var in _read(binding):
             if last_use[var] == position and var not in kept:
                 values.pop(var, None)
@@ -87,8 +91,9 @@ def value_of(
     expr: relax.Expr,
     values: Mapping[Any, Any],
     other: Other | None = None,
+    seen: Seen | None = None,
 ) -> Any:
-    """The NumPy value of an operand or a bound expression; `values` holds the variables'. other: as of `run`."""
+    """The NumPy value of an operand or a bound expression; `values` holds the variables'. other, seen: as of `run`."""
     if isinstance(expr, relax.Var):
         return values[expr]
     if isinstance(expr, tvm.ir.GenericConst):
@@ -102,7 +107,10 @@ def value_of(
     if isinstance(expr, relax.Call):
         with np.errstate(all="ignore"):  # IEEE values of overflows and of NaN are what the contract means
             chosen = other if other is not None and handed_on(expr) else evaluate
-            result = chosen(expr, [value_of(arg, values) for arg in expr.args])
+            args = [value_of(arg, values) for arg in expr.args]
+            if seen is not None:
+                seen(expr, args)
+            result = chosen(expr, args)
         return _checked(expr, result)
     return expr.value  # a literal: IntImm, FloatImm, StringImm, DataTypeImm
 
@@ -118,7 +126,7 @@ def _checked(expr: relax.Call, result: Any) -> Any | tuple[np.ndarray, ...]:
     return result
 
 
-def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Other | None) -> None:
+def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Other | None, seen: Seen | None) -> None:
     """Runs a loop: its results, and what its last step leaves, are in `values`."""
     values.update({var: value_of(start, values) for var, start in loop.states.values()})
     stacks: dict[relax.Expr, list[Any]] = {
@@ -130,7 +138,7 @@ def _steps(loop: RecurrentLoop, values: dict[relax.Var, Any], other: Other | Non
             if ops.is_op(value, "octet.loop_slice"):
                 values[var] = value_of(value.args[0], values)[t]
             elif not ops.is_op(value, *MARKS):
-                values[var] = value_of(value, values, other)
+                values[var] = value_of(value, values, other, seen)
         for var, parts in stacks.items():
             parts[t] = value_of(results[var].args[0], values)
         last = [value_of(each, values) for each in loop.next]

@@ -49,6 +49,10 @@ def test_other_bytes_are_a_bug(small):
         compare_with_referee(quantized, replace(package, selftest=wrong))
     with pytest.raises(OctetError, match="--target native"):
         compare_with_referee(quantized, replace(package, selftest={}))
+    missing = {name: array * np.nan if name.startswith("input/") else array for name, array in wrong.items()}
+    with pytest.raises(OctetError, match="makes NaN"):
+        compare_with_referee(quantized, replace(package, selftest=missing))
+    assert not agrees_with_referee(to_integers(quantized)[1], replace(package, selftest=missing))
 
 
 def test_a_self_test_that_would_take_minutes_is_not_compared(small, monkeypatch):

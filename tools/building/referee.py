@@ -55,6 +55,11 @@ def compare_with_referee(quantized: Quantized, package: Package) -> dict:
         )
         if promise.kind == "bytes":
             differs = sum(a != b for a, b in zip(ours.tobytes(), theirs.tobytes()))
+            if differs and _rounds_nan(module, package):
+                raise OctetError(
+                    "--referee: of the self-test's inputs the network makes NaN (a mask without a place, a length of "
+                    "0?), whose int8 code is open, so there is nothing to compare"
+                )
             assert not differs, f"output {spec.name}: {differs} of {ours.nbytes} bytes differ from the referee"
             equal += ours.nbytes
         else:
@@ -112,8 +117,8 @@ def agrees_with_referee(module: IRModule, package: Package) -> bool:
 
     Where tuning records were applied, it is asked whatever it takes, as they come from a file: raises OctetError where
     it answers otherwise or cannot. Else False for a network without a self-test, one beyond `_MOST` or with an operator
-    that it leaves to ONNX's evaluator (which may take minutes), and for floats further apart than it can vouch for;
-    AssertionError where promised bytes differ (a bug)."""
+    that it leaves to ONNX's evaluator (which may take minutes), for floats further apart than it can vouch for, and
+    where NaN is rounded, whose code is open; AssertionError where promised bytes differ (a bug)."""
     tuned = any(step.source not in ("", "default") for variant in package.variants for step in variant.steps)
     if not package.selftest:
         return False
@@ -136,6 +141,8 @@ def agrees_with_referee(module: IRModule, package: Package) -> bool:
             "and tune again into a new database"
         )
     wrong = [name for name, kind in differ if kind == "bytes"]
+    if wrong and _rounds_nan(module, package):
+        return False
     assert not wrong, f"output {wrong[0]}: other bytes than the referee's"
     return not differ
 
@@ -161,8 +168,24 @@ def _module(quantized):
         return to_integers(quantized)[1]
 
 
+def _rounds_nan(module, package) -> bool:
+    """Whether a NaN is rounded to int8 on the way, as of a softmax whose mask keeps no place: fp32 has no answer there,
+    and the contract none either."""
+    met = []
+
+    def seen(call, args) -> None:
+        met.append(call.op.name == "relax.quantize" and bool(np.isnan(args[0]).any()))
+
+    run(module, _inputs(package), evaluate, seen)
+    return any(met)
+
+
+def _inputs(package):
+    return {spec.name: package.selftest[f"input/{spec.name}"] for spec in package.inputs}
+
+
 def _answers(module, package):
     """(what the referee answers to the self-test's inputs, what the compiled variants do), by output."""
-    found = run(module, {spec.name: package.selftest[f"input/{spec.name}"] for spec in package.inputs}, evaluate)
+    found = run(module, _inputs(package), evaluate)
     results = meant(package.outputs, dict(zip((spec.name for spec in package.outputs), found, strict=True)))
     return list(results.values()), [package.selftest[f"output/{spec.name}"] for spec in package.outputs]
