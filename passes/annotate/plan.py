@@ -22,6 +22,7 @@ from .front_end import front_ends
 from .graph import Graph, Node, integers_of, is_float32
 from .group import Group, Refusal
 from .named import operators_named
+from .parts import sums_of_parts
 from .recipe import Recipe
 
 FAMILIES = (conv.match, matmul.match, pooling.match, movement.match, elementwise.match, unary.match)
@@ -30,6 +31,7 @@ _SUPPLIED = "none of its operands is int8"
 _EXCLUDED = "left in float for accuracy: as measured, or named in the recipe"
 _NAMED = "named by --float-layers"
 _SPECTRUM = "in float: a logarithm or root of its squares follows, which makes as much of small values as of large ones"
+_PARTS = "its two parts are rounded together, behind it"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
@@ -80,9 +82,10 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
     families = (softmax.match, *FAMILIES) if recipe.softmax == "table" else FAMILIES
     named, wanted = _named(graph, recipe, families)
     kept = frozenset().union(*wanted.values())
-    spectra = front_ends(graph) - kept
-    groups, reasons = _match(graph, (recipe.float_operators | named | spectra) - kept, families, named)
-    reasons.update({node: _SPECTRUM for node in reasons if node.name in spectra - named - recipe.float_operators})
+    spectra, parts = front_ends(graph) - kept, sums_of_parts(graph) - kept
+    groups, reasons = _match(graph, (recipe.float_operators | named | spectra | parts) - kept, families, named)
+    for those, reason in ((spectra, _SPECTRUM), (parts, _PARTS)):
+        reasons.update({node: reason for node in reasons if node.name in those - named - recipe.float_operators})
     if recipe.attention == "float":
         left = [group for group in groups if group.product and group.anchor.name not in kept]
         reasons.update({group.anchor: _FLOAT_ATTENTION for group in left})

@@ -75,11 +75,15 @@ def test_transformers_are_compared(script):
     assert found == {
         "cosine": pytest.approx(0.75),
         "least": pytest.approx(0.5),
+        "cosines": [1.0, 0.5],
         "db": pytest.approx(10 * np.log10(58 / 8)),
         "same": 1,
         "asked": 2,
     }
-    said = table.rows("svtr", {"NNCF": {"failed": "no"}, "Octet": found | {"ms": 1.5, "bytes": 2e6}})
-    assert (
-        "| NNCF | cannot: no | | | | |" in said and "| Octet | 0.75000 (0.5000) | 8.6 | 1 of 2 | 1.50 | 2.0 |" in said
-    )
+    about = found | {"ms": 1.5, "bytes": 2e6}
+    others = {"NNCF": {"failed": "no"}, "nearer": about | {"cosines": [1.0, 1.0]}}
+    said = table.rows("svtr", others | {"Octet": about})
+    assert "| NNCF | cannot: no | | | | | |" in said
+    assert "| Octet | 0.75000 (0.5000) |  | 8.6 | 1 of 2 | 1.50 | 2.0 |" in said
+    (nearer,) = (row for row in said if row.startswith("| nearer |"))
+    assert "| +0.25000 (+0.00000 to +0.50000) |" in nearer

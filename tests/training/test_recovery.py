@@ -67,6 +67,8 @@ def test_training_saves_what_calibration_and_repairs_cannot(tmp_path):
         val,
         "--weights",
         "per-tensor",
+        "--policy",
+        "int8",  # no operator is left in float
         "-o",
         tmp_path / "calibrated.octet",
         "--json",

@@ -27,7 +27,7 @@ from .judge import MetricJudge
 from .options import BuildOptions
 from .packages import build_package
 
-_VERSION = "3"  # of what a state file means
+_VERSION = "4"  # of what a state file means
 
 
 @dataclass

@@ -114,8 +114,8 @@ class Choices:
     def without_what_is_too_slow(self, package: Package) -> Design | None:
         """The chosen design without the last thing that was taken for its estimated time, where `package`, compiled
         from it, takes clearly longer beside the network as calibrated than all that was taken is worth. None where it
-        does not, and where there is nothing to measure: little was taken, no CPU of the package is here, or the time
-        for what is tried is over."""
+        does not, and where there is nothing to measure: little was taken, no CPU of the package is here, or the
+        budget that the user gave is over."""
         kept = [step for step in self.steps if step.kept]
         dear = [step for step in kept if step.slower is not None]
         if not dear or self._seconds(kept[-1].design) < _ASKED * self._seconds(kept[0].design):
@@ -124,7 +124,7 @@ class Choices:
         if variant is None:
             return None
         name = "all that was taken"
-        if self._clock.spent:
+        if self.options.seconds is not None and self._clock.spent:
             self.steps.append(Attempt(f"{name}, measured: {LEFT_OUT}", None, None, False, kept[-1].design))
             return None
         self._tell("int8 or float: measured")

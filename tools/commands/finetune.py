@@ -44,7 +44,7 @@ from .recipe_options import precision_options
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, 127, min_open=True),
-    default=0.02,
+    default=0.01,
     show_default=True,
     help="Of the first step, in quantisation steps of each layer; a cosine takes it to 0.",
 )

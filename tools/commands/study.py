@@ -36,7 +36,7 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, 127, min_open=True),
-    default=0.02,
+    default=0.01,
     show_default=True,
     help="Of --train, as in octet finetune.",
 )
