@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -15,19 +16,17 @@ MOST_FILES = 30
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_size_and_name(path):
-    lines = len(path.read_text().splitlines())
-    assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines; split it by job"
-    assert path.stem not in ("utils", "util", "helpers", "common", "misc"), "name a file after its job"
+def test_size_and_name():
+    sizes = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in sizes.items() if lines > MOST_LINES} == {}, "split these by job"
+    vague = [name for name in sizes if Path(name).stem in ("utils", "util", "helpers", "common", "misc")]
+    assert vague == [], "name these files after their job"
 
 
-@pytest.mark.parametrize(
-    "folder", sorted({path.parent for path in SOURCES}), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_no_room_is_crowded(folder):
-    files = len(list(folder.glob("*.py")))
-    assert files <= MOST_FILES, f"{folder.relative_to(ROOT)} has {files} files; give those of one family a folder"
+def test_no_room_is_crowded():
+    files = Counter(str(path.parent.relative_to(ROOT)) for path in SOURCES)
+    crowded = {folder: count for folder, count in files.items() if count > MOST_FILES}
+    assert crowded == {}, "give files of one family a folder"
 
 
 def passes():

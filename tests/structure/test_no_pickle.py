@@ -18,8 +18,9 @@ FORBIDDEN = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
 def offences(text):
-    """Lines that import such a module or let NumPy read one."""
-    for node in ast.walk(ast.parse(text)):
+    """Lines that import such a module or let NumPy read one. Texts without the words are not parsed."""
+    words = (*FORBIDDEN, "allow_pickle")
+    for node in ast.walk(ast.parse(text if any(word in text for word in words) else "")):
         names = (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)
