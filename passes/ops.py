@@ -132,13 +132,13 @@ from .operators.definition import InvalidOperator, OperandType
 from .operators.registry import OPERATORS
 from .unary import PARTS
 
-QMIN, QMAX = -128, 127  # codes of int8
-NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")  # normalisations of rows
+QMIN, QMAX = -128, 127
+NORMS = ("relax.nn.layer_norm", "relax.nn.rms_norm")  # These operators normalise rows.
 
 
 def register() -> None:
     """Registers the operators with TVM; idempotent. Called once by `octet.passes`."""
-    tvm.error.register_error(InvalidOperator)  # so that it comes back through TVM's C++ as itself
+    tvm.error.register_error(InvalidOperator)  # The error then comes back through TVM's C++ as itself.
     known = set(Op.list_op_names())
     for name, operator in OPERATORS.items():
         if name in known:

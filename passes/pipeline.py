@@ -52,7 +52,7 @@ from .realize.use_bfloat16 import UseBfloat16
 from .rewriting.rule import notes_of
 from .running import NamedPass, Step, apply, name_of, run, unwatched
 
-# fp32 graph as imported -> the vocabulary of canonicalize/__init__.py.
+# These steps bring an fp32 graph, as imported, into the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list[Step] = [
     FoldConstants(),
     RemoveNoops(),
@@ -132,13 +132,13 @@ _QUANTIZE = [
     "InsertQDQ",
     "CompleteWeights",
     "ReleaseFloat",
-]  # made where recipe, samples or policy are known
+]  # These passes are made where recipe, samples or policy are known, so only their names stand here.
 _REALIZE = [
     "QuantizeEmbeddings",
     "Realize",
     *map(name_of, float_layers("bf16")),
     "IntegerBoundary",
-]  # the last one for callers that quantise
+]  # IntegerBoundary runs only for callers that quantise.
 _LOWER = list(map(name_of, lowering(None, None, "")))
 NAMES = tuple(
     dict.fromkeys(["Import", *map(name_of, [*CANONICALIZE, DivideBehindProduct()]), *_QUANTIZE, *_REALIZE, *_LOWER])

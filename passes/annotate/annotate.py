@@ -120,7 +120,7 @@ def _fixed_range(graph: Graph, tensor: relax.Expr, scheme: str) -> tuple[float, 
     node = _value_of(graph, graph.producer.get(tensor))
     integers = integers_of(node) if node is not None else None
     if integers == (-128, 127) and scheme == "symmetric":
-        return -127, 127  # of scale 1 too, and a tensor that no int8 operator makes may hold -128 (calibrate/qdq.py)
+        return -127, 127  # Scale 1 holds here too; only int8 operators' results exclude -128 (calibrate/qdq.py).
     return integers or peak_range(graph, node) or (fixed_range(node) if node is not None else None)
 
 

@@ -66,7 +66,7 @@ def _layers_before(graph: Graph, end: Node) -> tuple[set[Node], bool]:
             if is_constant(node.inputs[0]) == is_constant(node.inputs[1]):
                 return set(), False
             squared |= behind_square
-            if is_constant(node.inputs[1]):  # a product with a constant in front stays in float by itself
+            if is_constant(node.inputs[1]):  # A product with a constant in front stays in float by itself.
                 layers.add(node)
         elif not square and not _is_linear(node):
             return set(), False

@@ -10,7 +10,7 @@ from tvm import relax
 from ..operators.registry import operators
 from ..ops import is_op, is_tensor
 
-# relu, relu6 and clip: what requantisation does for nothing.
+# Requantisation clips anyway, so it does relu, relu6 and clip for nothing.
 _ACTIVATIONS = operators(lambda traits: traits.monotone and traits.elementwise == 1)
 
 

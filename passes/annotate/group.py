@@ -10,7 +10,9 @@ from .graph import Node
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """anchor: the operator that gives the group its name. members: all bindings of the group in program order, the
+    """Operators that one int8 kernel computes together.
+
+    anchor: the operator that gives the group its name. members: all bindings of the group in program order, the
     anchor first (but for a softmax, which comes behind its scale), the last one makes the result. data: the tensors it
     reads as int8. weight/axis: the constant to quantise and its channel axis.
     moves: it only moves data, so its operands and its result share one scale. float_result: it can also hand out

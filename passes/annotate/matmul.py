@@ -11,7 +11,7 @@ from .conv import with_epilogue
 from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
 
-_FEW = 4096  # multiply-adds of a step that take no longer in float32 than its state takes to be quantised
+_FEW = 4096  # A step of so few multiply-adds takes no longer in float32 than its state takes to be quantised.
 
 
 def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal | None:

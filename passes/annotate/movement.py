@@ -20,7 +20,7 @@ def match(graph: Graph, node: Node, excluded: frozenset[str]) -> Group | Refusal
     if any(is_constant(x) or not is_float32(x) for x in node.inputs):
         return Refusal("an operand is constant or not float32")
     if is_op(node.value, "relax.split"):
-        return None  # a split makes its pieces, which are the tensors (`_piece`)
+        return None  # The pieces of a split are the tensors (`_piece`).
     reason = _refusal(node)
     return Refusal(reason) if reason else Group(node, (node,), node.inputs, moves=True)
 

@@ -39,13 +39,16 @@ _POOLS = ("relax.nn.avg_pool2d", "relax.mean")
 _QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var", *MARKS)
 
 
-# (graph, node, names left in float) -> the group, why there is none, or None where it is another family's operator
+# A family is asked with (graph, node, names left in float) and gives the group, the reason why there is none, or None
+# where the operator is another family's.
 Family = Callable[[Graph, Node, frozenset[str]], Group | Refusal | None]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """index: program order. name: of the operator's result in the fp32 graph. op: its operator. dtype: "int8" or
+    """What is decided for one operator of the network, and why.
+
+    index: program order. name: of the operator's result in the fp32 graph. op: its operator. dtype: "int8" or
     "float".
     reason: why it is float; for int8, what is fused into it."""
 
@@ -58,7 +61,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Plan:
-    """groups: those that become int8, in order of their results. decisions: one per operator, in program order.
+    """What of a network becomes int8.
+
+    groups: those that become int8, in order of their results. decisions: one per operator, in program order.
     sums: int8 results that a float operator reads. kept: names of operators that nothing may leave in float."""
 
     graph: Graph
@@ -118,7 +123,7 @@ def _named(
         operators[group.anchor.name] = _plain(group.anchor.op)
         for position, node in enumerate(group.members):
             if group.bare and position == group.bare:
-                operators[node.name] = _plain(node.op)  # a residual sum can be left in float by itself
+                operators[node.name] = _plain(node.op)  # A residual sum can be left in float by itself.
             elif node is not group.anchor:
                 swallowed[node.name] = group.anchor.name
     floats = operators_named("float_layers", recipe.float_layers, operators, swallowed)

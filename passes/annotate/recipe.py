@@ -15,7 +15,9 @@ BOUNDARIES = ("float", "int8")
 
 @dataclass(frozen=True)
 class Recipe:
-    """calibrator: how a range is chosen from the statistics; "auto" measures the choices and is replaced by the best
+    """Everything that a user chooses about how a network is quantised.
+
+    calibrator: how a range is chosen from the statistics; "auto" measures the choices and is replaced by the best
     before ranges are needed (passes/sensitivity). percentile: per cent of the values that the range keeps, for
     calibrator "percentile". activations: "affine" or "symmetric". weights: "per-channel" or "per-tensor".
     float_operators: names of operators (as in `Quantized.decisions`) to leave in float.

@@ -9,8 +9,8 @@ from ..ops import attrs_of, is_op, shape_of
 from .graph import Graph, Node, is_constant, is_float32
 from .group import Group, Refusal
 
-MOST_COLUMNS = 2**16 - 1  # so that the exponentials' sum fits into int32
-_PEAK = (0.0, 1.0)  # the range of what peak_range names
+MOST_COLUMNS = 2**16 - 1  # The exponentials' sum of so many fits into int32.
+_PEAK = (0.0, 1.0)  # What `peak_range` names has this range.
 _MASKS = ("relax.add", "relax.subtract", "relax.where", "relax.maximum", "relax.minimum")
 
 

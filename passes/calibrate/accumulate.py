@@ -23,13 +23,15 @@ from octet.targets.x86.elementwise.summary import HEADER, MAXIMUM, MINIMUM, NONF
 from ...targets.native.stream import addresses, aligned
 from .statistics import BINS, SHIFT, Statistics
 
-ROWS, _BYTES = 64, 1 << 21  # most runs that are taken in together, and most memory that they may take
-SLOTS = 2 * BINS + 16  # the bins, and 16 slots more in which zeros are counted (`histogram`)
-_MAX_COUNT = 1 << 30  # the most that an int32 slot counts before it is added to the int64 statistics
+ROWS, _BYTES = 64, 1 << 21  # At most so many runs are taken in together, in at most so many bytes.
+SLOTS = 2 * BINS + 16  # Behind the bins are 16 slots in which zeros are counted (`histogram`).
+_MAX_COUNT = 1 << 30  # An int32 slot counts no further before it is added to the int64 statistics.
 
 
 class NonFinite(Exception):
-    """tensor: position in the accumulator. run: the first one in which it was NaN or infinite, counted from the first
+    """A tensor became NaN or infinite during calibration.
+
+    tensor: position in the accumulator. run: the first one in which it was NaN or infinite, counted from the first
     `add`."""
 
     def __init__(self, tensor: int, run: int) -> None:
@@ -52,7 +54,9 @@ def _shared(array: np.ndarray) -> tvm.runtime.Tensor:
 
 
 class Accumulator:
-    """elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them.
+    """The statistics of all observed tensors, taken in run by run.
+
+    elements: of every tensor, samples: of every tensor's summary, both in the order in which `add` gets them.
     starts, width: where the summaries begin in an executor's row, and its length, for `add_from`; without them they lie
     behind each other."""
 
@@ -62,7 +66,7 @@ class Accumulator:
         self.statistics = [Statistics() for _ in elements]
         self._elements = elements
         sizes = np.array(samples, np.int64)
-        self._chosen = np.array(elements, np.int64) >= sizes + 2  # tensors of which not every value is counted
+        self._chosen = np.array(elements, np.int64) >= sizes + 2  # Not every value of these tensors is counted.
         self._weights = np.where(self._chosen, (np.array(elements, np.int64) - 2) // sizes, 1)
         if starts is None:
             begins, width = np.cumsum(sizes + HEADER) - sizes - HEADER, int(np.sum(sizes + HEADER))
@@ -73,7 +77,7 @@ class Accumulator:
         self._first, self._size = _tensor(begins + HEADER), _tensor(sizes)
         self._buffer = aligned((self.rows, width), np.float32)
         self._rows = _shared(self._buffer)
-        self._row: tuple[int, ...] | None = None  # where each row begins, made when a run writes there
+        self._row: tuple[int, ...] | None = None  # Where each row begins is known once a run writes there.
         self._counts = tvm.runtime.tensor(np.zeros((len(elements), SLOTS), np.int32))
         self._counted = np.from_dlpack(self._counts)
         self._low, self._high = np.full(len(elements), np.inf, np.float32), np.full(len(elements), -np.inf, np.float32)
@@ -138,7 +142,7 @@ class Accumulator:
         np.minimum(self._low, low, out=self._low)
         np.maximum(self._high, high, out=self._high)
         largest = np.maximum(np.abs(self._low), np.abs(self._high))
-        tops = (largest.view(np.int32) >> 23) + 1  # window_top
+        tops = (largest.view(np.int32) >> 23) + 1  # This is `window_top` for all tensors at once.
         for tensor in np.flatnonzero(tops > self._tops):
             self._fold(tensor)
             statistics = self.statistics[tensor]

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from .collect import ExecutorFactory
 
 
-LIMIT = 512 << 20  # bytes that a cache takes
-_LEFT_OVER = 3600  # seconds after which nobody is still writing a file
-_LOOKED_AT = 64  # entries, latest first, that are asked why they do not serve
+LIMIT = 512 << 20  # A cache takes at most so many bytes.
+_LEFT_OVER = 3600  # After so many seconds nobody is still writing a file.
+_LOOKED_AT = 64  # So many entries, latest first, are asked why they do not serve.
 
 
 class StatisticsCache:
@@ -41,13 +41,14 @@ class StatisticsCache:
         """What is known of a network on these samples; {} if nothing."""
         path = self._path(identity)
         try:
-            # Whoever put another one's file here, it is of other samples or another network
+            # Somebody may have put another file here, which is of other samples or another network.
             if store.identity_in(path) != identity:
                 return {}
             held, statistics = store.load(path)
             if held != identity:
                 return {}
-            os.utime(path, (time.time(), path.stat().st_mtime))  # used now, made then
+            # The access time says when the file was used, the modification time when it was made.
+            os.utime(path, (time.time(), path.stat().st_mtime))
             return statistics
         except (DataError, OSError):
             return {}
@@ -56,7 +57,7 @@ class StatisticsCache:
         """Keeps them; returns what went wrong, "" if nothing: a cache that cannot be written is no reason to stop."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # A pipe would be waited for, a link be followed out of here
+            # Writing to a pipe here would block, and a link would lead out of the folder: the file is replaced.
             store.save(path := self._path(identity), identity, statistics, write=replace_atomically)
             self._shrink(path)
         except (OctetError, OSError) as error:
@@ -97,7 +98,7 @@ class StatisticsCache:
         was done before."""
         identity = network_identity(mod).with_data(samples)
         place = {name: number for number, name in enumerate((*identity.inputs, *identity.graph))}
-        tensors = sorted(set(tensors), key=place.__getitem__)  # in program order, whatever is cached
+        tensors = sorted(set(tensors), key=place.__getitem__)  # Tensors come in program order, whatever is cached.
         found = self.find(identity)
         missing = set(tensors) - found.keys()
         if not missing:
@@ -150,7 +151,7 @@ class StatisticsCache:
         try:
             return time.strftime("%Y-%m-%d %H:%M", time.localtime(self._path(identity).stat().st_mtime))
         except OSError:
-            return "earlier"  # another process removed it
+            return "earlier"  # Another process removed it.
 
     def _entries(self) -> list[Path]:
         """Files of the cache, used last first."""
@@ -159,7 +160,7 @@ class StatisticsCache:
             try:
                 found.append((path.stat().st_atime, path))
             except OSError:
-                continue  # another process removed it
+                continue  # Another process removed it.
         return [path for _, path in sorted(found, reverse=True)]
 
     def _shrink(self, kept: Path) -> None:

@@ -23,7 +23,7 @@ from .statistics import Statistics
 if TYPE_CHECKING:
     from .replace import Replacer
 
-SAMPLES = 1024  # values per tensor and sample that go into its histogram; its range is always of all values
+SAMPLES = 1024  # A histogram counts so many values per tensor and sample; the range is always of all values.
 
 
 class Executor(Protocol):
@@ -135,7 +135,7 @@ def collect(
     tensor of the network becomes NaN or infinite."""
     collecting, edges = measurable(mod, summaries)
     if not edges:
-        return {}  # nothing becomes int8
+        return {}  # Nothing becomes int8.
     run = executor_factory(collecting)
     gather = _Summaries(edges, mod, collecting, run) if summaries else _Arrays(edges)
     done, batch = 0, _batch(mod)

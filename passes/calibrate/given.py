@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from ..frontend.model import Model
     from ..rewriting.graph import DataflowGraph
 
-_ONCE, _TWICE = 127, 254  # steps of one int8 weight, of two
+_ONCE, _TWICE = 127, 254  # An int8 weight reaches 127 steps to either side, the sum of two 254.
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
 _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {
     "relax.split"
-}  # operators of one operand that make no values of their own
+}  # These operators have one operand and make no values of their own.
 
 
 def given_hub(model: "Model") -> Quantized:

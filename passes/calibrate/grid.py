@@ -10,7 +10,7 @@ side; `most` says how many are wanted.
 
 import numpy as np
 
-_TOLERANCE = 1e-3  # the part of a step that a weight may lie beside the grid
+_TOLERANCE = 1e-3  # A weight may lie beside the grid by this part of a step.
 
 
 def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | None:
@@ -19,7 +19,7 @@ def grid_scales(weight: np.ndarray, axis: int, most: int = 127) -> np.ndarray | 
     A channel of zeros gets scale 0."""
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1) if axis >= 0 else weight.reshape(1, -1)
     if not rows.size or any(len(np.unique(np.abs(row[:512]))) > most + 2 for row in rows[:1]):
-        return None  # most networks are told apart by their first channel
+        return None  # Most networks are told apart by their first channel.
     scales = np.zeros(len(rows), np.float32)
     for channel, row in enumerate(rows):
         values = np.unique(row)
@@ -40,7 +40,7 @@ def _scale(values: np.ndarray, most: int) -> np.float32 | None:
     step = sizes[0]
     for size in sizes[1:]:
         step = _common(size, step, largest / (4 * (most + 1)))
-        # A divisor gathers the roundings of what it was made from; the largest size has one
+        # A divisor gathers the roundings of what it was made from; the largest size has only one.
         step = size / np.rint(size / step)
         if largest / step > most + 1.5:
             return None

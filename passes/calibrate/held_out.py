@@ -15,9 +15,9 @@ from octet.targets.stored_array import Array, select
 if TYPE_CHECKING:
     from ..frontend.model import Model
 
-MOST = 128  # runs that are held out
-_FEWEST, _FEWEST_OF_SEVERAL = 8, 4  # runs (of one sample; of several) below which none is
-_DIVIDED = 16  # samples held out from which on they are divided
+MOST = 128  # At most so many runs are held out.
+_FEWEST, _FEWEST_OF_SEVERAL = 8, 4  # With fewer runs (of one sample; of several) none is held out.
+_DIVIDED = 16  # From so many held-out samples on they are divided.
 
 
 def held_out(count: int, batch: int = 1) -> np.ndarray:

@@ -19,9 +19,9 @@ from ..constants import array_of
 from ..ops import attrs_of, shape_of
 from ..rewriting.identities import Identities
 
-_FORMAT = 5  # counts up when statistics count other things, or otherwise
+_FORMAT = 5  # The format counts up when statistics count other things, or count them otherwise.
 _PLAIN = re.compile(r"[\w./:#-]+")
-_DIGITS = 16  # hexadecimal digits that an identity keeps of a digest
+_DIGITS = 16  # An identity keeps so many hexadecimal digits of a digest.
 
 
 def _version() -> str:
@@ -33,7 +33,9 @@ def _version() -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """graph, weights: {variable: digest} of the canonical network: operator, attributes and operands; constant
+    """What statistics depend on: the network, the samples and Octet's version.
+
+    graph, weights: {variable: digest} of the canonical network: operator, attributes and operands; constant
     operands. inputs: {input: dtype and shape}, the batch included. data: {input: digest of the samples}, of shards one
     after the other. samples: how many. version: of Octet."""
 
@@ -121,7 +123,7 @@ def _described(value: relax.Expr, constants: Any) -> str:
         constants.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         return f"constant {array.dtype} {array.shape}"
     if isinstance(value, relax.Var):
-        return value.name if _PLAIN.fullmatch(value.name) else repr(value.name)  # no name may read like two operands
+        return value.name if _PLAIN.fullmatch(value.name) else repr(value.name)  # No name may read like two operands.
     if isinstance(value, relax.Tuple):
         return f"({', '.join(_described(field, constants) for field in value.fields)})"
     if isinstance(value, relax.TupleGetItem):

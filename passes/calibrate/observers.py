@@ -20,10 +20,10 @@ from .statistics import Statistics
 
 _ENTROPY_BINS = {"affine": 4096, "symmetric": 2048}
 _ENTROPY_LEVELS = {"affine": 256, "symmetric": 128}
-# What Q gives to a bin that it lost: an end where only clipped values lie must cost something, but not everything
+# Q gives this to a bin that it lost: an end where only clipped values lie must cost something, but not everything.
 _SMALLEST_PROBABILITY = 1e-6
 _SHRINKS = np.linspace(0.02, 1.0, 99)
-_STRIDE = 7  # divides 98: the first and the last factor are tried
+_STRIDE = 7  # The stride divides 98, so that the first and the last factor are tried.
 
 
 def find_range(statistics: Statistics, recipe: Recipe, scheme: str) -> tuple[float, float]:
@@ -120,7 +120,7 @@ def _mse(statistics: Statistics, scheme: str) -> tuple[float, float]:
         return -limit, limit
     low, high = min(low, 0.0), max(high, 0.0)
     a = b = 1.0
-    for _ in range(2):  # coordinate descent: the two ends are nearly independent
+    for _ in range(2):  # Coordinate descent is enough here, as the two ends are nearly independent.
         b = _best(lambda k: error(low * a, high * k)) if high > 0 else b
         a = _best(lambda k: error(low * k, high * b)) if low < 0 else a
     return low * a, high * b

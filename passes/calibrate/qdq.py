@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InsertQDQ:
-    """qparams: edge number of a group (see annotate/spec.py) -> its qparams."""
+    """The pass that turns an annotated module into the QDQ hub.
+
+    qparams: edge number of a group (see annotate/spec.py) -> its qparams."""
 
     qparams: Mapping[int, QParams]
 

@@ -12,7 +12,9 @@ LIMITS = {"affine": (-128, 127), "symmetric": (-127, 127)}
 
 @dataclass(frozen=True)
 class QParams:
-    """scale: float32 value > 0. zero_point: in [-128, 127], 0 if symmetric. scheme: see LIMITS for the integer
+    """How float values are mapped to int8 codes: code = round(value / scale) + zero_point.
+
+    scale: float32 value > 0. zero_point: in [-128, 127], 0 if symmetric. scheme: see LIMITS for the integer
     range."""
 
     scale: float

@@ -33,7 +33,9 @@ class MadeOf(Protocol):
 
 @dataclass(frozen=True)
 class Quantized:
-    """module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of
+    """A quantised network before it is lowered: the hub, and all that it was made from.
+
+    module: the QDQ hub. model: the canonical fp32 `Model`. recipe, decisions: what was asked for and what came of
     it.
     statistics: of every measured tensor, by edge number; edges: all observed tensors; qparams: by the edge that owns
     them.

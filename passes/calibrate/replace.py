@@ -19,7 +19,9 @@ def replace_observers(
 
 
 class Replacer(Forward):
-    """replace(walk, call, x) gives what stands for an octet.observe of x; outputs, if any, makes the results of the
+    """A walk that puts something else in the place of every octet.observe.
+
+    replace(walk, call, x) gives what stands for an octet.observe of x; outputs, if any, makes the results of the
     values that the walk collected."""
 
     def __init__(

@@ -16,8 +16,8 @@ import numpy as np
 OCTAVES = 16
 FRACTION_BITS = 9
 PER_OCTAVE = 1 << FRACTION_BITS
-BINS = OCTAVES * PER_OCTAVE  # the bins of one sign
-SHIFT = 23 - FRACTION_BITS  # bits of the float32 fraction that a bin ignores
+BINS = OCTAVES * PER_OCTAVE  # Each sign has so many bins.
+SHIFT = 23 - FRACTION_BITS  # A bin ignores so many bits of the float32 fraction.
 
 
 def window_top(magnitude: float) -> int:
@@ -27,7 +27,9 @@ def window_top(magnitude: float) -> int:
 
 @dataclass
 class Statistics:
-    """minimum, maximum: of the finite values (inf, -inf before the first). histogram: int64 [2, BINS], row 1 for
+    """The range and the histogram of one tensor's values.
+
+    minimum, maximum: of the finite values (inf, -inf before the first). histogram: int64 [2, BINS], row 1 for
     negative values.
     top: the window's end (see `window_top`)."""
 
@@ -53,7 +55,7 @@ class Statistics:
         """Counts finite float32 values that `extend` has announced in the histogram."""
         values = np.ascontiguousarray(values, np.float32).reshape(-1)
         magnitude = values.view(np.int32) & 0x7FFFFFFF
-        key = np.maximum((magnitude >> SHIFT) - self.base, 0) + np.where(values < 0, BINS, 0)  # -0.0 counts as 0.0
+        key = np.maximum((magnitude >> SHIFT) - self.base, 0) + np.where(values < 0, BINS, 0)  # -0.0 counts as 0.0.
         self.histogram += np.bincount(key, minlength=2 * BINS).reshape(2, BINS)
 
     def update(self, values: np.ndarray) -> None:
@@ -103,7 +105,7 @@ class Statistics:
         edges = np.linspace(low, high, bins + 1)
         points = np.concatenate([below[:1], above])
         summed = np.concatenate([[0.0], np.cumsum(count, dtype=np.float64)])
-        if np.any(below[1:] > above[:-1]):  # gaps between bins: the cumulative count is flat there
+        if np.any(below[1:] > above[:-1]):  # The cumulative count is flat in gaps between bins.
             points = np.stack([below, above], 1).reshape(-1)
             summed = np.stack([summed[:-1], summed[1:]], 1).reshape(-1)
         cumulative = np.interp(edges, points, summed, left=0.0)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 _KEY = "octet_statistics"
-_MOST = 8192  # tensors: their histograms are 1 GiB
-_LARGEST_HEADER = 32 << 20  # bytes
+_MOST = 8192  # Histograms of so many tensors take 1 GiB.
+_LARGEST_HEADER = 32 << 20  # A header takes at most so many bytes.
 _FLOAT = float(np.finfo(np.float32).max)
 _HIGHEST = window_top(_FLOAT)
 
@@ -161,7 +161,7 @@ def _statistics(path: Path, header: _Header) -> Iterator[tuple[str, Statistics]]
     histograms = rows_of(path, "histograms", np.int64, (count, 2, BINS)) if count else ()
     for histogram, name, (seen, zeros, nonfinite, top), (low, high) in zip(
         histograms, header.tensors, header.scalars, ranges
-    ):  # histograms first: they are read to their end
+    ):  # Histograms come first, as `zip` reads them to their end.
         empty = (low, high) == (np.inf, -np.inf)
         if not (empty or (-_FLOAT <= low <= high <= _FLOAT)) or (
             not empty and window_top(max(abs(low), abs(high))) > top

@@ -6,8 +6,8 @@ import numpy as np
 from .grid import grid_scales
 from .qparams import SMALLEST_SCALE
 
-_BIAS_LIMIT = 2.0**30  # int32 with room for the accumulator of the products
-_BIAS_RESOLUTION = 2.0**20  # steps that the bias of an all-zero channel gets
+_BIAS_LIMIT = 2.0**30  # This leaves room in int32 for the accumulator of the products.
+_BIAS_RESOLUTION = 2.0**20  # The bias of an all-zero channel gets so many steps.
 
 
 def weight_scales(weight: np.ndarray, axis: int, data_scale: float, bias: np.ndarray | None) -> np.ndarray:
@@ -39,4 +39,4 @@ def quantize_weight(weight: np.ndarray, scales: np.ndarray, axis: int) -> np.nda
     if axis >= 0:
         shape[axis] = -1
     steps = np.rint(weight.astype(np.float32) / scales.reshape(shape))
-    return np.clip(steps, -128, 127).astype(np.int8)  # -128 only on a grid that has it
+    return np.clip(steps, -128, 127).astype(np.int8)  # Only a grid that has -128 brings it here.

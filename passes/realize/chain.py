@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chain:
-    """root: the variable of the convolution or matmul; call: its value; bias: float32 [O] or None; residual: an operand
+    """A linear layer with what its kernel computes behind it: bias, residual sum, clip.
+
+    root: the variable of the convolution or matmul; call: its value; bias: float32 [O] or None; residual: an operand
     or None."""
 
     root: relax.Var
@@ -82,7 +84,7 @@ def match_chain(graph: "DataflowGraph", expr: relax.Expr) -> Chain | None:
     call = graph.definition(core)
     if not ops.is_op(call, "relax.add"):
         return None
-    by_age = sorted(call.args, key=graph.position, reverse=True)  # the younger operand absorbs the older one
+    by_age = sorted(call.args, key=graph.position, reverse=True)  # The younger operand absorbs the older one.
     for operand, residual in (by_age, by_age[::-1]):
         found = _biased(graph, operand) if graph.used_once(operand) else None
         if found is not None and shape_of(operand) == shape_of(residual):

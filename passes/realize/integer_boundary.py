@@ -23,7 +23,9 @@ from .requantize import TensorQParams, qparams
 
 @dataclass(frozen=True)
 class Boundary:
-    """inputs, outputs: of the parameters and results that are int8, by their number. reasons: why a parameter stays
+    """Which inputs and outputs of a network are int8 codes.
+
+    inputs, outputs: of the parameters and results that are int8, by their number. reasons: why a parameter stays
     float32, by its name."""
 
     inputs: Mapping[int, TensorQParams]

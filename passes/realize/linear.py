@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .realize import Realizer
     from .requantize import TensorQParams
 
-BIAS_LIMIT = 2.0**30  # leaves as much room again for the products
+BIAS_LIMIT = 2.0**30  # This leaves as much room again for the products.
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class Weight:
-    """values int8 [O, ...], scale float32 [O]."""
+    """A layer's int8 weights and their scales by output channel.
+
+    values int8 [O, ...], scale float32 [O]."""
 
     values: np.ndarray
     scale: np.ndarray
@@ -109,7 +111,7 @@ def realize_linear(
     factors = multiplier([data_scale, weight.scale], 1.0 if out is None else out.scale)
     attrs = {"residual_zero_point": 0, "residual_multiplier": 0.0}
     if residual is not None:
-        assert out is not None  # a layer with a residual is requantised
+        assert out is not None  # A layer with a residual is requantised.
         attrs["residual_zero_point"] = residual.qparams.zero_point
         attrs["residual_multiplier"] = float(multiplier([residual.qparams.scale], out.scale))
     bound = overflow.prove(

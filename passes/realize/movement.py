@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from .realize import Realizer
     from .requantize import TensorQParams
 
-MOVING = operators(lambda traits: traits.moves) - {"relax.split"}  # _realize_part takes its pieces
-SHRINKING = operators(lambda traits: traits.shrinks)  # cheaper to requantise after them
+MOVING = operators(lambda traits: traits.moves) - {"relax.split"}  # `_realize_part` takes the pieces of a split.
+# Fewer values are left behind these, so it is cheaper to requantise there.
+SHRINKING = operators(lambda traits: traits.shrinks)
 
 
 def is_movement(call: relax.Expr | None) -> bool:
@@ -47,7 +48,7 @@ def realize_movement(context: "Realizer", var: relax.Var, out: "TensorQParams") 
 
     def int8(operand: relax.Expr) -> relax.Expr:
         if operand.ty.dtype != "float32":
-            return operand  # indices
+            return operand  # Indices stay as they are.
         value = context.int8(operand, params)
         if isinstance(value, Refused):
             refusals.append(value)

@@ -28,7 +28,9 @@ _KINDS = {"sin", "cos", "celu", "power"}
 
 @dataclass(frozen=True)
 class Promise:
-    """kind: "bytes", "close" or "codes". because: the first operator on the way whose bytes are not promised."""
+    """How far the bytes of a result are the same on every machine.
+
+    kind: "bytes", "close" or "codes". because: the first operator on the way whose bytes are not promised."""
 
     kind: str = "bytes"
     because: str = ""
@@ -44,7 +46,7 @@ def promises(module: IRModule) -> list[Promise]:
         for i, (var, _) in loop.states.items()
     }
     found = {param: Promise() for param in graph.function.params}
-    while True:  # until nothing changes: what a step leaves is what the next one finds
+    while True:  # A loop's step leaves what the next one finds, so this repeats until nothing changes.
         last = dict(found)
         _walk(graph, follows, found)
         if not follows or found == last:

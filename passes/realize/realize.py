@@ -85,14 +85,14 @@ class Realizer(Forward):
 
     def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
-        # (old float variable, QParams) -> new int8 variable or Refused
+        # Maps (old float variable, QParams) to the new int8 variable, or to why there is none.
         self._codes: dict[tuple[relax.Expr, TensorQParams], Refused | relax.Expr] = {}
-        # Old variable -> the Chain it ends, emitted when a float operator asks for it
+        # Maps an old variable to the Chain that it ends, which is emitted when a float operator asks for it.
         self._late: dict[relax.Expr, Chain] = {}
-        self._reasons: dict[relax.Expr | None, str] = {}  # old variable -> why it is not in int8
-        self._bounds: dict[relax.Expr, Bound] = {}  # new variable -> Bound
-        self._origin: dict[relax.Expr, relax.Expr] = {}  # new variable -> old variable
-        self._quantised: set[relax.Expr] = set()  # new float variables that become codes
+        self._reasons: dict[relax.Expr | None, str] = {}  # Says why an old variable is not in int8.
+        self._bounds: dict[relax.Expr, Bound] = {}  # Bounds belong to new variables.
+        self._origin: dict[relax.Expr, relax.Expr] = {}  # Maps new variables to old ones.
+        self._quantised: set[relax.Expr] = set()  # These new float variables become codes.
 
     def realized(self) -> tuple[relax.Function, tuple[RealizedLayer, ...]]:
         """(the new function, its layers)."""
@@ -105,7 +105,7 @@ class Realizer(Forward):
         self._quantised = {expr.args[0] for _, expr in live if ops.is_op(expr, "relax.quantize")}
         return function, tuple(layer for layer in (self._layer(var, expr) for var, expr in live) if layer is not None)
 
-    # What rules ask for
+    # Rules call the methods from here to `_quantize`.
 
     def source(self, expr: relax.Expr) -> Int8Source | None:
         """The int8 tensor behind a dequantised operand, or None."""
@@ -151,7 +151,7 @@ class Realizer(Forward):
         self._bounds[var], self._origin[var] = bound, root
         return var
 
-    # The walk
+    # The walk itself uses the methods from here on.
 
     def _quantize(self, var: relax.Var, call: relax.Call) -> relax.Expr:
         out = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
@@ -267,7 +267,7 @@ class Realizer(Forward):
             return None
         operator = expr.op.name
         if operator == "relax.astype" and var in self._quantised and str(expr.args[0].ty.dtype) in ("int8", "uint8"):
-            return None  # integers that are their own codes
+            return None  # These integers are their own codes.
         integer = (
             movement.is_movement(expr)
             or (operator.startswith("octet.") or operator == "relax.split")

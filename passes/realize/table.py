@@ -43,7 +43,7 @@ def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> 
     ((value, params),) = sources
     shape = shape_of(value)
     if any(shape_of(step) != shape for step in order):
-        return None  # a constant made it larger
+        return None  # A constant made it larger.
     channels = _channels(graph, order, shape)
     if channels is None:
         return Refused("its constants vary along another axis than the channel")

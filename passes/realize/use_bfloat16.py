@@ -53,7 +53,7 @@ def takes_bfloat16(graph: DataflowGraph, call: relax.Expr) -> bool:
         and weight.shape[1] <= FEW
         and (weight.ndim == 2 or weight.shape[3] == 1 or ops.attrs_of(call)["dilation"][1] != 1)
     ):
-        return False  # blocks of 32 products would be nearly empty
+        return False  # Blocks of 32 products would be nearly empty.
     return weight is not None and bool(np.isfinite(weight).all())
 
 

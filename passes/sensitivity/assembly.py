@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
     from ..frontend.model import Model
 
-WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # the ones of SCALINGS that ask for no samples
+WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # These scalings of SCALINGS ask for no samples.
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def assembled(model: "Model", origin: Origin, statistics: Mapping[str, Statistic
             module = RoundWeights({numbers[i]: found.weight for i, found in learnt.items()})(module)
         if design.biases:
             module = CorrectBiases({numbers[i]: found.bias_delta for i, found in learnt.items()})(module)
-        # Their products are the same ones, in the same order
+        # The other shapes' hubs have the same products in the same order.
         return replace(hub, module=module, others=tuple(map(repaired, hub.others)))
 
     return replace(repaired(quantized), origin=origin)

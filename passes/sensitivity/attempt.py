@@ -30,6 +30,6 @@ class Attempt:
         return None if self.error is None else sqnr(self.error)
 
 
-ErrorOf = Callable[[Design], float]  # 1 / SQNR of a design, measured
-SecondsOf = Callable[[Design], float]  # estimated, of one run
-Log = Callable[[Attempt], None]  # told of everything that is tried
+ErrorOf = Callable[[Design], float]  # Measures 1 / SQNR of a design.
+SecondsOf = Callable[[Design], float]  # Estimates the seconds of one run.
+Log = Callable[[Attempt], None]  # A log is told of everything that is tried.

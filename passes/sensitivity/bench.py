@@ -37,12 +37,12 @@ _MAXIMA_SAMPLES = 32
 
 
 class Bench:
-    """model: canonical fp32. samples: {input: array}; a part of them is held out (calibrate/held_out.py): ranges and
-    repairs come from the others. outputs: names of those that errors are of, () for all. threads: of every run.
-    progress(samples done, samples in all) of calibration runs. apart: whether what is chosen goes by the first half of
-    the held-out samples alone, so that the others can vouch for it. measure: `statistics_of`, or the same by way of a
-    cache.
-    learnt_files: where what the repairs learn is kept; nowhere unless somebody sets it."""
+    """Builds designs of one network and measures their errors on held-out samples. model: canonical fp32. samples:
+    {input: array}; a part of them is held out (calibrate/held_out.py): ranges and repairs come from the others.
+    outputs: names of those that errors are of, () for all. threads: of every run. progress(samples done, samples in
+    all) of calibration runs. apart: whether what is chosen goes by the first half of the held-out samples alone, so
+    that the others can vouch for it. measure: `statistics_of`, or the same by way of a cache. learnt_files: where what
+    the repairs learn is kept; nowhere unless somebody sets it."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Bench:
         self.few: dict[str, Array] = {name: array[:count] for name, array in self.held.items()}
         self._judged, self._padding = judged(model.outputs, outputs), padding_of(model)
         self._some: dict[int, dict[str, Array]] = {count: self.few}
-        self._maxima, self.built = cache(self._channel_maxima), 0  # how often a network was built, or repairs learnt
+        self._maxima, self.built = cache(self._channel_maxima), 0  # `built` counts networks and repairs learnt.
         self._rescaled = cache(lambda scaling: rescaled(self.model, scaling, self._maxima))
         self._forget()
 
@@ -89,7 +89,7 @@ class Bench:
         """Drops a rescaled network's simulator, which holds the weights several times."""
         self._network(scaling).simulator = None
 
-    # What designs are judged by
+    # Designs are judged by the members from here on.
 
     @property
     def chosen_by(self) -> int:
@@ -235,7 +235,7 @@ class Bench:
             network.operands |= missing
             network.simulator = None
 
-    # How they are made
+    # Networks and their ranges are made by the members from here on.
 
     def _network(self, scaling: str) -> RescaledNetwork:
         if scaling not in self._networks:
@@ -249,7 +249,7 @@ class Bench:
         )
 
     def _sites(self, network: RescaledNetwork, recipe: Recipe) -> Sites:
-        recipe = replace(recipe, calibrator="max", per_tensor=())  # ranges do not decide where observers are
+        recipe = replace(recipe, calibrator="max", per_tensor=())  # Ranges do not decide where observers are.
         if recipe not in network.sites:
             network.sites[recipe] = sites_of(network.model.module, recipe)
         return network.sites[recipe]

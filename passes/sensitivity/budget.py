@@ -29,7 +29,9 @@ def cpu_seconds() -> float:
 
 
 class Budget:
-    """seconds: from now on; None never ends. clock: what they are counted by, time on the wall unless said."""
+    """The time that a search may take.
+
+    seconds: from now on; None never ends. clock: what they are counted by, time on the wall unless said."""
 
     def __init__(self, seconds: float | None = None, clock: Callable[[], float] | None = None) -> None:
         self.clock = clock if clock is not None else lambda: time.monotonic()

@@ -18,7 +18,7 @@ from ..calibrate.quantize import group_qparams
 from ..calibrate.statistics import Statistics
 from ..ops import is_op
 
-RESULT = -1  # the reader of what the network returns
+RESULT = -1  # The network's return counts as a reader too, with this index.
 
 Operand = tuple[int, int]  # (index of the reading binding or RESULT, position among its tensor operands)
 
@@ -36,7 +36,9 @@ class Sites:
 
 @dataclass(frozen=True)
 class Configuration:
-    """operands: operand -> qparams. weights: index of a layer's binding -> channel axis of its int8 weights (-1: one
+    """What of a network is quantised in one simulated run.
+
+    operands: operand -> qparams. weights: index of a layer's binding -> channel axis of its int8 weights (-1: one
     scale)."""
 
     operands: Mapping[Operand, QParams]
@@ -54,7 +56,7 @@ def sites_of(mod: IRModule, recipe: Recipe) -> Sites:
     operands, weights = {}, {}
     for index, node in zip(range(len(Graph(mod).nodes)), readers):
         if isinstance(node.value, relax.Tuple):
-            continue  # only the network's results are bound as a tuple
+            continue  # Only the network's results are bound as a tuple.
         for position, operand in enumerate(node.inputs):
             edge = _edge(graph, operand)
             if edge is not None and edge.spec == "weight":

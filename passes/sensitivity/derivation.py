@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 
 _KEY, _MAXIMUM = "octet_design", "maximum_"
-_LARGEST, _LARGEST_HEADER = 4 << 30, 64 << 20  # bytes of all arrays beside the statistics; of the design
-_MOST = 8192  # tensors
+# So many bytes may all arrays beside the statistics take, and the design.
+_LARGEST, _LARGEST_HEADER = 4 << 30, 64 << 20
+_MOST = 8192  # A file has at most so many tensors.
 
 
 class _Header(msgspec.Struct):
@@ -68,7 +69,7 @@ def replayed(path: Path, canonical: "Model", recipe: Recipe) -> tuple[Quantized,
     """(the hub that a file was saved of, its number of samples); of a file of statistics alone, the hub of that recipe.
     canonical: the network.
     Raises DataError where the file is damaged, or of another network or recipe."""
-    identity, tensors = store.contents(path)  # the identity is compared before statistics are read
+    identity, tensors = store.contents(path)  # The identity is compared before statistics are read.
     try:
         header, model = _header(path), canonical
         if header is not None:
@@ -106,7 +107,7 @@ def _header(path: Path) -> _Header | None:
         return None
     try:
         return checked(parsed(str(read_npz(path, _LARGEST_HEADER, (_KEY,))[_KEY])), _Header)
-    except OctetError as error:  # a design or a recipe says itself what it cannot be
+    except OctetError as error:  # A design or a recipe says itself what it cannot be.
         raise ValueError(str(error)) from None
 
 

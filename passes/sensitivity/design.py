@@ -9,19 +9,21 @@ from octet.targets.errors import OctetError
 from ...targets.seams import JsonObject
 from ..annotate import Recipe
 
-SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # free at run time
+SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # These cost nothing at run time.
 FURTHEST = "split-all"
 SMOOTHINGS = (
     "smooth",
     "smooth-tables",
     "split",
     FURTHEST,
-)  # with multiplications in float; with second products in int8
+)  # The first two cost multiplications in float, the others also second products in int8.
 
 
 @dataclass(frozen=True)
 class Design:
-    """scaling: of SCALINGS or SMOOTHINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases:
+    """One way to make a network int8, as a search tries them.
+
+    scaling: of SCALINGS or SMOOTHINGS, how channels are rescaled in fp32. rounding: weights rounded by data. biases:
     corrected by data."""
 
     recipe: Recipe

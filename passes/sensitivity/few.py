@@ -5,11 +5,11 @@ from octet.targets.batches import batch_of
 from ..frontend.model import Model
 from ..multiply_adds import multiply_adds_of
 
-FEW = 32  # samples that a scout calibrates with, and judges by where a run is short
+FEW = 32  # A scout calibrates with so many samples, and judges by as many where a run is short.
 _LEAST = 8
-_HANDFUL = 4  # samples that one of many measurements goes by where a run is long
-_ALL_MULTIPLY_ADDS = 1e12  # the most multiply-adds of many measurements together
-_MULTIPLY_ADDS = 1e11  # the most multiply-adds in fp32 of the samples that one measurement judges by
+_HANDFUL = 4  # One of many measurements goes by so many samples where a run is long.
+_ALL_MULTIPLY_ADDS = 1e12  # Many measurements together take at most so many multiply-adds.
+_MULTIPLY_ADDS = 1e11  # One measurement judges by samples that take at most so many multiply-adds in fp32.
 
 
 def few_of(model: Model) -> int:

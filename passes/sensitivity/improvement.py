@@ -22,7 +22,9 @@ class Pace:
 
 @dataclass(frozen=True)
 class Improvement:
-    """gain: dB that it brings on ordinary networks (docs/accuracy.md). seconds(pace): what it takes.
+    """A kind of change that may bring int8 nearer to fp32.
+
+    gain: dB that it brings on ordinary networks (docs/accuracy.md). seconds(pace): what it takes.
     candidates(design): with their names for people, of which the best is taken; None for calibrators tensor by tensor.
     builds: whether each candidate builds a network. learns: whether it learns from the ranges, so that others
     afterwards learn it anew. worth: part of the squared error that it must not exceed."""

@@ -20,12 +20,14 @@ from .configuration import RESULT, Operand, result_fields
 if TYPE_CHECKING:
     from ..annotate.graph import Node
 
-PARAMETERS = 16  # float32 values of one switch: see targets/x86/elementwise/fake_quantize.py
+PARAMETERS = 16  # One switch has so many float32 values (targets/x86/elementwise/fake_quantize.py).
 
 
 @dataclass(frozen=True)
 class InsertSwitches:
-    """operands: in the order of the switches (program order, results last: `sorted_operands`). taps: names of tensors
+    """The pass that makes the quantisation of every operand an input of the network.
+
+    operands: in the order of the switches (program order, results last: `sorted_operands`). taps: names of tensors
     that the network returns behind its results, in order."""
 
     operands: tuple[Operand, ...]

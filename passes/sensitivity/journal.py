@@ -15,8 +15,8 @@ from octet.targets.writing import write_atomically
 
 from ...targets.seams import JsonObject
 
-ALONE = "alone "  # how the keys of measurements begin that are of one operator by itself; all others are single figures
-_LARGEST, _LONGEST_KEY = 256 << 20, 1 << 20  # bytes of a file; characters
+ALONE = "alone "  # Keys of measurements of one operator by itself begin so; all others are of single figures.
+_LARGEST, _LONGEST_KEY = 256 << 20, 1 << 20  # A file takes at most so many bytes, a key so many characters.
 _NotNegative = Annotated[float, Meta(ge=0)]
 
 

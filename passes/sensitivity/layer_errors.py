@@ -21,7 +21,9 @@ SAMPLES = 32
 
 @dataclass(frozen=True)
 class LayerError:
-    """name, op: of the operator. own: relative squared error of its result when only its inputs and weights are
+    """How much one operator loses to quantisation.
+
+    name, op: of the operator. own: relative squared error of its result when only its inputs and weights are
     quantised; total: in the whole quantised network. Both against fp32, 1 / SQNR; infinite where a value is not finite
     and fp32's is."""
 

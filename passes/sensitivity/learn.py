@@ -28,19 +28,21 @@ if TYPE_CHECKING:
     from ..frontend.model import Model
     from .libraries import Libraries
 
-SAMPLES = 256  # samples that rows come from
-ROWS = 2048  # of every layer's input; more take longer and bring next to nothing (docs/accuracy.md)
-_FEWER_FOR_MEANS = 4  # means need a quarter of the rows
-_FEW_RUNS, _MOST_LAYERS = 32, 0.9  # so many runs are enough where all but a tenth of the layers find their rows in them
+SAMPLES = 256  # Rows come from so many samples.
+ROWS = 2048  # Every layer's input gives so many rows; more take longer and bring next to nothing (docs/accuracy.md).
+_FEWER_FOR_MEANS = 4  # Means need a quarter of the rows.
+_FEW_RUNS, _MOST_LAYERS = 32, 0.9  # So few runs are enough where this part of the layers find their rows in them.
 _CHUNK_BYTES = 1 << 29
 
 
-ReadingKey = int | tuple[str, QParams]  # a layer of its own, or what linear layers read
+ReadingKey = int | tuple[str, QParams]  # An int is a layer of its own; a pair is what linear layers read.
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """weight: int8 in the layer's shape. bias_delta: float32 [channels]."""
+    """What data say about one layer.
+
+    weight: int8 in the layer's shape. bias_delta: float32 [channels]."""
 
     weight: np.ndarray
     bias_delta: np.ndarray

@@ -17,7 +17,7 @@ from ..repair.weights import Layer
 from .design import Design
 from .learn import Learnt
 
-_LARGEST = 4 << 30  # bytes
+_LARGEST = 4 << 30  # A file takes at most so many bytes.
 
 
 class LearntFiles:

@@ -54,7 +54,9 @@ class PackedExecutor:
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """library: machine code of `program`. weights: uint8, the constants that its kernels read."""
+    """A compiled network that runs in this process.
+
+    library: machine code of `program`. weights: uint8, the constants that its kernels read."""
 
     program: Program
     weights: np.ndarray
@@ -152,7 +154,7 @@ class Libraries:
     ) -> "tuple[tvm.IRModule, Program, np.ndarray]":
         weights = Weights(share=False)
         kernels, program = self._linearized(fused, packing, weights)
-        del fused  # nothing but `weights` holds its constants any more
+        del fused  # Nothing but `weights` holds its constants any more.
         return kernels, program, weights.blob()
 
     def _linearized(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObserveTensors:
-    """tensors: names of float32 variables of the canonical fp32 graph."""
+    """The pass that observes tensors by their names.
+
+    tensors: names of float32 variables of the canonical fp32 graph."""
 
     tensors: frozenset[str]
 

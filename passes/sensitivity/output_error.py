@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class OutputErrors:
-    """judged: names of the outputs to look at (`judged`), None for all. Outputs of whole numbers are left out."""
+    """Sums up the errors of a network's outputs against fp32.
+
+    judged: names of the outputs to look at (`judged`), None for all. Outputs of whole numbers are left out."""
 
     judged: tuple[str, ...] | None = None
     _signal: dict[str, float] = field(default_factory=dict)

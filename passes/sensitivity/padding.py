@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Padding:
-    """mask: name of the input that is 0 for padding, "" where the graph has none. axes: {output: its axis of
+    """Which places of the outputs are padding, where errors do not count.
+
+    mask: name of the input that is 0 for padding, "" where the graph has none. axes: {output: its axis of
     places}."""
 
     mask: str = ""

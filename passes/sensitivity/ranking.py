@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from .search import Judge
 
 
-_WITH_LABELS = 24  # operators that are measured on labels too: those of smaller errors lose what chance loses
+_WITH_LABELS = 24  # So many operators are measured on labels too: those of smaller errors lose what chance loses.
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """name, op: of the operator. error: of the outputs when only it is quantised, relative (1 / SQNR), on held-out
+    """What the network loses when one operator alone is quantised.
+
+    name, op: of the operator. error: of the outputs when only it is quantised, relative (1 / SQNR), on held-out
     calibration samples.
     lost: samples whose loss of correctness is beyond chance, as a fraction of the validation samples (0 without
     labels). macs: multiply-adds."""
@@ -78,7 +80,7 @@ def rank(
 
 
 def _sorted(ranked: list[Ranked]) -> list[Ranked]:
-    return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # equal ones in program order
+    return sorted(ranked, key=lambda r: (-r.lost, -r.error, r.macs))  # Equal ones stay in program order.
 
 
 def _alone(bench: "Bench", design: "Design", group: "Group", some: Mapping[str, Any]) -> Ranked:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import tvm
 
 
-POOR = 10**-2.5  # relative squared error (25 dB) from which on it is tried
-_GOOD = 1e-3  # 30 dB: no other scaling is tried then
-_WORTH = 0.5  # part of the squared error that it may leave at most
+POOR = 10**-2.5  # From this relative squared error (25 dB) on rescaling is tried.
+_GOOD = 1e-3  # Once the error is below this (30 dB), no other scaling is tried.
+_WORTH = 0.5  # A scaling may leave at most this part of the squared error.
 
 
 def rescalable(module: "tvm.IRModule") -> bool:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from .improvement import Improvement
 
 
-_CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # the parts of the budget that is left when each begins
-_ONE_BY_ONE = 4  # layers more where the compiled network misses what held simulated, before there are more at once
+_CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # Each may take this part of the budget left at its beginning.
+# Where the compiled network misses what held simulated, so many layers are added singly, then several at once.
+_ONE_BY_ONE = 4
 # Until one was measured by itself, an error is expected to take this part of what the first took with its build.
 _SHARE_OF_BUILD = 10
 
@@ -51,8 +52,8 @@ class Judge(Protocol):
 
 @dataclass
 class SearchOutcome:
-    """design: the best one, drop: of its compiled module. met: whether the target holds. steps: in order. ranking: of
-    the layers, most sensitive first; empty if it was not needed."""
+    """What a search found. design: the best one, drop: of its compiled module. met: whether the target holds. steps: in
+    order. ranking: of the layers, most sensitive first; empty if it was not needed."""
 
     design: Design
     drop: float
@@ -150,7 +151,7 @@ class Search:
         began = monotonic()
         drop = self.journal.get(f"confirm {design.key}", lambda: self.confirm(design))
         if not any(step.compiled for step in self.outcome.steps):
-            self.budget.reserve(monotonic() - began)  # the last step of a search compiles what it found
+            self.budget.reserve(monotonic() - began)  # The last step of a search compiles what it found.
         self._log(Attempt(name, self._error(design), drop, drop < self.outcome.drop, design, compiled=True))
         if drop < self.outcome.drop:
             self.outcome.design, self.outcome.drop = design, drop
@@ -161,7 +162,7 @@ class Search:
     def _error(self, design: Design) -> float:
         began, known, built = monotonic(), len(self.journal.found), self.bench.built
         error = self.journal.get(f"error {design.key}", lambda: self.bench.error(design))
-        if len(self.journal.found) > known:  # measured anew
+        if len(self.journal.found) > known:  # The error was measured anew.
             took = monotonic() - began
             if self.bench.built > built or not self.pace.build:
                 self.pace.build, self.pace.error = took, self.pace.error or took / _SHARE_OF_BUILD
@@ -201,7 +202,7 @@ class Search:
                 self._confirmed(better, f"after {chosen.name}")
             design = better
         if not self.outcome.met and design != self.outcome.design:
-            # the best without layers in float is on disk, whatever the rest of the budget brings
+            # The best without layers in float is on disk, whatever the rest of the budget brings.
             self._confirmed(design, "repaired")
         return design
 
@@ -263,7 +264,7 @@ class Search:
             if not more:
                 return
             tries += 1
-            chosen = chosen + more[: 2 ** max(0, tries - _ONE_BY_ONE)]  # each try compiles another network
+            chosen = chosen + more[: 2 ** max(0, tries - _ONE_BY_ONE)]  # Each try compiles another network.
 
     def _rough_error(self, design: Design, layers_in_all: int) -> Callable[[list[Ranked]], float]:
         """Of few samples: what they take is little beside a validation. layers_in_all: that may be in float."""
@@ -277,7 +278,8 @@ class Search:
 
     def _guess(self, design: Design, ranking: list[Ranked], error: Callable[[list[Ranked]], float]) -> int:
         """How many of these layers may meet the target, if losses fall as squared errors do."""
-        loss = self.journal.get(f"confirm {design.key}", lambda: self.confirm(design))  # it was: the best in int8
+        # The journal has this drop, as the design is the best in int8.
+        loss = self.journal.get(f"confirm {design.key}", lambda: self.confirm(design))
         if not 0 < self.target < loss:
             return 1
         self.tell(f"partial quantization: how many of {len(ranking)} operators it may take")

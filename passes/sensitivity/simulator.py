@@ -38,7 +38,9 @@ _LAYERS = ("octet.conv2d", "octet.dense")
 
 
 class Simulator:
-    """model: canonical fp32 `Model`. operands: all that a configuration may switch on. taps: tensors to hand out (see
+    """Runs a network in which quantisation is switched on and off operand by operand.
+
+    model: canonical fp32 `Model`. operands: all that a configuration may switch on. taps: tensors to hand out (see
     `run`).
     quantized: weights by layer (index of its binding) that stand for the int8 ones, and biases by layer that go with
     them."""

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ..journal import Journal
 
 
-TENSORS = 24  # the most tensors that get a calibrator of their own
-OTHERS = (("max", 99.99), ("mse", 99.99), ("percentile", 99.99))  # the calibrators that they try
+TENSORS = 24  # At most so many tensors get a calibrator of their own.
+OTHERS = (("max", 99.99), ("mse", 99.99), ("percentile", 99.99))  # Single tensors try these calibrators.
 _REFINED_WORTH = 0.98
-_WORTH = 0.6  # another calibrator must leave at most this part of the squared error, where nobody asked for one
+_WORTH = 0.6  # Where nobody asked for another calibrator, it must leave at most this part of the squared error.
 
 
 def choose_calibration(

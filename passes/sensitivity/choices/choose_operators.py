@@ -13,8 +13,10 @@ from ..design import Design
 from ..ranking import Ranked
 from .switches import FAR, WORTH
 
-LEAST = 1e-2  # relative squared error (20 dB) from which on operators go to float
-_SLOWEST = 2.0  # times its time for every halving of the squared error, and for any gain: it is of little use as it is
+LEAST = 1e-2  # From this relative squared error (20 dB) on operators go to float.
+# A network so far from fp32 is of little use, so it may take this many times its time for every halving of the squared
+# error, and for any gain.
+_SLOWEST = 2.0
 
 
 def choose_operators(
@@ -49,9 +51,9 @@ def choose_operators(
         if ratio <= _SLOWEST:
             count = min(2 * count, len(names))
         elif count == 1:
-            del names[0]  # dear by itself: the next ones may be cheap
+            del names[0]  # This one is dear by itself; the next ones may be cheap.
         else:
-            break  # more of them would take too long
+            break  # More of them would take too long.
     taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= _worth(before, entry[0])]
     best = min(taken, default=None)
     for entry in tried:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from ..ranking import Ranked
 
-_PIECES = 8  # the most pieces that are tried for whether they are needed: each costs a measurement
-_MUCH = 1.1  # times the squared error, on few samples
+_PIECES = 8  # Each piece that is tried for whether it is needed costs a measurement, so there are at most so many.
+_MUCH = 1.1  # What raises the squared error on few samples by more than this factor is needed.
 
 
 def fewest_layers(

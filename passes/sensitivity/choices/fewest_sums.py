@@ -8,8 +8,8 @@ from ..bench import Bench
 from ..design import Design
 from .switches import FAR
 
-_SAME = 1.02  # times the squared error with all of them in float
-_FASTER = 0.99  # times its estimated time: less is not worth an error
+_SAME = 1.02  # The squared error may be so many times the one with all sums in float.
+_FASTER = 0.99  # The estimated time must fall to this part: less is not worth an error.
 
 
 def fewest_sums(

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from ...annotate.plan import Plan
 
 
-_GOOD = 1e-3  # relative squared error (30 dB) below which there is nothing to repair
-WORTH = 0.6  # a switch must leave at most this part of the squared error, as less may be the few samples' luck
-_SLOWER = (
-    1.2  # and take at most so many times the estimated time of the network, for every halving of the squared error,
-)
-_SLOWEST = 1.3  # and so many times for any gain: who wants more accuracy than that says so
-FAR = 10**-2.4  # relative squared error (24 dB, a cosine of 0.998) from which on a network may take
-_FAR_SLOWER = _FAR_SLOWEST = 1.5  # so many times its time for every halving, and for any gain
+_GOOD = 1e-3  # Below this relative squared error (30 dB) there is nothing to repair.
+WORTH = 0.6  # A switch must leave at most this part of the squared error, as less may be the few samples' luck.
+_SLOWER = 1.2  # A network may take at most so many times its estimated time for every halving of the squared error.
+_SLOWEST = 1.3  # For any gain it takes at most so many times its time: who wants more accuracy says so.
+FAR = 10**-2.4  # From this relative squared error (24 dB, a cosine of 0.998) on a network may take more time.
+# A network that is far may take so many times its time for every halving, and for any gain.
+_FAR_SLOWER = _FAR_SLOWEST = 1.5
 NAMES = {"residuals": "residual sums", "attention": "attention"}
 _SHOWN = {
     "smooth": "outlier channels behind normalisations multiplied",
@@ -90,7 +89,7 @@ def choose_switches(
         for value, candidate, name in tried:
             taken = kept and name == option
             if candidate in known and not taken:
-                continue  # tried before, beside one that was not worth its time
+                continue  # This one was tried before, beside one that was not worth its time.
             known.add(candidate)
             cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
             log(Attempt(f"{_named(candidate)}{cost}", value, None, taken, candidate, slower=slower if taken else None))
