@@ -27,6 +27,8 @@ from .judge import MetricJudge
 from .options import BuildOptions
 from .packages import build_package
 
+# The part of a budget that what follows a search may take: fp32 is built, both are timed, the package is written.
+_BEHIND = 0.1
 _VERSION = "4"  # of what a state file means
 
 
@@ -157,6 +159,7 @@ def automatic(request, workflow: Workflow, validation) -> tuple:
         return quantized, package, {"workflow": workflow_report(workflow.outcome)}
     arrays, scoring = validation
     clock = workflow.clock = Budget(workflow.options.seconds)
+    clock.reserve(_BEHIND * (workflow.options.seconds or 0))
     workflow.reporter.phase("fp32 reference")
     began = clock.clock()
     exact = workflow.bench.float_outputs(arrays)
