@@ -7,8 +7,8 @@ from tvm import relax
 
 from octet.targets.native.stream import aligned
 
-_SMALL = 1 << 12  # elements: below that a copy is quicker
-_ROWS = 64  # of a matrix that are transposed at a time: what they are written to stays in the caches
+_SMALL = 1 << 12  # Of fewer elements a copy is quicker than sharing memory.
+_ROWS = 64  # So many rows are transposed at a time: what they are written to stays in the caches.
 
 
 def array_of(constant: tvm.ir.GenericConst) -> np.ndarray:

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from ..targets.errors import OctetError
 from ..targets.writing import home
 
-# apache-tvm 0.27.0.post1 with apache-tvm-ffi 0.1.15 segfaults in Schedule.tensorize and in tvm.ir.save_json (their
-# object layouts differ).
+# TVM 0.27.0.post1 with apache-tvm-ffi 0.1.15 segfaults in Schedule.tensorize and in tvm.ir.save_json, as their object
+# layouts differ.
 TVM = ("0.27.0.post1",)
 TVM_FFI = ("0.1.14.post1", "0.1.14.post0")
 

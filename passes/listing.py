@@ -7,7 +7,7 @@ import tvm
 from tvm import relax
 
 _CONSTANT = re.compile(r'metadata\["ir\.GenericConst"\]\[(\d+)\]')
-_CALL = re.compile(r', ret_ty=metadata\["relax\.TensorType"\]\[\d+\]')  # the variable's annotation says the same
+_CALL = re.compile(r', ret_ty=metadata\["relax\.TensorType"\]\[\d+\]')  # The variable's annotation says the same.
 
 
 def listing(module: Any) -> str:
@@ -16,7 +16,7 @@ def listing(module: Any) -> str:
     text = _CALL.sub("", module.script(show_meta=False))
     types = _constants(module)
     if len(set(_CONSTANT.findall(text))) != len(types):
-        return text  # not printed in the order of the walk: better no types than wrong ones
+        return text  # The order is not that of the walk; no types are better than wrong ones.
     return _CONSTANT.sub(lambda found: types[int(found[1])], text)
 
 

@@ -21,7 +21,7 @@ from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import constant, is_float
 
-MANY = 256  # keys, from which on an average probability is less than a step
+MANY = 256  # From so many keys on an average probability is less than a step.
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import behind, by_input, per_channel
 from .graph import constant, is_float
 
-_EVEN = 4.0  # factors that differ by less cost an input at most two of its eight bits
+_EVEN = 4.0  # Factors that differ by less cost an input at most two of its eight bits.
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from .graph import constant
 
 _UNARY = operators(lambda traits: traits.elementwise == 1 and traits.by_rows and traits.real_function)
 _BINARY = operators(lambda traits: traits.elementwise == 2 and traits.by_rows and traits.real_function)
-_AXIS = [0, 1, 3]  # rank 3 -> rank 4
+_AXIS = [0, 1, 3]  # Axis i of rank 3 becomes axis _AXIS[i] of rank 4.
 
 
 @dataclass(frozen=True)

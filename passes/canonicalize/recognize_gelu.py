@@ -39,7 +39,7 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
         inner = _one_plus(graph, gate)
         if inner is None:
             continue
-        # half * factor * x * (1 + f(..)): x itself may carry the 1/2 as a factor of its own.
+        # The product is half * factor * x * (1 + f(..)), where x itself may carry the 1/2 as a factor of its own.
         for scale, base in ((1.0, x), _strip(graph, x)):
             kind = _kind(graph, inner, base)
             if kind is not None and _close(half * factor * scale, 0.5):
@@ -61,7 +61,7 @@ def _kind(graph: RewriteGraph, inner: relax.Expr, x: relax.Expr) -> str | None:
         return None
     if _close(factor, math.sqrt(2 / math.pi)) and (_is_cubic(graph, argument, x) or _is_product(graph, argument, x)):
         return "gelu_tanh"
-    # sqrt(2/pi) may stand at x inside the product x * (1 + 0.044715 x^2).
+    # The factor sqrt(2/pi) may stand at x inside the product x * (1 + 0.044715 x^2).
     scaled = graph.match(argument, "relax.multiply")
     for left, right in (scaled.args, reversed(scaled.args)) if scaled is not None else ():
         inside, base = _strip(graph, left)

@@ -10,7 +10,7 @@ from ..operators.relax_operators import KINDS
 from ..rewriting.rule import RewriteGraph, rewrite
 from .graph import is_float
 
-_KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # Relax's has parameters
+_KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # Relax's softplus has parameters.
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from .graph import constant
 _RESHAPES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 
 
-Reshaped = dict[tuple[Any, ...], relax.Expr]  # (a tensor, *the shape wanted) -> the tensor in that shape
+Reshaped = dict[tuple[Any, ...], relax.Expr]  # Maps (a tensor, *the shape wanted) to the tensor in that shape.
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
             or not isinstance(call.op, Op)
             or not isinstance(binding.var.ty, relax.TensorType)
         ):
-            if isinstance(call, relax.Tuple) and binding.var in found:  # the operands of a concat
+            if isinstance(call, relax.Tuple) and binding.var in found:  # A concat has its operands in a tuple.
                 found.update(relax.analysis.free_vars(call))
             continue
         reduces = ops.is_op(call, *_REDUCTIONS)

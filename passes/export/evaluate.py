@@ -27,7 +27,7 @@ def evaluate(call: "relax.Call", args: Values) -> np.ndarray | tuple[np.ndarray,
         each for arg in args for each in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(each, np.ndarray)
     ]
     feed = {f"x{i}": array for i, array in enumerate(arrays)}
-    # The evaluator knows the newer names of its modes only
+    # The evaluator knows only the newer names of grid_sample's modes.
     out = Emitter(20 if call.op.name == "relax.image.grid_sample" else OPSET)
     out.reserve(feed)
     result = EXPORTERS[call.op.name](call, list(feed), out)

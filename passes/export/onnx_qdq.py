@@ -117,7 +117,7 @@ def export_qdq(quantized: Any, path: Path, codes: str = "uint8") -> None:
     """Writes the hub of a `Quantized` to `path`, atomically: a failure leaves what was there. codes: of activations,
     uint8 (OpenVINO misreads int8 ones where they are concatenated) or int8 (which TensorRT wants). Raises OctetError if
     it cannot be written."""
-    # The integers that the package has
+    # Embeddings are quantised as in the package, so that both have the same integers.
     module = quantize_embeddings(quantized.module, quantized.model.comes_quantised).module
     model = to_onnx(module, tuple(spec.name for spec in quantized.model.outputs), quantized.model.name, codes)
     write_atomically(path, model.SerializeToString())
@@ -204,7 +204,7 @@ def _name_results(
     types = result.ty.fields if hasattr(result.ty, "fields") else [result.ty]
     infos = []
     for source, name, ty in zip(values, outputs, types, strict=True):
-        if source != name:  # an input that is a result keeps its one name
+        if source != name:  # An input that is a result keeps its one name.
             out.nodes.append(helper.make_node("Identity", [source], [name], name=out.fresh(f"{name}_Identity")))
         infos.append(_value_info(name, ty, out))
     return infos

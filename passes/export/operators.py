@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .onnx_qdq import Emitter
 
 
-Translate = Callable[["relax.Call", Sequence[str], "Emitter"], Any]  # the names of its results, one or several
+# A translator gives the name of its result, or of several.
+Translate = Callable[["relax.Call", Sequence[str], "Emitter"], Any]
 
 
 def _conv2d(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:

@@ -42,7 +42,7 @@ def is_inf(node: "OnnxNode") -> relax.Expr:
     ]
     if len(signs) == 2:
         return relax.op.isinf(node.inputs[0])
-    wanted = signs[0] if signs else np.nan  # nothing equals NaN
+    wanted = signs[0] if signs else np.nan  # Nothing equals NaN.
     return relax.op.equal(node.inputs[0], relax.const(np.array(wanted, node.dtype(0)), node.dtype(0)))
 
 

@@ -51,7 +51,7 @@ def check_proto(proto: onnx.ModelProto, path: Path) -> None:
         raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
     for value in proto.graph.output:
         if value.type.WhichOneof("value") in (None, "tensor_type"):
-            # The checker wants a shape that many exporters leave out; the importer infers it
+            # The checker wants a shape that many exporters leave out; the importer infers it.
             value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(_without_external(proto))
@@ -60,7 +60,7 @@ def check_proto(proto: onnx.ModelProto, path: Path) -> None:
             f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"
         ) from None
     except ValueError:
-        pass  # larger than one protobuf message may be: the checker cannot take it, the importer can
+        pass  # The checker cannot take what is larger than a protobuf message may be; the importer can.
 
 
 def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
@@ -78,13 +78,13 @@ def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
     try:
         onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
-        if "tensor(bfloat16)" in str(error):  # ONNX has bfloat16 for few operators, and the importer makes it float32
+        if "tensor(bfloat16)" in str(error):  # ONNX has bfloat16 for few operators, but the importer makes it float32.
             return
         raise UnsupportedModelError(
             f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"
         ) from None
     except ValueError:
-        pass  # larger than one protobuf message may be
+        pass  # The file is larger than a protobuf message may be.
 
 
 def _write_defaults(proto: onnx.ModelProto) -> None:
@@ -111,7 +111,7 @@ def convert_opset(proto: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, 
         return proto, ()
     try:
         converted = onnx.version_converter.convert_version(proto, OLDEST_OPSET)
-    except Exception as error:  # the C++ converter raises bare exceptions
+    except Exception as error:  # The C++ converter raises bare exceptions.
         reason = first_line(error)
         raise UnsupportedModelError(
             f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset "

@@ -19,8 +19,8 @@ from ..ops import shape_of
 if TYPE_CHECKING:
     from .importer import OnnxImporter
 
-_MOST_TRIPS, _MOST_NODES = 1000, 20_000  # the most trips, and nodes, that a loop may become when it is unrolled
-_SMALL_BRANCH = 64  # nodes of a branch that is computed although it may not be taken
+_MOST_TRIPS, _MOST_NODES = 1000, 20_000  # A loop is unrolled up to so many trips and nodes.
+_SMALL_BRANCH = 64  # A branch of so few nodes is computed although it may not be taken.
 
 
 class Sequence(list[Any]):

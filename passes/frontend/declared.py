@@ -17,7 +17,7 @@ from .narrow import PACKED, bytes_of
 if TYPE_CHECKING:
     import onnx
 
-FIELDS = {  # where a type's values stand, if they are not raw
+FIELDS = {  # The values of a type stand in this field if they are not raw.
     **dict.fromkeys(
         (
             TensorProto.INT8,
@@ -71,7 +71,7 @@ def check_tensor(tensor: "onnx.TensorProto", path: Path) -> External | None:
         raise UnsupportedModelError(f"{where} is a segment of a tensor; export it whole")
     if tensor.data_location == TensorProto.EXTERNAL:
         return _external(tensor, size, path, where)
-    packed = tensor.data_type in PACKED  # two values in each of the field's
+    packed = tensor.data_type in PACKED  # A value of the field then holds two.
     held = (
         len(tensor.raw_data)
         if tensor.HasField("raw_data")
@@ -92,7 +92,7 @@ def _external(tensor: "onnx.TensorProto", size: int, path: Path, where: str) -> 
     folder = path.resolve().parent
     try:
         file = (folder / location).resolve()
-    except (OSError, ValueError, RuntimeError):  # a null character; links in a circle
+    except (OSError, ValueError, RuntimeError):  # The name has a null character, or links go in a circle.
         file = folder.parent
     if not location or os.path.isabs(location) or not file.is_relative_to(folder):
         raise UnsupportedModelError(

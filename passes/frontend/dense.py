@@ -11,7 +11,7 @@ from ...targets.errors import UnsupportedModelError
 if TYPE_CHECKING:
     from .node import OnnxNode
 
-_MOST_ROWS = 4  # the most rows of a determinant, whose terms are written out
+_MOST_ROWS = 4  # The terms of a determinant are written out, so it has at most so many rows.
 
 
 def gemm(node: "OnnxNode") -> relax.Var:

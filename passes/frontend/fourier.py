@@ -14,7 +14,7 @@ from ...targets.errors import UnsupportedModelError
 if TYPE_CHECKING:
     from .node import OnnxNode
 
-_LARGEST = 1 << 24  # elements of a matrix
+_LARGEST = 1 << 24  # The matrix of a transform has at most so many elements.
 
 
 def dft(node: "OnnxNode") -> relax.Expr:

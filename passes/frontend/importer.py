@@ -68,17 +68,17 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._specs = inputs
         self._multiplied = multiplied_weights(proto.graph)
         self._table = privates.onnx_converters()
-        self._values = Scopes()  # name in the ONNX graph -> a known value (array), or an expression
-        self.notes: set[str] = set()  # what is not as the file says, for the report
+        self._values = Scopes()  # Maps an ONNX name to a known array or an expression.
+        self.notes: set[str] = set()  # Each note tells the report what is not as in the file.
         self._constants = KnownValues(self.notes)
-        # The variables' names as they shall be: the builder spells them its own way
+        # The builder spells names its own way, so these are given back to the variables at the end.
         self._names: dict[relax.Var, str] = {}
-        # Of a MaxPool: variable -> (its node, the shape that it reads)
+        # A variable that a MaxPool made stands for (its node, the shape that it reads).
         self._makers: dict[relax.Var, tuple[onnx.NodeProto, list[int]]] = {}
-        self._applied = 0  # operators in place of others
+        self._applied = 0  # Counts operators that were put in place of others.
         self._counted = CountedAxes(self.bb.lookup_binding, self._refuse)
         self.places: list[Any] = []
-        self.grids: list[Any] = []  # the grids of constants that the file holds as integers
+        self.grids: list[Any] = []  # Constants that the file holds as integers have these grids.
 
     def run(self) -> IRModule:
         """Converts the whole graph. Raises UnsupportedModelError."""
@@ -97,7 +97,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
                     counts, self.places = self._counted.of_outputs(results, self._bind_as)
                     result = self.bb.emit_output(relax.Tuple([*results, *counts]))
             except UnsupportedModelError:
-                privates.end_block(self.bb)  # TVM warns about a builder that is dropped with an open block
+                privates.end_block(self.bb)  # TVM warns about a builder that is dropped with an open block.
                 raise
             self.bb.emit_func_output(result)
         return with_grids(restore_names(self.bb.get(), self._names), self.grids)
@@ -205,7 +205,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             if not isinstance(value, (relax.Var, GenericConst)):
                 value = self._guard(node, self._bind_as, value, hint)
             if isinstance(value, relax.Var):
-                self._names.setdefault(value, hint)  # bound by TVM's converter on its own
+                self._names.setdefault(value, hint)  # TVM's converter bound this one by itself.
             self._guard(node, check_result, value.ty)
             if node.op_type == "MaxPool":
                 self._makers[value] = node, self.extents(self._values[node.input[0]])
@@ -284,13 +284,13 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
 
     def _guard(self, node: onnx.NodeProto, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # TVM's importer prints the operands on failure
+            with contextlib.redirect_stdout(io.StringIO()):  # TVM's importer prints the operands on failure.
                 return function(*args)
         except _Refusal:
             raise
         except UnsupportedModelError as error:
             self._fail(node, str(error))
-        except Exception as error:  # whatever a converter meets, the user needs the node
+        except Exception as error:  # Whatever a converter meets, the user needs the node.
             self._fail(node, f"cannot be imported: {first_line(error)}; {misfit(self._proto.graph, self._specs)}")
 
     def _refuse(self, var: relax.Var, reason: str) -> None:

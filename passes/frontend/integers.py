@@ -54,7 +54,7 @@ def modulo(node: "OnnxNode") -> relax.Expr:
         special = node.emit(R.equal(y, _const(0, dtype)), "by_zero")
         if dtype.startswith("int"):
             special = _either(node, special, node.emit(R.equal(y, _const(-1, dtype)), "by_minus_one"), "special")
-        safe = node.emit(R.where(special, _const(1, dtype), y), "divisor")  # the remainder of a division by 1 is 0
+        safe = node.emit(R.where(special, _const(1, dtype), y), "divisor")  # The remainder of a division by 1 is 0.
         return (R.mod if node.attrs.get("fmod", 0) else R.floor_mod)(x, safe)
     rest = node.emit(R.mod(x, y), "rest")
     if node.attrs.get("fmod", 0):
@@ -81,9 +81,9 @@ def shift(node: "OnnxNode") -> relax.Expr:
     return R.where(beyond, _const(0, dtype), node.emit(R.left_shift(x, count), "moved"))
 
 
-_BITS = (
-    6  # of an exponent: from 63 on only -1, 0 and 1 have a power that 64 bits hold, and theirs depends on the last bit
-)
+# An exponent has so many bits that count: from 63 on only -1, 0 and 1 have a power that 64 bits hold, and theirs
+# depends on the last bit.
+_BITS = 6
 
 
 def power(node: "OnnxNode") -> "relax.Expr | None":

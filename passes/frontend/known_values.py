@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 class KnownValues:
-    """notes: takes in what becomes something else than the file says. A value's constant is made when somebody asks for
+    """Values that are known while a network is imported, and the constants that they become.
+
+    notes: takes in what becomes something else than the file says. A value's constant is made when somebody asks for
     it, once."""
 
     def __init__(self, notes: set[str]) -> None:
         self._notes = notes
-        self._constants: dict[int, tuple[np.ndarray, relax.Expr]] = {}  # id of a value -> (the value, what it became)
-        # Digest of a value in a body -> the value: every trip of a loop has the same weights
+        self._constants: dict[int, tuple[np.ndarray, relax.Expr]] = {}  # Maps an id to (value, what it became).
+        # Maps a digest to a value of a body, as every trip of a loop has the same weights.
         self._shared: dict[tuple[Any, ...], np.ndarray] = {}
 
     def __contains__(self, value: np.ndarray) -> bool:
@@ -46,7 +48,7 @@ class KnownValues:
             self._constants[id(value)] = (
                 value,
                 relax.const(made, str(made.dtype)),
-            )  # without a dtype TVM narrows int64 to int32
+            )  # Without a dtype TVM narrows int64 to int32.
         return self._constants[id(value)][1]
 
     def note_width(self, dtype: np.dtype) -> None:

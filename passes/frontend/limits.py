@@ -17,13 +17,14 @@ from .declared import FIELDS, External, check_tensor, type_name
 if TYPE_CHECKING:
     import tvm
 
-LARGEST_FILE = (1 << 31) + (1 << 20)  # bytes: a protobuf message holds less than 2 GiB
-_LONGEST_NAME, _DEEPEST = 1024, 8  # characters; graphs within each other
+LARGEST_FILE = (1 << 31) + (1 << 20)  # A protobuf message holds less than 2 GiB, so no file has more bytes.
+# A name has at most so many characters, and graphs lie within each other at most so deep.
+_LONGEST_NAME, _DEEPEST = 1024, 8
 _POSITIVE, _NOT_NEGATIVE = (
     {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"},
     {"pads", "output_padding"},
 )
-_ANY_FLOAT = {"Clip", "Pad", "Constant"}  # bounds may be infinite; a constant is looked at as weights are
+_ANY_FLOAT = {"Clip", "Pad", "Constant"}  # Bounds may be infinite, and a constant is looked at as weights are.
 _AUTO_PADS = {b"", b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER"}
 _WINDOWS = {
     "Conv",
@@ -34,7 +35,7 @@ _WINDOWS = {
     "DepthToSpace",
     "SpaceToDepth",
     "GroupNormalization",
-}  # operators whose attributes these are
+}  # Only these operators have the attributes as they are checked here.
 
 
 def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
@@ -78,7 +79,7 @@ def check_functions(proto: onnx.ModelProto, path: Path) -> None:
         if name not in functions:
             return 1
         if name not in known:
-            known[name] = 0  # a function that calls itself is for the inliner to refuse
+            known[name] = 0  # A function that calls itself is for the inliner to refuse.
             known[name] = size(functions[name])
         return known[name]
 
@@ -172,7 +173,7 @@ def _check_values(graph: onnx.GraphProto, path: Path) -> None:
             raise UnsupportedModelError(f"{path}: {side} {twice!r} is there twice; export it once")
         for value in values:
             kind = None if isinstance(value, str) else value.type.WhichOneof("value")
-            if kind is None:  # the results of a body may leave their types to be inferred
+            if kind is None:  # The results of a body may leave their types to be inferred.
                 continue
             if kind != "tensor_type":
                 raise UnsupportedModelError(
@@ -194,7 +195,7 @@ def _check_type(tensor: onnx.TypeProto.Tensor, where: str, optional: bool) -> No
                 "characters"
             )
     extents = [dim.dim_value for dim in tensor.shape.dim if dim.WhichOneof("value") == "dim_value"]
-    if min(extents, default=0) < -1:  # 0 and -1 are how some exporters write an unknown extent
+    if min(extents, default=0) < -1:  # Some exporters write an unknown extent as 0 or -1.
         raise UnsupportedModelError(f"{where} has extents {extents}; export it again")
     size = math.prod(extent for extent in extents if extent > 0) * 4
     if size > limit("input"):

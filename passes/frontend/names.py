@@ -11,7 +11,7 @@ from ..rewriting.function import replace_main
 from ..rewriting.identities import Identities
 from ..rewriting.rule import suffix_of
 
-_LONGEST = 512  # characters; files that hold names bound them, with what passes put behind
+_LONGEST = 512  # Files that hold names bound their length; this leaves room for what passes put behind.
 
 
 def restore_names(module: IRModule, names: dict[relax.Var, str]) -> IRModule:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .importer import OnnxImporter
 
-# Element types of two values in a byte, the first in its lower half
+# A byte holds two values of these element types, the first in its lower half.
 PACKED = frozenset({onnx.TensorProto.INT4, onnx.TensorProto.UINT4})
 NOTE = "weights of 4 bits were dequantised: float32 or int8 from there on"
 

@@ -36,7 +36,9 @@ def attributes_of(node: onnx.NodeProto) -> list[onnx.AttributeProto]:
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs:
+    """One node of an ONNX graph, as converters see it.
+
+    inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs:
     as in ONNX, strings still bytes. name: for the variables it binds; bind(expr, name) binds one. A converter returns
     an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a Node to leave it to TVM with
     other inputs. makers: of variables that a MaxPool made, (its ONNX node, the shape that it read)."""

@@ -118,7 +118,7 @@ def _inline_functions(proto: "onnx.ModelProto", path: Path) -> "onnx.ModelProto"
     check_functions(proto, path)
     try:
         return inliner.inline_local_functions(proto)
-    except Exception as error:  # the C++ inliner raises bare exceptions
+    except Exception as error:  # The C++ inliner raises bare exceptions.
         reason = first_line(error)
         raise UnsupportedModelError(
             f"{path}: cannot inline the functions defined in the file: {reason}; export without functions"

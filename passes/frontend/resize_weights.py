@@ -47,7 +47,7 @@ def weights(
     of the end."""
     narrowed, radius = min(float(scale), 1.0) if antialias else 1.0, 1 if mode == "linear" else 2
     first = int(np.floor(-radius / narrowed)) + 1
-    left = np.ceil(position.astype("float64")) - 1  # so that the distance to it is in (0, 1]
+    left = np.ceil(position.astype("float64")) - 1  # The distance to `left` is in (0, 1].
     taps = left[:, None] + np.arange(first, 2 - first)
     distance = np.abs(taps - position[:, None]) * narrowed
     found = np.clip(1 - distance, 0, 1) if mode == "linear" else _cubic(distance, alpha)

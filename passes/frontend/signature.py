@@ -131,7 +131,8 @@ def _inferred(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], batch: int
     del copy.graph.value_info[:]
     try:
         return onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except Exception:  # a graph that onnx cannot follow, or larger than one protobuf message: the axis stays 0
+    except Exception:
+        # The axis stays 0 where onnx cannot follow the graph, or the file is larger than one protobuf message may be.
         return copy.graph
 
 

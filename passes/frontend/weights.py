@@ -13,8 +13,8 @@ from onnx.external_data_helper import ExternalDataInfo
 from ...targets.errors import UnsupportedModelError
 from .narrow import PACKED, bytes_of, unpacked
 
-WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # floats that are computed in float32
-_LARGE = 1 << 20  # bytes of a tensor whose place in the file is freed once it is read
+WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # Floats of these types are computed in float32.
+_LARGE = 1 << 20  # The message's own copy of a tensor of more bytes is freed once it is read.
 
 
 def array_in_file(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
@@ -53,6 +53,6 @@ def in_float32(array: np.ndarray) -> np.ndarray:
     """The array with floats of other widths converted to float32."""
     if str(array.dtype) not in WIDE_FLOATS:
         return array
-    # A float64 beyond float32 becomes an infinity, which is refused where it is a weight
+    # A float64 beyond float32 becomes an infinity, which is refused where it is a weight.
     with np.errstate(over="ignore"):
         return array.astype(np.float32)

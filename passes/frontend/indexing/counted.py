@@ -25,7 +25,9 @@ from ...ops import shape_of
 
 @dataclass(frozen=True)
 class Counted:
-    """source: the variable that counts, along its own axis."""
+    """What counts the valid elements along an axis of a tensor.
+
+    source: the variable that counts, along its own axis."""
 
     source: relax.Var
     axis: BatchAxis
@@ -41,7 +43,9 @@ class _PerElement(BatchOperands):
 
 
 class CountedAxes:
-    """value_of(variable): what it is bound to, None for a parameter. refuse(variable, reason)
+    """Finds the axes along which only the first elements count, how many being known at run time only.
+
+    value_of(variable): what it is bound to, None for a parameter. refuse(variable, reason)
     raises UnsupportedModelError with the node that makes it."""
 
     def __init__(self, value_of: Callable[[relax.Var], Any], refuse: Callable[..., Any]) -> None:
@@ -53,7 +57,7 @@ class CountedAxes:
         operator on the way takes more than one element at a time."""
         if not isinstance(expr, relax.Var):
             return None
-        pending = [] if expr in self._found else [expr]  # a list, as networks are deeper than Python's stack
+        pending = [] if expr in self._found else [expr]  # A list is used, as networks are deeper than Python's stack.
         while pending:
             value = self._value_of(pending[-1])
             unknown = [each for each in _operands(value) if isinstance(each, relax.Var) and each not in self._found]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..node import OnnxNode
 
 R = relax.op
-_MOST_PAIRS = 1 << 26  # elements that are compared with indices known at run time only
+_MOST_PAIRS = 1 << 26  # At most so many elements are compared with indices that are known at run time only.
 _MOST_ROUNDS = 64
 _COMBINE = {"add": R.add, "mul": R.multiply, "max": R.maximum, "min": R.minimum}
 _REDUCE = {"add": R.sum, "mul": R.prod, "max": R.max, "min": R.min}
@@ -134,7 +134,7 @@ def _known(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: np.
     rows, rounds = int(data.ty.shape.values[0]), _rounds(numbers)
     if kind == "none":
         table = np.arange(rows)
-        table[numbers] = rows + np.arange(numbers.size)  # the last one of several updates of a row stays
+        table[numbers] = rows + np.arange(numbers.size)  # Of several updates of a row the last one stays.
         return node.emit(
             R.take(node.emit(R.concat([data, updates], 0), "both"), relax.const(table, "int64"), 0, mode="clip")
         )

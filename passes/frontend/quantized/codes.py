@@ -47,7 +47,9 @@ MOVES = frozenset(
 
 @dataclass(frozen=True)
 class Scale:
-    """scale: float32 > 0; zero_point: as the file says; dtype: "int8" or "uint8"."""
+    """How a file's integers stand for float values.
+
+    scale: float32 > 0; zero_point: as the file says; dtype: "int8" or "uint8"."""
 
     scale: float
     zero_point: int

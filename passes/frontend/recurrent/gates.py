@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 USUAL = {"LSTM": ["sigmoid", "tanh", "tanh"], "GRU": ["sigmoid", "tanh"], "RNN": ["tanh"]}
-# ONNX's name -> (kind of octet.unary, {parameter: (list that it comes from, default)})
+# An ONNX name stands for (kind of octet.unary, {parameter: (list that it comes from, default)}).
 _KINDS: dict[str, tuple[str, dict[str, tuple[str, float]]]] = {
     "sigmoid": ("sigmoid", {}),
     "tanh": ("tanh", {}),

@@ -19,7 +19,7 @@ from .gates import GATES, Functions, check, gate_functions, within_lengths
 if TYPE_CHECKING:
     from ..node import OnnxNode
 
-UNROLLED = 8  # steps; more of them are a loop
+UNROLLED = 8  # A layer of more steps becomes a loop.
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _join(node: "OnnxNode", states: tuple[relax.Var, ...], name: str) -> relax.V
     return states[0] if len(states) == 1 else node.emit(relax.op.concat(list(states), axis=0), name)
 
 
-State = relax.Expr | None  # None: zeros, or what the layer does not have
+State = relax.Expr | None  # None stands for zeros, or for what the layer does not have.
 
 
 class _Layer:
@@ -83,7 +83,7 @@ class _Layer:
         self.own, self.recurrent = bias[: self.width].copy(), bias[self.width :].copy()
         self.linear_before_reset = bool(node.attrs.get("linear_before_reset", 0))
         kept = 2 * self.hidden if node.op == "GRU" and self.linear_before_reset else self.width
-        self.own[:kept] += self.recurrent[:kept]  # one bias where the two are only added
+        self.own[:kept] += self.recurrent[:kept]  # Where the two biases are only added, they become one.
         self.recurrent[:kept] = 0
         self.peepholes = None
         if node.has(7) and node.arrays[7].any():
@@ -129,7 +129,7 @@ class _Layer:
     def unrolled(self, projected: relax.Var, h: State, c: State) -> tuple[State, ...]:
         """([T, 1, B, H], h and c of the last step), with the operators of every step written out."""
         hidden = relax.const(self.r)
-        outputs: list[relax.Expr] = [projected] * self.steps  # each is replaced by its step's
+        outputs: list[relax.Expr] = [projected] * self.steps  # Each is replaced by its step's output.
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
             x = self.emit(relax.op.strided_slice(projected, [0], [t], [t + 1]), f"slice{t}")
             x = self.emit(relax.op.reshape(x, [self.batch, self.width]), f"x{t}")

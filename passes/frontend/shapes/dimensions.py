@@ -14,21 +14,22 @@ from typing import Any, NoReturn, TypeAlias
 
 from ....targets.errors import UnsupportedModelError
 
-BATCH = "batch"  # stands in place of an extent: the samples lie along this axis
-NO_BATCH = "none"  # stands in place of a batch's extent: a sample has all axes of an input
+BATCH = "batch"  # This stands in place of an extent where the samples lie along this axis.
+NO_BATCH = "none"  # This stands in place of a batch's extent where a sample has all axes of an input.
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
-# What exporters write for an axis that nobody named
+# Exporters write these names for an axis that nobody named.
 _NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
 
-Dim: TypeAlias = (
-    Any  # an extent, or the name of one, "" where nobody named it: which of the two, code asks by isinstance
-)
+# A dimension is an extent, or the name of one ("" where nobody named it); code asks by isinstance which of the two.
+Dim: TypeAlias = Any
 
 
 @dataclass(frozen=True)
 class Said:
-    """batch: extent of the batch, None for 1, NO_BATCH for none. shapes: {input: extents, BATCH where the samples lie}.
+    """What the user said about the shapes of the inputs.
+
+    batch: extent of the batch, None for 1, NO_BATCH for none. shapes: {input: extents, BATCH where the samples lie}.
     dims: {symbolic dimension: extent or BATCH}.
     data: {input: shape of the array that holds its samples}."""
 
@@ -129,7 +130,7 @@ class _Dimensions:
         dims = self.declared.get(name)
         if dims is None:
             return
-        if 0 in shape[1:]:  # nothing could be computed of it, and what is computed of nothing (a mean) is NaN
+        if 0 in shape[1:]:  # Nothing could be computed of it, and what is computed of nothing (a mean) is NaN.
             self._fail(
                 f"input {name!r}: the data are {list(shape)}, samples without a value; give samples of the extents "
                 "that the network takes"
@@ -183,7 +184,7 @@ class _Dimensions:
         ):
             return axis
         if self.bound.get(dim, 1) != 1 and not _NAMELESS.fullmatch(dim):
-            return None  # given as an extent like any other
+            return None  # The name was given an extent like any other.
         if dim in self.bound:
             return axis
         if self.said.batch is not None or _NAMELESS.fullmatch(dim):

@@ -222,7 +222,7 @@ def col2im(node: "OnnxNode") -> relax.Call:
     )
     channels = wide // taps
     reach = [extent + pads[i] + pads[rank + i] - dilation[i] * (block[i] - 1) - 1 for i, extent in enumerate(image)]
-    rest = [room % stride for room, stride in zip(reach, strides)]  # the image's end, which no patch reaches
+    rest = [room % stride for room, stride in zip(reach, strides)]  # No patch reaches this end of the image.
     patches = node.emit(
         relax.op.reshape(node.inputs[0], [n, wide, *(room // stride + 1 for room, stride in zip(reach, strides))]),
         "patches",

@@ -94,7 +94,7 @@ def _grid(
     tap, place = np.indices(kernel).reshape(2, 1, taps), np.indices(out).reshape(2, places, 1)
     along, pad, scale = (np.reshape(each, [2, 1, 1]) for each in (strides, pads[:2], [2 / size for size in extents]))
     base = (tap * np.reshape(dilation, [2, 1, 1]) + place * along - pad + 0.5) * scale - 1
-    offsets = _by_place(node, 2, images, taps * 2, places)  # row and column of a tap beside each other
+    offsets = _by_place(node, 2, images, taps * 2, places)  # Row and column of a tap lie beside each other.
     scaled = node.emit(R.multiply(offsets, relax.const(np.tile(np.ravel(scale), taps).astype("float32"))), "scaled")
     around = base.transpose(1, 2, 0).reshape(1, places, taps * 2).astype("float32")
     at = node.emit(R.add(scaled, relax.const(around)), "at")
