@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...targets.variant import TensorSpec
     from .program import KernelCall, Loop, Place
 
-ENTRY = "octet.entry"  # the attribute of a function that C calls: its name there
+ENTRY = "octet.entry"  # A function that C calls has its C name in this attribute.
 
 
 def emit_library(
@@ -49,7 +49,7 @@ def emit_shapes(
     calls = [call for program, _, _ in shapes for call in program.calls]
     functions = {called: tvm.ir.GlobalVar(called) for called in sorted({call.function for call in calls} - {"memcpy"})}
     body = {var: _private(mod[called]) for called, var in functions.items()}
-    # The kernels of chunks that threads take for themselves: without a loop over threads, which TVM does not nest
+    # Threads take chunks for themselves, so their kernels have no loop over threads, which TVM does not nest.
     alone = {}
     chunked = {
         call.function
@@ -104,7 +104,7 @@ def _serial(func: tirx.PrimFunc) -> tirx.PrimFunc | None:
 
 
 def _without_threads(stmt: Any) -> Any:
-    # Parallel loops do not stand inside each other
+    # Parallel loops do not stand inside each other.
     if isinstance(stmt, tirx.For) and stmt.kind == tirx.ForKind.PARALLEL:
         return tirx.For(
             stmt.loop_var, stmt.min, stmt.extent, tirx.ForKind.SERIAL, stmt.body, stmt.thread_binding, stmt.annotations
@@ -177,7 +177,7 @@ class _Entry:
                     self._steps(index, chunk)
                 else:
                     self._run()
-                if self._tiles:  # a core with tiles in use saves 8 KiB more at every context switch
+                if self._tiles:  # A core with tiles in use saves 8 KiB more at every context switch.
                     tile_release()
         return builder.get() if self._packed else called_from_c(builder.get(), self._name)
 

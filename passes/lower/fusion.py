@@ -107,7 +107,7 @@ class Pixels:
     root: relax.Expr
 
 
-Root = relax.Expr | None  # the last variable of a chain
+Root = relax.Expr | None  # A chain is found by its last variable.
 CHAINS = frozenset(
     {Scores, Softmax, PeakScores, PeakSoftmax, LayerNorm, TableBehind, QuantizedFunction, Pixels, Peepholes}
 )

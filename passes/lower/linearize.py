@@ -17,8 +17,9 @@ from .rolling.roll import Rolled, rolled
 from .watch.watch import RawCall, StoredOperand, Watch, whole
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
-PART = "relax.memory.view"  # a part of what a kernel wrote, from a byte on
-LAYERS = "octet.layers"  # the attribute of a lowered module: the identities of the layers that its variables belong to
+PART = "relax.memory.view"  # This operator is a part of what a kernel wrote, from a byte on.
+# A lowered module has the identities of the layers that its variables belong to in this attribute.
+LAYERS = "octet.layers"
 _LABEL = re.compile(r"layer(\d+)__\d*$")
 
 
@@ -47,7 +48,7 @@ def place_calls(
     main = mod["main"]
     tensors = {
         param: ("input", i) for i, param in enumerate(main.params)
-    }  # variable -> storage: ("input", i), ("buffer", id) or a constant
+    }  # Maps a variable to its storage: ("input", i), ("buffer", id) or a constant.
     calls: list[RawCall] = []
     sizes: dict[tuple[str, int], int] = {}
     for block in main.body.blocks:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-ALIGNMENT = 64  # bytes: one 512-bit vector, one cache line
+ALIGNMENT = 64  # One 512-bit vector, which is one cache line, has so many bytes.
 
 
 @dataclass(frozen=True)

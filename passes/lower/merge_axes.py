@@ -44,7 +44,7 @@ class _Merger(Forward):
     def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
         self._graph = DataflowGraph(function)
-        self._merged: dict[relax.Var, relax.Expr] = {}  # new variable -> the same tensor with its axes merged
+        self._merged: dict[relax.Var, relax.Expr] = {}  # Maps a new variable to the same tensor with its axes merged.
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         new = self.new(value)
@@ -99,7 +99,7 @@ class _Merger(Forward):
 
 def _dense_shapes(call: relax.Call) -> dict[int, tuple[int, int]]:
     tensors = {0: call.args[0]}
-    first = 3 if str(call.args[1].ty.dtype) == "float32" else 4  # the residual follows bias and, for int8, multiplier
+    first = 3 if str(call.args[1].ty.dtype) == "float32" else 4  # The residual follows bias and, for int8, multiplier.
     if len(call.args) > first:
         tensors[first] = call.args[first]
     return {i: (prod(shape_of(arg)[:-1]), shape_of(arg)[-1]) for i, arg in tensors.items()}

@@ -9,7 +9,9 @@ from ...targets.variant import TensorSpec
 
 @dataclass(frozen=True)
 class IntegerNetwork:
-    """module: realised and float-fused. inputs, outputs: the signature, in the order of `main`."""
+    """An integer network that a backend compiles.
+
+    module: realised and float-fused. inputs, outputs: the signature, in the order of `main`."""
 
     module: tvm.IRModule
     inputs: tuple[TensorSpec, ...]

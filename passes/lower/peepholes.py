@@ -17,7 +17,9 @@ from ..rewriting.graph import DataflowGraph
 
 @dataclass(frozen=True)
 class Peepholes:
-    """call: the step. x: its gates' inputs without what they see of the cell. weights: float32 [1, 4H]."""
+    """A step of an LSTM whose gates also see the cell.
+
+    call: the step. x: its gates' inputs without what they see of the cell. weights: float32 [1, 4H]."""
 
     call: relax.Call
     x: relax.Expr

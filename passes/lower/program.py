@@ -32,7 +32,9 @@ class Place:
 
 @dataclass(frozen=True)
 class KernelCall:
-    """copied: bytes that "memcpy" copies from the second operand to the first. joined: it belongs to the step of the
+    """One call of a kernel, with the places of its operands.
+
+    copied: bytes that "memcpy" copies from the second operand to the first. joined: it belongs to the step of the
     call before it."""
 
     function: str
@@ -55,7 +57,9 @@ class Loop:
 
 @dataclass(frozen=True)
 class Program:
-    """weight_bytes: of the blob of all constants. loops: in order, apart from each other. lane_bytes: scratch of each
+    """What a package runs: kernel calls in order, and the memory that they need.
+
+    weight_bytes: of the blob of all constants. loops: in order, apart from each other. lane_bytes: scratch of each
     thread that takes chunks for itself. words_at: byte of the arena where the words of a watched program begin."""
 
     calls: tuple[KernelCall, ...]
@@ -76,8 +80,8 @@ class Weights:
 
     def __init__(self, share: bool = True) -> None:
         self.size, self._share = 0, share
-        self.parts: list[tuple[int, np.ndarray]] = []  # (offset, bytes) of each
-        # (bytes, their checksum) -> [(the constant, its offset)] of constants that differ
+        self.parts: list[tuple[int, np.ndarray]] = []  # Each is (offset, bytes).
+        # Maps (bytes, their checksum) to [(the constant, its offset)] of constants that differ.
         self._alike: dict[tuple[int, int], list[tuple[np.ndarray, int]]] = {}
 
     def place(self, array: np.ndarray) -> Place:
@@ -89,7 +93,7 @@ class Weights:
             found = self.size
             self.parts.append((found, raw))
             alike.append((raw, found))
-            # A kernel may read one vector past the end
+            # A kernel may read one vector past the end.
             self.size += -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT
         return Place("weights", found)
 

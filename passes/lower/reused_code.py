@@ -20,7 +20,7 @@ from ...targets.spec import TargetSpec
 from .codegen import compile_module
 from .entry import ENTRY, called_from_c
 
-_ROOM = 256 << 20  # bytes of object files that are kept
+_ROOM = 256 << 20  # Object files of so many bytes are kept.
 
 
 def compile_here(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> bytes:
@@ -53,7 +53,7 @@ class ReusedCode:
         kernels = {var: func for var, func in mod.functions_items() if ENTRY not in func.attrs}
         try:
             found = self._compiled(kernels, spec)
-        except BaseException:  # kernels were noted that have no code now
+        except BaseException:  # Kernels were noted that have no code now.
             self.forget()
             raise
         objects = [self._objects[place] for place in sorted({place for _, place in found.values()})]
@@ -67,7 +67,7 @@ class ReusedCode:
         new: dict[str, tirx.PrimFunc] = {}
         for var, func in kernels.items():
             if found[var] is None:
-                symbol, part = self._find(func) or self._note(func)  # two of the same module may be equal
+                symbol, part = self._find(func) or self._note(func)  # Two of the same module may be equal.
                 found[var] = symbol, part
                 new.setdefault(symbol, func)
         if new:

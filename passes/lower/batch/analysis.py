@@ -19,7 +19,9 @@ from .rules import RULES, BatchOperands
 
 @dataclass(frozen=True)
 class BatchGraph:
-    """graph: the function's. axes: where each variable holds the samples (of a tuple: of all its fields), None where it
+    """What is known of a batch's way through a network.
+
+    graph: the function's. axes: where each variable holds the samples (of a tuple: of all its fields), None where it
     holds none. mixing: {variable: why its operator must see the whole batch}. sliced: {variable: {tensor operand:
     axis}} of constants that repeat for every sample."""
 

@@ -26,8 +26,8 @@ from .axis import BatchAxis, Mixes
 from .rules import RULES, BatchOperands
 
 FAR = -1000.0
-ANYTHING = "rest"  # what padded places hold: any finite values; else a number, or BELOW
-_BELOW = "below"  # values below FAR
+ANYTHING = "rest"  # Padded places hold any finite values; instead of this it may be a number, or _BELOW.
+_BELOW = "below"  # Padded places hold values below FAR.
 
 
 class _Nothing(float):
@@ -35,7 +35,7 @@ class _Nothing(float):
 
 
 NOTHING = _Nothing(0.0)
-_SHAPED = ("relax.reshape", "relax.broadcast_to")  # a shape is among their operands
+_SHAPED = ("relax.reshape", "relax.broadcast_to")  # A shape is among the operands of these.
 _AS_NUMPY = (
     "add subtract multiply divide negative minimum maximum less less_equal greater greater_equal equal not_equal "
     "logical_not logical_and"
@@ -52,7 +52,7 @@ class VaryingAxis:
     extents: tuple[int, int]
 
 
-PaddedPlace: TypeAlias = Any  # what a padded place holds: ANYTHING, _BELOW, or the value
+PaddedPlace: TypeAlias = Any  # ANYTHING, _BELOW, or the value says what a padded place holds.
 PaddedPlaces = dict[VaryingAxis, PaddedPlace]
 
 
@@ -86,7 +86,8 @@ class PaddingWalk:
     """What padded places hold, variable by variable in program order."""
 
     def __init__(self) -> None:
-        # Variable of the larger graph -> {Axis: what its padded places hold}; of a tuple, that of all its fields
+        # Maps a variable of the larger graph to {VaryingAxis: what its padded places hold}; for a tuple this is of all
+        # its fields.
         self.seen: dict[relax.Expr, PaddedPlaces] = {}
 
     def through(self, before: relax.Expr, after: relax.Expr) -> PaddedPlaces:
@@ -224,7 +225,7 @@ def _summed(
         begin, step = (int(call.args[i].fields[sliced.index(at)].value) if len(call.args) > i else 1 for i in (2, 4))
         if begin < 0 or step < 1:
             raise Mixes("takes places counted from the end")
-        return {}  # the same places in both shapes, as its result has to have the same extent
+        return {}  # These are the same places in both shapes, as the result has to have the same extent.
     if (
         name == "relax.take"
         and operand == 0

@@ -44,7 +44,9 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Piece:
-    """module: `main` on `samples` samples. chunks: how often it runs. params, results: in the order of `main`."""
+    """A stretch of the network as a module of its own, which runs chunk by chunk.
+
+    module: `main` on `samples` samples. chunks: how often it runs. params, results: in the order of `main`."""
 
     module: tvm.IRModule
     samples: int

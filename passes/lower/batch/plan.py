@@ -23,12 +23,12 @@ from ..linearize import ALIASES
 from .analysis import BatchGraph, tensors_of
 
 L2_BYTES = 2 << 20
-_ROOM = 0.6  # the part of L2 that one layer may touch: above, some of it falls out
-_BEYOND = 25e9  # bytes per second and core from the third-level cache
-_CALL = 1e-6  # seconds of a kernel's edges
-_LONGEST = 200  # bindings of a stretch, unless it can be cut nowhere: the search stays quick
-_CUT = 10e-6  # seconds: threads wait for the last one
-_FORK = 2e-6  # seconds that the threads of one kernel wait for each other, which chunks do not
+_ROOM = 0.6  # One layer may touch this part of L2: above, some of it falls out.
+_BEYOND = 25e9  # A core reads so many bytes per second from the third-level cache.
+_CALL = 1e-6  # Beginning and ending a kernel takes so many seconds.
+_LONGEST = 200  # A stretch has at most so many bindings, unless it can be cut nowhere: the search stays quick.
+_CUT = 10e-6  # A cut costs so many seconds, as threads wait there for the last one.
+_FORK = 2e-6  # The threads of one kernel wait so many seconds for each other, which chunks do not.
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Work:
     free: bool
 
 
-Choose = Callable[[BatchGraph], "list[Stretch]"]  # how a batch is cut into stretches
+Choose = Callable[[BatchGraph], "list[Stretch]"]  # Such a function cuts a batch into stretches.
 
 
 def plan_stretches(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
@@ -113,7 +113,9 @@ def _from(
 ) -> Iterator[tuple[Stretch, float]]:
     """(stretch, seconds) of every stretch that begins at binding `first`."""
     apart, weights, calls, found_cut = True, 0, 0, False
-    sums = {m: [0.0, 0.0] for m in sizes}  # m -> [bytes of activations from beyond L2, most that one layer touches]
+    # Keys are numbers of samples; values are the bytes of activations from beyond L2, and the most that one layer
+    # touches.
+    sums = {m: [0.0, 0.0] for m in sizes}
     for last in range(first + 1, len(works) + 1):
         if last > first + _LONGEST and found_cut:
             return
@@ -135,7 +137,7 @@ def _from(
             )
             yield Stretch(first, last, m), seconds + _CUT
         if not apart:
-            return  # neighbours of the whole batch become one anyway
+            return  # Neighbours of the whole batch become one anyway.
 
 
 def _spilled(size: float, room: float) -> float:

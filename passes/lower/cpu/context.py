@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tvm import tirx
 
 
-# By the variable of a layer: (its weights, its bias) -> the constants that its kernel reads behind the data
+# For a layer's variable, gives the constants that its kernel reads behind the data, from (its weights, its bias).
 Packing = dict[str, Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]]
 
 
@@ -40,20 +40,20 @@ class CpuContext:
 
     spec: TargetSpec
     builder: relax.BlockBuilder
-    # Variable of the logical graph -> Value, or tuple of Values
+    # Maps a variable of the logical graph to its Value, or a tuple of Values.
     values: dict[relax.Var, Any] = field(default_factory=dict)
-    # (physical variable, its layout, wanted layout) -> Value
+    # Maps (physical variable, its layout, wanted layout) to a Value.
     _forms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    # (kernel, its notes) -> the module's function
+    # Maps (kernel, its notes) to the module's function.
     _functions: dict[tuple[Any, ...], tvm.ir.GlobalVar] = field(default_factory=dict)
-    fallbacks: list[str] = field(default_factory=list)  # operators that had no rule
-    tuned: Records | None = None  # schedules that were found by measuring
-    parted: set[Any] = field(default_factory=set)  # identifies tensors of which parts are read where they lie
-    layer: str = ""  # the variable of the logical graph that is being lowered
-    layers: dict[str, int] = field(default_factory=dict)  # layer -> its number
-    watch: Watch | None = None  # where rules note what is watched
-    packing: Packing | None = None  # where rules note how the constants of a layer are made of its weights and bias
-    rounded: Rounded | None = None  # the bytes of the layer that is being lowered, where its clipped values are counted
+    fallbacks: list[str] = field(default_factory=list)  # These operators had no rule.
+    tuned: Records | None = None  # Such schedules were found by measuring.
+    parted: set[Any] = field(default_factory=set)  # Parts of these tensors are read where they lie.
+    layer: str = ""  # This variable of the logical graph is being lowered.
+    layers: dict[str, int] = field(default_factory=dict)  # Every layer has a number.
+    watch: Watch | None = None  # Rules note here what is watched.
+    packing: Packing | None = None  # Rules note here how a layer's constants are made of its weights and bias.
+    rounded: Rounded | None = None  # Clipped values are counted in these bytes of the layer that is being lowered.
 
     def label(self) -> str:
         """What the variables of the layer that is being lowered are called."""

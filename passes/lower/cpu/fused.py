@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _table_behind(chain: TableBehind, ctx: "CpuContext") -> Value:
-    ctx.layer = chain.var.name  # the time of all members counts as this layer's
+    ctx.layer = chain.var.name  # The time of all members counts as this layer's.
     return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
 
 
@@ -26,7 +26,7 @@ def _pixels(chain: Pixels, ctx: "CpuContext") -> Value:
     return Value(value.var, Layout("plain", value.layout.shape, "int8"))
 
 
-# What lowers a chain, given the context.
+# Each of these lowers a chain, given the context.
 FUSED = {
     Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
     PeakScores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root, peak=True),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .value import Value
 
 PLANAR_CHANNELS = (
-    4  # a float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding
+    4  # A float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding.
 )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .context import CpuContext
 
 
-_ROW = 64  # bytes: rows of probabilities begin at cache lines
+_ROW = 64  # Rows of probabilities begin at cache lines, which have so many bytes.
 
 
 def product(

@@ -63,7 +63,7 @@ def _window(call: "relax.Call", ctx: "CpuContext", kind: str, dtypes: Sequence[s
     if dilation != (1, 1) and any(padding):
         return None
     if any(before >= size for before, size in zip(padding, attrs["pool_size"])):
-        return None  # a window without any element
+        return None  # A window could be without any element.
     problem = PoolProblem(
         kind,
         dtype,
@@ -109,7 +109,8 @@ def mean(call: "relax.Call", ctx: "CpuContext") -> "Value | None":
         return None
     value = ctx.packed(call.args[0])
     pooled = _emit(PoolProblem("average", "float32", shape, shape[2:], (1, 1)), value, ctx, call)
-    return type(value)(pooled.var, packed(shape_of(call), "float32"))  # without keepdims the same buffer as rows
+    # Without keepdims the same buffer is read as rows.
+    return type(value)(pooled.var, packed(shape_of(call), "float32"))
 
 
 RULES = {

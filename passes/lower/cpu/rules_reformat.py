@@ -70,8 +70,8 @@ def _same_bytes(old: Layout, new: Layout) -> bool:
         for layout in (old, new)
     }
     if outer[old] is None and outer[new] is None:
-        return True  # rows, or images of one pixel: the logical order is the packed one
-    return old.kind == new.kind and old.shape[0] == new.shape[0]  # NCHW -> NCH'W' with H*W = H'*W'
+        return True  # These are rows, or images of one pixel: the logical order is the packed one.
+    return old.kind == new.kind and old.shape[0] == new.shape[0]  # NCHW becomes NCH'W' with H*W = H'*W'.
 
 
 def permute_dims(call: relax.Call, ctx: "CpuContext") -> "Value | None":
@@ -91,13 +91,13 @@ def permute_dims(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     layout = as_layout(view)
     if layout is not None or ctx.find(call.args[0]).layout.kind == "view" or value.layout.dtype != dtype:
         return type(value)(value.var, layout or view)
-    if axes == [0, 2, 3, 1]:  # the packed tensor without its padding channels
+    if axes == [0, 2, 3, 1]:  # The result is the packed tensor without its padding channels.
         value = ctx.packed(call.args[0])
         return _relabelled(call, ctx, value, Layout("rows", (shape[0] * shape[2] * shape[3], shape[1]), dtype), "plain")
     if axes == [0, 3, 1, 2]:
         value = ctx.plain(call.args[0])
         return _relabelled(call, ctx, value, Layout("plain", (prod(shape[:3]), shape[3]), dtype), "rows")
-    if axes in ([0, 2, 1], [1, 0]):  # taken for NCHW with one column: channels innermost is the transpose
+    if axes in ([0, 2, 1], [1, 0]):  # It is taken for NCHW with one column: channels innermost is the transpose.
         value = ctx.plain(call.args[0])
         shape = (1,) * (3 - len(shape)) + shape
         return _relabelled(call, ctx, value, Layout("plain", (*shape, 1), dtype), "nhwc")

@@ -27,7 +27,7 @@ def _rule(kind: str) -> Callable[..., Any]:
         if int(axes[0]) % len(source.shape) != channel_axis(source) or ctx.constant(call.args[0]) is not None:
             return None
         if (kind == "softmax") != (source.kind == "nhwc") and kind in ("softmax", "mean", "sum"):
-            return None  # sums over an axis that is not the last have another order (referee/floats.py)
+            return None  # Sums over an axis that is not the last have another order (referee/floats.py).
         problem = ReduceProblem(kind, source)
         shape = shape_of(call)
         layout = problem.target if problem.target.kind != "plain" else Layout("plain", shape, problem.target.dtype)

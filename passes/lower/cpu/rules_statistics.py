@@ -27,7 +27,7 @@ def statistics(call: "relax.Call", ctx: "CpuContext") -> "Value":
         call.op.name,
         "statistics",
         notes={"bytes": 0},
-    )  # equal functions are one
+    )  # Functions of equal code and notes are kept once, so the notes leave out how many bytes there are.
 
 
 RULES = {"octet.statistics": statistics}

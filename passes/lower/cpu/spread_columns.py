@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .context import CpuContext
     from .value import Value
 
-_STEP = 4  # channels
-_MULTIPLY_ADDS = 1 << 22  # below so many the copies take what the steps save
+_STEP = 4  # A step of a dot product takes so many channels.
+_MULTIPLY_ADDS = 1 << 22  # Below so many multiply-adds the copies take what the steps save.
 
 
 def spreads(layout: Layout, weight: tuple[int, ...], attrs: Attrs) -> bool:

@@ -98,7 +98,7 @@ def place(lowered: Lowered, names: "dict[CudaKernel, str]") -> tuple[tuple[Launc
             if storage.kind == "buffer" and storage not in outputs:
                 lives[storage] = (lives.get(storage, (i, i))[0], i)
             if storage.kind == "state":
-                lives[storage] = (0, len(lowered.calls))  # nothing else may ever lie there
+                lives[storage] = (0, len(lowered.calls))  # Nothing else may ever lie there.
     offsets, arena = memory.plan_arena(
         [memory.Lifetime(storage, storage.bytes + memory.ALIGNMENT, *life) for storage, life in lives.items()]
     )

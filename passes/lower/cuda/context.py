@@ -27,13 +27,15 @@ class CudaTensor:
     """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout`
     may differ between views of one storage."""
 
-    layout: Any  # a CudaLayout, or Strided where a kernel reads a part of one
+    layout: Any  # It is a CudaLayout, or Strided where a kernel reads a part of one.
     storage: "Storage"
 
 
 @dataclass(eq=False)
 class Storage:
-    """kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all
+    """A piece of memory that launches read or write.
+
+    kind: "input" (number), "constant" (array), "buffer", or "state": memory that is zero between launches, for all
     kernels that want some.
     "part": what lies `number` bytes behind the beginning of another buffer, `whole`."""
 
@@ -63,10 +65,10 @@ class Lowered:
     """Launches in their order, and where the outputs lie."""
 
     calls: tuple[Call, ...]
-    outputs: tuple[Storage, ...]  # each written by a launch, no two the same
+    outputs: tuple[Storage, ...]  # Each is written by a launch, no two are the same.
 
 
-ANY = ""  # the key of what takes every operator that no rule takes
+ANY = ""  # The rule of this key takes every operator that no other rule takes.
 Rule = Callable[[relax.Call, "CudaContext"], "CudaTensor | tuple[CudaTensor, ...] | None"]
 
 
@@ -75,13 +77,13 @@ class CudaContext:
     """What rules see: operands in the layout that they ask for, constants, and a way to emit launches."""
 
     spec: TargetSpec
-    # Variable of the logical graph -> Tensor, or tuple of Tensors
+    # Maps a variable of the logical graph to its CudaTensor, or a tuple of them.
     values: dict[relax.Var, Any] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
-    tuned: Records | None = None  # schedules that were found by measuring
-    var: relax.Var | None = None  # the variable of the logical graph that is being lowered
-    # Variable of the logical graph -> the calls that read it, None for the function's result
+    tuned: Records | None = None  # Such schedules were found by measuring.
+    var: relax.Var | None = None  # This variable of the logical graph is being lowered.
+    # Maps a variable of the logical graph to the calls that read it; None stands for the function's result.
     users: dict[relax.Expr | None, list[relax.Call | None]] = field(default_factory=dict)
 
     @property
@@ -89,7 +91,7 @@ class CudaContext:
         """The name of what is lowered now."""
         return self.var.name if self.var is not None else ""
 
-    _forms: dict[tuple[Any, ...], CudaTensor] = field(default_factory=dict)  # (storage, layout, layout) -> Tensor
+    _forms: dict[tuple[Any, ...], CudaTensor] = field(default_factory=dict)  # Keys are (storage, layout, layout).
 
     def constant(self, expr: relax.Expr) -> Any:
         """The array of a constant, or None."""
@@ -185,7 +187,7 @@ class CudaContext:
         """Emits a launch as `emit` does, whose results are among the operands: the last `kernel.results`."""
         storages = [operand.storage if isinstance(operand, CudaTensor) else self.array(operand) for operand in operands]
         results: Any = operands[len(operands) - kernel.results :]
-        # An operand that stands for a missing one is given twice
+        # An operand that stands for a missing one is given twice.
         moved = sum(storage.bytes for storage in dict.fromkeys(storages))
         if kernel.state:
             self.state.bytes = max(self.state.bytes, kernel.state)

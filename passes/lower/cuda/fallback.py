@@ -70,7 +70,7 @@ def _legal(call: relax.Call, ctx: "CudaContext") -> tuple[tvm.IRModule, list[Cud
         if isinstance(expr, relax.Var):
             found = ctx.values[expr].layout
             return _parameter(params, operands, expr, found.shape, found.dtype, lambda: ctx.plain(expr))
-        return expr  # a shape, a number, a scalar constant
+        return expr  # This is a shape, a number or a scalar constant.
 
     args = [parameter(arg) for arg in call.args]
     with builder.function("main", list(params.values())):
@@ -85,7 +85,7 @@ def _legal(call: relax.Call, ctx: "CudaContext") -> tuple[tvm.IRModule, list[Cud
         TypeError,
         ValueError,
         RuntimeError,
-    ) as error:  # TVM's legalisation fails with whatever its own code trips over
+    ) as error:  # TVM's legalisation fails with whatever its own code trips over.
         raise Unsupported(f"TVM cannot legalise it ({type(error).__name__})") from error
 
 

@@ -60,7 +60,7 @@ def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict[relax.Expr
         if not members[root] & (inner | set(found)) and root not in inner and root not in found:
             found[root] = chain
             inner |= members[root]
-    # Rare: the whole function goes operator by operator rather than half a chain
+    # This is rare, so the whole function goes operator by operator rather than half a chain.
     if not all(map(_able, found.values())):
         return {}, set()
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
@@ -139,7 +139,7 @@ def _lowered(
 ) -> CudaTensor | None:
     """The tensor of a chain's last variable."""
     if isinstance(chain, TableBehind):
-        ctx.var = chain.var  # the time of all members counts as this layer's
+        ctx.var = chain.var  # The time of all members counts as this layer's.
         return LAYERS[chain.layer.op.name](chain.layer, ctx, chain.values)
     if isinstance(chain, LayerNorm):
         return _norm(chain, ctx)
@@ -151,7 +151,7 @@ def _lowered(
     if isinstance(chain, Scores):
         parts = chain.parts
         scores = matmul(chain.product, ctx)
-        assert scores is not None  # chains are of products that there is a kernel for
+        assert scores is not None  # Chains are of products that there is a kernel for.
         return _softmax(scores, parts, chain.root, ctx)
     return _softmax(
         ctx.plain(chain.source), SoftmaxParts(None, None, chain.probability_scale, chain.zero_point), chain.root, ctx

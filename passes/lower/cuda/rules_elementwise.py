@@ -29,7 +29,7 @@ def _binary(call: "relax.Call", ctx: "CudaContext", product: bool) -> CudaTensor
     shape = shape_of(call)
     if not 1 <= len(shape) <= 4:
         return None
-    shape = (1,) * (2 - len(shape)) + shape  # a vector is a matrix of one row
+    shape = (1,) * (2 - len(shape)) + shape  # A vector is a matrix of one row.
     result = packed(shape, "int8")
     operands = [_operand(arg, len(shape), ctx) for arg in call.args]
     a, b = (operand_steps(operand.layout, result) for operand in operands)

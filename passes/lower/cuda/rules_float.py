@@ -100,7 +100,7 @@ def take(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         layout,
         call.op.name,
         notes={"bytes": 2 * layout.bytes + index.layout.bytes},
-    )  # a table is read in part
+    )  # A table is read in part.
 
 
 def _softmax(log: bool) -> Rule:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .context import CudaContext
 
 
-_SWAPPED = [0, 2, 1, 3]  # axes of a permutation that joins heads
+_SWAPPED = [0, 2, 1, 3]  # A permutation of these axes joins heads.
 
 
 def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
@@ -124,10 +124,10 @@ def placed(
     batches = _batches(
         lead, *(steps[:-2] for steps in (_broadcast(a, (*lead, m, k)), _broadcast(b, (*lead, k, n)), result.steps))
     )
-    if batches is None:  # more axes than two that lie anyhow
+    if batches is None:  # More axes than two lie anyhow.
         a, b = _left(ctx, a, rows((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
         batches = _batches(lead, *(tensor.steps[:-2] for tensor in (a.layout, b.layout, result)))
-    assert batches is not None  # the matrices of the batch follow each other now
+    assert batches is not None  # The matrices of the batch follow each other now.
     inner, (a_steps, b_steps, y_steps) = batches
     *_, depth_step, column_step = _broadcast(b, (*lead, k, n))
     turned = _broadcast(b, (*lead, k, n))
@@ -135,7 +135,7 @@ def placed(
     if _readable(turned, (*lead, n), k):
         return a, b, Views(*(inner, *a_steps, *b_steps, *y_steps, column_step))
     padded = rounded(k, GRANULE)
-    batch = 1 if not any(b_steps) else prod(lead)  # one matrix for all
+    batch = 1 if not any(b_steps) else prod(lead)  # Without steps one matrix serves all.
     problem = Turn(*(batch, inner, n, k, padded, *b_steps, column_step, depth_step))
     rights = ctx.emit(movement.turn(problem), [b], plain((batch, n, padded), "int8"), operator)
     each = n * padded if batch > 1 else 0

@@ -39,7 +39,9 @@ _BINARY = {
 
 @dataclass(frozen=True)
 class Wrapped:
-    """indices: as they were."""
+    """Indices whose negative values are made positive and bounded, as the kernels that read them do anyway.
+
+    indices: as they were."""
 
     indices: relax.Var
     root: relax.Var
@@ -51,7 +53,9 @@ class Wrapped:
 
 @dataclass(frozen=True)
 class Scalars:
-    """operations: (name of float_math's `m`, the constant, whether it is the right operand), in order, on
+    """A chain of operations with scalar constants, as one kernel.
+
+    operations: (name of float_math's `m`, the constant, whether it is the right operand), in order, on
     float32(source)."""
 
     source: relax.Expr
@@ -71,7 +75,9 @@ class Scalars:
 
 @dataclass(frozen=True)
 class Embedding:
-    """summands: one or two, in order."""
+    """A look-up with what is added to it, as one kernel.
+
+    summands: one or two, in order."""
 
     take: relax.Call
     summands: tuple[relax.Expr, ...]
@@ -95,7 +101,7 @@ class Embedding:
             sizes,
         )
         index, layout = ctx.plain(indices), plain(shape_of(self.root), "float32")
-        # A table is read in part
+        # A table is read in part.
         moved = 2 * layout.bytes + index.layout.bytes + sum(part.layout.bytes for part in parts)
         return ctx.emit(
             kernel,
@@ -144,7 +150,7 @@ def _wrapped(graph: "DataflowGraph", var: relax.Var, call: relax.Call) -> Any:
     for operator, limit in (
         ("relax.minimum", size - 1),
         ("relax.maximum", 0),
-    ):  # as the kernel does, whether it is asked to or not
+    ):  # The kernel bounds indices so, whether it is asked to or not.
         users = graph.users(root)
         user = users[0] if len(users) == 1 else None
         bounded = None if user is None else graph.definition(user)

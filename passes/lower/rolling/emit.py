@@ -62,7 +62,7 @@ def lower_loop(loop: RecurrentLoop, ctx: "CpuContext", bind: Callable[..., Any])
                 "memcpy",
                 notes={"loop": "stack"},
             )
-            ctx.parted.add(ctx.values[var].var)  # written step by step: the network's result is a copy
+            ctx.parted.add(ctx.values[var].var)  # The stack is written step by step, so the network's result is a copy.
     states = {index: ctx.values[var] for index, (var, _) in loop.states.items()}
     for var in {var for var, _ in loop.states.values()} & loop.read:
         ctx.values[var] = ctx.emit(copy(_layout(var)), [ctx.values[var]], _layout(var), "octet.loop_state", "memcpy")

@@ -31,7 +31,7 @@ def rolled(calls: list[RawCall], mod: tvm.IRModule, sizes: dict[Storage, int]) -
         if kind == "state":
             first = i + 1
         if kind == "next" and (i + 1 == len(calls) or kinds[i + 1] != "next"):
-            steps = int(_note(mod, call.function, "steps") or 0)  # the lowering notes it beside "loop"
+            steps = int(_note(mod, call.function, "steps") or 0)  # The lowering notes steps beside "loop".
             loops.append(Rolled(first, i + 1, abs(steps)))
             found[first:] = [
                 _copied(each, kinds[at], steps, sizes) for at, each in enumerate([*found[first:], call], first)

@@ -18,8 +18,8 @@ from ... import ops
 if TYPE_CHECKING:
     from tvm import relax
 
-_MOST = 128  # vectors that are looked at: far apart, each waits for a cache that is not the nearest
-_PARTS = 8  # into so many parts the channels of an input are divided
+_MOST = 128  # So many vectors are looked at: far apart, each waits for a cache that is not the nearest.
+_PARTS = 8  # The channels of an input are divided into so many parts.
 ROUNDING = ("octet.conv2d", "octet.dense", "octet.add", "octet.mul", "octet.requantize", "relax.quantize")
 
 

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from ....targets.x86.checks.coefficients import Weighted
 
 
-# ("input", its number), ("buffer", its number), ("word", its number), or a part or a loop's step of one of these
+# A storage is ("input", its number), ("buffer", its number), ("word", its number), or a part or a loop's step of one of
+# these.
 Storage = tuple[Any, ...]
-StoredOperand: TypeAlias = Any  # a Storage, or a constant
+StoredOperand: TypeAlias = Any  # An operand is a Storage, or a constant.
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def whole(storage: StoredOperand) -> Any:
 
 @dataclass
 class Watch:
-    """dot: of the target. sums: whether it checks itself. clips: whether clipped values are counted. layers: (function,
+    """The checks that a watched program makes of itself, as rules note them.
+
+    dot: of the target. sums: whether it checks itself. clips: whether clipped values are counted. layers: (function,
     layer) -> the checksums of its calls, in order. functions: the kernels that `attached` calls. checks: of their
     words, in order."""
 
@@ -73,7 +76,7 @@ class Watch:
     layers: dict[tuple[str, str], list[LayerSum]] = field(default_factory=dict)
     functions: dict[str, tvm.tirx.PrimFunc] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
-    # (function, layer) -> how the results of its calls are counted, in order
+    # Maps (function, layer) to how the results of its calls are counted, in order.
     ends: dict[tuple[str, str], list[CountedBytes]] = field(default_factory=dict)
     counts: list[Clip] = field(default_factory=list)
     inputs: list[WatchedInput] = field(default_factory=list)
@@ -95,8 +98,9 @@ class Watch:
         counting = {key: list(found) for key, found in self.ends.items()}
         writer: dict[Storage, int] = {}
         last: dict[Storage, int] = {}
-        behind: list[list[RawCall]] = [[] for _ in calls]  # the calls that join the step of each call
-        complete: dict[Storage, tuple[Any, ...]] = {}  # storage -> (a sum in which every byte shows, where it is)
+        behind: list[list[RawCall]] = [[] for _ in calls]  # These calls join the step of each call.
+        # Maps a storage to (a sum in which every byte shows, where that sum is).
+        complete: dict[Storage, tuple[Any, ...]] = {}
         unguarded: set[Storage] = set()
         self._sizes = sizes
         with building_for(self.dot):
