@@ -4,22 +4,26 @@ usage: python tests/measure/fit_schedules.py [--rounds 40]
 
 Prints the table of docs/architecture.md, "Schedules and their alternatives": of every choice the time of the schedule
 that is not chosen over the time of the one that is (above 1: the choice is right), kernels in turns on one core, the
-median over rounds. A choice that this processor does not have (tiles, 512-bit vectors) is left out."""
+median over rounds. A choice that this processor does not have (tiles, 512-bit vectors, two cores) is left out."""
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 
 from octet.targets import detect
 from octet.targets.measure.batch import Batch, run_batch
-from octet.targets.x86.conv import amx, depthwise_schedule, direct_schedule
+from octet.targets.spec import TargetSpec
+from octet.targets.x86.conv import amx, depthwise_schedule, direct_schedule, listed
 from octet.targets.x86.conv.choose import family_of
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
+from octet.targets.x86.elementwise.integer import BinaryProblem
 from octet.targets.x86.isa import UNITS, building_for
 from octet.targets.x86.matmul import schedule as product
 from octet.targets.x86.matmul.problem import MatmulProblem, Matrices, SoftmaxEpilogue
+from octet.targets.x86.vector_loops import LIGHT_BYTES, PARALLEL_BYTES, default_loops
 from octet.targets.x86.workload import workload_of
 from octet.tuning.builder import build
 from octet.tuning.jobs import task_of
@@ -80,18 +84,55 @@ def copied(dot: str) -> Iterator[Choice]:
         yield f"{kernel} x {kernel}, {channels}, {size}^2", p, chosen, replace(chosen, staged=not chosen.staged)
 
 
-def choices(dot: str) -> list:
-    """Those that a unit has."""
-    return [*([tiles, woven] if UNITS[dot].tiles else []), *([alone, copied] if UNITS[dot].parts == 1 else [])]
+def pixels(dot: str) -> Iterator[Choice]:
+    """register tiles chosen as if beginning one took no time (`TILE`)"""
+    for size in (7, 17, 20, 40):
+        p = conv(256, size, 256)
+        with mock.patch.object(direct_schedule, "TILE", 0):
+            other = direct_schedule.default_schedule(p)
+        yield f"1 x 1, 256, {size}^2", p, direct_schedule.default_schedule(p), other
 
 
-def ratio(problem, chosen, other, rounds: int, spec) -> float:
-    """Time of the other schedule over that of the chosen one."""
+def spilled(dot: str) -> Iterator[Choice]:
+    """without VPDPBUSD, 256 bits: a pixel more or fewer than registers hold (`_pixels`)"""
+    for size, kernel in ((7, 3), (14, 3), (14, 1), (28, 3)):
+        p = conv(128, size, 128, kernel)
+        chosen, most = listed.default_schedule(p), listed.most_pixels(1)
+        yield (
+            f"{kernel} x {kernel}, {size}^2, {chosen.pixels} pixels",
+            p,
+            chosen,
+            replace(chosen, pixels=most if chosen.pixels > most else most + 1),
+        )
+
+
+def shared(dot: str) -> Iterator[Choice]:
+    """loops of vectors on two cores or one (`PARALLEL_BYTES`)"""
+    for traffic in (PARALLEL_BYTES // 4, PARALLEL_BYTES, LIGHT_BYTES):
+        p = BinaryProblem("add", 1, traffic // 3 // 64, 64, 3, -4, 5, 0.7, 1.1)
+        chosen = default_loops(p)
+        yield f"sum, {p.traffic >> 10} KiB", p, chosen, replace(chosen, parallel=not chosen.parallel)
+
+
+def choices(spec: TargetSpec) -> list:
+    """Those that the machine has, with the target that each is built for."""
+    unit = UNITS[spec.dot]
+    found = [*([tiles, woven] if unit.tiles else []), *([alone, copied] if unit.parts == 1 else [])]
+    found += [pixels] if unit.vnni else []
+    return [
+        *((choice, spec) for choice in found),
+        *((spilled, one) for one in detect.runnable() if one.dot == "madd256"),
+        *([(shared, spec)] if detect.cores() > 1 else []),
+    ]
+
+
+def ratio(problem, chosen, other, rounds: int, spec: TargetSpec, threads: int) -> float:
+    """Time of the other schedule over that of the chosen one, on so many cores."""
     workload = workload_of(problem)
     case = case_of(workload)
     built = [build(workload, schedule, case, spec) for schedule in (chosen, other)]
     task, blobs = task_of(workload, 1, case.made, case.output, built)
-    found = run_batch(Batch("cpu", task, blobs, rounds))
+    found = run_batch(Batch("cpu", task, blobs, rounds, (threads,)))
     assert not found.errors, found.errors
     other_seconds = found.seconds[1]  # fewer rounds where the kernel is hopeless
     return float(np.median(other_seconds / found.seconds[0][: len(other_seconds)]))
@@ -102,10 +143,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     rounds, spec = parser.parse_args().rounds, detect.native()
     print(f"| {detect.cpu_name()}, target {spec.name} | time of the other schedule over the chosen one's |\n|---|---|")
-    for choice in choices(spec.dot):
-        with building_for(spec.dot):
-            every = list(choice(spec.dot))
-        found = [f"{what}: {ratio(p, *schedules, rounds, spec):.2f}" for what, p, *schedules in every]
+    for choice, built_for in choices(spec):
+        with building_for(built_for.dot):
+            every = list(choice(built_for.dot))
+        threads = 2 if choice is shared else 1
+        found = [f"{what}: {ratio(p, *schedules, rounds, built_for, threads):.2f}" for what, p, *schedules in every]
         print(f"| {choice.__doc__} | {'; '.join(found)} |", flush=True)
 
 

@@ -64,9 +64,24 @@ def test_constants_of_manuals_and_limits_are_not(sentence):
     assert not figures(f'"""{sentence}"""') and not figures(f"# {sentence}\n")
 
 
-def test_the_table_of_schedules_is_what_its_script_prints():
+@pytest.mark.parametrize(
+    "title, script",
+    [("Constants beside schedules", "fit_constants.py"), ("Schedules and their alternatives", "fit_schedules.py")],
+)
+def test_the_table_is_what_its_script_prints(title, script):
     """As far as another machine can tell: its rows."""
-    source = (ROOT / "tests" / "measure" / "fit_schedules.py").read_text()
-    (listed,) = re.findall(r"^### Schedules and their alternatives\n[\s\S]*?\n(\|[\s\S]*?)\n*\Z", ARCHITECTURE, re.M)
+    source = (ROOT / "tests" / "measure" / script).read_text()
+    (listed,) = re.findall(rf"^### {title}\n[\s\S]*?\n(\|[\s\S]*?)\n*(?:^#|\Z)", ARCHITECTURE, re.M)
     rows = [line.split(" | ")[0].removeprefix("| ") for line in listed.splitlines()[2:]]
-    assert rows == re.findall(r'-> Iterator\[Choice\]:\n    """(.+)"""', source)
+    assert rows == re.findall(r'(?:-> Iterator\[Choice\]|\(rounds: int\) -> str):\n    """(.+)"""', source)
+
+
+def test_every_constant_says_what_makes_it_or_that_it_is_a_rule():
+    (table,) = re.findall(r"^\| constant \|.*\n\|[-|]+\n((?:\|.*\n)+)", ARCHITECTURE, re.M)
+    for line in table.splitlines():
+        _, source, reason, command = (cell.strip() for cell in line.strip("|").split("|"))
+        assert (ROOT / re.findall("`([^`]+)`", source)[0]).is_file(), line
+        scripts = re.findall(r"tests/[\w/]+\.py", command)
+        assert all((ROOT / script).is_file() for script in scripts), line
+        assert (not command) == reason.startswith("rule: "), line
+        assert not command or scripts or command == "`octet bench --profile`", line
