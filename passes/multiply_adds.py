@@ -10,7 +10,8 @@ from .rewriting.graph import DataflowGraph
 from .rewriting.loops import loops_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)
-_WEIGHTED = ("octet.conv2d", "octet.dense", "relax.nn.conv2d")  # a weight's first axis is of its results
+# The first axis of these weights is that of their results.
+_WEIGHTED = ("octet.conv2d", "octet.dense", "relax.nn.conv2d")
 
 
 def multiply_adds(call: relax.Call) -> int:

@@ -45,7 +45,9 @@ class _Stop(Exception):
 
 @dataclass
 class Instruments:
-    """ran: (name, note, seconds) of every pass, in order. module: what the last one made. written: its file, None
+    """What is noted and asked for while passes run.
+
+    ran: (name, note, seconds) of every pass, in order. module: what the last one made. written: its file, None
     without `dump_ir`. reached: whether `stop_after` ran."""
 
     dump_ir: Path | None

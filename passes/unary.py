@@ -55,7 +55,7 @@ PARAMETERS = {
 RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 # Below which values are 0 to within 0.0012, so that a range need not reach further.
 FLAT = {"gelu": -3.5, "gelu_tanh": -3.5, "hard_swish": -3.0, "silu": -9.0, "mish": -9.0}
-PARTS = frozenset({"coarse", "remainder"})  # the bytes of a float tensor in two of them
+PARTS = frozenset({"coarse", "remainder"})  # These two functions make the two bytes that a float tensor is split into.
 # Functions whose slope or range is unbounded where networks use them: 256 steps of either side are not enough.
 WIDE = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
 
@@ -131,5 +131,5 @@ def evaluate(kind: str, x: np.ndarray, attrs: Any = None) -> np.ndarray:
     """f(x), float32 of x's shape. `attrs` may be the whole attribute dictionary of an `octet.unary` call; a kind's
     parameters are taken from it."""
     parameters = {name: float(attrs[name]) for name in PARAMETERS.get(kind, ())}
-    with np.errstate(all="ignore"):  # log(-1), 1/0 and overflow have their IEEE values
+    with np.errstate(all="ignore"):  # IEEE says what log(-1), 1/0 and overflow are.
         return np.asarray(_FUNCTIONS[kind](np.asarray(x, "float64"), **parameters)).astype("float32")

@@ -11,8 +11,9 @@ class InvalidModule(AssertionError):
 def verify(module: tvm.IRModule, made_by: str) -> None:
     """Raises InvalidModule, which names the pass `made_by` and the first fault."""
     try:
-        relax.analysis.well_formed(module)  # infers every type again, which verifies every call of Octet's operators
-    except Exception as error:  # TVM raises what its checks happen to raise
+        # This infers every type again, which verifies every call of Octet's operators.
+        relax.analysis.well_formed(module)
+    except Exception as error:  # TVM raises what its checks happen to raise.
         raise InvalidModule(f"{made_by}: {_said(error)}") from error
     for var, function in module.functions_items():
         if isinstance(function, relax.Function):

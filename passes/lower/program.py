@@ -80,7 +80,7 @@ class Weights:
 
     def __init__(self, share: bool = True) -> None:
         self.size, self._share = 0, share
-        self.parts: list[tuple[int, np.ndarray]] = []  # Each is (offset, bytes).
+        self.parts: list[tuple[int, np.ndarray]] = []  # A part is (offset, bytes).
         # Maps (bytes, their checksum) to [(the constant, its offset)] of constants that differ.
         self._alike: dict[tuple[int, int], list[tuple[np.ndarray, int]]] = {}
 

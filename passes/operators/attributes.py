@@ -8,7 +8,9 @@ from typing import TypeGuard
 
 @dataclass(frozen=True)
 class Attribute:
-    """accepts(value): whether a plain Python value (as `ops.attrs_of` gives it) is one. expected: the type and range,
+    """What values an attribute of an operator may have.
+
+    accepts(value): whether a plain Python value (as `ops.attrs_of` gives it) is one. expected: the type and range,
     for messages."""
 
     accepts: Callable[[object], bool]
@@ -79,6 +81,6 @@ def _range(low: int | None, high: int | None) -> str:
 
 
 ZERO_POINT = integer(-128, 127)
-CLIP_INT8 = integer(-128, 127)  # an integer bound, of what is stored
+CLIP_INT8 = integer(-128, 127)  # An integer bound is one of what is stored.
 CLIP_FLOAT = real(finite=False)
-FLAG = Attribute(lambda value: value in (0, 1), "0 or 1")  # True and False too
+FLAG = Attribute(lambda value: value in (0, 1), "0 or 1")  # True and False are flags, too.

@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Operand:
-    """name: for messages. dtype: those that it may have. optional: whether a call may leave it out."""
+    """One operand of an operator, as its calls are checked.
+
+    name: for messages. dtype: those that it may have. optional: whether a call may leave it out."""
 
     name: str
     dtype: tuple[str, ...]
@@ -82,7 +84,9 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Operator:
-    """name: with its prefix, octet. summary: one line. result(arguments): the Tensor that it makes; raises through
+    """One of Octet's operators: what its calls may be, and what they make.
+
+    name: with its prefix, octet. summary: one line. result(arguments): the Tensor that it makes; raises through
     `require` where the shapes do not fit. check(arguments): what relates attributes and operands to each other, shapes
     aside."""
 

@@ -5,7 +5,8 @@ from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import image, windows
 from .traits import Traits
 
-LARGEST_UNIT = 128  # of octet.resize2d's weights: the int32 sums stay below 2**24, where float32 holds them exactly
+# octet.resize2d's weights are at most this: the int32 sums stay below 2**24, where float32 holds them exactly.
+LARGEST_UNIT = 128
 
 _X = Operand("x", ("int8",))
 _REQUANTIZE = {

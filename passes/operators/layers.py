@@ -15,10 +15,10 @@ _GEOMETRY = {
     "padding": integers(4, 0),
     "dilation": integers(2, 1),
     "groups": integer(1),
-}  # padding: top, left, bottom, right
+}  # The padding is top, left, bottom, right.
 _FLOAT = {"clip_min": CLIP_FLOAT, "clip_max": CLIP_FLOAT}
 _INT8 = {"clip_min": CLIP_INT8, "clip_max": CLIP_INT8, "out_zero_point": ZERO_POINT}
-_UNUSED = {"out_zero_point": integer(-128, 127, optional=True)}  # a float32 result has no zero point
+_UNUSED = {"out_zero_point": integer(-128, 127, optional=True)}  # A float32 result has no zero point.
 _RESIDUAL = {"residual_zero_point": integer(-128, 127, optional=True), "residual_multiplier": real(optional=True)}
 _INTEGERS = (
     Operand("data", ("int8",)),

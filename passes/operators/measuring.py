@@ -5,8 +5,8 @@ from .definition import Arguments, Form, Operand, OperandType, Operator
 from .shapes import same
 from .traits import Traits
 
-SUMMARY_HEADER = 272  # elements in front of the samples: HEADER in targets/x86/elementwise/summary.py
-_ONLY = {"fixed": ("low", "high"), "weight": ("axis",)}  # attributes of observers of one spec
+SUMMARY_HEADER = 272  # So many elements lie in front of the samples (HEADER in targets/x86/elementwise/summary.py).
+_ONLY = {"fixed": ("low", "high"), "weight": ("axis",)}  # Only observers of these specs have these attributes.
 _X = Operand("x", ("float32",))
 
 
@@ -26,7 +26,7 @@ def _check_observe(a: Arguments) -> None:
     a.require(given == wanted, f"spec={a.attrs['spec']!r} with {', '.join(given) or 'nothing'}; expected {expected}")
 
 
-# The meaning of each: passes/annotate/spec.py.
+# The module passes/annotate/spec.py says what each means.
 _OBSERVE = {
     "edge": integer(0),
     "spec": choice("own", "shared", "fixed", "weight"),

@@ -5,7 +5,7 @@ from typing import Any
 from ..unary import RANGES, WIDE
 from .traits import Traits
 
-# Scalar functions that Relax has an operator for, and their kinds in octet.unary (passes/unary.py).
+# Relax has an operator for these scalar functions; the values are their kinds in octet.unary (passes/unary.py).
 KINDS = {
     f"relax.{name}": name for name in "sigmoid tanh exp log sqrt rsqrt erf abs sin cos floor ceil round sign".split()
 } | {f"relax.nn.{name}": name for name in "silu gelu gelu_tanh softplus".split()}
@@ -65,7 +65,7 @@ _MOVEMENT = (
     | _each("broadcast_to", moves=True, samples="expand")
     | _each("nn.pad", moves=True, samples="pad")
     | _each("nn.max_pool2d", monotone=True, moves=True, shrinks=True, samples="images")
-    | _each("image.resize2d", moves=True, samples="images")  # a resize only by nearest neighbours
+    | _each("image.resize2d", moves=True, samples="images")  # A resize moves values only by nearest neighbours.
     | _each("take", samples="take", stays_float="a look-up only copies rows")
     | _each("gather_elements", samples="gather")
 )

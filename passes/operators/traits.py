@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Traits:
-    """elementwise: how many operands in front have the shape of the result, up to NumPy's broadcasting; 0 if an element
+    """The answers that passes need about one operator.
+
+    elementwise: how many operands in front have the shape of the result, up to NumPy's broadcasting; 0 if an element
     depends on more than its own place.
     by_rows: elementwise, with kernels that work on rows, so that axes may be merged for them.
     real_function: a function of real numbers by element, which a table of 256 values can replace.

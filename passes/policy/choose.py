@@ -57,7 +57,7 @@ def choose_float(
     count = len(regions.members)
     cut = MinCut(count + 1)
     outside = count
-    cut.cost(outside, INFINITE, 0)  # the caller's tensors are float
+    cut.cost(outside, INFINITE, 0)  # The caller's tensors are float.
     for number in range(count):
         int8 = times.int8[number]
         cut.cost(

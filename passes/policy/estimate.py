@@ -16,13 +16,13 @@ from ..rewriting.graph import DataflowGraph
 from ..rewriting.loops import MARKS, loops_of
 
 _LOOK_UPS = ("relax.take", "octet.embedding")
-_FUNCTIONS = {  # operator: how many functions a value of its result is worth
+_FUNCTIONS = {  # A value of an operator's result takes as long as so many scalar functions.
     "octet.unary": 1.0,
     "relax.nn.softmax": 1.0,
     "relax.nn.layer_norm": 0.5,
     "relax.nn.rms_norm": 0.5,
 }
-_BLOCK = 16  # channels of a vector
+_BLOCK = 16  # A vector has so many channels.
 _FREE = operators(lambda traits: traits.view) | set(MARKS)
 
 
@@ -79,17 +79,17 @@ def _seconds(
     """real: as if its tensors were float. inner: tensors that it does not read from memory. moves_result: whether it
     writes its own."""
     if ops.is_part(call):
-        return 0.0  # passes/lower/fusion.py computes it where its result is quantised
+        return 0.0  # The operator is computed where its result is quantised (passes/lower/fusion.py).
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]
     int8 = not real and any(str(arg.ty.dtype) == "int8" for arg in tensors)
-    read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # only the rows of a table that are looked up
+    read = [call] if ops.is_op(call, *_LOOK_UPS) else tensors  # Of a table only the rows that are looked up are read.
     moved = sum(_bytes(arg) for arg in read if arg not in inner)
     moved += _bytes(call) if moves_result and isinstance(call.ty, relax.TensorType) else 0
     macs, depthwise = multiply_adds(call), False
     if ops.is_op(call, "octet.conv2d"):
         attrs = ops.attrs_of(call)
         depthwise = attrs["groups"] == shape_of(call.args[0])[1] > 1
-        # As a grouped convolution: every channel costs a block of them
+        # The layer runs as a grouped convolution, where every channel costs a block of them.
         if depthwise and int8 and attrs["out_dtype"] != "int8":
             macs, depthwise = macs * _BLOCK, False
     bf16 = ops.is_op(call, "octet.conv2d", "octet.dense") and str(call.args[0].ty.dtype) == "bfloat16"

@@ -13,7 +13,7 @@ class MinCut:
         self._source, self._sink = count, count + 1
         self._edges: list[list[list[int]]] = [
             [] for _ in range(count + 2)
-        ]  # [to, capacity left, index of the reverse edge]
+        ]  # An edge is [to, capacity left, index of the reverse edge].
 
     def add_node(self) -> int:
         """The number of a new node."""

@@ -23,15 +23,17 @@ from ..rewriting.function import replace_main
 from ..rewriting.graph import DataflowGraph, variables
 from ..rewriting.grids import Grid, file_scales, grids_of
 
-_SHARE = 0.5  # the most that rounding the table may add, as a part of what rounding the layers' data adds
-_LEAST = 1 << 16  # elements: below, a table is less than a layer's weights
+_SHARE = 0.5  # Rounding the table may add this part of what rounding the layers' data adds.
+_LEAST = 1 << 16  # A table of fewer elements is less than a layer's weights.
 _NARROWEST, _MOST = 16, 1 << 31
 _HANDS_ON = operators(lambda traits: traits.moves or traits.monotone)
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """kept: identity of every look-up that stays in float -> why."""
+    """A network whose embeddings were quantised as far as they can be.
+
+    kept: identity of every look-up that stays in float -> why."""
 
     module: IRModule
     kept: dict[str, str]

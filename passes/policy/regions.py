@@ -15,7 +15,7 @@ from .. import ops
 from ..ops import shape_of
 from ..rewriting.graph import DataflowGraph, variables
 
-OUTSIDE = -1  # the region of the network's inputs and results
+OUTSIDE = -1  # The network's inputs and results belong to this region.
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class RegionTensor:
 
 @dataclass(frozen=True)
 class Regions:
-    """graph: of the hub. members: the variables of every region, in program order. tensors: that join them."""
+    """The parts of a hub that compute in int8 or in float as a whole, and what joins them.
+
+    graph: of the hub. members: the variables of every region, in program order. tensors: that join them."""
 
     graph: DataflowGraph
     members: tuple[tuple[relax.Var, ...], ...]

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReleaseFloat:
-    """floats: numbers of the regions that compute in float from now on, those that did before included. original: the
+    """The pass that takes regions of the hub back to float.
+
+    floats: numbers of the regions that compute in float from now on, those that did before included. original: the
     canonical fp32 module that the hub was made from."""
 
     regions: Regions
@@ -48,7 +50,7 @@ def originals(original: tvm.IRModule) -> dict[str, relax.Call]:
 class _Releaser(Forward):
     def __init__(self, wanted: ReleaseFloat) -> None:
         super().__init__(wanted.regions.graph.function)
-        self.graph = wanted.regions.graph  # the graph whose variables the regions name
+        self.graph = wanted.regions.graph  # The regions name the variables of this graph.
         self._wanted, self._originals = wanted, originals(wanted.original)
         self._tensor_of = {real: tensor for tensor in wanted.regions.tensors for real in tensor.real}
         self._number = {var: number for number, members in enumerate(wanted.regions.members) for var in members}

@@ -22,7 +22,7 @@ def conv2d_bf16(args: Values, attrs: Attrs) -> np.ndarray:
     view = windows(data.astype(F32), weight.shape[2:], attrs["strides"], attrs["padding"], attrs["dilation"], 0)
     n, c, oh, ow, kh, kw = view.shape
     total = np.zeros((n, oh * ow, weight.shape[0]), F32)
-    if c <= FEW:  # a kernel row is one column of FEW * kw channels
+    if c <= FEW:  # A kernel row is one column of FEW * kw channels.
         few = ((0, 0), (0, FEW - c))
         view = np.pad(view, (*few, *4 * ((0, 0),))).transpose(0, 5, 1, 2, 3, 4).reshape(n, kw * FEW, oh, ow, kh, 1)
         weight = np.pad(weight, (*few, (0, 0), (0, 0))).transpose(0, 3, 1, 2).reshape(-1, kw * FEW, kh, 1)

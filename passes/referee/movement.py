@@ -60,7 +60,7 @@ def _strided_slice(args: Values, attrs: Attrs) -> np.ndarray:
         size = data.shape[axis]
         if step > 0:
             index[axis] = slice(first, last, step)
-        else:  # a negative end that lies before the first element means: down to the first element
+        else:  # A negative end that lies before the first element means down to the first element.
             first = min(first + size if first < 0 else first, size - 1)
             last = last + size if last < 0 else last
             index[axis] = slice(first, None if last < 0 else last, step)
@@ -69,7 +69,7 @@ def _strided_slice(args: Values, attrs: Attrs) -> np.ndarray:
 
 def _split(args: Values, attrs: Attrs) -> tuple[np.ndarray, ...]:
     sections, axis = attrs["indices_or_sections"], attrs["axis"]
-    if isinstance(sections, int):  # equal parts of ceil(size / sections), the last one smaller
+    if isinstance(sections, int):  # The parts have ceil(size / sections) each, only the last one less.
         size = args[0].shape[axis]
         part = -(-size // sections)
         sections = list(range(part, size, part))

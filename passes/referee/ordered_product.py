@@ -3,7 +3,7 @@ differs by processor, shape and threads."""
 
 import numpy as np
 
-_TILE = 1 << 15  # sums that are made together: float64 numbers that stay in the second-level cache
+_TILE = 1 << 15  # So many sums are made together: float64 numbers that stay in the second-level cache.
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = np.broadcast_to(a, (*batch, *a.shape[-2:])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
     result = np.zeros((*batch, a.shape[-2], b.shape[-1]), np.float32)
     width = max(1, _TILE // max(1, a.shape[-2]))
-    with np.errstate(all="ignore"):  # infinities and NaN are results like others
+    with np.errstate(all="ignore"):  # Infinities and NaN are results like others.
         for index in np.ndindex(batch):
             for start in range(0, b.shape[-1], width):
                 columns = slice(start, start + width)

@@ -26,9 +26,9 @@ from .resize import METHODS
 from .selection import SELECTION
 from .values import Values
 
-# Evaluates a call on its operands' values
+# Evaluates a call on its operands' values.
 Other = Callable[[relax.Call, Values], Any]
-Seen = Callable[[relax.Call, Values], None]  # is told of every call, with its operands' values
+Seen = Callable[[relax.Call, Values], None]  # Such a function is told of every call, with its operands' values.
 
 _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 
@@ -105,14 +105,14 @@ def value_of(
     if isinstance(expr, relax.ShapeExpr):
         return [int(extent) for extent in expr.values]
     if isinstance(expr, relax.Call):
-        with np.errstate(all="ignore"):  # IEEE values of overflows and of NaN are what the contract means
+        with np.errstate(all="ignore"):  # The contract means IEEE values of overflows and of NaN.
             chosen = other if other is not None and handed_on(expr) else evaluate
             args = [value_of(arg, values) for arg in expr.args]
             if seen is not None:
                 seen(expr, args)
             result = chosen(expr, args)
         return _checked(expr, result)
-    return expr.value  # a literal: IntImm, FloatImm, StringImm, DataTypeImm
+    return expr.value  # This is a literal: IntImm, FloatImm, StringImm, DataTypeImm.
 
 
 def _checked(expr: relax.Call, result: Any) -> Any | tuple[np.ndarray, ...]:

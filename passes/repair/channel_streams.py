@@ -39,7 +39,9 @@ class StreamTap:
 
 @dataclass
 class ChannelStream:
-    """channels: how many. makers, offsets: constants to multiply (weights; biases). readers, counter_offsets: constants
+    """Channels that constants make and constants read, so that a factor at one end can be undone at the other.
+
+    channels: how many. makers, offsets: constants to multiply (weights; biases). readers, counter_offsets: constants
     to divide. taps: tensors that are multiplied; counter_taps: tensors that are divided (keys)."""
 
     channels: int

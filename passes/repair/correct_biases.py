@@ -19,7 +19,9 @@ from .weights import Operand, products, replace_constants
 
 @dataclass(frozen=True)
 class CorrectBiases:
-    """deltas: {layer: float32 [channels]}, layers counted as in RoundWeights. Runs on the hub of a network on which
+    """The pass that adds what data say to the biases of layers.
+
+    deltas: {layer: float32 [channels]}, layers counted as in RoundWeights. Runs on the hub of a network on which
     AddBiases ran; layers in float there stay."""
 
     deltas: Mapping[int, np.ndarray]

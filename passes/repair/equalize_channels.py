@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EqualizeChannels:
-    """sweeps: a depthwise layer belongs to two streams and couples them, so a chain needs some rounds."""
+    """The pass that balances the ranges of channels between the layers that make and read them.
+
+    sweeps: a depthwise layer belongs to two streams and couples them, so a chain needs some rounds."""
 
     sweeps: int = 3
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The fp32 module with the channels of every stream rescaled, or `mod` itself where no stream can be."""
-        groups = sharing(streams_of(mod))  # rescaling keeps the graph: the sites stay valid
+        groups = sharing(streams_of(mod))  # Rescaling keeps the graph, so the sites stay valid.
         for _ in range(self.sweeps):
             for group in groups:
                 factors = centred([[(stream, _factor(mod, stream)) for stream in group]])

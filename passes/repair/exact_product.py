@@ -7,7 +7,7 @@ no FMA changes a bit. What is lost is the rounding to the grids: with 4,096 term
 
 import numpy as np
 
-_EXACT = 53  # bits of the integers that float64 holds
+_EXACT = 53  # Float64 holds integers of so many bits.
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

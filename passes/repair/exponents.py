@@ -5,7 +5,9 @@ import numpy as np
 
 
 class Exponents:
-    """factor(i) = factor(root) ** sign, sign 1 or -1. A blocked set of channels has factor 1."""
+    """Classes of channels whose factors depend on each other.
+
+    factor(i) = factor(root) ** sign, sign 1 or -1. A blocked set of channels has factor 1."""
 
     def __init__(self) -> None:
         self._parent: list[int] = []
@@ -27,7 +29,7 @@ class Exponents:
             sign *= self._sign[i]
             i = self._parent[i]
         whole = sign
-        for j in path:  # each straight to the root
+        for j in path:  # Each is tied straight to the root.
             self._parent[j], own = i, self._sign[j]
             self._sign[j] = sign
             sign *= own

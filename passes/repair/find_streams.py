@@ -40,7 +40,7 @@ def streams_of(mod: "tvm.IRModule") -> list[ChannelStream]:
 class _Finder:
     def __init__(self, graph: Graph) -> None:
         self.graph, self.exponents = graph, Exponents()
-        # Variable -> label array, a list of them for a tuple; nothing where no factor can pass
+        # Maps a variable to its label array, or to a list of them for a tuple; no factor can pass where it is missing.
         self.labels: dict[relax.Var, Any] = {}
         self.notes: list[tuple[str, Any, np.ndarray]] = []  # (kind, what tells its place, the channels along it)
 
@@ -82,7 +82,7 @@ class _Finder:
                 streams.append(stream)
         return streams
 
-    # What an operator does to channels: the labels of its result, or None if no factor may pass
+    # From here on, what an operator does to channels gives the labels of its result, or None if no factor may pass.
 
     def _through(self, node: "Node") -> np.ndarray | list[np.ndarray] | None:
         value, x = node.value, node.inputs[0] if node.inputs else None
@@ -223,7 +223,7 @@ class _Finder:
         axis = attrs_of(node.value)["axis"] % len(shape_of(node.var))
         return labels.joined([self.labels[x] for x in node.inputs], [shape_of(x) for x in node.inputs], axis)
 
-    # Notes
+    # From here on, methods note where constants can take a factor.
 
     def _made(self, node: "Node", axis: int, position: int, constant_axis: int) -> np.ndarray:
         """A constant that gives every channel of the result a factor of its own."""

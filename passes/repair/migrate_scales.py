@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MigrateScales:
-    """strength: 0 to 1. largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration
+    """The pass that moves a part of the activations' spread between channels into the weights.
+
+    strength: 0 to 1. largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration
     data; streams of which no tensor is in it stay as they are."""
 
     strength: float

@@ -7,11 +7,13 @@ they are as large as the squares would be, so that of wide layers no square is h
 
 import numpy as np
 
-_AT_ONCE = 1024  # rows: 128 * 128 * 1024 = 2^24
+_AT_ONCE = 1024  # A product of so many rows of codes is exact in float32, as 128 * 128 * 1024 = 2^24.
 
 
 class Moments:
-    """Sums over `count` rows. exact: of X, float64 [G, K]; codes: of C, int64 [G, K]; squares: of C^T C, where they are
+    """What rounding needs to know of the rows that a layer reads.
+
+    Sums over `count` rows. exact: of X, float64 [G, K]; codes: of C, int64 [G, K]; squares: of C^T C, where they are
     asked for.
     scale, zero_point: s and z."""
 
@@ -19,7 +21,7 @@ class Moments:
         """Of no row. groups, taps: G and K."""
         self.scale, self.zero_point, self.count = scale, int(zero_point), 0
         self.exact, self.codes = np.zeros((groups, taps)), np.zeros((groups, taps), np.int64)
-        self._squares, self._asked = np.zeros(0), squares  # empty until rows are multiplied
+        self._squares, self._asked = np.zeros(0), squares  # The squares are empty until rows are multiplied.
         self._waiting: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray, codes: np.ndarray) -> None:

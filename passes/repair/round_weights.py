@@ -22,15 +22,19 @@ from .moments import Moments
 from .weights import Operand, products, replace_constants
 
 _SWEEPS = 4
-_FEW = 0.03  # a sweep that moves a smaller part of the weights is the last one
-_BLOCK, _WINDOW = 32, 256  # taps
-_STEPS = 16  # bits: 2^16 * _WINDOW = 2^24, where float32 is exact
-_RIDGE = 0.01  # a part of the mean diagonal: where data say nothing, weights are rounded to nearest
+_FEW = 0.03  # A sweep that moves a smaller part of the weights is the last one.
+# What a moved weight changes goes to its window's other taps behind each block of so many, to all others behind each
+# window.
+_BLOCK, _WINDOW = 32, 256
+_STEPS = 16  # A matrix's steps have so many bits: 2^16 * _WINDOW = 2^24, up to where float32 is exact.
+_RIDGE = 0.01  # This part of the mean diagonal is added, so that weights are rounded to nearest where data say nothing.
 
 
 @dataclass(frozen=True)
 class RoundWeights:
-    """rounded: {layer: int8 weights}, as `round_layer` makes them; a layer is counted over the convolutions and matmuls
+    """The pass that puts weights in place that data rounded.
+
+    rounded: {layer: int8 weights}, as `round_layer` makes them; a layer is counted over the convolutions and matmuls
     of the graph, as names may change on the way. Runs on the hub; layers whose weights are float there stay."""
 
     rounded: Mapping[int, np.ndarray]
@@ -64,7 +68,7 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
     steps, unit = _on_grid(gram)
     gradient = (product(gram, nearest - ratio) / unit).astype(np.float32)
     del gram
-    # The step from where a weight is to the other side: 1, -1, or 0 where there is none
+    # The way goes from where a weight is to the other side: 1, -1, or 0 where there is none.
     way = np.where(nearest == low, high - low, low - high)
     q = nearest + _moves(way, steps, gradient)
     return q.astype(np.int8)

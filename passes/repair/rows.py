@@ -55,5 +55,5 @@ def rows_at(
     padded = np.pad(value, ((0, 0), (0, 0), (top, bottom), (left, right)))
     y = where[:, 1, None] * sh + np.arange(kernel[0]) * dh
     x = where[:, 2, None] * sw + np.arange(kernel[1]) * dw
-    patches = padded[where[:, 0, None, None], :, y[:, :, None], x[:, None, :]]  # [R, kh, kw, C]
+    patches = padded[where[:, 0, None, None], :, y[:, :, None], x[:, None, :]]  # The shape is [R, kh, kw, C].
     return np.ascontiguousarray(patches.transpose(0, 3, 1, 2)).reshape(len(where), groups, -1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
     from .channel_streams import Site
 
-LIMIT = 10  # factors go from 2**-LIMIT to 2**LIMIT
+LIMIT = 10  # Factors go from 2**-LIMIT to 2**LIMIT.
 
 
 def power_of_two(factors: np.ndarray) -> np.ndarray:

@@ -27,13 +27,15 @@ from .find_streams import streams_of
 from .scale_channels import power_of_two
 
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-_PEAK = 4.0  # of a channel's largest magnitude to its root mean square, as assumed where only the largest is known
-_WORTH = 0.7  # part of the expected error that a multiplication must leave at most
+_PEAK = 4.0  # Where only a channel's largest magnitude is known, it is taken for so many times the root mean square.
+_WORTH = 0.7  # A multiplication must leave at most this part of the expected error.
 
 
 @dataclass(frozen=True)
 class SmoothInputs:
-    """largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration data; others stay.
+    """The pass that makes outlier channels smaller in front of linear layers, whose weights make up for it.
+
+    largest: {tensor: float [channels]}, the largest magnitude of every channel on calibration data; others stay.
     tables: whether functions of one tensor are smoothed behind, too:
     they then leave int8 for float."""
 
@@ -62,7 +64,7 @@ def smoothable(mod: IRModule, tables: bool = False) -> dict[str, list[Node]]:
         if not is_op(node.value, *NORMS, *(("octet.unary",) if tables else ())) or node.var.name in absorbed:
             continue
         if len(shape_of(node.var)) == 4:
-            continue  # magnitudes by channel of rank 4 are of axis 1, where images have theirs
+            continue  # Magnitudes by channel of rank 4 are of axis 1, where images have theirs.
         readers = [user for user in graph.users.get(node.var, ()) if multiplies(user, node.var)]
         if readers:
             found[node.var.name] = readers

@@ -30,19 +30,21 @@ from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 from .smooth_inputs import multiplies
 
-_HEADROOM = 1.5  # of the range over the largest value that was seen: two bytes have steps enough
+_HEADROOM = 1.5  # The range goes so far beyond the largest value that was seen: two bytes have steps enough.
 _LEAST = {
     "gelu": -0.17,
     "gelu_tanh": -0.17,
     "silu": -0.28,
     "mish": -0.31,
     "hard_swish": -0.375,
-}  # what functions never go below
+}  # The values of these functions never go below these bounds.
 
 
 @dataclass(frozen=True)
 class SplitInputs:
-    """largest: {tensor: float [channels]}, the largest magnitude of every channel of functions' results on calibration
+    """The pass that gives far values of layers' inputs a product of their own.
+
+    largest: {tensor: float [channels]}, the largest magnitude of every channel of functions' results on calibration
     data; others stay. everything: also what convolutions read, and results of normalisations that several layers read,
     which have a bound of their own."""
 
@@ -67,7 +69,8 @@ def splittable(mod: IRModule, everything: bool = False) -> dict[str, list[Node]]
     for node in graph.nodes:
         if is_op(node.value, "octet.unary") or (everything and _norm_of(graph, node) is not None):
             readers = [user for user in graph.users.get(node.var, ()) if _reads(user, node.var, everything)]
-            if len(readers) > (0 if is_op(node.value, "octet.unary") else 1):  # one wide layer costs more than it gains
+            # One wide layer costs more than it gains.
+            if len(readers) > (0 if is_op(node.value, "octet.unary") else 1):
                 found[node.var.name] = readers
     return found
 
@@ -92,7 +95,7 @@ def _limits_of(graph: Graph, node: Node, largest: np.ndarray | None) -> tuple[fl
     norm = _norm_of(graph, node)
     assert norm is not None, "one of those that were found"
     gamma, *beta = (array_of(x).astype(np.float64).reshape(-1) for x in norm.inputs[1:])
-    # One channel alone has all of the square
+    # One channel alone may have all of the square.
     bound = sqrt(shape_of(norm.var)[-1]) * np.abs(gamma) + (np.abs(beta[0]) if beta else 0.0)
     if norm is not node:
         bound = bound * np.abs(array_of(node.inputs[1])).reshape(-1)
@@ -106,7 +109,8 @@ class _Splitter(Forward):
         self._limits, self._everything = limits, everything
         self._layers = {node.var for x in limits for node in graph.users[x] if _reads(node, x, everything)}
         self._rests: dict[relax.Expr, relax.Expr] = {}
-        # The variable that the rest's product is added to; of a tensor its two parts
+        # `_rests` maps the variable that a rest's product is added to to the layer; `_parts` maps a tensor to its two
+        # parts.
         self._parts: dict[relax.Expr, list[relax.Expr]] = {}
         for layer in self._layers:
             user = graph.sole_user(layer)

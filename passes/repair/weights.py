@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Operand = tuple[
     int, int | None
-]  # the index of a binding, the position among its arguments; None: its only constant one
+]  # A pair is (the index of a binding, the position among its arguments), where None means its only constant.
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Layer:
         return self.weight if self.is_conv else self.weight.T
 
 
-# {layer: (its weights, its bias or None)}
+# Maps a layer to (its weights, its bias or None).
 LayerValues = dict[int, tuple[np.ndarray, np.ndarray | None]]
 
 

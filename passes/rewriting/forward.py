@@ -22,7 +22,7 @@ class Forward:
     def __init__(self, function: relax.Function) -> None:
         self.graph = DataflowGraph(function)
         self.values: dict[relax.Expr, relax.Expr] = {}
-        # Infers types; variables are made here, as a builder spells names its own way
+        # The normalizer infers types; variables are made here, as a builder spells names its own way.
         self._normalizer = relax.BlockBuilder()
         self._bindings: list[Binding] = []
         self._definitions: dict[relax.Var, relax.Expr] = {}

@@ -12,7 +12,7 @@ from .. import ops
 from ..constants import array_of
 
 Binding = tuple[relax.Expr, relax.Expr]  # (variable, value)
-Substitute = Callable[[relax.Expr], relax.Expr]  # an operand to what stands for it
+Substitute = Callable[[relax.Expr], relax.Expr]  # Gives what stands for an operand.
 
 
 class DataflowGraph:
@@ -76,7 +76,7 @@ def dequantize(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, ax
     if values.ndim:
         shape[axis] = -1
     scale, zero_point = (np.asarray(p).reshape(shape if np.size(p) > 1 else ()) for p in (scale, zero_point))
-    exact = np.float32 if values.itemsize < 4 else np.int64  # a difference of bytes or of 16 bits is exact in float32
+    exact = np.float32 if values.itemsize < 4 else np.int64  # A difference of bytes or of 16 bits is exact in float32.
     difference = values.astype(exact) - zero_point.astype(exact)
     return difference.astype(np.float32, copy=False) * scale.astype(np.float32)
 

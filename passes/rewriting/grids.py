@@ -16,7 +16,9 @@ _ATTRIBUTE = "octet.grids"
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """scales: float32 [channels], or [1] for the whole tensor. size: elements; total: the sum of the integers'
+    """A quantised constant's scales, by which its integers come back.
+
+    scales: float32 [channels], or [1] for the whole tensor. size: elements; total: the sum of the integers'
     magnitudes, by which a tensor is told from others."""
 
     scales: np.ndarray

@@ -19,7 +19,9 @@ RESULTS = MARKS[3:]
 
 @dataclass(frozen=True)
 class RecurrentLoop:
-    """index: its variable. steps: how many, from the last to the first if `reverse`. body: (variable, value) of a step,
+    """One loop over the steps of a recurrent layer.
+
+    index: its variable. steps: how many, from the last to the first if `reverse`. body: (variable, value) of a step,
     in order, marks at its beginning included. results: of the loop, likewise. next: what follows on the states, by
     index. read: variables of the body that are read behind it."""
 
@@ -44,7 +46,9 @@ class RecurrentLoop:
 
 
 class Loops:
-    """bindings: (variable, value) of `main`, in order."""
+    """The loops of a function, and which binding belongs to which.
+
+    bindings: (variable, value) of `main`, in order."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = list(bindings)

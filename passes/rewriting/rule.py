@@ -17,7 +17,7 @@ from .function import function_of, live, replace_main
 from .graph import rebuild
 from .identities import Identities
 
-# (graph, value, the binding's old variable) -> what stands for it, or None where the rule does not apply
+# A rule gets (graph, value, the binding's old variable) and gives what stands for it, or None where it does not apply.
 Rule = Callable[["RewriteGraph", relax.Expr, relax.Expr], "relax.Expr | None"]
 
 
@@ -25,14 +25,14 @@ class RewriteGraph:
     """What a rule may ask and do: definitions and uses of variables, constants, emission."""
 
     def __init__(self, uses: dict[relax.Var, int]) -> None:
-        # Infers types; the bindings are ours, so that a variable keeps its name
+        # The normalizer infers types; the bindings are ours, so that a variable keeps its name.
         self._normalizer = relax.BlockBuilder()
         self._old_uses = uses
         self._uses: dict[relax.Var, int] = {}
         self._values: dict[relax.Var, relax.Expr] = {}
         self._current: Any = None
         self._bindings: list[tuple[relax.Expr, relax.Expr]] = []
-        self._derived: set[relax.Var] = set()  # the variables that stand for nothing that was there before
+        self._derived: set[relax.Var] = set()  # These variables stand for nothing that was there before.
         self.changed = False
         self.notes: list[str] = []
 

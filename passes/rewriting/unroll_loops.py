@@ -19,12 +19,14 @@ from .function import replace_main
 from .graph import rebuild
 from .loops import MARKS, Loops, RecurrentLoop
 
-_LONGEST = 1000  # steps
+_LONGEST = 1000  # A loop of more steps is not unrolled.
 
 
 @dataclass(frozen=True)
 class UnrollLoops:
-    """user: who cannot have loops, for the message. Raises UnsupportedModelError for more than 1,000 steps."""
+    """The pass that writes the steps of loops one behind the other.
+
+    user: who cannot have loops, for the message. Raises UnsupportedModelError for more than 1,000 steps."""
 
     user: str
 

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from .context import CpuContext
     from .value import Value
 
-PLANAR_CHANNELS = (
-    4  # A float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding.
-)
+# A float image of so few channels is read as it is: in vectors of 16 channels it would be mostly padding.
+PLANAR_CHANNELS = 4
 
 
 def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":

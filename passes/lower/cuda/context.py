@@ -27,7 +27,7 @@ class CudaTensor:
     """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout`
     may differ between views of one storage."""
 
-    layout: Any  # It is a CudaLayout, or Strided where a kernel reads a part of one.
+    layout: Any  # This is a CudaLayout, or Strided where a kernel reads a part of one.
     storage: "Storage"
 
 
