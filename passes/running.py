@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What runs as a pass: it takes a module and mostly gives one; the last of a pipeline gives the built network.
+# A step runs as a pass: it takes a module and mostly gives one; the last of a pipeline gives the built network.
 Step: TypeAlias = "Callable[[tvm.IRModule], Any]"
 
 _active: ContextVar["Instruments | None"] = ContextVar("instruments", default=None)

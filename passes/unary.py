@@ -51,17 +51,18 @@ PARAMETERS = {
     "coarse": ("step", "low"),
     "remainder": ("step",),
 }
-# The range of the values, where it is known beforehand.
+# The values of these functions have a range that is known beforehand.
 RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-# Below which values are 0 to within 0.0012, so that a range need not reach further.
+# Below these the values are 0 to within 0.0012, so that a range need not reach further.
 FLAT = {"gelu": -3.5, "gelu_tanh": -3.5, "hard_swish": -3.0, "silu": -9.0, "mish": -9.0}
 PARTS = frozenset({"coarse", "remainder"})  # These two functions make the two bytes that a float tensor is split into.
-# Functions whose slope or range is unbounded where networks use them: 256 steps of either side are not enough.
+# The slope or range of these functions is unbounded where networks use them, so that 256 steps of either side are not
+# enough.
 WIDE = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    # exp of a non-positive number only: no overflow on either side.
+    # Only a non-positive number is raised, so that exp overflows on neither side.
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 

@@ -50,8 +50,8 @@ class Annotate:
 
 
 def specs(decided: Plan, recipe: Recipe) -> dict[relax.Var, Any]:
-    """tensor -> (edge number, spec, scheme, whether its own values count) for every tensor that an int8 operator of the
-    plan reads, and its sums."""
+    """A specification for every tensor that an int8 operator of the plan reads, and for its sums: {tensor: (edge
+    number, spec, scheme, whether its own values count)}."""
     graph = decided.graph
     position = {param: i - len(graph.params) for i, param in enumerate(graph.params)}
     position |= {node.var: node.index for node in graph.nodes}
@@ -147,7 +147,9 @@ def _value_of(graph: Graph, node: Node | None) -> Node | None:
 
 
 class _Annotator(Forward):
-    """values: what a float operator reads; observed: what an int8 operator reads instead."""
+    """The walk that puts an octet.observe behind every tensor that is to be quantised.
+
+    values: what a float operator reads; observed: what an int8 operator reads instead."""
 
     def __init__(self, function: relax.Function, decided: Plan, recipe: Recipe) -> None:
         super().__init__(function)

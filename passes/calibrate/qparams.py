@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Far from float32's limits on both sides: products of two scales, divided by a third, stay normal numbers.
+# These lie far from float32's limits on both sides, so that products of two scales, divided by a third, stay normal
+# numbers.
 SMALLEST_SCALE, LARGEST_SCALE = 2.0**-40, 2.0**40
 LIMITS = {"affine": (-128, 127), "symmetric": (-127, 127)}
 

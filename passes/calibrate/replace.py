@@ -13,8 +13,9 @@ from ..rewriting.function import replace_main
 def replace_observers(
     mod: IRModule, replace: Callable[..., Any], outputs: Callable[..., Any] | None = None
 ) -> IRModule:
-    """replace(walk, call, x): the expression that takes the place of `octet.observe(x)`; `call` is the old one, `x` its
-    rewritten operand. outputs(): a list of expressions to return instead of the results."""
+    """The module with something else in the place of every `octet.observe(x)`. replace(walk, call, x) gives it; `call`
+    is the old expression, `x` its rewritten operand. outputs(): a list of expressions to return instead of the
+    results."""
     return replace_main(mod, Replacer(mod["main"], replace, outputs).run())
 
 

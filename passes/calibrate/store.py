@@ -64,7 +64,8 @@ class _Version(msgspec.Struct):
 
 
 class _Header(msgspec.Struct):
-    """scalars: (count, zeros, values that are not finite, the window's end) of every tensor."""
+    """What a file says of its statistics. scalars: (count, zeros, values that are not finite, the window's end) of
+    every tensor."""
 
     identity: _Identity
     tensors: Annotated[list[Name], msgspec.Meta(max_length=_MOST)]

@@ -45,5 +45,5 @@ def shifted(graph: Graph) -> set[Node]:
 
 
 def zero_point(node: Node) -> np.ndarray:
-    """uint8, of a node that is shifted."""
+    """The zero point of a node that is shifted to unsigned codes, uint8."""
     return (array_of(node.inputs[2]).astype(np.int16) + 128).astype(np.uint8)

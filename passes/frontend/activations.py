@@ -11,7 +11,7 @@ from .. import ops
 if TYPE_CHECKING:
     from .node import OnnxNode
 
-# ONNX operator -> (kind, {parameter: (ONNX attribute, ONNX default)})
+# Maps an ONNX operator to (kind, {parameter: (ONNX attribute, ONNX default)}).
 _UNARY = {
     "Sigmoid": ("sigmoid", {}),
     "Tanh": ("tanh", {}),

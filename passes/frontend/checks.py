@@ -16,7 +16,7 @@ _QUANTIZED = {"MatMulInteger16", "QAttention", "QEmbedLayerNormalization"}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _DOMAINS = {"", "ai.onnx"}
-# Contributed operators that TVM's importer knows.
+# TVM's importer knows these contributed operators.
 _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 
 

@@ -166,7 +166,8 @@ def _at(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[relax
 
 
 def _position(graph: "OnnxImporter", node: onnx.NodeProto, index: int, default: int, end: int) -> int:
-    """default: where the position is left out. end: it must lie in front of, counted from the start."""
+    """The position in a sequence that an input says. default: where the position is left out. end: it must lie in front
+    of, counted from the start."""
     if len(node.input) <= index or not node.input[index]:
         return default
     known = graph.known(node.input[index])

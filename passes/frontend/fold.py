@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ...targets.seams import Attrs
 
-# Nondeterministic, or with a body of their own.
+# These are nondeterministic, or have a body of their own.
 _NEVER = {
     "RandomNormal",
     "RandomUniform",
@@ -25,7 +25,7 @@ _NEVER = {
     "Scan",
 }
 
-# Their axis is of rank 0; files in use have vectors of one element, which ONNX Runtime takes.
+# The axis of these is of rank 0; files in use have vectors of one element, which ONNX Runtime takes.
 _AXIS_BEHIND = ("CumSum", "CumProd")
 
 

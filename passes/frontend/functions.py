@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import defs, helper
 
-# Those whose definition says more to the passes than TVM's operator of that name.
+# The definition of these says more to the passes than TVM's operator of that name.
 WRITTEN_OUT = frozenset({"AffineGrid", "Attention", "MeanVarianceNormalization"})
 
 # A composition that draws numbers cannot be imported; left whole, it is refused by its own name.

@@ -205,7 +205,7 @@ def _check_type(tensor: onnx.TypeProto.Tensor, where: str, optional: bool) -> No
 
 
 def _check_attributes(node: onnx.NodeProto, weight: list[int] | None, path: Path) -> None:
-    """weight: extents of the second operand where it is an initializer."""
+    """Refuses attributes that are out of bounds. weight: extents of the second operand where it is an initializer."""
     for attribute in node.attribute if node.op_type not in _ANY_FLOAT else ():
         if not all(map(math.isfinite, (attribute.f, *attribute.floats))):
             _refuse(node, f"{attribute.name} {[attribute.f, *attribute.floats][:8]}, not finite", path)

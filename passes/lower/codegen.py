@@ -29,8 +29,8 @@ _CALLS = [tirx.transform.SplitHostDevice, tirx.transform.MakePackedAPI]
 
 
 def compile_module(mod: tvm.IRModule | tirx.PrimFunc, spec: TargetSpec) -> tvm.runtime.Executable:
-    """tvm's Executable. Functions with the attribute octet.kernel == "fallback" go through TVM's whole pipeline, all
-    others through the short one."""
+    """Compiles a module to TVM's Executable. Functions with the attribute octet.kernel == "fallback" go through TVM's
+    whole pipeline, all others through the short one."""
     tirx.register_tir_pipeline("octet", _pipeline)
     return tvm.compile(mod, target=spec.tvm_target(), tir_pipeline="octet")
 

@@ -38,7 +38,8 @@ def emit_library(
     return emit_shapes(mod, [(program, inputs, outputs)], tiles, stepwise, packed)
 
 
-Shape: TypeAlias = "tuple[Program, Sequence[TensorSpec], Sequence[TensorSpec]]"  # (program, inputs, outputs)
+# A shape is (program, inputs, outputs).
+Shape: TypeAlias = "tuple[Program, Sequence[TensorSpec], Sequence[TensorSpec]]"
 
 
 def emit_shapes(

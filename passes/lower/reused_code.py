@@ -47,7 +47,8 @@ class ReusedCode:
         self._count = 0
 
     def library(self, mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> bytes:
-        """mod: of `emit_shapes`."""
+        """The shared library of a module, of which only kernels without code yet are compiled. mod: of
+        `emit_shapes`."""
         if sum(map(len, self._objects)) > _ROOM:
             self.forget()
         kernels = {var: func for var, func in mod.functions_items() if ENTRY not in func.attrs}

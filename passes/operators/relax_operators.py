@@ -52,7 +52,7 @@ _FUNCTIONS = (
     | _each("logical_not bitwise_not isnan isinf astype", elementwise=1, samples="broadcast")
     | _each("tan sinh cosh asin acos atan asinh acosh atanh", elementwise=1, samples="broadcast")
     | _each("where", elementwise=3, samples="broadcast")
-)  # a line for operators of the same traits  # fmt: skip
+)  # Each line has operators of the same traits.  # fmt: skip
 
 _MOVEMENT = (
     _each("reshape flatten expand_dims squeeze nn.batch_flatten", view=True, moves=True, samples="view")

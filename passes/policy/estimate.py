@@ -76,8 +76,8 @@ def _seconds(
     inner: Set[relax.Expr | None] = frozenset(),
     moves_result: bool = True,
 ) -> float:
-    """real: as if its tensors were float. inner: tensors that it does not read from memory. moves_result: whether it
-    writes its own."""
+    """The estimated seconds of one call. real: as if its tensors were float. inner: tensors that it does not read from
+    memory. moves_result: whether it writes its own."""
     if ops.is_part(call):
         return 0.0  # The operator is computed where its result is quantised (passes/lower/fusion.py).
     tensors = [arg for arg in call.args if isinstance(arg.ty, relax.TensorType)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...targets.seams import Attrs
 
-# Of a call's operands, in order: arrays, tuples of arrays, lists of extents, numbers. Which of them says the operator.
+# The values of a call's operands come in order: arrays, tuples of arrays, lists of extents, numbers. The operator says
+# which is which.
 Values: TypeAlias = Sequence[Any]
 Evaluate: TypeAlias = Callable[[Values, Attrs], np.ndarray]

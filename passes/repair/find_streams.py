@@ -42,7 +42,8 @@ class _Finder:
         self.graph, self.exponents = graph, Exponents()
         # Maps a variable to its label array, or to a list of them for a tuple; no factor can pass where it is missing.
         self.labels: dict[relax.Var, Any] = {}
-        self.notes: list[tuple[str, Any, np.ndarray]] = []  # (kind, what tells its place, the channels along it)
+        # A note is (kind, what tells its place, the channels along it).
+        self.notes: list[tuple[str, Any, np.ndarray]] = []
 
     def find(self) -> list[ChannelStream]:
         for node in self.graph.nodes:

@@ -25,7 +25,7 @@ class Moments:
         self._waiting: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray, codes: np.ndarray) -> None:
-        """rows: float [R, G, K] of X. codes: int8, of C."""
+        """Takes in more rows. rows: float [R, G, K] of X. codes: int8 [R, G, K], of C."""
         self.count += len(rows)
         self.exact += rows.sum(0, dtype=np.float64)
         self.codes += codes.sum(0, dtype=np.int64)

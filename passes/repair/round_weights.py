@@ -56,8 +56,8 @@ class RoundWeights:
 
 
 def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred: bool) -> np.ndarray:
-    """int8 [G, K, O]. weight: float [G, K, O], scale: [G, O]; moments: of the rows of X'.
-    centred: a bias correction follows, so that means do not count."""
+    """The weights of a layer rounded by data, int8 [G, K, O]. weight: float [G, K, O], scale: [G, O]; moments: of the
+    rows of X'. centred: a bias correction follows, so that means do not count."""
     gram = moments.gram(centred)
     places = np.arange(gram.shape[1])
     gram[:, places, places] += _RIDGE * np.diagonal(gram, axis1=1, axis2=2).mean(1)[:, None] + 1e-12

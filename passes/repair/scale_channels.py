@@ -19,7 +19,7 @@ LIMIT = 10  # Factors go from 2**-LIMIT to 2**LIMIT.
 
 
 def power_of_two(factors: np.ndarray) -> np.ndarray:
-    """float32: the nearest powers of two (in the exponent), their product near 1; what is not positive and finite
+    """The nearest powers of two (in the exponent), float32, their product near 1; what is not positive and finite
     becomes 1."""
     factors = np.asarray(factors, np.float64)
     usable = np.isfinite(factors) & (factors > 0)

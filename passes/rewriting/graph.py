@@ -11,7 +11,7 @@ from tvm_ffi import structural_equal
 from .. import ops
 from ..constants import array_of
 
-Binding = tuple[relax.Expr, relax.Expr]  # (variable, value)
+Binding = tuple[relax.Expr, relax.Expr]  # A binding is (variable, value).
 Substitute = Callable[[relax.Expr], relax.Expr]  # Gives what stands for an operand.
 
 

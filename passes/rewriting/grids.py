@@ -27,7 +27,7 @@ class Grid:
 
     @staticmethod
     def of(steps: np.ndarray, scales: np.ndarray) -> "Grid":
-        """steps: the integers, less their zero points."""
+        """The grid of known integers. steps: the integers, less their zero points. scales: as in the class."""
         return Grid(np.ascontiguousarray(scales, np.float32), steps.size, int(np.abs(steps.astype(np.int64)).sum()))
 
 

@@ -20,7 +20,7 @@ from ..ops import is_op
 
 RESULT = -1  # The network's return counts as a reader too, with this index.
 
-Operand = tuple[int, int]  # (index of the reading binding or RESULT, position among its tensor operands)
+Operand = tuple[int, int]  # An operand is (index of the reading binding or RESULT, position among its tensor operands).
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ FLOAT = Configuration({}, {})
 
 
 def sites_of(mod: IRModule, recipe: Recipe) -> Sites:
-    """mod: canonical fp32. Raises OctetError if the recipe names an operator that does not exist."""
+    """Where a recipe quantises a network. mod: canonical fp32. Raises OctetError if the recipe names an operator that
+    does not exist."""
     annotated = Annotate(recipe)(mod)
     graph = Graph(annotated)
     readers = [node for node in graph.nodes if not is_op(node.value, "octet.observe")]
@@ -71,7 +72,7 @@ def sites_of(mod: IRModule, recipe: Recipe) -> Sites:
 
 
 def configure(sites: Sites, statistics: Mapping[str, Statistics], recipe: Recipe) -> Configuration:
-    """statistics: by the tensor's name."""
+    """The qparams that statistics and a recipe give to the sites. statistics: by the tensor's name."""
     measured = {edge.edge: statistics[edge.tensor] for edge in sites.edges if edge.measured}
     qparams = group_qparams(sites.edges, measured, recipe)
     operands = {operand: qparams[edge.group] for operand, edge in sites.operands.items()}

@@ -41,15 +41,15 @@ _MOST = 8192  # A file has at most so many tensors.
 
 
 class _Header(msgspec.Struct):
-    """tensors: that the maxima are of, in the order of their arrays."""
+    """The design in a file, and the names of the tensors whose maxima it holds, in the order of their arrays."""
 
     design: Design
     tensors: Annotated[list[Name], msgspec.Meta(max_length=_MOST)]
 
 
 def save(path: str | Path, quantized: Quantized, samples: Mapping[str, Array]) -> None:
-    """samples: those that the hub was calibrated with, and those held out. Raises OctetError where the file cannot be
-    written."""
+    """Writes a hub's statistics and the design that it was made from. samples: those that the hub was calibrated with,
+    and those held out. Raises OctetError where the file cannot be written."""
     origin = quantized.origin
     arrays: dict[str, np.ndarray] = {}
     identity = network_identity(quantized.model.module).with_data(for_ranges(samples, quantized.model))

@@ -32,8 +32,9 @@ class OutputErrors:
         found: Mapping[str, np.ndarray],
         kept: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
-        """reference, found: {output: array} of the same samples. Places where the reference is not finite do not count,
-        nor those that are not `kept`: {output: bool, to be broadcast}, all places of an output that is not in it."""
+        """Takes in the outputs of more samples. reference, found: {output: array} of the same samples. Places where the
+        reference is not finite do not count, nor those that are not `kept`: {output: bool, to be broadcast}, all places
+        of an output that is not in it."""
         for name, exact in reference.items():
             if (self.judged is not None and name not in self.judged) or not np.issubdtype(exact.dtype, np.floating):
                 continue

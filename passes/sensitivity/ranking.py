@@ -98,8 +98,8 @@ def _with_labels(
 
 
 def significant_loss(before: Any, after: Any) -> float:
-    """before, after: losses of the same samples, 0 or 1 each. The net fraction lost, 0 unless it is beyond two standard
-    deviations of the flips (McNemar's test): single samples that flip by chance rank nothing."""
+    """The net fraction of samples lost, 0 unless it is beyond two standard deviations of the flips (McNemar's test):
+    single samples that flip by chance rank nothing. before, after: losses of the same samples, 0 or 1 each."""
     worse, better = np.count_nonzero(after > before), np.count_nonzero(after < before)
     net = worse - better
     return net / len(before) if net > 2 * sqrt(worse + better) else 0.0

@@ -64,11 +64,11 @@ class SearchOutcome:
 
 @dataclass
 class Search:
-    """bench: of the network. judge: of the validation data. target: the largest drop. confirm(design) -> drop of the
-    compiled module, which saves the package if it is the best so far. most_float: largest part of the multiply-adds
-    that may be left in float.
-    tell(text, done, total): progress. free: options of the recipe that may change ("residuals", "attention").
-    seconds(design): of one run, estimated. smoothings: scalings that cost time and may be tried.
+    """A search for a design that meets an accuracy target. bench: of the network. judge: of the validation
+    data. target: the largest drop. confirm(design) -> drop of the compiled module, which saves the package if it is the
+    best so far. most_float: largest part of the multiply-adds that may be left in float. tell(text, done, total):
+    progress. free: options of the recipe that may change ("residuals", "attention"). seconds(design): of one run,
+    estimated. smoothings: scalings that cost time and may be tried.
 
     No kind of step may use up the budget: what improves int8 has a part of what is left, the rest is for layers in
     float. A step whose expected time is beyond that part is left out, and listed so."""

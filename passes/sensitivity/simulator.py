@@ -137,8 +137,8 @@ class Simulator:
 
 @dataclass(frozen=True)
 class _Built:
-    """bias: all that the layer adds by channel. places: byte ranges of its constants. pack: what makes them
-    (`lower`)."""
+    """What is needed to put other weights into a compiled layer. bias: all that the layer adds by channel. places: byte
+    ranges of its constants. pack: what makes them (`lower`)."""
 
     layer: Layer
     bias: np.ndarray

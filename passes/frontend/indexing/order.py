@@ -107,7 +107,7 @@ def reverse_sequence(node: "OnnxNode") -> relax.Call:
 
 
 def non_max_suppression(node: "OnnxNode") -> relax.Expr:
-    """octet.non_max_suppression; without a limit ONNX keeps no box."""
+    """NonMaxSuppression as octet.non_max_suppression; without a limit ONNX keeps no box."""
     most, overlap, threshold = (
         node.array(i, what) for i, what in ((2, "number of boxes"), (3, "overlap"), (4, "threshold"))
     )

@@ -28,7 +28,8 @@ _REDUCE = {"add": R.sum, "mul": R.prod, "max": R.max, "min": R.min}
 
 
 def scatter_nd(node: "OnnxNode") -> relax.Call:
-    """data [D1, .., Dk, rest], indices [.., k], updates [.., rest]: rows of D1 * .. * Dk."""
+    """ScatterND as a scatter of rows: data [D1, .., Dk, rest], indices [.., k], updates [.., rest] are taken for D1 *
+    .. * Dk rows."""
     shape, depth = node.shape(0), node.shape(1)[-1]
     rest, kind = shape[depth:], _reduction(node)
     extents, strides = shape[:depth], [math.prod(shape[k + 1 : depth]) for k in range(depth)]

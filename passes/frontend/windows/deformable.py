@@ -22,8 +22,9 @@ R = relax.op
 
 
 def deform_conv(node: "OnnxNode") -> relax.Expr:
-    """x [N, C, H, W], weight [O, C / group, KH, KW], offsets [N, groups of offsets * taps * 2, oh, ow] (row, column),
-    bias [O], mask [N, groups of offsets * taps, oh, ow]."""
+    """DeformConv as a grid_sample of every tap and a product. Operands: x [N, C, H, W], weight [O, C / group, KH, KW],
+    offsets [N, groups of offsets * taps * 2, oh, ow] (row, column), bias [O], mask [N, groups of offsets * taps, oh,
+    ow]."""
     o, per_group, *kernel = node.shape(1)
     if len(kernel) != 2:
         raise UnsupportedModelError(f"is a {len(kernel)}-D deformable convolution; only 2-D ones are supported")

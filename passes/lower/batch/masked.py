@@ -38,7 +38,7 @@ def padding_mask(module: tvm.IRModule) -> tuple[str, dict[int, int]] | None:
 
 
 def kept_places(mask: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
-    """bool, to be broadcast to results of `shape` [samples, ...]: what is no padding."""
+    """Which places are no padding, as bool to be broadcast to results of `shape` [samples, ...]."""
     return (mask != 0).reshape([len(mask), *[-1 if i == axis else 1 for i in range(1, len(shape))]])
 
 

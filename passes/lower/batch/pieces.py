@@ -107,7 +107,7 @@ def _piece(found: BatchGraph, stretch: "Stretch", wanted_later: set[relax.Var], 
 
 
 def _crossing(var: relax.Var, found: BatchGraph, samples: int, callers: bool, result: int | None = None) -> Crossing:
-    """callers: whether the tensor is the caller's, and so plain."""
+    """How a tensor goes into or out of a piece. callers: whether the tensor is the caller's, and so plain."""
     shape, dtype, axis = shape_of(var), str(var.ty.dtype), found.axes[var]
     assert axis is None or samples == found.batch or axis.contiguous(shape), f"{var.name}: a sample is not one piece"
     share = shape if axis is None or samples == found.batch else axis.shape(shape, samples)

@@ -53,7 +53,8 @@ class CpuLowering:
         integer: "tuple[IntegerNetwork, ...]",
         here: bool = False,
     ) -> tuple[Variant, ...]:
-        """here: the variants are for this process alone, without what a package needs of them."""
+        """Compiles the networks as `Lowering` says. here: the variants are for this process alone, without what a
+        package needs of them."""
         count, networks = len(networks), networks + integer
         weights, parts, watches = Weights(), [], []
         fallbacks: list[str] = []

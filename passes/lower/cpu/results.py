@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def own_results(values: "list[Value]", ctx: "CpuContext") -> "list[Value]":
-    """values: plain tensors, in the order of the results. Inputs, constants and repeated tensors, under whatever shape,
-    are copied."""
+    """The results, each written by a kernel of its own: inputs, constants and repeated tensors, under whatever shape,
+    are copied. values: plain tensors, in the order of the results."""
     taken, results = set(), []
     for value in values:
         source = kernel_result(ctx.builder, value.var)

@@ -140,7 +140,7 @@ def _emit(
     table: np.ndarray | None,
     as_images: Callable[[np.ndarray], np.ndarray] | Callable[[Any], Any],
 ) -> "Value":
-    """as_images: the layer's weights as OIHW."""
+    """Emits the kernel of a convolution. as_images: the layer's weights as OIHW."""
     multiplier = ctx.constant(call.args[3]) if problem.dtype == "int8" else None
     workload, name, dot = workload_of(problem), call.op.name, ctx.spec.dot
     if table is not None:

@@ -44,7 +44,8 @@ def _gathered(
     first_channel: int = 0,
     fill: tuple[float, ...] | float = 0,
 ) -> "Value":
-    """coordinates: {axis of pixel_axes: source coordinates}; the others are copied one to one."""
+    """Emits a kernel that copies pixels from other places. coordinates: {axis of pixel_axes: source coordinates}; the
+    others are copied one to one."""
     value = ctx.packed(call.args[0])
     axes = [tuple(coordinates.get(i, range(extent))) for i, extent in enumerate(pixel_axes(value.layout))]
     problem = GatherProblem(*(value.layout, target, *axes, first_channel, fill))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def conv2d(call: "relax.Call", ctx: "CudaContext", table: np.ndarray | None = None) -> "CudaTensor | None":
-    """int8 data; the result is int8, packed, or float32, plain. table: int8 [256] that int8 results are looked up
-    in."""
+    """Lowers octet.conv2d on int8 data; the result is int8, packed, or float32, plain. table: int8 [256] that int8
+    results are looked up in."""
     if str(call.args[0].ty.dtype) != "int8":
         return None
     attrs = ops.attrs_of(call)
