@@ -55,7 +55,7 @@ PARAMETERS = {
 RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 # Below these the values are 0 to within 0.0012, so that a range need not reach further.
 FLAT = {"gelu": -3.5, "gelu_tanh": -3.5, "hard_swish": -3.0, "silu": -9.0, "mish": -9.0}
-PARTS = frozenset({"coarse", "remainder"})  # These two functions make the two bytes that a float tensor is split into.
+PARTS = frozenset({"coarse", "remainder"})  # A float tensor is split into two bytes, which these functions make.
 # The slope or range of these functions is unbounded where networks use them, so that 256 steps of either side are not
 # enough.
 WIDE = frozenset({"exp", "log", "reciprocal", "rsqrt", "sqrt", "power"})

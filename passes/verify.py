@@ -11,7 +11,7 @@ class InvalidModule(AssertionError):
 def verify(module: tvm.IRModule, made_by: str) -> None:
     """Raises InvalidModule, which names the pass `made_by` and the first fault."""
     try:
-        # This infers every type again, which verifies every call of Octet's operators.
+        # Every type is inferred again, which verifies every call of Octet's operators.
         relax.analysis.well_formed(module)
     except Exception as error:  # TVM raises what its checks happen to raise.
         raise InvalidModule(f"{made_by}: {_said(error)}") from error

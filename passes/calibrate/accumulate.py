@@ -142,7 +142,7 @@ class Accumulator:
         np.minimum(self._low, low, out=self._low)
         np.maximum(self._high, high, out=self._high)
         largest = np.maximum(np.abs(self._low), np.abs(self._high))
-        tops = (largest.view(np.int32) >> 23) + 1  # This is `window_top` for all tensors at once.
+        tops = (largest.view(np.int32) >> 23) + 1  # All tensors get their `window_top` at once.
         for tensor in np.flatnonzero(tops > self._tops):
             self._fold(tensor)
             statistics = self.statistics[tensor]

@@ -38,7 +38,7 @@ _ONCE, _TWICE = 127, 254  # An int8 weight reaches 127 steps to either side, the
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
 _MOVES = operators(lambda traits: traits.moves and (traits.view or traits.shrinks)) - {
     "relax.split"
-}  # These operators have one operand and make no values of their own.
+}  # Operators of one operand that only move values make none of their own.
 
 
 def given_hub(model: "Model") -> Quantized:

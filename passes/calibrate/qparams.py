@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# These lie far from float32's limits on both sides, so that products of two scales, divided by a third, stay normal
-# numbers.
+# Scales stay so far from float32's limits on both sides that products of two, divided by a third, are normal numbers.
 SMALLEST_SCALE, LARGEST_SCALE = 2.0**-40, 2.0**40
 LIMITS = {"affine": (-128, 127), "symmetric": (-127, 127)}
 

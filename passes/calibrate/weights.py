@@ -6,7 +6,7 @@ import numpy as np
 from .grid import grid_scales
 from .qparams import SMALLEST_SCALE
 
-_BIAS_LIMIT = 2.0**30  # This leaves room in int32 for the accumulator of the products.
+_BIAS_LIMIT = 2.0**30  # A bias up to here leaves room in int32 for the accumulator of the products.
 _BIAS_RESOLUTION = 2.0**20  # The bias of an all-zero channel gets so many steps.
 
 

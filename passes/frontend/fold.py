@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ...targets.seams import Attrs
 
-# These are nondeterministic, or have a body of their own.
+# Nondeterministic operators, and those with a body of their own, are never folded.
 _NEVER = {
     "RandomNormal",
     "RandomUniform",

@@ -56,7 +56,7 @@ def import_graph(
 
 
 class _Refusal(UnsupportedModelError):
-    """One that names its node already."""
+    """A refusal that names its node already."""
 
 
 class OnnxImporter(onnx_frontend.ONNXGraphImporter):

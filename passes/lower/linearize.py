@@ -17,7 +17,7 @@ from .rolling.roll import Rolled, rolled
 from .watch.watch import RawCall, StoredOperand, Watch, whole
 
 ALIASES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
-PART = "relax.memory.view"  # This operator is a part of what a kernel wrote, from a byte on.
+PART = "relax.memory.view"  # A view is a part of what a kernel wrote, from a byte on.
 # A lowered module has the identities of the layers that its variables belong to in this attribute.
 LAYERS = "octet.layers"
 _LABEL = re.compile(r"layer(\d+)__\d*$")

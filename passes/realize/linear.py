@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .realize import Realizer
     from .requantize import TensorQParams
 
-BIAS_LIMIT = 2.0**30  # This leaves as much room again for the products.
+BIAS_LIMIT = 2.0**30  # A bias up to here leaves as much room again for the products.
 
 
 @dataclass(frozen=True)

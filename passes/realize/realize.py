@@ -92,7 +92,7 @@ class Realizer(Forward):
         self._reasons: dict[relax.Expr | None, str] = {}  # Says why an old variable is not in int8.
         self._bounds: dict[relax.Expr, Bound] = {}  # Bounds belong to new variables.
         self._origin: dict[relax.Expr, relax.Expr] = {}  # Maps new variables to old ones.
-        self._quantised: set[relax.Expr] = set()  # These new float variables become codes.
+        self._quantised: set[relax.Expr] = set()  # Float variables that are quantised become codes.
 
     def realized(self) -> tuple[relax.Function, tuple[RealizedLayer, ...]]:
         """(the new function, its layers)."""
@@ -267,7 +267,7 @@ class Realizer(Forward):
             return None
         operator = expr.op.name
         if operator == "relax.astype" and var in self._quantised and str(expr.args[0].ty.dtype) in ("int8", "uint8"):
-            return None  # These integers are their own codes.
+            return None  # Integers of 8 bits are their own codes.
         integer = (
             movement.is_movement(expr)
             or (operator.startswith("octet.") or operator == "relax.split")

@@ -58,7 +58,7 @@ def takes_bfloat16(graph: DataflowGraph, call: relax.Expr) -> bool:
 
 
 class _Rounder(Forward):
-    """The first two equations."""
+    """The walk of the first two equations in the module's docstring."""
 
     def __init__(self, function: relax.Function) -> None:
         super().__init__(function)
@@ -76,7 +76,7 @@ class _Rounder(Forward):
 
 
 class _Merger(Forward):
-    """The third."""
+    """The walk of the third equation in the module's docstring."""
 
     def visit(self, var: relax.Var, call: relax.Expr) -> relax.Expr | None:
         if ops.is_op(call, "octet.bfloat16"):

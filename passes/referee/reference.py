@@ -28,7 +28,7 @@ from .values import Values
 
 # Evaluates a call on its operands' values.
 Other = Callable[[relax.Call, Values], Any]
-Seen = Callable[[relax.Call, Values], None]  # Such a function is told of every call, with its operands' values.
+Seen = Callable[[relax.Call, Values], None]  # An observer is told of every call, with its operands' values.
 
 _OPERATORS = FLOAT | BFLOAT16 | INTEGER | ELEMENTWISE | MOVEMENT | ORDER | SELECTION
 
@@ -112,7 +112,7 @@ def value_of(
                 seen(expr, args)
             result = chosen(expr, args)
         return _checked(expr, result)
-    return expr.value  # This is a literal: IntImm, FloatImm, StringImm, DataTypeImm.
+    return expr.value  # Literals (IntImm, FloatImm, StringImm, DataTypeImm) have a value.
 
 
 def _checked(expr: relax.Call, result: Any) -> Any | tuple[np.ndarray, ...]:

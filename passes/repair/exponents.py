@@ -29,7 +29,7 @@ class Exponents:
             sign *= self._sign[i]
             i = self._parent[i]
         whole = sign
-        for j in path:  # Each is tied straight to the root.
+        for j in path:  # Every number on the path is tied straight to the root.
             self._parent[j], own = i, self._sign[j]
             self._sign[j] = sign
             sign *= own

@@ -32,7 +32,7 @@ class RewriteGraph:
         self._values: dict[relax.Var, relax.Expr] = {}
         self._current: Any = None
         self._bindings: list[tuple[relax.Expr, relax.Expr]] = []
-        self._derived: set[relax.Var] = set()  # These variables stand for nothing that was there before.
+        self._derived: set[relax.Var] = set()  # Derived variables stand for nothing that was there before.
         self.changed = False
         self.notes: list[str] = []
 

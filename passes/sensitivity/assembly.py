@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
     from ..frontend.model import Model
 
-WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # These scalings of SCALINGS ask for no samples.
+WITHOUT_DATA: dict[str, Step] = {"equalize": EqualizeChannels()}  # Equalisation asks for no samples.
 
 
 @dataclass(frozen=True)

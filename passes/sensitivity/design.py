@@ -9,7 +9,7 @@ from octet.targets.errors import OctetError
 from ...targets.seams import JsonObject
 from ..annotate import Recipe
 
-SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # These cost nothing at run time.
+SCALINGS = ("", "equalize", "migrate-0.5", "migrate-0.75", "migrate-1.0")  # Scalings cost nothing at run time.
 FURTHEST = "split-all"
 SMOOTHINGS = (
     "smooth",

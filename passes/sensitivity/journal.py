@@ -31,7 +31,7 @@ class _Alone(Struct, forbid_unknown_fields=True):
 
 
 class _State(Struct, forbid_unknown_fields=True):
-    """A figure of null is infinite."""
+    """What a journal's file holds. A figure of null is infinite."""
 
     identity: Annotated[str, Meta(max_length=256)]
     measurements: Annotated[

@@ -129,7 +129,7 @@ class _Layer:
     def unrolled(self, projected: relax.Var, h: State, c: State) -> tuple[State, ...]:
         """([T, 1, B, H], h and c of the last step), with the operators of every step written out."""
         hidden = relax.const(self.r)
-        outputs: list[relax.Expr] = [projected] * self.steps  # Each is replaced by its step's output.
+        outputs: list[relax.Expr] = [projected] * self.steps  # Every element is replaced by its step's output.
         for t in reversed(range(self.steps)) if self.direction.reverse else range(self.steps):
             x = self.emit(relax.op.strided_slice(projected, [0], [t], [t + 1]), f"slice{t}")
             x = self.emit(relax.op.reshape(x, [self.batch, self.width]), f"x{t}")

@@ -14,8 +14,8 @@ from typing import Any, NoReturn, TypeAlias
 
 from ....targets.errors import UnsupportedModelError
 
-BATCH = "batch"  # This stands in place of an extent where the samples lie along this axis.
-NO_BATCH = "none"  # This stands in place of a batch's extent where a sample has all axes of an input.
+BATCH = "batch"  # BATCH stands in place of an extent where the samples lie along this axis.
+NO_BATCH = "none"  # NO_BATCH stands in place of a batch's extent where a sample has all axes of an input.
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
 # Exporters write these names for an axis that nobody named.
 _NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")

@@ -82,7 +82,8 @@ class _Linker:
         self, piece: Piece, offsets: "dict[int | relax.Var, int]", params: "list[relax.Expr]", base: int, arena: int
     ) -> None:
         self._piece, self._offsets, self._params, self._base = piece, offsets, params, base
-        self.lane_bytes = arena  # This is a multiple of the alignment, so that every lane begins on such a boundary.
+        # A lane's bytes are a multiple of the alignment, so that every lane begins on such a boundary.
+        self.lane_bytes = arena
 
     def run(self, calls: list[KernelCall]) -> list[KernelCall]:
         before: list[KernelCall] = []

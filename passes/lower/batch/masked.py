@@ -19,7 +19,8 @@ from .padding import ANYTHING, PaddedPlaces, PaddingWalk, VaryingAxis
 if TYPE_CHECKING:
     pass
 
-_HEEDED_BY = ("relax.nn.softmax", "relax.sum")  # These operators see all places, and may look away from some.
+# A softmax or a sum sees all places of an axis, and may look away from some.
+_HEEDED_BY = ("relax.nn.softmax", "relax.sum")
 
 
 def padding_mask(module: tvm.IRModule) -> tuple[str, dict[int, int]] | None:

@@ -225,7 +225,7 @@ def _summed(
         begin, step = (int(call.args[i].fields[sliced.index(at)].value) if len(call.args) > i else 1 for i in (2, 4))
         if begin < 0 or step < 1:
             raise Mixes("takes places counted from the end")
-        return {}  # These are the same places in both shapes, as the result has to have the same extent.
+        return {}  # A slice takes the same places in both shapes, as its result has to have the same extent.
     if (
         name == "relax.take"
         and operand == 0

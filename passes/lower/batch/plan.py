@@ -51,7 +51,7 @@ class _Work:
     free: bool
 
 
-Choose = Callable[[BatchGraph], "list[Stretch]"]  # Such a function cuts a batch into stretches.
+Choose = Callable[[BatchGraph], "list[Stretch]"]  # A choice cuts a batch into stretches.
 
 
 def plan_stretches(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:

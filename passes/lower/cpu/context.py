@@ -46,10 +46,10 @@ class CpuContext:
     _forms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     # Maps (kernel, its notes) to the module's function.
     _functions: dict[tuple[Any, ...], tvm.ir.GlobalVar] = field(default_factory=dict)
-    fallbacks: list[str] = field(default_factory=list)  # These operators had no rule.
-    tuned: Records | None = None  # Such schedules were found by measuring.
+    fallbacks: list[str] = field(default_factory=list)  # Fallbacks are operators that had no rule.
+    tuned: Records | None = None  # Tuned schedules were found by measuring.
     parted: set[Any] = field(default_factory=set)  # Parts of these tensors are read where they lie.
-    layer: str = ""  # This variable of the logical graph is being lowered.
+    layer: str = ""  # The layer that is being lowered goes by its variable of the logical graph.
     layers: dict[str, int] = field(default_factory=dict)  # Every layer has a number.
     watch: Watch | None = None  # Rules note here what is watched.
     packing: Packing | None = None  # Rules note here how a layer's constants are made of its weights and bias.

@@ -51,7 +51,7 @@ def _operand(arg: relax.Expr, context: "CpuContext", shifted: bool) -> relax.Exp
     if isinstance(arg, tvm.ir.GenericConst):
         return context.plain(arg).var if shifted else arg
     if not isinstance(arg, relax.Var):
-        return arg  # This is a shape or a scalar.
+        return arg  # Shapes and scalars stay as they are.
     form = context.plain_of if shifted else context.as_is
     found = context.values.get(arg)
     return (

@@ -26,7 +26,7 @@ def _pixels(chain: Pixels, ctx: "CpuContext") -> Value:
     return Value(value.var, Layout("plain", value.layout.shape, "int8"))
 
 
-# Each of these lowers a chain, given the context.
+# A chain is lowered by the function of its class, given the context.
 FUSED = {
     Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
     PeakScores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root, peak=True),

@@ -70,7 +70,7 @@ def _same_bytes(old: Layout, new: Layout) -> bool:
         for layout in (old, new)
     }
     if outer[old] is None and outer[new] is None:
-        return True  # These are rows, or images of one pixel: the logical order is the packed one.
+        return True  # Of rows, and of images of one pixel, the logical order is the packed one.
     return old.kind == new.kind and old.shape[0] == new.shape[0]  # NCHW becomes NCH'W' with H*W = H'*W'.
 
 
@@ -97,7 +97,7 @@ def permute_dims(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     if axes == [0, 3, 1, 2]:
         value = ctx.plain(call.args[0])
         return _relabelled(call, ctx, value, Layout("plain", (prod(shape[:3]), shape[3]), dtype), "rows")
-    if axes in ([0, 2, 1], [1, 0]):  # This is taken for NCHW with one column: channels innermost is the transpose.
+    if axes in ([0, 2, 1], [1, 0]):  # A matrix is taken for NCHW with one column: channels innermost is the transpose.
         value = ctx.plain(call.args[0])
         shape = (1,) * (3 - len(shape)) + shape
         return _relabelled(call, ctx, value, Layout("plain", (*shape, 1), dtype), "nhwc")

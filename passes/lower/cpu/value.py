@@ -11,4 +11,4 @@ class Value:
     """`var` holds `layout.physical_shape` elements of `layout.storage`."""
 
     var: relax.Expr
-    layout: Any  # This is a Layout, or the View of one that the rules for rows read.
+    layout: Any  # Most values have a Layout; the rules for rows also read the View of one.

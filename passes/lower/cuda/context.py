@@ -27,7 +27,7 @@ class CudaTensor:
     """A buffer of the program: an input ("input", its number), a constant, or something that launches write. `layout`
     may differ between views of one storage."""
 
-    layout: Any  # This is a CudaLayout, or Strided where a kernel reads a part of one.
+    layout: Any  # Most tensors have a CudaLayout; a kernel that reads a part of one sees it Strided.
     storage: "Storage"
 
 
@@ -65,7 +65,7 @@ class Lowered:
     """Launches in their order, and where the outputs lie."""
 
     calls: tuple[Call, ...]
-    outputs: tuple[Storage, ...]  # Each is written by a launch, no two are the same.
+    outputs: tuple[Storage, ...]  # Every output is written by a launch, and no two are the same storage.
 
 
 ANY = ""  # The rule of this key takes every operator that no other rule takes.
@@ -81,8 +81,8 @@ class CudaContext:
     values: dict[relax.Var, Any] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     state: Storage = field(default_factory=lambda: Storage("state"))
-    tuned: Records | None = None  # Such schedules were found by measuring.
-    var: relax.Var | None = None  # This variable of the logical graph is being lowered.
+    tuned: Records | None = None  # Tuned schedules were found by measuring.
+    var: relax.Var | None = None  # The layer that is being lowered goes by its variable of the logical graph.
     # Maps a variable of the logical graph to the calls that read it; None stands for the function's result.
     users: dict[relax.Expr | None, list[relax.Call | None]] = field(default_factory=dict)
 

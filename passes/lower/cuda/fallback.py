@@ -70,7 +70,7 @@ def _legal(call: relax.Call, ctx: "CudaContext") -> tuple[tvm.IRModule, list[Cud
         if isinstance(expr, relax.Var):
             found = ctx.values[expr].layout
             return _parameter(params, operands, expr, found.shape, found.dtype, lambda: ctx.plain(expr))
-        return expr  # This is a shape, a number or a scalar constant.
+        return expr  # Shapes, numbers and scalar constants stay as they are.
 
     args = [parameter(arg) for arg in call.args]
     with builder.function("main", list(params.values())):

@@ -60,7 +60,7 @@ def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict[relax.Expr
         if not members[root] & (inner | set(found)) and root not in inner and root not in found:
             found[root] = chain
             inner |= members[root]
-    # This is rare, so the whole function goes operator by operator rather than half a chain.
+    # Unable chains are rare, so the whole function goes operator by operator rather than half a chain.
     if not all(map(_able, found.values())):
         return {}, set()
     return {root: partial(_lowered, chain) for root, chain in found.items()}, inner

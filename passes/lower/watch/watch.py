@@ -98,7 +98,7 @@ class Watch:
         counting = {key: list(found) for key, found in self.ends.items()}
         writer: dict[Storage, int] = {}
         last: dict[Storage, int] = {}
-        behind: list[list[RawCall]] = [[] for _ in calls]  # These calls join the step of each call.
+        behind: list[list[RawCall]] = [[] for _ in calls]  # Calls that watch a call join its step.
         # Maps a storage to (a sum in which every byte shows, where that sum is).
         complete: dict[Storage, tuple[Any, ...]] = {}
         unguarded: set[Storage] = set()
@@ -170,7 +170,8 @@ class Watch:
         behind: list[list[RawCall]],
         known: tuple[Any, ...] | None,
     ) -> None:
-        """known: a sum of all bytes of `storage` that is taken already."""
+        """Checks that what a kernel wrote is still there when it is read. known: a sum of all bytes of `storage` that
+        is taken already."""
         plan = byte_sum(self._sizes[storage]) if known is None else known[0]
         before = known[1] if known is not None else self._weighted(plan, storage, calls[written].layer, behind[written])
         after = self._weighted(plan, storage, calls[read].layer, behind[read])

@@ -51,7 +51,7 @@ def choose_operators(
         if ratio <= _SLOWEST:
             count = min(2 * count, len(names))
         elif count == 1:
-            del names[0]  # This one is dear by itself; the next ones may be cheap.
+            del names[0]  # One operator that is dear by itself is passed over, as the next ones may be cheap.
         else:
             break  # More of them would take too long.
     taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= _worth(before, entry[0])]

@@ -89,7 +89,7 @@ def choose_switches(
         for value, candidate, name in tried:
             taken = kept and name == option
             if candidate in known and not taken:
-                continue  # This one was tried before, beside one that was not worth its time.
+                continue  # A design that was tried before, beside one not worth its time, is not logged again.
             known.add(candidate)
             cost = f", {ratio - 1:+.1%} of the estimated time" if ratio is not None and name == option else ""
             log(Attempt(f"{_named(candidate)}{cost}", value, None, taken, candidate, slower=slower if taken else None))
