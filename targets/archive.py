@@ -21,13 +21,14 @@ from .seams import JsonObject
 from .trust import LARGEST, Signature, Trust, signatures_of
 from .writing import write_atomically
 
-# Those that can be read. A package has the lowest that says all about it, so that older readers take what they
+# These formats can be read. A package has the lowest that says all about it, so that older readers take what they
 # understand and refuse the rest.
 FORMATS = (1, 2, 3, 4)
 MANIFEST, SIGNATURES = "manifest.json", "signatures.json"
 _MAGIC = "octet package, manifest sha256 "
-_LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30  # bytes; weights are stored as they are
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # every member has this date: the same content makes the same file
+# A manifest and a packed member may have at most these bytes; weights are stored as they are, so members are large.
+_LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # Every member has this date, so that the same content makes the same file.
 _AGAIN = "copy the package again, or compile it again"
 
 
@@ -62,7 +63,7 @@ def write(
         for name, data in {MANIFEST: text, **members, **({SIGNATURES: listed} if signatures else {})}.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = 0o644 << 16
-            # weights are close to random bytes: compressing them costs load time and gains next to nothing
+            # Weights are close to random bytes: compressing them costs load time and gains next to nothing.
             info.compress_type = zipfile.ZIP_STORED if name.endswith((".bin", ".xz")) else zipfile.ZIP_DEFLATED
             file.writestr(info, data)
     write_atomically(path, buffer.getvalue())
@@ -102,7 +103,8 @@ def read(path: str | os.PathLike[str], trust: Trust | None = None) -> Contents:
         RuntimeError,
     ) as error:
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}") from error
-    except Exception as error:  # zlib.error and struct.error, from bytes that no longer are what the directory says
+    # Bytes that are no longer what the directory says raise zlib.error or struct.error, too.
+    except Exception as error:
         raise PackageError(f"{path}: is corrupt ({type(error).__name__}); {_AGAIN}") from error
 
 
@@ -113,7 +115,7 @@ def _manifest_text(path: str | os.PathLike[str], file: zipfile.ZipFile) -> bytes
             f"{path}: is a zip, but not an octet package; make one with: compile-model MODEL.onnx --calib DATA.npz -o "
             "OUT.octet"
         )
-    if len(comment) < len(_MAGIC) + 64:  # the comment is the end of the file, and zip readers accept a shortened one
+    if len(comment) < len(_MAGIC) + 64:  # The comment ends the file, and zip readers accept one that was cut short.
         raise PackageError(f"{path}: is truncated or corrupt; {_AGAIN}")
     if file.getinfo(MANIFEST).file_size > _LARGEST_MANIFEST:
         raise PackageError(

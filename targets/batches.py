@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .variant import TensorSpec
 
 
-Arrays = Mapping[str, np.ndarray]  # arrays by the name of an input or output
-Results = dict[str, np.ndarray]  # arrays by the name of an output
+Arrays = Mapping[str, np.ndarray]  # The keys name inputs or outputs.
+Results = dict[str, np.ndarray]  # The keys name outputs.
 
 
 def batch_of(inputs: "Sequence[TensorSpec]") -> int:
@@ -62,7 +62,7 @@ class Feeds(Sequence[dict[str, np.ndarray]]):
 def _joined(spec: "TensorSpec", samples: np.ndarray) -> np.ndarray:
     """The array that a run takes, of samples on the first axis."""
     if samples.ndim > len(spec.shape):
-        return np.asarray(samples[0])  # each sample is a whole array, and a run takes one
+        return np.asarray(samples[0])  # Each sample is a whole array, and a run takes one.
     return np.ascontiguousarray(np.moveaxis(samples, 0, spec.batch_axis)) if spec.batch_axis else samples
 
 

@@ -8,8 +8,8 @@ rounded sum of products a multiple of 2^-126: none is a denormal number, and it 
 import ml_dtypes
 import numpy as np
 
-BLOCK = 32  # products that are summed up by themselves: what a tile row of 64 bytes holds
-FEW = 4  # channels up to which a block holds the columns of a kernel row: of an image at a network's input
+BLOCK = 32  # Products are summed up by themselves in blocks of what a tile row of 64 bytes holds.
+FEW = 4  # An image at a network's input has few channels: a block then holds the columns of a kernel row.
 SMALLEST = np.float32(2.0**-56)
 
 
@@ -17,7 +17,7 @@ def round_to_bfloat16(x: np.ndarray) -> np.ndarray:
     """float32 -> ml_dtypes.bfloat16, to nearest, ties to even; magnitudes below 2^-56 to +0, NaN to the positive quiet
     one."""
     x = np.asarray(x, np.float32)
-    with np.errstate(all="ignore"):  # NaN among them
+    with np.errstate(all="ignore"):  # NaN may be among the values.
         rounded = np.where(np.abs(x) < SMALLEST, np.float32(0), x).astype(ml_dtypes.bfloat16)
     return np.where(np.isnan(x), np.uint16(0x7FC0), rounded.view(np.uint16)).view(ml_dtypes.bfloat16)
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-_STEPS = 260  # zero point and byte: results beyond +-256 are clipped
-_NEAR = 4  # float32 numbers on each side of a step among which it is found
+_STEPS = 260  # Results beyond +-256 are clipped, which leaves room for a zero point and a byte.
+_NEAR = 4  # A step lies among these neighbours of its centre, counted in float32 numbers on either side.
 
 
 def two_parts(scale: np.float32) -> tuple[np.float32, np.float32]:

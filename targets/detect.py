@@ -14,10 +14,10 @@ from .registry import TARGETS, find
 from .spec import TargetSpec
 from .standalone.features import AUXILIARY
 
-CPU_VARIABLE = "OCTET_CPU"  # names the level of a lesser CPU that this machine is taken for
+CPU_VARIABLE = "OCTET_CPU"  # The variable names the level of a lesser CPU that this machine is taken for.
 _CPUINFO = Path("/proc/cpuinfo")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-# arch_prctl of x86-64 Linux: a process asks once before it touches the 8 KiB of AMX tile state
+# On x86-64 Linux a process asks by arch_prctl, once, before it touches the 8 KiB of AMX tile state
 # (Documentation/arch/x86/xstate.rst).
 _SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
@@ -111,7 +111,7 @@ def _quota() -> int:
     try:
         quota, period = _CPU_QUOTA.read_text().split()
         return max(1, -(-int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
+    except (OSError, ValueError):  # Without cgroup v2, or where it says "max", there is no limit.
         return os.cpu_count() or 1
 
 

@@ -2,7 +2,7 @@
 
 from .schema import printable
 
-_LONGEST = 2000  # characters of a message: names in files may be longer than any line
+_LONGEST = 2000  # Messages are cut at this length, as names in files may be longer than any line.
 
 
 class OctetError(Exception):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .float_ops import FloatOps, FloatValue
 
-STEPS = 255  # between the least and the largest value of coarse
+STEPS = 255  # The steps divide the way from the least to the largest value of coarse.
 
 
 def exp(m: FloatOps, x: FloatValue) -> FloatValue:
@@ -26,7 +26,7 @@ def exp(m: FloatOps, x: FloatValue) -> FloatValue:
     series = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
     p = m.add(m.add(m.mul(_polynomial(m, r, series), m.mul(r, r)), r), m.const(1.0))
     exponent = m.int(n)
-    half = m.shift_right(exponent, 1)  # 2 ** n in two steps: n = 128 is no float32 exponent
+    half = m.shift_right(exponent, 1)  # Two factors make up 2 ** n, as n = 128 is no float32 exponent.
     scaled = m.mul(m.mul(p, m.power_of_two(half)), m.power_of_two(m.isub(exponent, half)))
     return m.select(m.less(x, low), m.const(0.0), scaled)
 
@@ -180,6 +180,7 @@ def remainder(m: FloatOps, x: FloatValue, step: float) -> FloatValue:
     return m.sub(x, _whole(m, x, step))
 
 
+# Each kind of octet.unary has a function and the names of its parameters.
 FUNCTIONS: dict[str, tuple[Callable[..., FloatValue], tuple[str, ...]]] = {
     "exp": (exp, ()),
     "log": (log, ()),
@@ -204,7 +205,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., FloatValue], tuple[str, ...]]] = {
     "selu": (selu, ("alpha", "gamma")),
     "coarse": (coarse, ("step", "low")),
     "remainder": (remainder, ("step",)),
-}  # kind of octet.unary -> (function, names of its parameters)
+}
 
 
 def unary(m: FloatOps, kind: str, x: FloatValue, attrs: Mapping[str, float]) -> FloatValue:

@@ -4,7 +4,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-FloatValue: TypeAlias = Any  # a value, condition or int32 of some arithmetic: an array, a TIR vector, a name in C++
+# An arithmetic has a value, condition or int32 of its own: an array, a TIR vector, a name in C++.
+FloatValue: TypeAlias = Any
 
 
 class FloatOps(Protocol):

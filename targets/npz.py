@@ -20,8 +20,8 @@ from .seams import JsonObject
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_AXES = 32
-_SHOWN = 8  # extents in a message
-_PIECE = 1 << 20  # bytes
+_SHOWN = 8  # Messages show the first extents of a shape that may be long.
+_PIECE = 1 << 20  # Files are read and written in pieces of this size, in bytes.
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray | Stacked], compress: bool = True)
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             info.compress_type = file.compression
             rows = array.rows if isinstance(array, Stacked) else [np.asarray(array, order="C")]
-            # Known beforehand, it makes the fields of 64 bits where they are needed
+            # A size that is known beforehand makes the fields of 64 bits where they are needed.
             info.file_size = sum(row.nbytes for row in rows)
             with file.open(info, "w") as item:
                 if isinstance(array, Stacked):
@@ -100,7 +100,7 @@ def rows_of(source: Path, name: str, dtype: type, shape: tuple[int, ...]) -> Ite
             raise ValueError(f"{name!r} is in Fortran order")
         for _ in range(shape[0]):
             yield _filled(stream, size // shape[0]).view(dtype).reshape(shape[1:])
-        stream.read(1)  # the end, where the checksum is compared
+        stream.read(1)  # The checksum is compared where the end is read.
 
 
 _BROKEN = (
@@ -145,7 +145,7 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         raise ValueError(f"npy format {version} is not known")
     try:
         shape, fortran, dtype = read(stream)
-    except Exception as error:  # a header is Python, and its tokenizer raises what it likes
+    except Exception as error:  # A header is Python, and its tokenizer raises what it likes.
         raise ValueError(f"it has no header of an array ({type(error).__name__})") from error
     if dtype.hasobject:
         raise ValueError("it holds Python objects (a pickle), which are not loaded")
@@ -158,7 +158,7 @@ def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, declared: tuple[Any, An
     """One array, piece by piece into its own memory."""
     with _member(file, info, declared) as (stream, (shape, fortran, dtype), size):
         memory = _filled(stream, size)
-        stream.read(1)  # the end, where the checksum is compared
+        stream.read(1)  # The checksum is compared where the end is read.
     return memory.view(dtype).reshape(shape, order="F" if fortran else "C") if size else np.empty(shape, dtype)
 
 

@@ -235,7 +235,7 @@ def failed_outputs(session: Session, selftest: Mapping[str, np.ndarray]) -> tupl
 
 def versions() -> dict[str, str]:
     """The versions of Octet and TVM that make packages here, by the name of their distribution."""
-    from importlib.metadata import PackageNotFoundError, version  # imported here, as loading a package does not need it
+    from importlib.metadata import PackageNotFoundError, version  # Loading a package does not need this import.
 
     found = {}
     for name in ("octet", "apache-tvm", "apache-tvm-ffi"):

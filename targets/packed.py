@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from .errors import PackageError
 
-_LARGEST = 256 << 20  # bytes unpacked: a hundred times the LLVM IR of a small network
-_MEMORY = 64 << 20  # bytes, for the decompressor's dictionary
-_PRESET = 2  # higher ones take many times as long on LLVM IR and save next to nothing
+_LARGEST = 256 << 20  # The bytes are a hundred times the LLVM IR of a small network.
+_MEMORY = 64 << 20  # The bytes bound the decompressor's dictionary.
+_PRESET = 2  # Higher presets take many times as long on LLVM IR and save next to nothing (docs/architecture.md).
 
 
 @dataclass(frozen=True)

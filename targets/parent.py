@@ -4,9 +4,7 @@ import ctypes
 import os
 import signal
 
-_PR_SET_PDEATHSIG = (
-    1  # prctl(2) of Linux: the signal that the kernel sends when the thread that made this process is gone
-)
+_PR_SET_PDEATHSIG = 1  # The kernel sends a signal when the thread that made this process is gone (prctl(2) of Linux).
 
 
 def die_with_parent(parent: int) -> None:
@@ -24,5 +22,5 @@ def die_with_parent(parent: int) -> None:
 
 def _arm(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # the parent ended before the kernel was asked
+    if os.getppid() != parent:  # The parent may have ended before the kernel was asked.
         os._exit(1)

@@ -29,8 +29,9 @@ def gru_output(m: "FloatOps", x: "FloatValue", r: "FloatValue", h: "FloatValue")
     return m.add(m.mul(m.sub(m.const(1.0), update), new), m.mul(update, h))
 
 
+# Every operator has its function and the number of its gates.
 STEPS = {
     "octet.lstm_state": (lstm_state, 4),
     "octet.lstm_output": (lstm_output, 4),
     "octet.gru_output": (gru_output, 3),
-}  # name -> (function, gates)
+}

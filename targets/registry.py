@@ -7,7 +7,7 @@ from .spec import TargetSpec
 from .x86.specs import SPECS as X86
 
 TARGETS = {spec.name: spec for spec in (*X86, *ARM64, *CUDA)}
-# Names that users of other tools will try: they get a line of their own instead of "unknown".
+# Users of other tools will try these names: they get a line of their own instead of "unknown".
 WITHOUT_KERNELS = ("x86-64-v2", "cuda-sm70")
 
 

@@ -62,7 +62,8 @@ class Session:
 
     why: str = ""
     _library: Library
-    _executor: "tuple[int, ThreadPoolExecutor] | None" = None  # (process, threads of `run_async`)
+    # The threads of `run_async` are kept beside the number of the process that started them.
+    _executor: "tuple[int, ThreadPoolExecutor] | None" = None
 
     def __init__(
         self,
@@ -122,14 +123,14 @@ class Session:
         )
         handles: list[c_void_p] = []
         self._end = weakref.finalize(self, _end, library, handles)
-        self._end.atexit = False  # a thread of the process may still be running kernels then
+        self._end.atexit = False  # A thread of the process may still be running kernels when the interpreter ends.
 
         def make(number: int) -> Stream:
             handles.append(library.open(shape, address, threads, detect.beside(number, threads) if pin else None))
             return Stream(handles[-1], library.arena(handles[-1], size), inputs, outputs)
 
         self._streams = Streams(make, most)
-        self._streams.give(self._streams.take())  # a stream's pages are touched here, not in the first run
+        self._streams.give(self._streams.take())  # A stream's pages are touched here, not in the first run.
 
     def _describe(self, variant: Variant) -> None:
         self.target: str = variant.target
@@ -185,7 +186,7 @@ class Session:
             )
         arrays = self._given.arrays(inputs)
         lease = self._streams.take()
-        try:  # written out for its speed in place of `with`: other threads wait for what is done here
+        try:  # This is `with` written out for its speed: other threads wait for what is done here.
             stream = lease.stream
             stream.stage(arrays)
             self._infer(stream, recompute)
@@ -225,7 +226,7 @@ class Session:
         try:
             self._on_a_stream(work)
         finally:
-            runs.end()  # after an exception the others stop, too: their arrays are about to go
+            runs.end()  # After an exception the others stop, too: their arrays are about to go.
             failures = [error for other in others if not other.cancel() and (error := other.exception()) is not None]
         if failures:
             raise failures[0]
@@ -278,7 +279,7 @@ class Session:
                     start = time.perf_counter()
                     self._library.step(stream.handle, index, chunk, stream.tensors)
                     row[index] += time.perf_counter() - start
-        return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # the first pass warms up
+        return list(zip(self.steps, np.median(seconds[1:], axis=0).tolist(), strict=True))  # The first pass warms up.
 
     def _infer(self, stream: Stream, recompute: bool) -> None:
         self._library.run(stream.handle, stream.tensors)

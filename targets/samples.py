@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 LABELS = "labels"
-OF = LABELS + "/"  # labels/OUTPUT: those of that output
-_PIECE = 1 << 20  # bytes that are looked at in one go
+OF = LABELS + "/"  # A name such as labels/OUTPUT gives the labels of that output.
+_PIECE = 1 << 20  # Arrays are looked at in pieces of this size, in bytes.
 _Array = TypeVar("_Array", bound=Array)
 
 
@@ -41,7 +41,7 @@ class TakesInputs(Protocol):
         """The inputs, in their order."""
 
 
-_LONGEST, _FEW = 200, 8  # characters and names of a file that a message repeats
+_LONGEST, _FEW = 200, 8  # A message repeats this much of a text, and this many names of a file.
 
 
 def load_samples(
@@ -195,7 +195,7 @@ def _finite(where: str, spec: "TensorSpec", array: Array) -> Array:
         if checked:
             _check_finite(where, spec.name, piece, start)
             if piece.dtype != dtype:
-                with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity, which the check names
+                with np.errstate(over="ignore"):  # A float64 beyond float32 becomes an infinity, which the check names.
                     _check_finite(where, spec.name, piece.astype(dtype), start)
 
     if isinstance(array, StoredArray):
@@ -231,7 +231,7 @@ def _harmless(given: np.dtype, wanted: np.dtype) -> bool:
 
 def _check_finite(where: str, name: str, array: np.ndarray, start: int) -> None:
     step = max(_PIECE // max(array[:1].nbytes, 1), 1)
-    for at in range(0, len(array), step):  # no temporary of the size of the whole array
+    for at in range(0, len(array), step):  # Blocks of samples need no temporary of the size of the whole array.
         good = np.isfinite(array[at : at + step])
         if not good.all():
             index = at + int(np.argmin(good.reshape(len(good), -1).all(1)))

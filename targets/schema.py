@@ -9,16 +9,16 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-# No control characters, none that turn or hide text
+# A text has no control characters and none that turn or hide text.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]*$"
 
-_LONGEST = 200  # characters of what a message repeats
+_LONGEST = 200  # A message repeats no more characters of a text that others wrote.
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=_PRINTABLE)]
 Text = Annotated[str, msgspec.Meta(max_length=1 << 16, pattern=_PRINTABLE)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # bytes, or a few of something
+Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # Sizes are bytes, or counts of a few things.
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 
 
@@ -29,7 +29,7 @@ def parsed(text: str | bytes) -> Any:
     """The JSON values of a text. Raises ValueError where it is none: NaN, Infinity and numbers beyond float64 are
     none."""
     try:
-        # TVM's strings are a kind of their own
+        # TVM's strings are a kind of their own.
         return msgspec.json.decode(str(text) if isinstance(text, str) else text)
     except RecursionError:
         raise ValueError("values lie too deep in each other") from None

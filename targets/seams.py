@@ -5,8 +5,8 @@ A signature names the place in place of `Any`, so that the reason is written onc
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-# Attributes of one operator by name: numbers, texts and lists of them. Which of these one has depends on the operator.
+# One operator has such attributes by name: numbers, texts and lists of them; which, depends on the operator.
 Attrs: TypeAlias = Mapping[str, Any]
 
-# An object of JSON whose fields a schema, or the code that reads it, checks; or one on its way into a file.
+# A schema, or the code that reads it, checks the fields of such an object of JSON; others are on their way into a file.
 JsonObject: TypeAlias = dict[str, Any]

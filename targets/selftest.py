@@ -10,7 +10,7 @@ from .npz import read_npz
 if TYPE_CHECKING:
     from .manifest.fields import Tensor
 
-_HEADER = 1 << 12  # bytes in front of an array, at most
+_HEADER = 1 << 12  # An array has at most these bytes in front of it.
 
 
 def read_selftest(data: bytes, inputs: "tuple[Tensor, ...]", outputs: "tuple[Tensor, ...]") -> dict[str, np.ndarray]:

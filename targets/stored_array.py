@@ -19,9 +19,10 @@ from .npz import read_header
 from .reading.regular import open_regular
 from .reading.shared_file import SharedFile, temporary
 
-_MOST_MEMBERS = 4096  # the most members of an .npz
-_PIECE = 1 << 22  # bytes that are read at once where everything is read
-_LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28  # of a zip member; the zip format, section 4.3.7
+_MOST_MEMBERS = 4096  # An .npz with more members is refused.
+_PIECE = 1 << 22  # What is read whole is read in pieces of this size, in bytes.
+# The zip format, section 4.3.7, puts a local header's lengths at these bytes.
+_LOCAL_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28
 
 
 class StoredArray:
@@ -106,8 +107,8 @@ class StoredArray:
             return found if found.dtype == self.dtype else found.astype(self.dtype)
 
 
-Array = np.ndarray | StoredArray  # an array of samples, which lie on the first axis
-SampleArrays = Mapping[str, Array]  # arrays of samples by the name of an input
+Array = np.ndarray | StoredArray  # Samples lie on the first axis.
+SampleArrays = Mapping[str, Array]  # Inputs are told by their names.
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -129,7 +130,7 @@ class Declared:
     shape: tuple[int, ...]
     dtype: np.dtype
     fortran: bool
-    begin: int  # bytes of the header
+    begin: int  # The array's bytes begin behind the header, at this byte.
     spooled: bool
 
     ndim = property(lambda self: len(self.shape))
@@ -206,7 +207,7 @@ def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Declared:
         except ValueError:
             if member.filename.endswith(".npy"):
                 raise
-            return Declared((), np.dtype("S1"), False, 0, False)  # some other file; it is no input's
+            return Declared((), np.dtype("S1"), False, 0, False)  # A file of another kind is no input's.
         found = Declared(shape, dtype, fortran, stream.tell(), bool(shape) and (packed or fortran and len(shape) > 1))
     if found.begin + found.nbytes != member.file_size:
         raise ValueError(
@@ -258,7 +259,7 @@ def _unpacked(stream: IO[bytes], size: int, name: str) -> SharedFile:
         if not piece:
             raise EOFError(f"{name} ends early")
         done += file.write(done, piece)
-    stream.read(1)  # the end: zipfile compares the checksum there
+    stream.read(1)  # At the end zipfile compares the checksum.
     return file
 
 

@@ -18,14 +18,15 @@ from msgspec import Meta, Struct
 from .errors import OctetError, PackageError
 from .schema import Digest, checked, parsed
 
+# Whoever runs the readers of packages sets their policy in these variables.
 KEYS, SIGNERS, PASSPHRASE = (
     "OCTET_KEYS",
     "OCTET_SIGNERS",
     "OCTET_KEY_PASSPHRASE",
-)  # the operator's policy, for every reader of packages
-# The most signatures of a package; the most bytes of all of them, and of a key file
+)
+# The first bounds the signatures of a package, the second the bytes of all of them, and of a key file.
 MOST_SIGNATURES, LARGEST = 64, 1 << 16
-_PURPOSE = b"octet package manifest\0"  # a signature of a package is none of anything else
+_PURPOSE = b"octet package manifest\0"  # A signature over these bytes first cannot be taken for one of something else.
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.S)
 
 
@@ -145,7 +146,7 @@ def private_key(path: str | os.PathLike[str]) -> Any:
         key = forms.load_pem_private_key(data, passphrase.encode() if passphrase and b"ENCRYPTED" in data else None)
     except TypeError as error:
         raise OctetError(f"{path}: this key has a passphrase; set {PASSPHRASE}") from error
-    except Exception as error:  # the library names ValueError, UnsupportedAlgorithm and others
+    except Exception as error:  # The library names ValueError, UnsupportedAlgorithm and others.
         raise OctetError(
             f"{path}: is no private key that can be read, or its passphrase is another; make one with: octet keygen "
             "NAME"
@@ -175,7 +176,7 @@ def _public_keys(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[str, 
             )
         try:
             key = forms.load_pem_public_key(block[0])
-        except Exception as error:  # the library names ValueError, UnsupportedAlgorithm and others
+        except Exception as error:  # The library names ValueError, UnsupportedAlgorithm and others.
             raise OctetError(
                 f"{where}: holds a public key that cannot be read; give the .pub file of octet keygen"
             ) from error

@@ -11,7 +11,7 @@ from .packed import Packed, PackedText
 from .seams import JsonObject
 from .watch.words import Words
 
-WEIGHT_ALIGNMENT = 64  # bytes: one 512-bit vector; the blob and the arena start on such a boundary
+WEIGHT_ALIGNMENT = 64  # The blob and the arena start on a boundary of 64 bytes, which one 512-bit vector takes.
 
 
 @dataclass(frozen=True)

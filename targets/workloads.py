@@ -7,8 +7,8 @@ from .workload_key import Keyed
 from .x86 import workload as x86
 
 _READ = {nest.KIND: nest.from_dict, cuda.KIND: cuda.from_dict}
-_LARGEST = (1 << 31) - 1  # the largest whole number of an entry
-_MOST_TAPS = 1 << 14  # the most taps of a window, as schedules list them one by one
+_LARGEST = (1 << 31) - 1  # No whole number of an entry is larger.
+_MOST_TAPS = 1 << 14  # Schedules list the taps of a window one by one, so their number is bounded.
 _WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
@@ -18,7 +18,8 @@ def workload_from(entry: JsonObject) -> Keyed:
     try:
         _check_numbers(entry)
         made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
-        _ = made.name, made.key, made.multiply_adds  # fails here rather than where it is used
+        # An entry that lacks one of these fails here rather than where it is used.
+        _ = made.name, made.key, made.multiply_adds
     except (
         LookupError,
         TypeError,

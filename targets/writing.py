@@ -15,8 +15,8 @@ from pathlib import Path
 
 from .errors import OctetError
 
-_MOST_LINKS = 40  # the most links that are followed, as the kernel does
-_LEFT_OVER = 3600  # seconds after which a temporary file is of a run that was killed
+_MOST_LINKS = 40  # No more links are followed, as the kernel does.
+_LEFT_OVER = 3600  # A temporary file that is older, in seconds, is of a run that was killed.
 
 
 def home() -> Path:
@@ -123,7 +123,7 @@ def _replace(place: Path, data: bytes, mode: int) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, mode & ~_umask())
         os.replace(temporary, place)
-    except BaseException:  # also ^C: nothing half-written stays
+    except BaseException:  # Nothing half-written stays, not even after ^C.
         os.unlink(temporary)
         raise
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 QEMU, MACHINE = "qemu-aarch64", "aarch64"
-_SYSROOT = "/usr/aarch64-linux-gnu"  # where Debian's cross compiler has arm64's libraries
+_SYSROOT = "/usr/aarch64-linux-gnu"  # Debian's cross compiler keeps arm64's libraries here.
 _HERE = Path(__file__).parent
 
 

@@ -25,7 +25,8 @@ class CpuBackend(Backend):
 
     kind = "cpu"
     library_member, source_member = "kernels.so", "kernels.ll.xz"
-    package_format = 4  # kernels with a runtime of their own; those of 1 to 3 were called through TVM's
+    # Since this format kernels have a runtime of their own; those of 1 to 3 were called through TVM's.
+    package_format = 4
     launches, refusable, per_device = False, False, False
     exports, portable, host, shapes, watches, codes, bfloat16, estimates = (True,) * 8
     repeats, quiet_seconds = 8, 120
@@ -34,8 +35,7 @@ class CpuBackend(Backend):
         import tvm
 
         # Up to Cascade Lake a branch across 32 bytes is decoded anew every time (Intel's erratum of jump conditional
-        # code): how fast an inner loop is depends on where it happens to lie
-        # (docs/architecture.md).
+        # code): how fast an inner loop is depends on where it happens to lie (docs/architecture.md).
         triple = (
             {"cl-opt": ["-x86-branches-within-32B-boundaries"]}
             if spec.machine == "x86_64"

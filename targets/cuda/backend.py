@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .running.peak import DevicePeak
     from .running.session import CudaSession
 
-_FEATURE = "cuda_"  # the beginning of CUDA targets' features
+_FEATURE = "cuda_"  # Features of CUDA targets begin with it.
 
 
 class CudaBackend(Backend):
@@ -28,7 +28,8 @@ class CudaBackend(Backend):
     package_format = 1
     launches, refusable, per_device = True, True, True
     exports = portable = host = shapes = watches = codes = bfloat16 = estimates = False
-    repeats, quiet_seconds = 4, 20  # candidates are machine code, loaded in milliseconds
+    # Candidates are machine code and load in milliseconds, so a child that is quiet for long has failed.
+    repeats, quiet_seconds = 4, 20
 
     def tvm_target(self, spec: "TargetSpec") -> "tvm.target.Target":
         import tvm

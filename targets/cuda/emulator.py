@@ -122,7 +122,8 @@ class Buffer:
 def compile_host(text: str, device: Path = DEVICE) -> ctypes.CDLL:
     """A C++ text that includes the device files, as a loaded library. Raises TargetError without a host compiler."""
     with tempfile.TemporaryDirectory() as folder:
-        return ctypes.CDLL(str(write_library(text, Path(folder) / "kernels.so", device)))  # mapped: the file may go
+        # The library is mapped, so its file may go.
+        return ctypes.CDLL(str(write_library(text, Path(folder) / "kernels.so", device)))
 
 
 def write_library(text: str, path: Path, device: Path = DEVICE) -> Path:

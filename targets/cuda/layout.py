@@ -10,8 +10,8 @@ from math import prod
 
 import numpy as np
 
-GRANULE = 16  # bytes: the widest load, store and asynchronous copy
-SLACK = 16  # bytes behind a buffer that a kernel may read
+GRANULE = 16  # The widest load, store and asynchronous copy moves 16 bytes.
+SLACK = 16  # Kernels may read this far, in bytes, behind a buffer.
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Strided:
 
     def same_places(self, other: "CudaLayout") -> bool:
         """Always False: whatever else lies in the buffer must stay."""
-        return False  # a strided tensor may be a part of its buffer
+        return False  # A strided tensor may be a part of its buffer.
 
 
 def reshaped(layout: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:

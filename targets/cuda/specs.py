@@ -51,11 +51,12 @@ def _spec(
 
 
 SPECS = (
-    _spec(61, "dp4a", 20, 48 << 10, 512, 2, 2048, 24, 7),  # P4, GTX 1080; no tensor cores, no ldmatrix
-    _spec(75, "mma8816", 40, 64 << 10, 1024, 2, 1024, 24, 5),  # T4; no asynchronous copies: two stages
-    _spec(80, "mma16832", 108, 163 << 10, 2048, 4, 2048, 32, 9),  # for the A100
-    _spec(86, "mma16832", 84, 99 << 10, 1024, 3, 1536, 20, 4),  # A10, RTX 3090
-    _spec(89, "mma16832", 58, 99 << 10, 1024, 3, 1536, 24, 2),  # L4
-    _spec(90, "mma16832", 132, 227 << 10, 2048, 4, 2048, 40, 12),  # H100, H200, by mma.sync
-    _spec("90a", "wgmma", 132, 227 << 10, 4096, 4, 2048, 40, 12),  # the same devices alone
+    # The P4 and the GTX 1080 have no tensor cores and no ldmatrix.
+    _spec(61, "dp4a", 20, 48 << 10, 512, 2, 2048, 24, 7),
+    _spec(75, "mma8816", 40, 64 << 10, 1024, 2, 1024, 24, 5),  # The T4 has no asynchronous copies, hence two stages.
+    _spec(80, "mma16832", 108, 163 << 10, 2048, 4, 2048, 32, 9),  # The figures are those of an A100.
+    _spec(86, "mma16832", 84, 99 << 10, 1024, 3, 1536, 20, 4),  # The figures are those of an A10 or RTX 3090.
+    _spec(89, "mma16832", 58, 99 << 10, 1024, 3, 1536, 24, 2),  # The figures are those of an L4.
+    _spec(90, "mma16832", 132, 227 << 10, 2048, 4, 2048, 40, 12),  # The H100 and H200 run this one by mma.sync.
+    _spec("90a", "wgmma", 132, 227 << 10, 4096, 4, 2048, 40, 12),  # Code of 90a runs on the H100 and H200 alone.
 )

@@ -76,6 +76,6 @@ def from_dict(entry: JsonObject) -> CudaWorkload:
     """The workload that `as_dict` made JSON values of. Raises KeyError, TypeError or ValueError for an entry of another
     structure."""
     problem, epilogue = entry["problem"], with_infinities(entry["epilogue"])
-    checked(problem, Conv)  # a number that multiplies an extent may be no text
+    checked(problem, Conv)  # A text may not stand where a number multiplies an extent.
     checked(epilogue, Epilogue)
     return CudaWorkload(Conv(**problem), Epilogue(**epilogue))

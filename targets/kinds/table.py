@@ -8,5 +8,5 @@ from ..cuda.backend import CudaBackend
 from .backend import Backend
 
 BACKENDS: dict[str, Backend] = {backend.kind: backend for backend in (CpuBackend(), CudaBackend())}
-PROCESSORS = CpuBackend.kind  # the kind of entries that do not say theirs
+PROCESSORS = CpuBackend.kind  # Entries that do not say their kind have this one.
 Kind = Literal[*BACKENDS]  # type: ignore[valid-type] # of a field that a file holds: msgspec reads it, and a checker cannot

@@ -15,7 +15,7 @@ from ..variant import TensorSpec, Variant
 if TYPE_CHECKING:
     from .fields import Entry, Manifest, Shape
 
-OBJECT = "kernels.o.xz"  # the object file that is linked into libraries for other programs
+OBJECT = "kernels.o.xz"  # Libraries for other programs are linked from this object file.
 
 
 def library_member(variant: Variant) -> str:

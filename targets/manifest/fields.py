@@ -193,7 +193,7 @@ class Info(Struct):
     accuracy: _Accuracy | msgspec.UnsetType = msgspec.UNSET
     policy: _Policy | None = None
     padding: _Padding | None = None
-    # Who gives its answers: the compiled code alone, or the referee too
+    # A session's answers are given by the compiled code alone, or by the referee too.
     self_test: dict[Literal["by"], Literal["compiled", "referee"]] = {}
 
 
@@ -209,6 +209,5 @@ class Manifest(Struct):
     members: Annotated[dict[Name, Member], Meta(max_length=4 * MOST_VARIANTS + MOST_SHAPES)]
     shapes: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES - 1)] = ()
     pads: Annotated[dict[Name, int | float], Meta(max_length=MOST_TENSORS)] = msgspec.field(default_factory=dict)
-    integer: Annotated[
-        tuple[Shape, ...], Meta(max_length=MOST_SHAPES)
-    ] = ()  # one for every shape, for callers that quantise
+    # Callers that quantise take these, one for every shape.
+    integer: Annotated[tuple[Shape, ...], Meta(max_length=MOST_SHAPES)] = ()

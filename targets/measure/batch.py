@@ -21,8 +21,8 @@ from ..schema import checked, parsed
 from ..seams import JsonObject
 from .job import Job, MeasuringPlan, MeasuringTask, from_json, to_json
 
-MOST_FAILURES = 3  # failures of the default kernel after which a batch ends
-_LONGEST_LINE = 64 << 20  # bytes that a child says at once
+MOST_FAILURES = 3  # A default kernel that fails this often ends its batch.
+_LONGEST_LINE = 64 << 20  # The bound is on the bytes of one line that a child writes.
 _Times = Annotated[
     list[Annotated[list[Annotated[float, Meta(ge=0, le=1e6)]], Meta(max_length=256)]], Meta(max_length=10_000)
 ]

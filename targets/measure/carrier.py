@@ -21,8 +21,9 @@ from ..writing import check_writable, write_atomically
 from .job import Job, digest, from_json, to_json
 
 FORMAT, MANIFEST, BLOBS, ARCHIVE, LOG = 1, "manifest.json", "blobs", ".tar.xz", "measurements.jsonl"
-_LARGEST, _MOST = 1 << 30, 1 << 16  # bytes of an archive or of one blob; files
-_HEADER = 1 << 20  # bytes of what stands before a file in an archive
+# The first bounds the bytes of an archive or blob, the second the files of an archive.
+_LARGEST, _MOST = 1 << 30, 1 << 16
+_HEADER = 1 << 20  # The bound is on the bytes that stand before a file in an archive.
 _AGAIN = "export the candidates again, or copy them again"
 
 
@@ -123,7 +124,8 @@ def write(path: Path, job: Job, blobs: dict[str, bytes]) -> int:
 def _write_archive(path: Path, manifest: bytes, blobs: dict[str, bytes]) -> int:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=6) as file:
-        members = sorted(blobs.items(), key=lambda entry: (entry[1][:4], len(entry[1])))  # like beside like
+        # Blobs that are alike lie beside each other, where they compress best.
+        members = sorted(blobs.items(), key=lambda entry: (entry[1][:4], len(entry[1])))
         for name, data in [(MANIFEST, manifest), *((f"{BLOBS}/{name}", data) for name, data in members)]:
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(data), 0o644
@@ -141,7 +143,7 @@ def _write_folder(path: Path, manifest: bytes, blobs: dict[str, bytes]) -> int:
                 (folder / BLOBS / f"{name}.xz").write_bytes(lzma.compress(data))
             (folder / MANIFEST).write_bytes(manifest)
             folder.chmod(0o755)
-            os.replace(folder, path)  # an empty folder of that name may be there
+            os.replace(folder, path)  # An empty folder of that name may be there.
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
@@ -192,6 +194,6 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error
     except DataError:
         raise
-    # TarError, LZMAError, EOFError, and from headers that are nonsense whatever they lead to
+    # TarError, LZMAError and EOFError are meant, and whatever headers that are nonsense lead to.
     except Exception as error:
         raise DataError(f"{path}: is truncated or no archive of candidates; {_AGAIN}") from error

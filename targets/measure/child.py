@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     batch = Batch.unpack(sys.stdin.buffer.read())
     try:
         say(measure(batch, {int(text) for text in arguments[1:]}, lambda at: say(json.dumps({"at": at}))).as_json())
-    except Exception as error:  # whatever it was, the parent leaves this candidate out
+    except Exception as error:  # Whatever it was, the parent leaves this candidate out.
         say(json.dumps({"error": _line(error)}))
         return 1
     return 0
@@ -41,4 +41,4 @@ def _line(error: Exception) -> str:
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
-    os._exit(status)  # a driver after a fault may never finish its own clean-up
+    os._exit(status)  # After a fault a driver may never finish its own clean-up.

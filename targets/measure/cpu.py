@@ -10,7 +10,7 @@ from ..native.stream import aligned
 from ..tvm.native_library import open_library, runtime, use_threads
 from .job import Candidate, MeasuringTask
 
-_SLACK = 64  # elements that a kernel may read behind a buffer
+_SLACK = 64  # Kernels may read this many elements behind a buffer.
 
 
 class CpuDevice:

@@ -11,9 +11,9 @@ from ..errors import OctetError, TargetError
 from ..variant import Launch, Step, TensorSpec, Variant
 from .job import Candidate, MeasuringTask
 
-_L2_BYTES = 38  # CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE
+_L2_BYTES = 38  # CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE has this number.
 MOST_COPIES = 16
-MOST_BYTES = 256 << 20  # bytes of all copies together
+MOST_BYTES = 256 << 20  # The copies of a kernel's operands take no more bytes together.
 _ALIGNMENT = 256
 
 

@@ -15,7 +15,7 @@ from .values import random_bytes
 
 _Bytes = Annotated[int, Meta(ge=0, le=4 << 30)]
 _Rounds = Annotated[int, Meta(ge=0, le=1000)]
-Role = Literal["input", "constant", "zero", "output"]  # the role of a kernel's operand
+Role = Literal["input", "constant", "zero", "output"]  # A role says what an operand is to its kernel.
 Dtype = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float16", "float32", "float64"]
 
 
@@ -50,7 +50,7 @@ class Input:
 
 
 def _made(seed: int, size: int, dtype: str) -> np.ndarray:
-    if dtype == "float32":  # arbitrary bytes would be NaNs, infinities and denormal numbers
+    if dtype == "float32":  # Arbitrary bytes would be NaNs, infinities and denormal numbers.
         return random_bytes(seed, size // 4).view(np.int8).astype("<f4") / np.float32(16)
     return random_bytes(seed, size).view(dtype)
 

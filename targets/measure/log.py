@@ -18,18 +18,19 @@ from ..schema import Name, Text, checked, json_text, parsed
 from ..seams import JsonObject
 from .rounds import ratios
 
-_LARGEST = 64 << 20  # bytes, hundreds of thousands of measurements
-_MOST_WRONG = 1000  # lines that are none
+_LARGEST = 64 << 20  # Hundreds of thousands of measurements fit into these bytes.
+_MOST_WRONG = 1000  # A log with more lines that are no measurements is refused.
 _Times = Annotated[
     list[Annotated[list[Annotated[float, msgspec.Meta(gt=0, le=1e6)]], msgspec.Meta(max_length=256)]],
     msgspec.Meta(max_length=10_000),
 ]
 _Device = dict[Name, Text | int | float | None]
+# Candidates get a first look, the promising ones a longer one, and the best is measured once more.
 FIRST, FINAL, WINNER = (
     "first",
     "final",
     "winner",
-)  # a first look at all; the promising ones, longer; the best of them once more
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def append(path: Path, measurements: Iterable[Measurement]) -> None:
         with open(path, "ab+") as file:
             end = file.seek(0, os.SEEK_END)
             if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
-                text = "\n" + text  # a run was killed within a line
+                text = "\n" + text  # A run may have been killed within a line.
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -10,10 +10,10 @@ from ..errors import OctetError
 from ..kinds.table import BACKENDS
 from .batch import Batch, Figures
 
-HOPELESS = 1.4  # a candidate that takes so many times the default's time in one round is not measured again
-REPEAT_SECONDS = 0.001  # of one repetition: long against a timer, short against a time slice of the operating system
+HOPELESS = 1.4  # A candidate that takes so many times the default's time in one round is not measured again.
+REPEAT_SECONDS = 0.001  # A repetition is long against a timer and short against a time slice of the operating system.
 MOST_CALLS = 2000
-GROUP = 3  # rounds that give one ratio, of the fastest to the fastest
+GROUP = 3  # Rounds are grouped: one ratio compares the fastest of a group with the fastest.
 
 
 def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> Figures:
@@ -31,7 +31,7 @@ def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> 
             kernel = device.load(batch.task, candidate, batch.blobs)
             right = batch.task.output.agrees(kernel.answer())
         except OctetError as error:
-            # Refused, which others need not be; after a fault nothing runs in this process any more.
+            # A refusal need not concern the other candidates; after a fault nothing runs in this process any more.
             if index == 0 or not device.usable():
                 raise
             errors[index] = str(error)
@@ -54,7 +54,7 @@ def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> 
             device.use_threads(threads)
             for index, kernel in kernels.items():
                 say(index)
-                # The fastest counts: whatever interrupts a kernel only slows it down
+                # The fastest counts: whatever interrupts a kernel only slows it down.
                 row[index][column] = min(kernel.seconds(number) for _ in range(backend.repeats))
         for index, figures in row.items():
             seconds[index].append(figures)

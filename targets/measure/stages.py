@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .batch import Figures
 
 
-BATCH = 8  # candidates that are measured against the default at a time
+BATCH = 8  # Candidates are measured against the default in batches of this size.
 FINALISTS = 2
 
 
@@ -61,7 +61,7 @@ def measure_job(
         work = _Work(carrier, task, name, measure, held)
         try:
             best = work.run()
-        except OctetError as error:  # the default does not run here; other tasks may
+        except OctetError as error:  # The default does not run here, but other tasks' defaults may.
             reasons.append(str(error))
             best = None
         first = [entry for entry in work.held if entry.stage == FIRST and entry.candidate > 0]

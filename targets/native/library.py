@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import OctetError, PackageError
 from .mapped import mapped
 
-_INTERFACE = 1  # OCTET_INTERFACE
-EARLIER = "__tvm_ffi_octet_run"  # the entry of kernels that wanted TVM's runtime
+_INTERFACE = 1  # The number is OCTET_INTERFACE of the C header.
+EARLIER = "__tvm_ffi_octet_run"  # Kernels that wanted TVM's runtime had this entry.
 _AGAIN = "compile the network again with this octet (compile-model)"
 _FAILURES = {
     1: "no memory is left for a stream; close others, or compile with a smaller --batch",
@@ -33,7 +33,7 @@ class Library:
             raise earlier(target)
         with mapped(image) as path:
             library = ctypes.CDLL(path)
-        # A thread of the process may still be running kernels then
+        # A thread of the process may still be running kernels when the interpreter ends.
         weakref.finalize(self, _dlclose, c_void_p(library._handle)).atexit = False
         try:
             found, count, describe = library.octet_interface(), library.octet_networks, library.octet_signature

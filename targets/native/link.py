@@ -19,10 +19,10 @@ SOURCES = ("backend.c", "pool.c", "stream.c")
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror")
 LINK = ("-shared", "-Wl,--no-undefined", "-Wl,--as-needed", "-pthread")
 _EXPORTED = "{ global: octet_stream_*; octet_interface; octet_networks; octet_signature; local: *; };"
-# Through which generated code calls a runtime; without a definition there would be nothing behind it
+# Generated code calls a runtime through these pointers; without a definition nothing would be behind them.
 _POINTER = re.compile(rb"__TVM\w+")
 _POINTERS = (b"__TVMBackendParallelLaunch", b"__TVMBackendAllocWorkspace", b"__TVMBackendFreeWorkspace")
-_ROOM = 32 << 20  # bytes: object files and library of a large network
+_ROOM = 32 << 20  # The object files and the library of a large network fit into these bytes.
 HERE = Path(__file__).parent
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .stream import Stream
 
 
-_SLICE = 50_000_000  # ns that a thread stays in C: a signal waits no longer for it, or for one run
+# The time in ns bounds how long a thread stays in C: a signal waits no longer for it, or for one run.
+_SLICE = 50_000_000
 
 
 class Runs:

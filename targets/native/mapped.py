@@ -29,7 +29,7 @@ def mapped(image: bytes) -> Iterator[str]:
             file.flush()
             path = Path(folder) / "kernels.so"
             path.symlink_to(f"/proc/self/fd/{file.fileno()}")
-            yield str(path)  # once it is loaded, the file may go
+            yield str(path)  # Once it is loaded, the file may go.
     except (OSError, RuntimeError) as error:
         raise PackageError(
             f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see "

@@ -25,7 +25,7 @@ def addresses(arrays: tuple[np.ndarray, ...] | list[np.ndarray] | np.ndarray) ->
     return tuple(array.ctypes.data for array in arrays)
 
 
-_WORTH_A_LOOK = 1 << 14  # bytes of an input: less is copied faster than its address is read
+_WORTH_A_LOOK = 1 << 14  # An input of fewer bytes is copied faster than its address is read.
 
 
 def _is_ready(array: np.ndarray) -> bool:

@@ -35,8 +35,8 @@ class Lease:
 
 
 _live: "weakref.WeakSet[Streams]" = weakref.WeakSet()
-# Seconds for which a thread in a loop may take again what it gave back; handing it to another thread every time would
-# cost more than a small network's run
+# A thread in a loop may take again what it gave back this many seconds ago; handing it to another thread every time
+# would cost more than a small network's run.
 PATIENCE = 0.005
 
 
@@ -48,9 +48,10 @@ class Streams:
         self._make: Callable[[int], Stream] | None = make
         self.most = most
         self._all: list[Stream] = []
-        # The last one that was in use is the next: its memory is in the caches; append and pop are atomic
+        # The last stream that was in use is the next, as its memory is in the caches; append and pop are atomic.
         self._idle: list[Lease] = []
-        self._closed, self.turn = False, 0  # turn: a fork takes every lease that was given before it back
+        # A fork begins a new turn, and so takes back every lease that was given before it.
+        self._closed, self.turn = False, 0
         self._reset()
         _live.add(self)
 
@@ -71,7 +72,7 @@ class Streams:
 
     def lost(self, lease: Lease) -> None:
         """Takes back a lease that nobody refers to any more."""
-        if self._all and lease._turn == self.turn:  # `close` waits for it, and forgets all streams then
+        if self._all and lease._turn == self.turn:  # `close` waits for the lease, and forgets all streams then.
             self.give(Lease(lease.stream, self))
 
     def close(self) -> None:
@@ -97,7 +98,7 @@ class Streams:
                     if not self._overdue or self._overdue[0] is me:
                         try:
                             return self._idle.pop()
-                        except IndexError:  # the thread that gave the stream back took it again
+                        except IndexError:  # The thread that gave the stream back took it again.
                             pass
                     if len(self._all) < self.most:
                         assert self._make is not None, "it is not closed"
@@ -111,7 +112,7 @@ class Streams:
                 self._waiting -= 1
                 if me in self._overdue:
                     self._overdue.remove(me)
-                    self._changed.notify_all()  # the next in line may find another stream idle
+                    self._changed.notify_all()  # The next in line may find another stream idle.
         raise OctetError("run: the session is closed; load the package again")
 
     def _reset(self) -> None:

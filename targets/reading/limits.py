@@ -36,7 +36,8 @@ LIMITS = {
     ),
     "labels": Limit(1 << 30, "bytes of the labels, which are held in memory"),
 }
-_given: ContextVar[Mapping[str, int]] = ContextVar("limits", default=MappingProxyType({}))  # by options
+# Options of a command set these.
+_given: ContextVar[Mapping[str, int]] = ContextVar("limits", default=MappingProxyType({}))
 
 
 def limit(name: str) -> int:

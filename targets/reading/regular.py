@@ -8,9 +8,9 @@ from os import PathLike
 def open_regular(path: str | PathLike[str]) -> int:
     """A descriptor for reading. Raises OSError, also for whatever is no regular file (links to one are followed)."""
     try:
-        # Opening a pipe does not wait for a writer
+        # With this flag opening a pipe does not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except ValueError as error:  # a null character
+    except ValueError as error:  # A path with a null character raises it.
         raise OSError(22, str(error)) from None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
@@ -23,5 +23,5 @@ def read_regular(path: str | PathLike[str], most: int) -> bytes:
     with os.fdopen(open_regular(path), "rb") as file:
         if (size := os.fstat(file.fileno()).st_size) > most:
             raise ValueError(f"it is of {size} bytes, where at most {most} can be meant")
-        # Memory for what is asked for is taken first, and `most` may be more than a process is allowed
+        # Memory for what is asked for is taken first, and `most` may be more than a process is allowed.
         return file.read(size)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .dimensions import Dimension
 
 
-_MOST = 1024  # shapes of arrays that are remembered
+_MOST = 1024  # The session of a shape is remembered for this many shapes.
 
 
 class ShapedSession:
@@ -71,7 +71,7 @@ class ShapedSession:
     def run_many(self, inputs: Arrays, streams: int | None = None) -> Results:
         """Runs as `Session.run_many` does, of samples of one shape."""
         found = for_samples(self, {name: np.shape(array) for name, array in inputs.items()})
-        # The first shape says what is wrong
+        # The first shape's session says what is wrong.
         return (self.shapes[0] if found is self else found).run_many(inputs, streams)
 
     async def run_async(self, inputs: Arrays, **options: bool) -> Results:
@@ -102,7 +102,7 @@ class ShapedSession:
         if not self._exact:
             raise OctetError("run: the session is closed; load the package again")
         if inputs.keys() != self._names:
-            return self.shapes[0]  # the first session says what is wrong
+            return self.shapes[0]  # The first session says what is wrong.
         return self.at({name: np.shape(array) for name, array in inputs.items()})
 
     def _padded(self, key: tuple[tuple[int, ...], ...]) -> PaddedSession:

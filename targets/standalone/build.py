@@ -13,7 +13,7 @@ from ..native.interface import interface_of
 from ..variant import Variant
 
 OURS = Path(__file__).parent / "template"
-_STATIC = "-DOCTET_ANY_SYMBOL_VERSION"  # the C library is chosen when the archive is linked
+_STATIC = "-DOCTET_ANY_SYMBOL_VERSION"  # The C library is chosen when the archive is linked.
 
 
 def write_sources(folder: Path, name: str, shapes: Sequence[Variant], session: str) -> list[str]:

@@ -5,9 +5,10 @@ Linux)."""
 from collections.abc import Iterable
 
 _EAX, _EBX, _ECX, _EDX = range(4)
-_YMM, _ZMM, _TILES = 0x6, 0xE6, 0x60000  # bits of XCR0: registers that the system keeps when it changes between threads
+# XCR0 has these bits for registers that the system keeps when it changes between threads.
+_YMM, _ZMM, _TILES = 0x6, 0xE6, 0x60000
 
-# flag: leaf, sub-leaf, register, bit, state
+# A flag is told by its leaf, sub-leaf, register and bit, and by the state that the system must keep.
 CPUID = {
     "fma": (1, 0, _ECX, 12, _YMM), "movbe": (1, 0, _ECX, 22, 0), "avx": (1, 0, _ECX, 28, _YMM),
     "f16c": (1, 0, _ECX, 29, _YMM), "bmi1": (7, 0, _EBX, 3, 0), "avx2": (7, 0, _EBX, 5, _YMM),
@@ -18,9 +19,9 @@ CPUID = {
     "avx512_vpopcntdq": (7, 0, _ECX, 14, _ZMM), "amx_bf16": (7, 0, _EDX, 22, _TILES),
     "avx512_fp16": (7, 0, _EDX, 23, _ZMM), "amx_tile": (7, 0, _EDX, 24, _TILES), "amx_int8": (7, 0, _EDX, 25, _TILES),
     "avx_vnni": (7, 1, _EAX, 4, _YMM), "avx512_bf16": (7, 1, _EAX, 5, _ZMM), "abm": (0x80000001, 0, _ECX, 5, 0),
-}  # a table by leaf and register  # fmt: skip
+}  # The table is ordered by leaf and register.  # fmt: skip
 
-_HWCAP, _HWCAP2 = 16, 26  # entries of the auxiliary vector
+_HWCAP, _HWCAP2 = 16, 26  # Linux's auxiliary vector has these entries.
 AUXILIARY = {"asimd": (_HWCAP, 0, 0, 1, 0), "asimddp": (_HWCAP, 0, 0, 20, 0), "i8mm": (_HWCAP2, 0, 0, 13, 0)}
 
 _ASKED = {"x86_64": CPUID, "aarch64": AUXILIARY}

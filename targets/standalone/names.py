@@ -14,7 +14,7 @@ _WORDS = frozenset(
     template this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
     volatile wchar_t while xor xor_eq main std linux unix i386 errno stdin stdout stderr signbit octet""".split()
 )
-# Libc.so and the like belong to others
+# Names such as libc.so belong to others.
 _LIBRARIES = frozenset("c m dl rt pthread gcc gcc_s util asan tsan ubsan".split())
 
 

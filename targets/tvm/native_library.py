@@ -38,10 +38,10 @@ def open_library(image: bytes) -> Any:
     """The tvm_ffi module of a shared object held in memory. Raises PackageError when it cannot be mapped."""
     tvm_ffi = runtime()
     with mapped(image) as path:
-        return tvm_ffi.load_module(path, keep_module_alive=False)  # unmapped with the last user
+        return tvm_ffi.load_module(path, keep_module_alive=False)  # The library is unmapped with its last user.
 
 
-_thread = threading.local()  # count: what TVM was last told on this thread
+_thread = threading.local()  # Its `count` is what this thread told TVM last.
 
 
 def use_threads(count: int) -> None:
@@ -49,9 +49,9 @@ def use_threads(count: int) -> None:
     that calls a kernel; its threads stay when that thread ends, and in a forked process they are missing while TVM
     waits for them: it is for processes of ours that measure, on their main thread."""
     if getattr(_thread, "count", None) != count:
-        known = runtime()  # the kernel's library needs a library that this loads
+        known = runtime()  # The kernel's library needs a library that this loads.
         if count == 1:
             privates.set_most_cores(_library(), 1)
         else:
-            known.get_global_func("runtime.config_threadpool")(1, count)  # the call also lifts the limit again
+            known.get_global_func("runtime.config_threadpool")(1, count)  # The call also lifts the limit again.
         _thread.count = count

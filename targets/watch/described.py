@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..manifest.fields import Entry, _OfShape
 
 _ALIGNMENT, _MOST = 64, 1 << 18
-_PARTS = 8  # the most parts that an input's channels are divided into
+_PARTS = 8  # An input's channels are divided into eight parts at most.
 
 
 class CheckEntry(Struct):

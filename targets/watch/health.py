@@ -14,8 +14,9 @@ import numpy as np
 from ..errors import OctetError
 from .inputs import InputMoments, WatchedInput, moments_of
 
-_MORE, _SHARE = 1.25, 1e-3  # the margin: a quarter more than the most seen, and a thousandth of the tensor's values
-_FLAGGED = 0.05  # the share of many answers that may be flagged
+# A quarter more than the most seen, and a thousandth of the tensor's values, are the margin.
+_MORE, _SHARE = 1.25, 1e-3
+_FLAGGED = 0.05  # Answers are judged together where more than this share of them is flagged.
 
 
 @dataclass(frozen=True)
@@ -129,5 +130,6 @@ def learnt(clips: tuple[Clip, ...], counts: np.ndarray) -> tuple[tuple[Clip, ...
     )
     ordered = np.sort(counts, axis=0)
     values = np.array([clip.values for clip in clips])
-    bounds = np.where(counts == ordered[-1], ordered[-2], ordered[-1])  # the most of all other answers
+    # Every answer is held against the most of all others.
+    bounds = np.where(counts == ordered[-1], ordered[-2], ordered[-1])
     return seen, int((counts > _MORE * bounds + _SHARE * values).sum(axis=1).max())

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_MORE = 1.25  # the margin: a quarter above the largest distance seen
-_ROUNDING = 0.25  # variance of codes that rounding explains
-_DEVIATIONS = 4.0  # standard deviations beyond which a distance is no accident
-_ANSWERS_A_FEATURE = 4  # fewer do not tell how features vary together
-_MOST_TOGETHER = 32  # answers: more of them do not make a small drift a fault
+_MORE = 1.25  # A distance may be a quarter above the largest one seen.
+_ROUNDING = 0.25  # Rounding alone explains this variance of codes.
+_DEVIATIONS = 4.0  # A distance of more standard deviations is no accident.
+_ANSWERS_A_FEATURE = 4  # Fewer answers do not tell how features vary together.
+_MOST_TOGETHER = 32  # More answers at once do not make a small drift a fault.
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from .nvcc import Nvcc, find_nvcc
 from .nvrtc import Nvrtc, find_nvrtc
 from .source import DEVICE
 
-# No fast-math and no contraction: the arithmetic contract rounds every product and sum on its own.
+# Neither fast-math nor contraction is allowed: the arithmetic contract rounds every product and sum on its own.
 FLAGS = ("-std=c++20", "-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false", "--ptxas-options=-v")
 _USAGE = re.compile(
     r"Function properties for (\w+)\s+(?:ptxas\s+\.\s+)?(\d+) bytes stack frame, (\d+) bytes spill stores, "
     r"(\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers"
 )
-_FIRST = 75  # the oldest architecture of CUDA 13
+_FIRST = 75  # CUDA 13 compiles for no older architecture.
 _REMEDIES = {
     True: "pip install 'octet[cuda]', or the CUDA toolkit (12.4 or newer), and set NVCC if it is not on PATH",
     False: "pip install 'octet[pascal]', NVRTC of CUDA 12",

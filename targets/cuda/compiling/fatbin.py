@@ -6,8 +6,9 @@ import struct
 
 _MAGIC, _HEADER, _ENTRY = 0xBA55ED50, 16, 64
 _PTX, _ELF = 1, 2
-_FLAGS = 0x11  # 64-bit, made on Linux
-_OPTIONS = struct.pack("<QQ", _ENTRY + 8, 0)  # where ptxas's options stand, and none
+_FLAGS = 0x11  # The flags say that the code is of 64 bits and was made on Linux.
+# The first number says where ptxas's options stand; the second says that there are none.
+_OPTIONS = struct.pack("<QQ", _ENTRY + 8, 0)
 
 
 def fatbin(cubin: bytes, ptx: bytes, arch: int) -> bytes:

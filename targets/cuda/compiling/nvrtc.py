@@ -12,8 +12,7 @@ from pathlib import Path
 from ...errors import TargetError
 from .fatbin import fatbin
 
-# Packages that bring the library, newest first: the folder of `nvidia` that each installs into, and what is wanted
-# there.
+# These packages bring the library, newest first: each installs into a folder of `nvidia`, where one file is wanted.
 _WHEELS = (("cu13/lib", "libnvrtc.so.13"), ("cuda_nvrtc/lib", "libnvrtc.so.12"))
 _SYSTEM = ("libnvrtc.so.13", "libnvrtc.so.12")
 _LEAST = (12, 4)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..kernel import CudaKernel
 
-DEVICE = Path(__file__).resolve().parents[1] / "device"  # the .cuh files
+DEVICE = Path(__file__).resolve().parents[1] / "device"  # The .cuh files lie here.
 EMULATED = """
 #include "launch.cuh"
 static const octet::Entry entries[] = {{

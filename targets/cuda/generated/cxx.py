@@ -50,7 +50,7 @@ _INFIX = {
 }
 _HELPERS = {"Max": "larger", "Min": "smaller", "FloorDiv": "floor_quotient", "FloorMod": "floor_rest"}
 _BITWISE = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "shift_left": "<<", "shift_right": ">>"}
-_SCALAR = {"nearbyint": "round", "fabs": "abs"}  # TIR's name -> the kind of functions.py
+_SCALAR = {"nearbyint": "round", "fabs": "abs"}  # Some functions have other names in TIR than in functions.py.
 
 
 class Unsupported(Exception):

@@ -13,11 +13,12 @@ from ...workload_key import Keyed
 from .nest_text import function_of
 
 KIND = "cuda-nest"
+# Measuring can make up values of these types alone: an index would have to lie within what it points into.
 _OPERANDS = (
     "float32",
     "int8",
     "uint8",
-)  # that measuring can make up: an index would have to lie within what it points into
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def nest_workload(
     made = NestWorkload(operator, function.script())
     try:
         tvm.ir.assert_structural_equal(made.function, function)
-    except (ValueError, RuntimeError):  # a constant that its text does not name to the bit, say
+    except (ValueError, RuntimeError):  # For example, a constant may not be told to the bit by its text.
         return None
     return made
 
@@ -94,7 +95,7 @@ def from_dict(entry: JsonObject) -> NestWorkload:
     structure."""
     made = NestWorkload(str(entry["operator"]), str(entry["tir"]))
     try:
-        _ = made.operands, made.multiply_adds  # fails here rather than where it is used
+        _ = made.operands, made.multiply_adds  # What cannot be told fails here rather than where it is used.
     except (AttributeError, IndexError, TypeError) as error:
         raise ValueError(f"its nest is no loops over buffers ({error})") from None
     return made

@@ -12,7 +12,7 @@ import tvm
 if TYPE_CHECKING:
     from tvm import tirx
 
-LARGEST = 1 << 18  # characters; the longest nest of a network is a hundredth of it
+LARGEST = 1 << 18  # The limit counts characters and is a hundred times the longest nest of a network.
 _STRUCTURE = {
     "prim_func",
     "Buffer",
@@ -40,14 +40,14 @@ _SCALARS = {
     "floordiv", "floormod", "truncdiv", "truncmod", "Div", "bitwise_and", "bitwise_or", "bitwise_xor",
     "bitwise_not", "shift_left", "shift_right", "isnan", "isinf", "isfinite", "copysign", "reinterpret", "infinity",
     "min_value", "max_value", "likely",
-}  # words, as many to a line as fit  # fmt: skip
+}  # A formatter would give each a line of its own.  # fmt: skip
 _WORDS = _STRUCTURE | _TYPES | _SCALARS
 _NODES = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.With, ast.withitem, ast.For, ast.Assign, ast.Expr,
     ast.Call, ast.keyword, ast.Name, ast.Attribute, ast.Constant, ast.Tuple, ast.List, ast.Subscript, ast.Slice,
     ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.expr_context, ast.operator, ast.unaryop, ast.boolop,
     ast.cmpop,
-)  # words, as many to a line as fit  # fmt: skip
+)  # A formatter would give each a line of its own.  # fmt: skip
 
 
 def function_of(text: str) -> "tirx.PrimFunc":
@@ -68,7 +68,7 @@ def function_of(text: str) -> "tirx.PrimFunc":
         function = tvm.script.from_source(text)
         if function.script() == text:
             return function
-    except Exception as error:  # the parser raises whatever it comes upon
+    except Exception as error:  # The parser raises whatever it comes upon.
         raise ValueError(f"its nest cannot be read ({type(error).__name__})") from None
     raise ValueError("its nest is not written as TVM writes it")
 
@@ -83,5 +83,5 @@ def _allowed(node: ast.AST, called: bool, inner: bool) -> bool:
     if isinstance(node, ast.Name):
         return not node.id.startswith("__") and (node.id == "T") == inner
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return not node.value or node.value.isidentifier()  # a text may stand for an expression
+        return not node.value or node.value.isidentifier()  # A text may stand for an expression.
     return True

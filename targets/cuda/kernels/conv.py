@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _TABLE_BYTES = 256
-_Constants = tuple[np.ndarray, ...]  # weights, bias, multipliers
+_Constants = tuple[np.ndarray, ...]  # The arrays are weights, bias and multipliers.
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from .conv import Conv
 
 SPLITS = (1, 2, 3, 4, 6, 8)
-WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)  # rows of an instruction of wgmma (`Tile.wmma`); columns of a warpgroup
-MOST_THREADS = 1024  # the most threads of a block
-_SHARED_BYTES = 128.0  # per clock and multiprocessor, read by ldmatrix
-_REGISTERS, _MOST_REGISTERS = 65536, 255  # registers of a multiprocessor, and the most that a thread can name
-_RESERVED = 1024  # bytes of shared memory that each block costs beside its own, from sm_80 on
-_WGMMA_REGISTERS = 36  # least of a thread beside its sums
+# An instruction of wgmma computes 64 rows (`Tile.wmma`), a warpgroup one of these counts of columns.
+WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)
+MOST_THREADS = 1024
+_SHARED_BYTES = 128.0  # The rate is that of ldmatrix, per clock and multiprocessor.
+_REGISTERS, _MOST_REGISTERS = 65536, 255  # A multiprocessor has 65536 registers, of which a thread can name 255.
+_RESERVED = 1024  # From sm_80 on a block costs this much shared memory, in bytes, beside its own.
+_WGMMA_REGISTERS = 36  # The compiler needs registers beside a thread's sums.
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Tile:
         the rest."""
         row_tiles, column_pairs = self.rows // self.warp_rows // 16, self.columns // self.warp_columns // 16
         gathered = self.rows * (self.depth // 16) // self.threads
-        if self.by_wgmma:  # operands stay in shared memory; the compiler computes addresses anew where registers end
+        if self.by_wgmma:  # Operands stay in shared memory; the compiler computes addresses anew where registers end.
             return min(self._sums + 4 * gathered + 32, self._most)
         return self._sums + 8 * (row_tiles + column_pairs) + 3 * gathered + 40
 
@@ -165,7 +166,7 @@ _SHAPES = (
     (128, 16, 64, 4, 1),
     (64, 16, 64, 4, 1),
 )
-# Of wgmma, with stages: two blocks share a multiprocessor where the sums leave room, else one has what it holds.
+# Shapes of wgmma come with stages: two blocks share a multiprocessor where sums leave room, else one has it all.
 _WGMMA_SHAPES = (
     (192, 256, 128, 12, 1, 4),
     (128, 256, 128, 8, 1, 4),
@@ -258,9 +259,9 @@ def estimate(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COS
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)
     macs, warp = tile.rows * tile.columns * tile.depth, (tile.rows // tile.warp_rows, tile.columns // tile.warp_columns)
     if tile.by_wgmma:
-        warp = (64, warp[1])  # an instruction reads its rows, and the columns of the whole warpgroup
+        warp = (64, warp[1])  # An instruction reads its rows, and the columns of the whole warpgroup.
     reads = macs * (1 / warp[0] + 1 / warp[1]) / _SHARED_BYTES
-    halved = 2 if spec.dot == "wgmma" and not tile.by_wgmma else 1  # mma.sync gives half there
+    halved = 2 if spec.dot == "wgmma" and not tile.by_wgmma else 1  # Here mma.sync reaches half of the peak.
     products = macs * halved / spec.extra["macs_per_clock"] / costs.efficiency
     copied = (
         tile.rows * (tile.depth // 16) / tile.threads
@@ -271,11 +272,11 @@ def estimate(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COS
         products, (tile.rows + tile.columns) * tile.depth / spec.extra["cache_bytes"], reads
     )
     results, shared = tile.rows * tile.columns, tile.splits > 1
-    # One of the blocks that share a sum has an epilogue
+    # Only one of the blocks that share a sum has an epilogue.
     end = results * costs.results / tile.splits + (2 * 4 * results / costs.atomic_bytes if shared else 0.0)
     start = costs.start + (costs.meeting if shared else 0.0)
     most = resident(tile, spec, costs)
-    each = -(-blocks // spec.extra["multiprocessors"])  # blocks that one multiprocessor gets
+    each = -(-blocks // spec.extra["multiprocessors"])  # The busiest multiprocessor gets this number of blocks.
     whole, rest = divmod(each, most)
 
     def clocks(together: int) -> float:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from ...spec import TargetSpec
 
 _TENSOR_ARCH = 80
-_FEW_OUTPUTS = 16  # outputs of a group below which most of a tile is empty
+_FEW_OUTPUTS = 16  # A group with fewer outputs leaves most of a tile empty.
 _FEW_ROWS = 4
-_START, _LATENCY = 1500.0, 400.0  # clocks of a block beside its stages, and of a stage that nothing overlaps
+# Both are clocks: what a block takes beside its stages, and a stage that nothing overlaps.
+_START, _LATENCY = 1500.0, 400.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from .window import Window
 
 AXES = 6
 TYPES = {"float32": "float", "int64": "long", "int32": "int", "bool": "bool"}
+# Relax's operators are structs of device/floats.cuh here.
 OPERATIONS = {
     "add": "Add",
     "subtract": "Subtract",
@@ -25,7 +26,7 @@ OPERATIONS = {
     "equal": "Equal",
     "not_equal": "NotEqual",
     "logical_and": "And",
-}  # Relax operator -> struct of device/floats.cuh
+}
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ _ONE_WIDE = (
     "log10",
     "log1p",
 )
-# Functions of <cmath> that are called in float64
+# For these kinds a function of <cmath> is called in float64.
 WIDE = frozenset((*_ONE_WIDE, "pow", "atan2", "hypot", "fmod", "copysign"))
 _MORE: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "clip": (lambda m, x, low, high: m.min(m.max(x, m.const(low)), m.const(high)), ("low", "high")),
@@ -115,10 +115,11 @@ _MORE: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "power": (_power, ("exponent",)),
     **{kind: (_wide(kind), ()) for kind in _ONE_WIDE},
 }
+# Each kind has a sequence of operations and the names of its parameters.
 _ALL: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     **float_math.FUNCTIONS,
     **_MORE,
-}  # kind -> (sequence of operations, names of its parameters)
+}
 
 
 def known(kind: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..kernel import CudaKernel, blocks, literal
 from .window import Window
 
-_LARGE = 16  # elements of a window from which a whole warp shares it
+_LARGE = 16  # A window with as many elements is shared by a whole warp.
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from ...byte_quotient import two_parts, two_parts_suffice
 from ..kernel import CudaKernel, blocks, literal
 from . import functions
 
-_SHARED = 48 << 10  # bytes that a block has without asking
-_BLOCKS = 128  # enough of them for every multiprocessor of a large device
+_SHARED = 48 << 10  # A block may use this much shared memory, in bytes, without asking the driver.
+_BLOCKS = 128  # There are enough of them for every multiprocessor of a large device.
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
 def _rows_of_a_block(problem: NormProblem) -> tuple[int, int]:
     """(rows, float32 elements from row to row in shared memory): rows side by side hide each other's sums, where enough
     blocks are left."""
-    pitch = problem.columns + (16 - problem.columns) % 32  # two rows of a warp lie in different banks
+    pitch = problem.columns + (16 - problem.columns) % 32  # Two rows of a warp lie in different banks.
     if 4 * (pitch + 2) > _SHARED:
         return 1, 0
     together = 8

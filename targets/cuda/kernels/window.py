@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+# A matrix has all of this but `images`: a row is an image of one pixel, which is the window.
 ROW = (
     1,
     1,
@@ -15,7 +16,7 @@ ROW = (
     0,
     1,
     1,
-)  # all but `images` of a matrix: a row is an image of one pixel, which is the window
+)
 
 
 @dataclass(frozen=True)

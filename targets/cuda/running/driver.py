@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from ...errors import OctetError
 from .identity import identity
 
-ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # the architectures that targets exist for
-EXACT = (90,)  # and those of which one does for this architecture alone
-LIBRARY = "libcuda.so.1"  # the environment's OCTET_LIBCUDA names another
-_MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
+ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # Targets exist for these architectures.
+EXACT = (90,)  # A second target exists for these, whose code runs on that architecture alone.
+LIBRARY = "libcuda.so.1"  # The environment's OCTET_LIBCUDA may name another.
+# CUdevice_attribute has these numbers for the compute capability and the multiprocessors.
+_MAJOR, _MINOR, _MULTIPROCESSORS = 75, 76, 16
 
 
 @dataclass(frozen=True)

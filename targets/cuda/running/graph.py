@@ -6,7 +6,7 @@ from collections.abc import Callable
 from .driver import Driver
 
 _CAPTURE_THREAD_LOCAL = 1
-_EVENT_EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL: the record is a node of the graph, not an edge between its nodes
+_EVENT_EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL makes the record a node of the graph, not an edge between its nodes.
 
 
 def captured(driver: Driver, stream: ctypes.c_void_p, work: Callable[[], None]) -> ctypes.c_void_p:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ...variant import Launch, Variant
 
 
-_MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+_MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES has this number.
 _STREAM_NON_BLOCKING = 1
-LEAST_LAUNCHES = 20  # launches in a graph that is timed, so that the pause between two graphs counts for little
+LEAST_LAUNCHES = 20  # A graph that is timed is long, so that the pause between two graphs counts for little.
 
 
 class Loaded:

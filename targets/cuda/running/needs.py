@@ -10,8 +10,8 @@ from .driver import Device
 _MAGIC = 0xBA55ED50
 _CONTAINER, _ENTRY = struct.Struct("<IHHQ"), struct.Struct("<HHIQIIHHI")
 _PTX = 1
-# CUDA version that brought a version of PTX (PTX ISA, release notes). Later ones count on by the minor version: 9.0
-# came with CUDA 13.0.
+# Each version of PTX came with a version of CUDA (PTX ISA, release notes). Later ones count on by the minor version:
+# 9.0 came with CUDA 13.0.
 _BROUGHT = {(8, 4): (12, 4), (8, 5): (12, 5), (8, 6): (12, 7), (8, 7): (12, 8), (8, 8): (12, 9)}
 
 

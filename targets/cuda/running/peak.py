@@ -6,7 +6,9 @@ from ...seams import JsonObject
 from ..specs import SPECS
 from .driver import Device, driver
 
-_CLOCK, _MEMORY_CLOCK, _BUS_BITS = 13, 36, 37  # CUdevice_attribute; kHz, kHz, bits
+# CUdevice_attribute numbers them so; the values are in kHz, kHz and bits.
+_CLOCK, _MEMORY_CLOCK, _BUS_BITS = 13, 36, 37
+# The lanes are float32 multiply-adds a clock of one multiprocessor (CUDA C++ Programming Guide).
 _FLOAT_LANES = {
     61: 128,
     75: 64,
@@ -14,7 +16,7 @@ _FLOAT_LANES = {
     86: 128,
     89: 128,
     90: 128,
-}  # float32 multiply-adds a clock of one multiprocessor (CUDA C++ Programming Guide)
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,6 @@ def peak_of(device: Device) -> DevicePeak:
         for spec in SPECS
         if spec.extra["arch"] == known and (spec.extra["code"] == known or device.arch == known)
     )
-    clocks = 1e-6 * clock * device.multiprocessors  # 1e9 a second, of all multiprocessors
-    # Two transfers a clock
+    clocks = 1e-6 * clock * device.multiprocessors  # The clocks of all multiprocessors are added up, in 1e9 a second.
+    # Memory makes two transfers a clock.
     return DevicePeak(device.name, 2 * macs * clocks, 2 * _FLOAT_LANES[known] * clocks, 2e-6 * memory_clock * bits / 8)

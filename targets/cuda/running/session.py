@@ -92,6 +92,6 @@ class CudaSession(Session):
             self._loaded.close()
 
     def _stage(self, arrays: Sequence[np.ndarray]) -> None:
-        self._loaded.enter()  # a session may be called from any thread
+        self._loaded.enter()  # A session may be called from any thread.
         for array, staging in zip(arrays, self._staging, strict=True):
             staging[...] = array

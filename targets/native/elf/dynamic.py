@@ -7,7 +7,7 @@ import struct
 from .layout import DYNAMIC, EXECUTE, SharedObject
 
 _ENTRY = struct.Struct("<qQ")
-# Entries, by the names and numbers of the ELF specification and of GNU's and LLVM's linkers.
+# The ELF specification and GNU's and LLVM's linkers name and number these entries.
 NEEDED, PLT_SIZE, PLT_PLACE, HASH, STRINGS, SYMBOLS, RELOCATIONS = range(1, 8)
 RELOCATIONS_SIZE, RELOCATION_SIZE, STRINGS_SIZE, SYMBOL_SIZE, INIT, FINI, NAME = range(8, 15)
 _SEARCHED, _SYMBOLIC, PLT_KIND, DEBUG, PLT, _NOW = 15, 16, 20, 21, 23, 24
@@ -15,17 +15,19 @@ INIT_LIST, FINI_LIST, INIT_LIST_SIZE, FINI_LIST_SIZE, _PATHS, _FLAGS = range(25,
 PACKED_SIZE, PACKED, PACKED_ENTRY = range(35, 38)
 GNU_HASH, VERSIONS, RELATIVE_COUNT, _FLAGS_1 = 0x6FFFFEF5, 0x6FFFFFF0, 0x6FFFFFF9, 0x6FFFFFFB
 DEFINED, DEFINED_COUNT, WANTED, WANTED_COUNT = range(0x6FFFFFFC, 0x70000000)
-_UNREAD = {0x6FFFFEF6, 0x6FFFFEF7, *range(0x70000000, 0x70000006)}  # of lazy binding, which is off; about branches
+# Entries of lazy binding, which is off, and about branches change nothing here.
+_UNREAD = {0x6FFFFEF6, 0x6FFFFEF7, *range(0x70000000, 0x70000006)}
 _NAMES = (NEEDED, NAME, _SEARCHED, _PATHS)
 _SINGLE = {PLT_PLACE, INIT, FINI, _SYMBOLIC, DEBUG, _NOW, _FLAGS, _FLAGS_1, RELATIVE_COUNT}
-# Entries that name the first byte of a section.
+# The values of these entries name the first byte of a section.
 _STARTS = {
     INIT: "a function that the loader calls",
     FINI: "a function that the loader calls",
     PLT_PLACE: "a table of functions",
 }
-_IN_TEXT = 4  # a flag: the loader writes to code
-# Table -> (kind of its section, the entry with its bytes, the entry that describes one of its entries, what that says).
+_IN_TEXT = 4  # The flag says that the loader writes to code.
+# Every table has the kind of its section, the entry with its bytes, the entry that describes one of its entries, and
+# what that says.
 TABLES = {
     STRINGS: (3, STRINGS_SIZE, None, 0),
     SYMBOLS: (11, None, SYMBOL_SIZE, 24),

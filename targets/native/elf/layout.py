@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-# Of a 64-bit file: the ELF specification's Elf64_Ehdr, Elf64_Phdr and Elf64_Shdr.
+# The structures are Elf64_Ehdr, Elf64_Phdr and Elf64_Shdr of the ELF specification.
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
-_IDENTITY = b"\x7fELF\x02\x01\x01"  # 64-bit, little endian, version 1
+_IDENTITY = b"\x7fELF\x02\x01\x01"  # The file is of 64 bits, little endian and of version 1.
 _SHARED_OBJECT = 3
 MACHINES = {"x86_64": 62, "aarch64": 183}
-LOAD, DYNAMIC, NOTE, TABLE, THREAD = 1, 2, 4, 6, 7  # kinds of segments
-EH_FRAME, STACK, RELRO, PROPERTY = range(0x6474E550, 0x6474E554)  # GNU's
-EXECUTE, WRITE, READ = 1, 2, 4  # flags of a segment
-NO_BITS = 8  # a section without bytes in the file
-_WRITE, ALLOCATED, _EXECUTE, THREAD_LOCAL = 1, 2, 4, 0x400  # flags of a section
+LOAD, DYNAMIC, NOTE, TABLE, THREAD = 1, 2, 4, 6, 7  # ELF numbers the kinds of segments so.
+EH_FRAME, STACK, RELRO, PROPERTY = range(0x6474E550, 0x6474E554)  # GNU numbers its kinds of segments from here on.
+EXECUTE, WRITE, READ = 1, 2, 4  # The flags of a segment are bits.
+NO_BITS = 8  # The kind is that of sections without bytes in the file.
+_WRITE, ALLOCATED, _EXECUTE, THREAD_LOCAL = 1, 2, 4, 0x400  # The flags of a section are bits.
 PAGE = 4096
 
 

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 _KNOWN = {LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY}
 _ONCE = (DYNAMIC, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY)
-_BEHIND = 1 << 30  # bytes of memory that may follow a segment's bytes
-_THREAD_BYTES = 1 << 20  # the most bytes of a thread's own variables
-_DYNAMIC_TABLE, _LISTS = 6, (14, 15, 16)  # kinds of sections; the lists of functions that the loader calls
+_BEHIND = 1 << 30  # A segment may take this much memory, in bytes, behind what the file has of it.
+_THREAD_BYTES = 1 << 20  # The bound is on the bytes of a thread's own variables.
+# Dynamic tables are sections of the first kind; lists of functions that the loader calls are of the others.
+_DYNAMIC_TABLE, _LISTS = 6, (14, 15, 16)
+# The loader alone writes to these sections.
 _LOADERS_OWN = (
     b".data.rel.ro",
     b".got",
@@ -40,7 +42,7 @@ _LOADERS_OWN = (
     b".jcr",
     b".ctors",
     b".dtors",
-)  # written by the loader alone
+)
 
 
 def check_segments(layout: SharedObject) -> None:

@@ -9,14 +9,14 @@ _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
 )
 _RELOCATION = np.dtype([("place", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("more", "<i8")])
-_FUNCTION, _THREAD, _INDIRECT = 2, 6, 10  # kinds of symbols
+_FUNCTION, _THREAD, _INDIRECT = 2, 6, 10  # ELF numbers the kinds of symbols so.
 _ABSOLUTE = 0xFFF1
-_STATIC_SYMBOLS = 2  # a kind of section: all symbols, of which the loader knows some
-# Machine -> the relocation that adds where the library lies, and those that put a symbol's address or a thread's offset
-# there.
+_STATIC_SYMBOLS = 2  # A section of this kind has all symbols, of which the loader knows some.
+# Every machine has a relocation that adds where the library lies, and others that put a symbol's address or a thread's
+# offset there.
 _RELATIVE = {62: 8, 183: 1027}
 _OTHERS = {62: {1, 6, 7, 16, 17, 18, 36}, 183: {257, 1025, 1026, 1028, 1029, 1030, 1031}}
-_WIDE = {36, 1031}  # descriptors of a thread's variable: two words
+_WIDE = {36, 1031}  # The descriptor of a thread's variable takes two words.
 
 
 def check_tables(
@@ -108,7 +108,7 @@ def _check_hash(layout: SharedObject, table: tuple[int, int], count: int) -> Non
         raise ValueError("has a hash table of another size than it says")
     seen = np.zeros(count, bool)
     for head in words[2 : 2 + words[0]].tolist():
-        while head:  # a symbol is in one chain, once
+        while head:  # A symbol is in one chain, once.
             if seen[head]:
                 raise ValueError("has a hash table that leads back to itself")
             seen[head], head = True, int(words[2 + words[0] + head])
@@ -192,7 +192,7 @@ def _check_relocations(
     if (every["symbol"] >= len(symbols)).any():
         raise ValueError("has a relocation to a symbol that is not there")
     places = every["place"]
-    # Np.unique would import masked arrays, which takes much of the time of loading
+    # `np.unique` would import masked arrays, which takes much of the time of loading.
     if (np.diff(np.sort(places)) == 0).any() or (places % 8).any():
         raise ValueError("has two relocations in one place")
     width = np.where(np.isin(every["kind"], list(_WIDE)), 16, 8).astype("<u8")
