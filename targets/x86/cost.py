@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _GHZ = 2.5
 _EFFICIENCY = 0.6
-KERNEL_SECONDS = 0.3e-6  # seconds of a kernel that does nothing: the call and its edges
+KERNEL_SECONDS = 0.3e-6  # A kernel that does nothing takes so long, for the call and its edges.
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,12 @@ class Rates:
     functions: float = 1.2
 
 
-# VPDPBUSD: 64 products twice a cycle; without it three or four instructions for 64 (`conv/listed.py`), of which two or,
-# at 256 bits, three run in a cycle; TDPBUSD: 16 * 16 * 64 in 16 cycles; VFMADD231PS: 16 twice. VDPBF16PS: 32 once;
-# without it FMAs, and their operands are widened. Halves where registers are 256 bits wide. Without VNNI a depthwise
-# tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in float32.
-_256 = {"product_float": 7.0, "functions": 0.6}  # registers of 256 bits
+# VPDPBUSD makes 64 products twice a cycle; without it three or four instructions make 64 (`conv/listed.py`), of which
+# two or, at 256 bits, three run in a cycle. TDPBUSD makes 16 * 16 * 64 in 16 cycles, VFMADD231PS 16 twice, VDPBF16PS 32
+# once; without that FMAs do it, and their operands are widened. All halve where registers are 256 bits wide. Without
+# VNNI a depthwise tap is widened to 16 bits, multiplied and added: more instructions than its one multiply-add in
+# float32.
+_256 = {"product_float": 7.0, "functions": 0.6}  # These are the rates of 256-bit registers.
 _128 = {"moved": 16.0, "product_float": 3.0, "functions": 0.3}
 RATES = {
     "amx": Rates(1024, 32, 40, 32, 512),
@@ -42,8 +43,8 @@ RATES = {
     "vnni256": Rates(64, 16, 20, 16, 10, **_256),
     "madd": Rates(38, 32, 23, 30, 20),
     "madd256": Rates(28, 16, 17, 22, 10, **_256),
-    # Assumed, not measured: two vector pipes of 128 bits, as small server cores have. USMMLA: 32 products twice a
-    # cycle; SDOT: 16; SMULL: six instructions for 16. FMLA: 4 twice.
+    # The rates of arm64 are assumed, not measured: small server cores have two vector pipes of 128 bits. USMMLA makes
+    # 32 products twice a cycle, SDOT 16; SMULL takes six instructions for 16. FMLA makes 4 twice.
     "i8mm": Rates(64, 8, 10, 8, 6, **_128),
     "dotprod": Rates(32, 8, 10, 8, 6, **_128),
     "neon": Rates(5, 8, 3, 8, 6, **_128),

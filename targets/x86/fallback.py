@@ -12,8 +12,8 @@ from tvm import tirx
 from tvm.s_tir import Schedule, ScheduleError
 
 LANES = 16
-PARALLEL_WORK = 1 << 14  # innermost executions below which a second thread costs more than it brings
-_REDUCE = 2  # tirx.IterVar.CommReduce
+PARALLEL_WORK = 1 << 14  # With fewer innermost executions a second thread costs more than it brings.
+_REDUCE = 2  # The number is TVM's tirx.IterVar.CommReduce.
 _REFUSALS = (ScheduleError, RuntimeError, ValueError)
 
 

@@ -253,8 +253,8 @@ def pack_bytes(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
         )
     if current().neon:
         return neon.pack_straight(vectors, zero_point)
-    # each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix
-    # all registers
+    # Each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix
+    # all registers.
     halves = [half for v in vectors for half in split(bind(v), 2)]
     packed = [tirx.reinterpret("int32x8", _pack(halves[i : i + 4], zero_point)) for i in (0, 4)]
     return tirx.Shuffle(

@@ -66,7 +66,7 @@ class Isa:
     def accumulators(self, dtype: str) -> int:
         """Vectors of 16 sums that fit into registers beside the operands of a multiplication."""
         operands = self.operands if dtype == "int8" else 4
-        # Arm64: the data of every pixel are in a register, for four steps
+        # On arm64 the data of every pixel are in a register, for four steps.
         return (self.registers - operands) // (self.parts + self.neon)
 
     def latency(self, dtype: str) -> InstructionLatency:
@@ -85,12 +85,13 @@ class Isa:
         return self.neon and not self.mixed
 
 
-# By the name that `TargetSpec.dot` gives. Latencies of arm64 are those of a processor that brought the instructions,
-# from Arm's software optimization guides: Neoverse V1 (PJDOC-466751330-9685) and V2 (PJDOC-466751330-593177), USDOT,
-# SDOT and USMMLA 3 cycles, 1 to the next sum, four pipes; FMLA 4 cycles, 2 to the next sum. Neoverse N1
-# (PJDOC-466751330-9707), as LLVM's model of it counts: SDOT 2 cycles, FMLA 4, two pipes. Cortex-A72 (UAN0016): sums
-# wait three cycles for an ADD, of which no more than one starts beside the five other instructions of a product; FMLA 4
-# cycles to the next sum, two pipes. Its products of 16 bits are in registers, too.
+# Units are told by the name that `TargetSpec.dot` gives. Latencies of arm64 are those of a processor that brought the
+# instructions, from Arm's software optimization guides. Neoverse V1 (PJDOC-466751330-9685) and V2
+# (PJDOC-466751330-593177) take 3 cycles for USDOT, SDOT and USMMLA, 1 to the next sum, on four pipes; FMLA takes 4
+# cycles, 2 to the next sum. On Neoverse N1 (PJDOC-466751330-9707), as LLVM's model of it counts, SDOT takes 2 cycles
+# and FMLA 4, on two pipes. On Cortex-A72 (UAN0016) sums wait three cycles for an ADD, of which no more than one starts
+# beside the five other instructions of a product; FMLA takes 4 cycles to the next sum, on two pipes. Its products of 16
+# bits are in registers, too.
 UNITS = {
     "amx": Isa(512, 32, True, vbmi=True, tiles=True),
     "vnni_bf16": Isa(512, 32, True, bf16_pairs=True),

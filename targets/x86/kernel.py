@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .isa import Isa
 
 
-# Kernels: a network has some dozens that differ, a large one of many extents 400, and as many in another precision
+# A network has some dozens of kernels that differ, a large one of many extents 400, and as many in another precision.
 _KEPT = 2048
 
 
@@ -50,7 +50,7 @@ def argument(name: str, elements: int, dtype: str) -> tirx.Buffer:
     return T.arg(name, T.Buffer((elements,), dtype))
 
 
-WAKE_UP = 10.0  # microseconds of work that pay for waking another thread and waiting for it
+WAKE_UP = 10.0  # Waking another thread and waiting for it pays from this work on, in microseconds.
 
 
 def task_loop(extent: int, microseconds: float) -> AbstractContextManager[tirx.Expr]:
@@ -58,7 +58,7 @@ def task_loop(extent: int, microseconds: float) -> AbstractContextManager[tirx.E
     return T.parallel(0, extent) if extent > 1 and microseconds >= WAKE_UP else T.serial(0, extent)
 
 
-LINE = 64  # bytes of a cache line
+LINE = 64
 
 
 def on_stack(elements: int, dtype: str) -> tirx.Buffer:

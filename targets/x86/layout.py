@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from tvm import tirx
 
 
-SLACK = 64  # elements behind a flat buffer that a kernel may read, never write: one full vector
-CHANNEL_BLOCK = 16  # one 512-bit vector of int32 or float32 lanes
-AS_IS = "s8"  # dtype of a plain int8 tensor stored as it is: the network's own integers, in contrast to codes ("int8")
+SLACK = 64  # A kernel may read one full vector of elements behind a flat buffer, never write.
+CHANNEL_BLOCK = 16  # A block fills one 512-bit vector of int32 or float32 lanes.
+AS_IS = "s8"  # A plain int8 tensor stored as it is holds the network's own integers, in contrast to codes ("int8").
+# Dot products of x86 are u8 x s8; bfloat16 is stored as its bits (targets/bfloat16.py).
 STORAGE = {
     "int8": "uint8",
     AS_IS: "int8",
     "bfloat16": "uint16",
-}  # x86 dot products are u8 x s8; of bfloat16 the bits (targets/bfloat16.py)
-STORED_OFFSET = 128  # an s8 value is stored as u8 = s8 + 128
+}
+STORED_OFFSET = 128  # An s8 value is stored as u8 = s8 + 128.
 
 
 def as_is(dtype: str) -> str:

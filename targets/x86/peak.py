@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from ..spec import TargetSpec
 
 
-SUMS, VECTOR = 12, 64  # independent sums in flight; bytes of a vector
+SUMS, VECTOR = 12, 64  # Independent sums are in flight side by side; a vector is 64 bytes.
 _RUNS = 40
-_L2, _L3 = 1 << 20, 1 << 24  # bytes read over and over by each core: fits half of a 2 MB L2; far beyond L2
+# Each core reads these bytes over and over: the first fit half of a 2 MB L2, the second lie far beyond L2.
+_L2, _L3 = 1 << 20, 1 << 24
+# The first is half of an L2 of 2 MB, per core; the second is what one may hope to keep of a shared L3.
 _L2_SHARE, _L3_SHARE = (
     1 << 20,
     1 << 24,
-)  # bytes: half of an L2 of 2 MB, per core; what one may hope to keep of a shared L3
-_MEMORY, _PARTS = 1 << 28, 16  # bytes read in turns, a part per run: beyond the share of an L3
+)
+_MEMORY, _PARTS = 1 << 28, 16  # The bytes lie beyond the share of an L3 and are read in turns, a part per run.
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _dots(tasks: int, steps: int) -> tuple[tirx.PrimFunc, int]:
         multiply: Callable[[tirx.Expr, tirx.Expr, tirx.Expr], tirx.Expr] = product_of_pairs
     elif isa.dotprod or isa.vnni and not isa.neon:
         multiply = dot4_multiplied
-    else:  # products of several instructions depend on the sum: those of constants would be moved out of the loop
+    else:  # Products of several instructions depend on the sum: those of constants would be moved out of the loop.
         multiply = lambda total, data, _: (dot4_multiplied if isa.neon else dot4_safe)(total, data, total)
     products = isa.bits // 8 * (2 if isa.mixed else 1)
 
@@ -169,7 +171,7 @@ def _reads(tasks: int, size: int, passes: int) -> tuple[tirx.PrimFunc, int]:
 def measure(spec: "TargetSpec", threads: int, runs: int = _RUNS) -> Peak:
     """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run
     here. With 40 runs about four seconds."""
-    # Asking also gets the permission to use tiles
+    # Asking also gets the permission to use tiles.
     assert not missing(spec.features), f"{spec.name} lacks {missing(spec.features)}"
     with building_for(spec.dot):
         return _measure(spec, threads, runs)
@@ -203,7 +205,7 @@ def _measure(spec: "TargetSpec", threads: int, runs: int) -> Peak:
         _PARTS,
     )
     measured = Peak(threads, ops, flops, l2, l3, memory)
-    # A nearer cache is never slower: then a neighbour was in the way
+    # A nearer cache is never slower: then a neighbour was in the way.
     l3 = max(measured.l3_gbytes, measured.memory_gbytes)
     return replace(measured, l2_gbytes=max(measured.l2_gbytes, l3), l3_gbytes=l3)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .peak import Peak
 
 
-FLOPS = 32  # of a multiply-add of 16 float32 lanes, in whose rate other vector instructions are counted
+FLOPS = 32  # Other vector instructions are counted in the rate of a multiply-add of 16 float32 lanes.
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def limit_of(
     channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes,
     what the vector unit computes besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
     rate = peak.int8_gops if dtype == "int8" and not depthwise else peak.float32_gflops
-    if dtype == "bfloat16":  # half as many operands in a register or tile
+    if dtype == "bfloat16":  # A register or tile holds half as many operands.
         rate = max(rate, peak.int8_gops / 2)
     level, bandwidth = peak.level(moved)
     products, rest = 2e-9 * macs / rate, 1e-9 * vectors * FLOPS / peak.float32_gflops

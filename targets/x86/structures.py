@@ -30,9 +30,9 @@ class StructureEntry:
     label: Callable[[Any], str] = lambda p: p.name
 
 
-# Instructions for 16 results: convert, scale, round, pack; a residual is widened, converted and scaled on top. A
-# softmax takes an exponential of a short polynomial, its maximum, sum and quotient; a layer normalisation two sums,
-# scale and shift.
+# An epilogue takes so many instructions for 16 results: convert, scale, round, pack; a residual is widened, converted
+# and scaled on top. A softmax takes an exponential of a short polynomial, its maximum, sum and quotient; a layer
+# normalisation takes two sums, scale and shift.
 _REQUANTIZE, _RESIDUAL, _SOFTMAX, _LAYER_NORM = 4, 3, 16, 8
 
 
@@ -129,7 +129,7 @@ def _layer_norm(p: LayerNormProblem) -> LayerNormProblem:
     )
 
 
-# The kind of a problem in JSON.
+# JSON names the kind of a problem so.
 KINDS = {
     "conv": StructureEntry(ConvProblem, _conv, _conv_vectors, _conv_label),
     "matmul": StructureEntry(MatmulProblem, _matmul, _matmul_vectors),

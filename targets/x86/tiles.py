@@ -15,7 +15,7 @@ from ..cpu.expressions import (
 )
 
 TILE_ROWS, TILE_BYTES = 16, 64
-TILE_ROWS_AT = 48  # byte of the tile configuration that holds the rows of tile 0
+TILE_ROWS_AT = 48  # The tile configuration holds the rows of tile 0 at this byte.
 
 
 def tile_config(rows: int) -> np.ndarray:
@@ -32,7 +32,8 @@ def tile_configure(config: Any) -> None:
     """Makes `config` (u8[64]) this thread's tile configuration. LDTILECFG is many times as slow as reading the
     present one: it is loaded only if it differs.
     Nothing releases the tiles between kernels; `octet_run` does so at its end."""
-    now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})  # on the stack
+    # The buffer lies on the stack.
+    now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})
     effect("llvm.x86.sttilecfg", tirx.address_of(now[0]))
     difference = tirx.reinterpret("int32x16", load(now, 0, 64)) ^ tirx.reinterpret("int32x16", load(config, 0, 64))
     with T.If(pure("int32", "llvm.vector.reduce.or", difference) != 0):

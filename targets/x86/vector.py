@@ -18,7 +18,7 @@ from ..cpu.expressions import splat, store
 from .intrinsics import add_bytes, fence, fma, pack_bytes, pack_interleaved, part, round_to_int
 from .layout import STORED_OFFSET
 
-LANES, BYTES = 16, 64  # float32 / int32 lanes and bytes of one 512-bit vector
+LANES, BYTES = 16, 64  # One 512-bit vector has 16 float32 or int32 lanes and 64 bytes.
 _PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for k in range(4)]
 
 

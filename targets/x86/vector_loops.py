@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 
-# Less traffic than this is done before a second thread has woken up; the second where a vector takes a few cycles:
-# sums, tables by byte permutations. Both were fitted (docs/architecture.md).
+# Less traffic than this is done before a second thread has woken up; the second holds where a vector takes a few
+# cycles: sums, tables by byte permutations. Both were fitted (docs/architecture.md).
 PARALLEL_BYTES = 1 << 16
 LIGHT_BYTES = 1 << 18
 

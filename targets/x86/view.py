@@ -90,7 +90,7 @@ def reshaped(view: View, shape: tuple[int, ...]) -> View | None:
         if at == len(kept):
             return None
         first, extent, target, last = at, kept[at][0], wanted[axis], axis
-        while extent != target:  # gather axes on either side until both hold the same number of elements
+        while extent != target:  # Axes on either side are gathered until both hold the same number of elements.
             if extent < target:
                 at += 1
                 if at == len(kept):

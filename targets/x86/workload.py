@@ -11,8 +11,9 @@ from ..workload_key import Keyed, with_infinities
 from .conv.problem import ConvProblem
 from .structures import KINDS, kind_of
 
-_UNTAGGED = "conv"  # the kind of an entry that does not say one
-_LATER = ("peak",)  # switches that records of earlier versions lack: left out where they are off, so that keys stay
+_UNTAGGED = "conv"  # An entry that does not say its kind has this one.
+# Records of earlier versions lack these switches, which are left out where they are off, so that keys stay.
+_LATER = ("peak",)
 
 
 class Problem(Protocol):
@@ -79,7 +80,7 @@ def from_dict(entry: JsonObject) -> Workload:
     structure."""
     kind, problem = (entry["kind"], entry["problem"]) if "kind" in entry else (_UNTAGGED, entry)
     made, problem = KINDS[kind].problem, with_infinities(problem)
-    checked(problem, made)  # a number that multiplies an extent may be no text
+    checked(problem, made)  # A text may not stand where a number multiplies an extent.
     return Workload(_restored(made, problem))
 
 

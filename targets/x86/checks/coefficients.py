@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     pass
 
 BYTES = 64
-_ROW = 1024  # bytes of the input that share a row's coefficients in a matrix product, at least
+_ROW = 1024  # A row's coefficients in a matrix product are shared by that many bytes of the input at least.
 _TRIES = 24
 
 
@@ -80,7 +80,7 @@ def layer_sum(
     digits, vectors = _digits(p, streams, base)
     kept = [i for i, (_, key) in enumerate(rows.places) if streams[key].any()]
     numbers = {key: i for i, key in enumerate(streams)}
-    kept.reverse()  # the bytes written last are still in the nearest cache
+    kept.reverse()  # The bytes written last are still in the nearest cache.
     starts = np.array([rows.places[i][0] for i in kept], np.int32)
     offsets = np.array([numbers[rows.places[i][1]] * vectors * digits.shape[2] * BYTES for i in kept], np.int32)
     return LayerSum(
@@ -98,7 +98,8 @@ def byte_sum(size: int) -> Weighted:
     starts = [min(first, size - row) for first in range(0, size, row)][::-1]
     digits = np.zeros((2, -(-row // BYTES) * BYTES), np.int8)
     digits[0, :row] = 1
-    digits[1, -size % row : row] = 1  # the part of the last row that the one before does not have
+    # The last row overlaps the one before and sums up only what that one does not have.
+    digits[1, -size % row : row] = 1
     offsets = np.zeros(len(starts), np.int32)
     offsets[0] = digits.shape[1]
     return Weighted(np.array(starts, np.int32), offsets, digits.reshape(2, -1, 1, BYTES))

@@ -18,7 +18,7 @@ from ..layout import STORED_OFFSET
 from ..vector_loops import Accumulators
 from .coefficients import BYTES
 
-_CHAINS = 4  # sums that grow side by side: a dot product waits for the one before it
+_CHAINS = 4  # A dot product waits for the one before it, so sums grow side by side.
 
 
 def count_ends(groups: int, step: int, period: int, tail: int, high: int, low: bool) -> tirx.PrimFunc:

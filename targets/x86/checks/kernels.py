@@ -14,7 +14,7 @@ from .coefficients import BYTES, Weighted
 
 _BYTES_A_MICROSECOND = 5e4
 _TASKS = 8
-SAFE_BASE = 128  # two products of a byte and a digit to this base fit int16
+SAFE_BASE = 128  # Two products of a byte and a digit to this base fit int16.
 
 
 def digit_base() -> int:

@@ -19,9 +19,9 @@ from .epilogue import Operands, Row, emit_epilogue
 from .problem import ConvProblem
 from .walk import Walk, channel_span
 
-BLOCK = 32  # output channels of a block: two tiles
-SUMS = 4 * TILE_ROWS * TILE_ROWS  # elements of a unit's sums
-UNROLLED = 16  # steps of a unit up to which all are unrolled
+BLOCK = 32  # Output channels are taken in blocks of two tiles.
+SUMS = 4 * TILE_ROWS * TILE_ROWS  # A unit has four tiles of sums, whose elements these are.
+UNROLLED = 16  # A unit with more steps is a loop.
 # The next block's weights are prefetched as several streams side by side: the processor's own prefetcher runs 20 lines
 # ahead on each, and one such stream is too few for the latency of the third-level cache.
 STREAMS = 8
@@ -47,10 +47,10 @@ class Micro:
 
     p: ConvProblem
     walk: Walk
-    width: int  # input elements of a step: a tile row
+    width: int  # The input elements of a step fill a tile row.
     steps: int
     unroll: int
-    ahead: int  # cache lines of the next block's weights that a step prefetches
+    ahead: int  # The number counts cache lines of the next block's weights that a step prefetches.
     source: tirx.Buffer
     weights: tirx.Buffer
     bias: tirx.Buffer
@@ -128,14 +128,14 @@ class Micro:
         at = [bind(base + start * walk.pixel_stride) for start in pixels.starts]
         width, size, bf16 = self.width, self.width * TILE_ROWS, self.p.dtype == "bfloat16"
         weights = bind(place.block * (self.steps * 2 * size))
-        each = -(-self.ahead // STREAMS)  # lines of a stream
+        each = -(-self.ahead // STREAMS)  # The streams share the cache lines evenly.
         streams = -(-self.ahead // each) if each else 0
         following = bind(weights + (2 * size + place.unit * (each * width)) * self.steps) if streams else 0
         length = -(-2 * TILE_ROWS * self.steps // streams) * width if streams else 0
         tiles = [(2 * t + v, t * 16 * 32 + v * 16) for t in range(len(at)) for v in range(vectors)]
         for tile, _ in tiles:
             if group is None and not bf16:
-                # Stride 0: every row starts from the bias
+                # At stride 0 every row starts from the bias.
                 tile_load(tile, self.bias, place.block * BLOCK + tile % 2 * 16, 0)
             else:
                 # The bias is added in the epilogue: loading it here would wait for the stores of the unit before, and
@@ -192,7 +192,7 @@ class Micro:
                 step(done + i, offset + i * self.width)
                 if not loops:
                     first, last = (groups * (done + i + k) // self.steps for k in (0, 1))
-                    # The places of a pitched line are long to compute, and to compile
+                    # The places of a pitched line are long to compute, and to compile.
                     if last - first > (2 if self.walk.pitch == 0 else 1):
                         with T.serial(first, last) as number:
                             emit(number)

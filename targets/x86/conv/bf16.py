@@ -175,7 +175,7 @@ class _Kernel:
         else one. One chain after the other: the weights of both would not fit into registers beside all sums."""
         pairs, lanes, stride = current().bf16_pairs, current().lanes, self.walk.pixel_stride
         each = 2 if pairs else 1
-        size = self.s.vectors * 16 * each  # elements of the weights of one chain in one step
+        size = self.s.vectors * 16 * each  # The elements are the weights of one chain in one step.
         with T.serial(0, BLOCK // (2 * each)) as k:
             for chain, chained in enumerate(sums):
                 found = [

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .sums import Checked
 
     ConvSchedule: TypeAlias = AmxSchedule | Bf16Schedule | DepthwiseSchedule | DirectSchedule
-    # (kernel, constants, schedule, elements of the workspace)
+    # A kernel comes with its constants, its schedule and the elements of its workspace.
     _Built: TypeAlias = tuple[tirx.PrimFunc, list[np.ndarray | None], Any, int]
 
 

@@ -64,7 +64,7 @@ def _body(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> None:
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
     source, fold, local, image = emit_stage(p, walk_of(p, s), data), fold_of(p), is_local(p, s), p
-    if s.staged:  # from here on it is a convolution of a larger image without padding
+    if s.staged:  # From here on it is a convolution of a larger image without padding.
         p = replace(p, height=padded_extents(image)[0], width=padded_extents(image)[1], padding=(0, 0, 0, 0))
     k = DepthwiseKernel(
         p,

@@ -82,7 +82,7 @@ class DepthwiseKernel:
         within = [0 <= column + i < p.width for i in range(fold)]
         if not any(within):
             return padding
-        # Pixels beside the image are not read
+        # Pixels beside the image are not read.
         shift = 0 if all(within) else min(max(column, 0), p.width - fold) - column
         value = load(self.data, start + at + shift * self.pitch, lanes)
         if not all(within):
@@ -153,7 +153,7 @@ class DepthwiseKernel:
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         at = bind(self.column(start, 0) * self.pitch + source)
         if int8 and current().parts > 1:
-            # One after the other, so that the sums of a part stay in registers
+            # The parts follow one after the other, so that the sums of each stay in registers.
             with T.serial(0, current().parts) as part:
                 self.products(rows, chunk, at, example, sums, part)
         else:

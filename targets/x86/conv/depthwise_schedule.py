@@ -11,10 +11,11 @@ from .walk import Stage, Walk
 if TYPE_CHECKING:
     from .sums import Checked
 
-STAGED_BYTES = 1 << 18  # an input up to this size is copied with its padding,
-# 64 channels of it by the task that reads them (with a stride it reads them less often: half of it),
+STAGED_BYTES = 1 << 18  # A larger input, in bytes, is read where it lies instead of being copied with its padding.
+# A task that reads 64 channels copies them itself if they fit into these bytes; half of that with a stride, as it then
+# reads them less often.
 LOCAL_BYTES = 1 << 16
-LOCAL_TASKS = 3  # if there are so many tasks then
+LOCAL_TASKS = 3  # With fewer tasks the copies are made before all of them.
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .problem import ConvProblem
 from .sums import coefficients_argument, for_task, sums_argument
 from .walk import channel_span
 
-WRITTEN_OUT = 5  # kernel columns; larger kernels would not fit the instruction cache
+WRITTEN_OUT = 5  # Kernels with more columns are not written out, as they would not fit the instruction cache.
 
 
 @built_once
@@ -196,7 +196,7 @@ class DirectKernel:
         beside = [
             [example is not None and self.outside(example, i, c) != 0 for i in range(s.pixels)] for c in range(kw)
         ]
-        if not row_inside:  # every tap reads padding
+        if not row_inside:  # Every tap reads padding.
             self.run(sums, at, weights, vectors, kw * span, [False] * s.pixels)
             return
         if not any(map(any, beside)) and p.dilation[1] == 1 and span == p.data_stride and not p.planar:

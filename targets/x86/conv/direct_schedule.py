@@ -7,9 +7,9 @@ from ..isa import current
 from .problem import ConvProblem
 from .walk import channel_span
 
-PAIR_STEP = 8  # input channels that an instruction takes which multiplies two pixels by two channels
-# Pixels in whose time a tile begins and ends and has its weights brought to the nearest cache: fitted
-# (docs/architecture.md)
+PAIR_STEP = 8  # An instruction that multiplies two pixels by two channels takes eight input channels.
+# A tile begins and ends, and has its weights brought to the nearest cache, in the time of this many pixels; the number
+# was fitted (docs/architecture.md).
 TILE = 2
 
 
@@ -106,7 +106,7 @@ def default_schedule(p: ConvProblem) -> DirectSchedule:
     if line <= 3:
         vectors = max(v for v in (1, 2, 4, 8) if v == 1 or v <= p.out_blocks and _holds(p, v, line))
     most = min(line, most_pixels(p, vectors), 14)
-    # A tile of fewer pixels takes no less time
+    # A tile of fewer pixels takes no less time.
     latency = -(-current().latency(p.dtype).chains // (vectors * current().parts))
     even = paired(p, vectors) and most > 1
     pixels = min(

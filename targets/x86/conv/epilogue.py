@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .sums import Sums
 
 
-SumsAt = Callable[[int, int], tirx.Expr]  # (row, vector) -> 16 sums
+SumsAt = Callable[[int, int], tirx.Expr]  # The arguments are (row, vector), and the result has 16 sums.
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Operands:
     vector that the output has room for (4 where its pixels are 4 bytes)."""
 
     out: tirx.Buffer
-    multiplier: Any  # a buffer where the epilogue has it, else None
+    multiplier: Any  # The field is None where the epilogue has no multipliers, else their buffer.
     residual: Any
     lanes: int = 16
     table: tirx.Buffer | None = None
@@ -100,7 +100,7 @@ def emit_depthwise(
                 )
                 for v in range(4)
             ]
-            for lane in range(max(1, channels // 16)):  # a 128-bit lane of all four holds 16 neighbouring channels
+            for lane in range(max(1, channels // 16)):  # A 128-bit lane of all four holds 16 neighbouring channels.
                 store(
                     operands.out,
                     row.index + lane * 16,

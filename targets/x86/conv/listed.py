@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .sums import Checked
 
 _MOST_PIXELS = 14
-STACK_BYTES = 1 << 18  # bytes of a task's pixels in 16 bits
+STACK_BYTES = 1 << 18  # The stack of a task holds its pixels in 16 bits, up to these bytes.
 
 
 def most_pixels(vectors: int) -> int:
@@ -174,7 +174,7 @@ class _Kernel:
     p: ConvProblem
     s: DirectSchedule
     at: Source
-    source: Any  # a buffer where a step reads it, else None
+    source: Any  # The field is None where no step reads the input, else its buffer.
     wide: tirx.Buffer | None
     wide_from: tirx.Expr | int
     weights: tirx.Buffer

@@ -18,9 +18,7 @@ class Epilogue:
     residual: bool = False
     residual_zero_point: int = 0
     residual_multiplier: float = 0.0
-    table = (
-        False  # whether the result is then looked up in a table; not what a schedule is tuned for, so it is no field
-    )
+    table = False  # A schedule is not tuned for a lookup behind the result, so this is no field.
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ class ConvProblem:
     data_zero_point: int
     epilogue: Epilogue
     planar: bool = False
-    checked = False  # whether the kernel adds up its sums (sums.py); like a table no field
+    # The kernel of a checked problem adds up its sums (sums.py); schedules do not depend on it, so it is no field.
+    checked = False
 
     @property
     def out_height(self) -> int:

@@ -41,7 +41,7 @@ def emit_stage(p: ConvProblem, walk: Walk, data: tirx.Buffer) -> tirx.Expr:
     if stage is None:
         return data
     buffer = argument("stage", stage_elements(p, walk), data.dtype)
-    if p.dtype == "bfloat16":  # what is read behind the image meets weights of zero, and 0 * NaN is NaN
+    if p.dtype == "bfloat16":  # What is read behind the image meets weights of zero, and 0 * NaN is NaN.
         _fill(buffer, stage_elements(p, walk) - SLACK, SLACK, 0)
     if stage.fold == 1:
         _pad(p, stage, walk.pitch != 0, data, buffer, 0)

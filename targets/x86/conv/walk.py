@@ -75,9 +75,10 @@ class Walk:
     image_stride: int
     row_stride: int
     pixel_stride: int
-    pitch: int  # pixels per row of the output in a line of several rows; 0 if every pixel of a line is kept
+    # The unit is pixels: how far the output's rows are apart in a line of several; 0 if every pixel of a line is kept.
+    pitch: int
     runs: tuple[Run, ...]
-    span: int  # channels that one block of output channels reads
+    span: int  # The unit is channels: what one block of output channels reads.
     stage: Stage | None
 
 
@@ -108,7 +109,7 @@ def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: i
     if fold > 1:
         return _folded(p, span, full_width, fold)
     pitch = -(-full_width // sw) if (kh, kw) != (1, 1) else p.out_width
-    # The columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last
+    # The columns of a kernel row make up blocks, so they must lie behind each other, with numbers behind the last.
     few = p.dtype == "bfloat16" and channels == FEW
     if allow_phases and not few and p.out_width / pitch > p.out_width / (-(-p.out_width // tile) * tile):
         return _phases(p, span, full_height, pitch)
@@ -154,7 +155,7 @@ def _folded(p: ConvProblem, span: int, full_width: int, fold: int) -> Walk:
     (sh, sw), channels = p.strides, p.data_stride * fold
     height = (p.out_height - 1) * sh + (p.kernel[0] - 1) // fold * fold + 1
     stage = Stage((1, 1), height, full_width, fold)
-    # rows that only fill up the last group of `fold` are taps too, with weight zero, so that its run has no gaps
+    # Rows that only fill up the last group of `fold` are taps too, with weight zero, so that its run has no gaps.
     whole = replace(p, kernel=(-(-p.kernel[0] // fold) * fold, p.kernel[1]))
     taps = _taps(whole, lambda i, j: (i // fold * fold * full_width + j) * channels + i % fold * p.data_stride)
     return Walk(

@@ -15,7 +15,7 @@ from ..layout import Layout, packed, sure
 from ..vector_loops import each, steps, sweep, tensors
 
 _NAN, _SIGN = 0x7FC0, 0x7FFFFFFF
-# Where VDPBF16PS makes the sums of conv/bf16.py: it adds the odd product of a pair before the even one, so a pair holds
+# VDPBF16PS makes the sums of conv/bf16.py and adds the odd product of a pair before the even one, so a pair holds
 # neighbours of one parity.
 PAIRS = [4 * (i // 4) + (2, 0, 3, 1)[i % 4] for i in range(BLOCK)]
 

@@ -16,7 +16,7 @@ from ..layout import Layout
 from ..vector import LANES
 from ..vector_loops import sweep, tensors
 
-# The parameters: low and high are bounds of the integer minus its zero point; SWITCH is 0 or 1
+# LOW and HIGH are bounds of the integer minus its zero point; SWITCH is 0 or 1.
 SCALE, LOW, HIGH, SWITCH = range(4)
 PARAMETERS = 16
 

@@ -18,10 +18,11 @@ from ..layout import SLACK, channel_stride
 from ..vector import BYTES, check_range, round_planes, split_bytes, store_bytes, to_float
 from ..vector_loops import LoopSchedule, default_loops, each, steps, sweep
 
-STREAM = "same"  # how an operand lies beside the result: element for element,
-CHANNEL = "channel"  # or one value per channel and image (its buffer: images x stride),
-SHARED = "shared"  # or one value per channel for all images
-TASK_BYTES = 1 << 14  # of the result, in a task: its input stays in the nearest cache from vector to vector
+STREAM = "same"  # An operand beside the result lies like it, element for element.
+CHANNEL = "channel"  # An operand has one value per channel and image (its buffer: images x stride).
+SHARED = "shared"  # An operand has one value per channel for all images.
+# A task writes at most these bytes, so that its input stays in the nearest cache from vector to vector.
+TASK_BYTES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class BinaryProblem:
     clip_max: int = 127
     second: str = STREAM
     dtype = "int8"
-    multiply_adds = 0  # a dot product does none of its work
+    multiply_adds = 0  # A dot product does none of its work.
     light = False
 
     def __post_init__(self) -> None:
@@ -121,10 +122,11 @@ def _by_periods(p: BinaryProblem, how: LoopSchedule, a: tirx.Buffer, b: tirx.Buf
         image, first = (0, bind(task * most)) if p.images == 1 else (bind(task // tasks), bind(task % tasks * most))
         source, values = b, 0 if p.second == SHARED else bind(image * p.stride)
         if repeats > 1:
+            # The buffer lies on the stack.
             source, size = (
                 T.alloc_buffer((period,), "uint8", annotations={"disable_lower_builtin": True}),
                 gcd(p.stride, BYTES),
-            )  # on the stack
+            )
             with T.serial(0, p.stride // size) as piece:
                 value = bind(load(b, values + piece * size, size))
                 for repeat in range(repeats):
@@ -155,7 +157,7 @@ def second_elements(p: BinaryProblem) -> int:
 
 
 def _combined(p: BinaryProblem, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-    if p.kind == "mul":  # at most 255 * 255: the product of the two floats is the exact integer product
+    if p.kind == "mul":  # The largest product is 255 * 255, so that of the two floats is the exact integer.
         return (a * b) * splat(p.a_multiplier, "float32")
     return fence(a * splat(p.a_multiplier, "float32")) + fence(b * splat(p.b_multiplier, "float32"))
 

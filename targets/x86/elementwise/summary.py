@@ -27,9 +27,9 @@ from ..vector_loops import PARALLEL_BYTES
 
 LANES = 16
 BLOCK = 8 * LANES
-PARTS = 4  # tasks of a summary, each with scratch rows of its own at the start of the result
-MINIMUM, MAXIMUM, ZEROS, NONFINITE = range(4)  # ZEROS counts; NONFINITE is 0, or NaN if there was a NaN or an infinity
-SUMMARY = PARTS * 4 * LANES  # where the four values lie in the result
+PARTS = 4  # A summary is cut into tasks, each with scratch rows of its own at the start of the result.
+MINIMUM, MAXIMUM, ZEROS, NONFINITE = range(4)  # ZEROS counts; NONFINITE is 0, or NaN if there was a NaN or an infinity.
+SUMMARY = PARTS * 4 * LANES  # The four values lie behind the scratch rows of all tasks.
 HEADER = SUMMARY + LANES
 BIG = 3.4028234663852886e38
 
@@ -42,7 +42,7 @@ def stride_of(elements: int, samples: int, channels: int) -> int:
     return stride
 
 
-PARAMETERS = 8  # int32 operands of a summary: see `SummaryProblem.parameters`
+PARAMETERS = 8  # A summary's int32 operands are `SummaryProblem.parameters`.
 _ROWS, _LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP = range(6)
 
 
@@ -212,7 +212,8 @@ def _reduce(y: tirx.Buffer) -> None:
         )
 
 
-FACTORS = (668265263, 374761393, 1013904223, 842502087)  # odd, below 2^30: the sum of four products stays in int64
+# The factors are odd and below 2^30, so that the sum of four products stays in int64.
+FACTORS = (668265263, 374761393, 1013904223, 842502087)
 
 
 def _first(x: tirx.Buffer, y: tirx.Buffer, middle: tirx.Expr, elements: tirx.Expr) -> tirx.Expr:
@@ -264,7 +265,7 @@ def _copy(
         with T.serial(0, count) as i:
             T.buffer_store(y, x[first + i * column_step], [HEADER + at + i])
         return
-    cursor = T.alloc_buffer((2,), "int32", scope="local")  # place in memory, column
+    cursor = T.alloc_buffer((2,), "int32", scope="local")  # The cursor is a place in memory and a column.
     with T.If(count > 0):
         with T.Then():
             T.buffer_store(cursor, _place(first, length, distance), [0])

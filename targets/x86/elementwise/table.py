@@ -21,7 +21,7 @@ from ..vector import BYTES, store_bytes
 from ..vector_loops import LoopSchedule, default_loops, each, sweep
 
 ENTRIES = 256
-_STEPS = 8  # tables of 16 bytes in half a table
+_STEPS = 8  # Half of the 256 entries are eight tables of 16 bytes.
 
 
 @dataclass(frozen=True)

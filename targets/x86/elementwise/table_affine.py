@@ -16,7 +16,7 @@ from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector_loops import each
 
-_STEPS = 40  # steps of the search for a slope, each of which shrinks the bracket by a third
+_STEPS = 40  # Every step of the search for a slope shrinks the bracket by a third.
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _least_squares(stored: np.ndarray, inside: np.ndarray, most: float) -> tuple
     mean_x, mean_y = (inside * x).sum(1) / np.maximum(n, 1), (inside * stored).sum(1) / np.maximum(n, 1)
     dx, dy = (x - mean_x[:, None]) * inside, stored - mean_y[:, None]
     scale = (dx * dy).sum(1) / np.maximum((dx * dx).sum(1), 1e-9)
-    reach = 1.5 / np.maximum(n - 1, 1)  # two lines within half a unit of the same points
+    reach = 1.5 / np.maximum(n - 1, 1)  # Two lines within half a unit of the same points differ by no more.
     scale, reach = np.where(n < 2, np.sign(stored[:, -1] - stored[:, 0]) * most, scale), np.where(n < 2, most, reach)
     return scale, mean_y - scale * mean_x, reach
 

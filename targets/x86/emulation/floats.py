@@ -13,9 +13,8 @@ _TRAP = "declare void @llvm.trap()"
 _FLOOR = "declare <16 x float> @llvm.floor.v16f32(<16 x float>)"
 
 # The product with a power of two is exact in float64, whose exponent holds every float32 times 2**+-400, so the
-# conversion back is the only rounding.
-# An infinite exponent multiplies by infinity or zero: NaN where the manual says so. It makes +infinity or +0 of a quiet
-# NaN.
+# conversion back is the only rounding. An infinite exponent multiplies by infinity or zero: NaN where the manual says
+# so. It makes +infinity or +0 of a quiet NaN.
 _VSCALEFPS = Instruction(
     "x86.avx512.mask.scalef.ps.512",
     AVX512,
@@ -62,10 +61,9 @@ known:
     (_TRAP, _FLOOR),
 )
 
-# Only t - floor(t), which is control 9: the difference is rounded downwards as well, so that it stays below 1, and a
-# zero is -0 (+0 of an
-# infinity). Rounded to nearest it has an
-# error that float32 holds (Dekker's fast sum); where that is negative the number below is the result.
+# Only control 9 is spelled, t - floor(t): the difference is rounded downwards as well, so that it stays below 1, and a
+# zero is -0 (+0 of an infinity). Rounded to nearest it has an error that float32 holds (Dekker's fast sum); where that
+# is negative the number below is the result.
 _VREDUCEPS = Instruction(
     "x86.avx512.mask.reduce.ps.512",
     (frozenset({"avx512dq"}),),
@@ -102,7 +100,7 @@ known:
 
 FMA = "declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)"
 
-# Zero, of the same sign, for what is denormal.
+# Denormal numbers become zero of the same sign.
 FLUSH = """
 define internal <16 x float> @octet.flush(<16 x float> %x) alwaysinline nounwind {
   %bits = bitcast <16 x float> %x to <16 x i32>
@@ -114,7 +112,8 @@ define internal <16 x float> @octet.flush(<16 x float> %x) alwaysinline nounwind
   ret <16 x float> %result
 }"""
 
-# acc + a * b for the lower or the higher bfloat16 of every 32 bits; denormal numbers are zero before and after.
+# Each product of the lower or the higher bfloat16 of every 32 bits is added to acc; denormal numbers are zero before
+# and after.
 MULTIPLY_BF16 = """
 define internal <16 x float> @octet.multiply_bf16(<16 x float> %acc, <16 x i32> %a, <16 x i32> %b, i1 %higher) noinline nounwind {
   %a.low = shl <16 x i32> %a, splat (i32 16)

@@ -51,7 +51,8 @@ def emulated_shapes(variants: Sequence[Variant], host: TargetSpec | None = None)
         library, _ = link(
             compiled(source, host).write_to_file, [interface_of(variant) for variant in variants], host.machine
         )
-    except (ValueError, RuntimeError) as error:  # an instruction of tomorrow; LLVM's text of another version
+    # LLVM's text may be of another version, or call an instruction of tomorrow.
+    except (ValueError, RuntimeError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise PackageError(
             f"{target}: its LLVM IR cannot be compiled here ({reason}); emulate it with the version that made it"

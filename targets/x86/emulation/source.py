@@ -17,7 +17,7 @@ from .integers import INTEGERS
 from .tiles import TILES
 
 INSTRUCTIONS: dict[str, Instruction] = {one.name: one for one in (*INTEGERS, *FLOATS, *TILES, *ARM64)}
-# What every x86-64-v3 machine has.
+# Every x86-64-v3 machine has these.
 BASE = frozenset(
     {
         "x86.avx.cvt.ps2dq.256",
@@ -29,11 +29,11 @@ BASE = frozenset(
     }
 )
 
-# Debug information, and of what may alias: with addresses of the compiler's objects as names, the same kernels would
+# Debug information and what may alias go: with addresses of the compiler's objects as names, the same kernels would
 # never be the same text.
 _REFERENCE = re.compile(r",? ![a-z._]+ !\d+")
 _RECORD = re.compile(r"^(?:!\d+ = |!llvm\.dbg|!llvm\.module\.flags| *#dbg_).*\n", re.MULTILINE)
-# LLVM has them of the processor that it compiles for
+# LLVM writes both lines for the processor that it compiles for.
 _MACHINE = re.compile(r"^target (?:datalayout|triple) = .*\n", re.MULTILINE)
 _CALLED = re.compile(r"@llvm\.((?:x86|aarch64)\.[a-z0-9._]+)")
 _CPU = re.compile(r' "(?:target-cpu|target-features|tune-cpu)"(?:="[^"]*")?')

@@ -13,7 +13,7 @@ _COPY, _SET = (
     "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
 )
 
-# 64 bytes: the palette at 0, bytes of a row as 16-bit numbers from 16, rows as bytes from 48.
+# The 64 bytes hold the palette at 0, bytes of a row as 16-bit numbers from 16 and rows as bytes from 48.
 _CONFIG = "@octet.tile_config = internal thread_local global [64 x i8] zeroinitializer, align 64"
 _DATA = "@octet.tile_data = internal thread_local global [8 x [1024 x i8]] zeroinitializer, align 64"
 
@@ -59,7 +59,7 @@ fine:
   ret void
 }"""
 
-# #UD of the products: three different tiles, rows and columns that fit.
+# Products raise #UD unless they have three different tiles whose rows and columns fit.
 _FIT = """
 define internal void @octet.tiles_fit(i8 %acc, i8 %data, i8 %weights) noinline nounwind {
   %one = icmp ne i8 %acc, %data
@@ -85,7 +85,7 @@ define internal void @octet.tiles_fit(i8 %acc, i8 %data, i8 %weights) noinline n
 }"""
 
 _STATE = (_CONFIG, _DATA, _TRAP, _COPY, _SET, _DEMAND, _TILE, _ROWS, _BYTES)
-# All or none, as they share the tiles: a machine may have those of int8 and hide those of bfloat16.
+# A machine may have the tiles of int8 and hide those of bfloat16: all are emulated or none, as they share the tiles.
 _FEATURES = (frozenset({"amx_tile", "amx_int8", "amx_bf16"}),)
 
 

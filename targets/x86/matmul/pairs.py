@@ -33,7 +33,7 @@ def emit_pairs(
     for i in range(height // 2):
         for r, start in enumerate(registers):
             acc[i * 8 + r] = start
-    with T.serial(0, -(-p.inner // 8)) as eight:  # behind the inner axis the packed operand is zero
+    with T.serial(0, -(-p.inner // 8)) as eight:  # Behind the inner axis the packed operand is zero.
         first = block * (p.inner_steps * TILE) + eight * 128
         rows = [bind(load(a, at + r * p.a.row + eight * 8, 8)) for r in range(height)]
         pairs = [bind(tirx.Shuffle(rows[r : r + 2], list(range(16)))) for r in range(0, height, 2)]

@@ -5,7 +5,7 @@ from math import inf
 
 from ..layout import CHANNEL_BLOCK
 
-INNER_BLOCK = 64  # bytes of the inner axis that one tile row holds
+INNER_BLOCK = 64  # A block of the inner axis fills one tile row, in bytes.
 
 
 @dataclass(frozen=True)

@@ -106,13 +106,13 @@ class _Kernel:
     a_start: tirx.Expr
     a: tirx.Buffer
     packed: tirx.Buffer
-    corrections: Any  # a buffer where they are asked for, else None
+    corrections: Any  # The field is None where no corrections are asked for, else their buffer.
     sums: tirx.Buffer
     scratch: tirx.Buffer
     out: tirx.Buffer
     out_start: tirx.Expr
-    mask: Any  # a buffer where there is a mask, else None
-    mask_start: tirx.Expr | None  # where the matrix begins in the mask
+    mask: Any  # The field is None where there is no mask, else its buffer.
+    mask_start: tirx.Expr | None  # The matrix begins here in the mask.
 
     def unit(self, unit: tirx.Expr, tiles: int, dot: str) -> None:
         """`tiles` tiles of rows; the last tile of a matrix ends at its last row and overlaps the one before."""
@@ -139,7 +139,7 @@ class _Kernel:
         def columns(block: int, count: int) -> None:
             for t in range(len(starts)):
                 for v in range(count):
-                    # Stride 0: every row starts from the correction
+                    # At stride 0 every row starts from the correction.
                     tile_load(2 * t + v, self.corrections, (block + v) * 16, 0)
             for step in range(p.inner_steps):
                 for v in range(count):
@@ -238,7 +238,7 @@ class _Kernel:
         assert e is not None, p
         multiplier, scale = np.float32(p.multiplier), 1.0 if e.scale is None else e.scale
         if abs(frexp(scale)[0]) == 0.5 and 2.0**-90 < abs(multiplier * scale) < 2.0**90:
-            multiplier, scale = multiplier * np.float32(scale), 1.0  # a power of two: the same bits
+            multiplier, scale = multiplier * np.float32(scale), 1.0  # A power of two gives the same bits.
 
         def value(r: int, v: int) -> tirx.Expr:
             x = held(

@@ -13,8 +13,9 @@ from .problem import MatmulProblem
 if TYPE_CHECKING:
     import numpy as np
 
-STACK_LIMIT = 4 << 20  # bytes; threads have 8 MiB
-# Columns of a softmax between which a tile of rows at a time is faster than two: fitted (docs/architecture.md).
+STACK_LIMIT = 4 << 20  # Threads have 8 MiB of stack, of which a kernel takes at most these bytes.
+# A tile of rows at a time is faster than two between these columns of a softmax; the limits were fitted
+# (docs/architecture.md).
 _ALONE = (64, 176)
 
 

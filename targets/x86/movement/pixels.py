@@ -20,7 +20,7 @@ from ..vector_loops import each, steps, tensors
 if TYPE_CHECKING:
     from tvm import tirx
 
-FILL = -1  # coordinate of a pixel that is filled
+FILL = -1  # A pixel that is filled has this coordinate.
 
 
 def pixel_axes(layout: Layout) -> tuple[int, int, int]:
@@ -106,7 +106,7 @@ def gather(p: GatherProblem) -> "tirx.PrimFunc":
             if border and count:
                 copy(y, target, border[0], 0, count)
             elif count:
-                assert not isinstance(p.fill, tuple)  # one of several is copied
+                assert not isinstance(p.fill, tuple)  # A pixel that may have one of several fillers is copied.
                 fill(y, target, count, p.fill)
 
         def line(source: "tirx.Expr", target: "tirx.Expr") -> None:

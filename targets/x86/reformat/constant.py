@@ -4,7 +4,8 @@ import numpy as np
 
 from ..layout import Layout
 
-FILLER = {"uint8": 128, "float32": 0.0}  # padding channels and slack: any value would do, one is reproducible
+# Any value would do in padding channels and slack; one that stays the same is reproducible.
+FILLER = {"uint8": 128, "float32": 0.0}
 
 
 def pack_constant(layout: Layout, array: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ def transpose16(rows: list[tirx.Expr]) -> list[tirx.Expr]:
     quads = [transpose_lanes(rows[i : i + 4]) for i in range(0, 16, 4)]
     columns: list[Any] = [None] * 16
     for i in range(4):
-        a, b, c, d = (quad[i] for quad in quads)  # lane L of each: column 4L + i, rows 0-3, 4-7, 8-11, 12-15
+        a, b, c, d = (quad[i] for quad in quads)  # Lane L of each has column 4L + i, of rows 0-3, 4-7, 8-11 and 12-15.
         ab0, ab1 = _lanes(a, b, (0, 1), (0, 1)), _lanes(a, b, (2, 3), (2, 3))
         cd0, cd1 = _lanes(c, d, (0, 1), (0, 1)), _lanes(c, d, (2, 3), (2, 3))
         columns[i], columns[4 + i] = _lanes(ab0, cd0, (0, 2), (0, 2)), _lanes(ab0, cd0, (1, 3), (1, 3))

@@ -32,7 +32,7 @@ def unpack(p: "ReformatProblem") -> tirx.PrimFunc:
             _scalar(p, x, y, n * c, pixels, traffic)
             return
         groups, blocks = -(-c // 16), -(-pixels // 16)
-        with each(n * groups, traffic) as task:  # a task writes 16 whole channels
+        with each(n * groups, traffic) as task:  # A task writes 16 whole channels.
             image, group = bind(task // groups), bind(task % groups)
             with T.serial(0, blocks) as block:
                 first = bind(tirx.min(block * 16, pixels - 16))

@@ -19,8 +19,8 @@ from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tens
 from .pieces import held, mask_tail, over, reduce_two
 from .quotient import byte_quotient
 
-STEP = 4  # vectors that are packed to bytes at a time
-_TOGETHER = 4  # rows of a task by default, where a vector is a register
+STEP = 4  # Vectors are packed to bytes four at a time.
+_TOGETHER = 4  # A task takes four rows by default where a vector is a register.
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LayerNormProblem:
     epsilon: float
     source: tuple[float, int] | None
     target: tuple[float, int] | None
-    multiply_adds = 0  # a dot product does none of its work
+    multiply_adds = 0  # A dot product does none of its work.
     light = False
 
     @property

@@ -12,7 +12,7 @@ from ...cpu.expressions import const, pure, splat
 from ..intrinsics import fence, fma, scale_by_power
 from ..vector_loops import Accumulators
 
-UNROLL = 8  # vectors of a row up to which its loop is written out
+UNROLL = 8  # The loop over a row of more vectors is not written out.
 
 
 def held(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
@@ -88,7 +88,7 @@ def exact_quotient(value: tirx.Expr, divisor: tirx.Expr, inverse: tirx.Expr) -> 
     negative = held(splat(-0.0, "float32") - value)
     result = held(value * inverse)
     for _ in range(2):
-        remainder = held(fma(negative, result, divisor))  # result * divisor - value
+        remainder = held(fma(negative, result, divisor))  # The remainder is result * divisor - value.
         result = held(fma(result, splat(0.0, "float32") - remainder, inverse))
     return result
 

@@ -16,7 +16,7 @@ from .softmax_exact import emit_softmax, write_floats
 if TYPE_CHECKING:
     from tvm import tirx
 
-TOGETHER = 16  # rows of a task whose results are bytes
+TOGETHER = 16  # Rows whose results are bytes are taken this many to a task.
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SoftmaxProblem:
     zero_point: int = 0
     peak: bool = False
     dtype = "float32"
-    multiply_adds = 0  # a dot product does none of its work
+    multiply_adds = 0  # A dot product does none of its work.
     light = False
 
     @property

@@ -31,16 +31,18 @@ from .pieces import held, mask_tail, over, reduce_two
 from .softmax_exact import STEP, emit_softmax, write_bytes
 
 _LOG2_E = float(np.log2(np.e))
-# 2 ** f for f in [0, 1]: minimax in relative error (Lawson's algorithm), rounded to float32.
+# The polynomial is 2 ** f for f in [0, 1]: minimax in relative error (Lawson's algorithm), rounded to float32.
 _POWER = (1.0000026226043701, 0.6930038332939148, 0.2414427548646927, 0.052011460065841675, 0.013534167781472206)
 _POWER_ERROR = 2.63e-6
-_UNIT = 2.0**-24  # half a unit in the last place of 1.0
-_LARGEST_ERROR = 1e-3  # above, too many rows would be computed twice
-_TOTAL_BITS = (0x3F000000, 0xF8000000)  # (bits(total) - the first) & the second is 0 for totals in [2 ** -1, 2 ** 15)
-# Float32 kept of a row: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what stands for 1:
-# the total, or the largest exponential (before that, the largest element)
+_UNIT = 2.0**-24  # The unit is half of the last place of 1.0.
+_LARGEST_ERROR = 1e-3  # With a larger error too many rows would be computed twice.
+# Where total is in [2 ** -1, 2 ** 15), (bits(total) - the first) & the second is 0.
+_TOTAL_BITS = (0x3F000000, 0xF8000000)
+# A row keeps five float32 values: -largest * log2(e), the factors (1 - error) and (1 + error), the total, and what
+# stands for 1: the total, or the largest exponential (before that, the largest element).
 _PER_ROW = 5
-# Of exponentials between two stages, beside the sums and the second operand in the first-level cache
+# The bytes are those of exponentials between two stages, which share the first-level cache with the sums and the second
+# operand.
 _STAGE_BYTES = 4 << 10
 
 
@@ -99,7 +101,7 @@ def emit_softmax_bytes(
         peak,
     )
     assert zero_point in (0, -128), zero_point
-    approximate = stages.error <= _LARGEST_ERROR and scale > 2.0**-60  # exponentials are at least 2 ** -126
+    approximate = stages.error <= _LARGEST_ERROR and scale > 2.0**-60  # Exponentials are at least 2 ** -126.
     if approximate:
         stages.each_group(stages.prepare)
         stages.each_group(stages.raise_to)
@@ -227,8 +229,8 @@ class _Stages:
             differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(
                 mask - (1 << 32), "int32"
             )
-            # results beyond the last code need no more: clipped as the contract clips, on this side of the next half
-            # step
+            # Results beyond the last code need no more: they are clipped as the contract clips, on this side of the
+            # next half step.
             last = 127 - self.zero_point
             ceiling = (
                 held(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32"))
@@ -260,7 +262,7 @@ class _Stages:
 
     def exact(self, first: tirx.Expr) -> None:
         write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point, self.peak)
-        # the first rows of the buffer: finished, or those of this group
+        # The buffer's first rows are finished, or those of this group.
         emit_softmax(
             self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True
         )

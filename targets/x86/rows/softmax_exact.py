@@ -14,7 +14,7 @@ from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators
 from .pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
 
-STEP = 4  # vectors that are packed to bytes at a time
+STEP = 4  # Vectors are packed to bytes four at a time.
 
 
 def emit_softmax(
@@ -87,7 +87,7 @@ def write_bytes(
 
     def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, reciprocal: tirx.Expr) -> None:
         shares = [exact_quotient(held(v), total, reciprocal) for v in values]
-        if peak:  # the largest e / total is 1 / total, as e = 1 there
+        if peak:  # The largest e / total is 1 / total, as e = 1 there.
             back = held(tirx.Div(splat(1.0, "float32"), reciprocal))
             shares = [held(fence(share * back)) for share in shares]
         quotients = [exact_quotient(share, divisor, inverse) for share in shares]

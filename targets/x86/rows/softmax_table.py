@@ -22,7 +22,7 @@ class SoftmaxTableProblem:
     levels: int
     out_zero_point: int
     dtype = "int8"
-    multiply_adds = 0  # a dot product does none of its work
+    multiply_adds = 0  # A dot product does none of its work.
     light = False
 
     @property

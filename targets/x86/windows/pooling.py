@@ -29,7 +29,7 @@ class PoolProblem:
     multiplier: float = 1.0
     clip_min: int = -128
     clip_max: int = 127
-    multiply_adds = 0  # a dot product does none of its work
+    multiply_adds = 0  # A dot product does none of its work.
 
     def __post_init__(self) -> None:
         assert self.kind in ("max", "average") and self.dtype in ("int8", "float32"), self

@@ -70,7 +70,7 @@ def _between(p: SampleProblem, place: tirx.Expr, extent: int) -> list[tuple[tirx
     """The two pixels around a place: (coordinate within the image, weight, whether it is in the image)."""
     half = const(0.5 * (extent - 1 if p.corners else extent), "float32")
     at = (place + const(1.0, "float32")) * half - const(0.0 if p.corners else 0.5, "float32")
-    low, high = (0.0, extent - 1.0) if p.border else (-2.0, extent + 1.0)  # NaN becomes the lower bound
+    low, high = (0.0, extent - 1.0) if p.border else (-2.0, extent + 1.0)  # NaN becomes the lower bound.
     at = bind(tirx.min(tirx.max(at, const(low, "float32")), const(high, "float32")))
     whole = bind(pure("float32", "llvm.floor", at))
     share, first = bind(at - whole), bind(tirx.Cast("int32", whole))
