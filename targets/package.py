@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Package:
-    """variants: one per target. info: what the manifest says beside them (model, calibration, operators, accuracy, ...;
-    JSON values).
-    selftest: arrays "input/NAME" and "output/NAME", what a run must give back byte for byte; may be empty. signatures:
-    of the file that it was read from, as `archive.Contents` has them; `save` leaves them out. others: the same network
-    for inputs of other shapes: packages of the same targets, with the same library and weights (`Variant.shape`). pads:
-    {input: the value with which a session may pad its arrays to the next shape}."""
+    """A compiled network with all that it says of itself. variants: one per target. info: what the manifest says beside
+    them (model, calibration, operators, accuracy, ...; JSON values). selftest: arrays "input/NAME" and "output/NAME",
+    what a run must give back byte for byte; may be empty. signatures: of the file that it was read from, as
+    `archive.Contents` has them; `save` leaves them out. others: the same network for inputs of other shapes: packages
+    of the same targets, with the same library and weights (`Variant.shape`). pads: {input: the value with which a
+    session may pad its arrays to the next shape}."""
 
     variants: tuple[Variant, ...]
     info: JsonObject = field(default_factory=JsonObject)

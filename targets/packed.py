@@ -13,8 +13,8 @@ _PRESET = 2  # Higher presets take many times as long on LLVM IR and save next t
 
 @dataclass(frozen=True)
 class Packed:
-    """data: an xz stream. bytes() gives what it holds, and raises PackageError where the stream is damaged or of more
-    than can be meant."""
+    """A compressed member of a package. data: an xz stream. bytes() gives what it holds, and raises PackageError where
+    the stream is damaged or of more than can be meant."""
 
     data: bytes
 

@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """name: as on the command line. mcpu, mattr: LLVM's processor name and features beside its own. features: CPU flags
-    (as /proc/cpuinfo spells them) that the code needs. dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni"
-    (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps), "vnni256", "madd" (vpmaddwd, 512 bit), "madd256"; of arm64 "neon"
-    (smull), "dotprod" (sdot) and "i8mm" (usmmla, usdot); see `UNITS` in x86/isa.py.
-    vector_bits: width of the vector unit in use. tiles: whether there is a tile unit. bfloat16: whether an instruction
-    multiplies bfloat16.
-    rank: of two variants that run on a machine the higher rank is taken. kind: of its backend (kinds/table.py). native:
-    whether `native` may mean it; False where a user has to ask for it.
-    machine: of a CPU, as `uname -m` spells it; "" of a GPU. extra: of a GPU, what schedules ask (see
+    """What a compiled network is for: a level of a processor or GPU. name: as on the command line. mcpu, mattr: LLVM's
+    processor name and features beside its own. features: CPU flags (as /proc/cpuinfo spells them) that the code needs.
+    dot: the int8 dot product: "amx" (tdpbusd tiles), "vnni" (vpdpbusd, 512 bit), "vnni_bf16" (with vdpbf16ps),
+    "vnni256", "madd" (vpmaddwd, 512 bit), "madd256"; of arm64 "neon" (smull), "dotprod" (sdot) and "i8mm" (usmmla,
+    usdot); see `UNITS` in x86/isa.py. vector_bits: width of the vector unit in use. tiles: whether there is a tile
+    unit. bfloat16: whether an instruction multiplies bfloat16. rank: of two variants that run on a machine the higher
+    rank is taken. kind: of its backend (kinds/table.py). native: whether `native` may mean it; False where a user has
+    to ask for it. machine: of a CPU, as `uname -m` spells it; "" of a GPU. extra: of a GPU, what schedules ask (see
     targets/cuda/specs.py)."""
 
     name: str

@@ -56,7 +56,8 @@ class StoredArray:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """rows: an index, a slice, indices or a mask. A new array, aligned for kernels."""
+        """Rows of the array, read from the file. rows: an index, a slice, indices or a mask. A new array, aligned for
+        kernels."""
         if isinstance(rows, (int, np.integer)):
             return self._read(np.array([range(len(self))[rows]]))[0]
         return self._read(np.arange(len(self))[rows])

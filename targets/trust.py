@@ -31,7 +31,8 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.S)
 
 
 class Signature(Struct, frozen=True):
-    """key: the 32 bytes of the public key; signature: 64 bytes; both in hexadecimal."""
+    """A signature of a package by one key. key: the 32 bytes of the public key; signature: 64 bytes; both in
+    hexadecimal."""
 
     key: Digest
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
@@ -43,8 +44,8 @@ class _Signatures(Struct):
 
 @dataclass(frozen=True)
 class Trust:
-    """keys: {public key in hexadecimal: where it came from}. signers: how many different ones of them must have
-    signed."""
+    """The keys that a reader of packages believes, and how many must have signed. keys: {public key in hexadecimal:
+    where it came from}. signers: how many different ones of them must have signed."""
 
     keys: dict[str, str]
     signers: int = 1
@@ -75,9 +76,9 @@ class Trust:
 def trust_of(
     keys: Iterable[str | os.PathLike[str] | bytes] | str | os.PathLike[str] | bytes | None, signers: int | None = None
 ) -> Trust | None:
-    """keys: paths of public keys (PEM; a file may hold several), or their content as bytes; None for those of
-    OCTET_KEYS, and without that for no check.
-    Raises OctetError for a file that holds none: what was meant to be checked is never left unchecked."""
+    """The keys to check signatures by. keys: paths of public keys (PEM; a file may hold several), or their content as
+    bytes; None for those of OCTET_KEYS, and without that for no check. Raises OctetError for a file that holds none:
+    what was meant to be checked is never left unchecked."""
     if keys is None and KEYS in os.environ:
         keys = [name for name in os.environ[KEYS].split(os.pathsep) if name]
         if not keys:

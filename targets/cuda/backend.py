@@ -63,8 +63,8 @@ class CudaBackend(Backend):
         return member.decode()
 
     def described(self, variant: "Variant") -> dict[str, object]:
-        """driver: the least versions that load it, for whoever chooses a machine; a session reads them from the library
-        itself."""
+        """What a manifest says of a variant for a GPU. driver: the least versions that load it, for whoever chooses a
+        machine; a session reads them from the library itself."""
         from dataclasses import asdict
 
         from .running.needs import needs_of

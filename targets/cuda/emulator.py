@@ -36,8 +36,8 @@ class EmulationError(RuntimeError):
 
 
 class Emulator:
-    """text: CUDA C++ of kernels (`source.source`). operands: number of each kernel's arguments. device: folder of the
-    .cuh files."""
+    """Kernels of CUDA C++ that run on the CPU. text: CUDA C++ of kernels (`source.source`). operands: number of each
+    kernel's arguments. device: folder of the .cuh files."""
 
     def __init__(self, text: str, operands: dict[str, int], device: Path = DEVICE) -> None:
         self._operands = operands
@@ -58,7 +58,8 @@ class Emulator:
     def launch(
         self, name: str, grid: tuple[int, int, int], block: int, shared: int, addresses: list[int], seed: int = 0
     ) -> None:
-        """addresses: of the operands, in order. seed: picks the order of threads. Raises EmulationError."""
+        """Runs a kernel on the CPU. addresses: of the operands, in order. seed: picks the order of threads. Raises
+        EmulationError."""
         values = [ctypes.c_void_p(address) for address in addresses]
         assert len(values) == self._operands[name], (name, len(values))
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])

@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CudaKernel:
-    """family: what a user sees, e.g. "mma_conv2d". header: file of `device/`. call: the template instance, C++.
-    operands: number of its arguments: inputs, constants, result. grid: blocks (x, y, z). block: threads. shared: bytes
-    of dynamic shared memory. prelude: definitions that `call` names. state: bytes of memory that is zero before and
-    after every launch, the operand before the result; 0 for none. results: how many of the last operands it writes.
-    Equal kernels are compiled once."""
+    """A kernel and how it is launched, before it is compiled. family: what a user sees, e.g. "mma_conv2d". header: file
+    of `device/`. call: the template instance, C++. operands: number of its arguments: inputs, constants, result. grid:
+    blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions that `call` names.
+    state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none.
+    results: how many of the last operands it writes. Equal kernels are compiled once."""
 
     family: str
     header: str

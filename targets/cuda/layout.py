@@ -16,8 +16,8 @@ SLACK = 16  # Kernels may read this far, in bytes, behind a buffer.
 
 @dataclass(frozen=True)
 class CudaLayout:
-    """kind: "plain", "packed" (int8, rank 2 to 4) or "rows" (int8, any rank: as packed, but the last axis is the
-    channel). shape: logical."""
+    """How a tensor lies in a device's memory. kind: "plain", "packed" (int8, rank 2 to 4) or "rows" (int8, any rank: as
+    packed, but the last axis is the channel). shape: logical."""
 
     kind: str
     shape: tuple[int, ...]

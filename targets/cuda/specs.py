@@ -18,12 +18,11 @@ def _spec(
     cache_bytes: int,
     memory_bytes: int,
 ) -> TargetSpec:
-    """code: what compilers call the architecture. multiprocessors: of a typical device. shared_bytes: most dynamic
-    shared memory of a block. macs_per_clock: int8, of one multiprocessor (CUDA C++ Programming Guide, compute
-    capabilities; data sheets). stages: of the pipeline that loads tiles. threads: most of a multiprocessor. Per clock
-    and multiprocessor:
-    cache_bytes, from the second-level cache (about half of what the crossbar is said to carry; sm_90: fitted);
-    memory_bytes, from memory (data sheets, 9/10 of the peak)."""
+    """The target of one architecture. code: what compilers call the architecture. multiprocessors: of a typical device.
+    shared_bytes: most dynamic shared memory of a block. macs_per_clock: int8, of one multiprocessor (CUDA C++
+    Programming Guide, compute capabilities; data sheets). stages: of the pipeline that loads tiles. threads: most of a
+    multiprocessor. Per clock and multiprocessor: cache_bytes, from the second-level cache (about half of what the
+    crossbar is said to carry; sm_90: fitted); memory_bytes, from memory (data sheets, 9/10 of the peak)."""
     arch = int(str(code).removesuffix("a"))
     extra = {
         "arch": arch,

@@ -14,8 +14,8 @@ KIND = "cuda"
 
 @dataclass(frozen=True)
 class CudaWorkload(Keyed):
-    """problem, epilogue: a representative with fixed numbers, which is what is built and measured; make one with
-    `workload_of`."""
+    """A convolution or product to tune, without the numbers that do not matter for its time. problem, epilogue: a
+    representative with fixed numbers, which is what is built and measured; make one with `workload_of`."""
 
     problem: Conv
     epilogue: Epilogue

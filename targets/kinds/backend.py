@@ -29,7 +29,7 @@ class Emulation:
 
 
 class Backend(ABC):
-    """kind: its name in manifests, jobs and records.
+    """What the rest of Octet asks about a kind of targets. kind: its name in manifests, jobs and records.
 
     Of variants. library_member, source_member: the files of a package that hold their machine code, and what it was
     made from. package_format: the first that holds them.

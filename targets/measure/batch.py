@@ -30,8 +30,8 @@ _Times = Annotated[
 
 @dataclass(frozen=True)
 class Batch:
-    """task: the candidates to measure, the default first. blobs: by digest. rounds: interleaved. threads: numbers of
-    cores (CPU)."""
+    """Candidates of one task that a child process measures together. task: the candidates to measure, the default
+    first. blobs: by digest. rounds: interleaved. threads: numbers of cores (CPU)."""
 
     kind: str
     task: MeasuringTask
@@ -69,8 +69,8 @@ class _Said(Struct):
 
 @dataclass(frozen=True)
 class Figures:
-    """seconds: of one call, by candidate [rounds, numbers of cores] (fewer rounds for a hopeless one). errors: by
-    candidate. device: what measured."""
+    """What a batch measured. seconds: of one call, by candidate [rounds, numbers of cores] (fewer rounds for a hopeless
+    one). errors: by candidate. device: what measured."""
 
     seconds: dict[int, np.ndarray]
     errors: dict[int, str]

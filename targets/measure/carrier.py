@@ -28,9 +28,9 @@ _AGAIN = "export the candidates again, or copy them again"
 
 
 class Carrier:
-    """path: as written by `write`. job: what is in it. digest: the job's. measurements: the file beside it that `octet
-    measure` appends to.
-    Raises DataError in one line for whatever is wrong with the files."""
+    """A job's file, which a machine elsewhere measures. path: as written by `write`. job: what is in it. digest: the
+    job's. measurements: the file beside it that `octet measure` appends to. Raises DataError in one line for whatever
+    is wrong with the files."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)

@@ -14,7 +14,8 @@ _SLACK = 64  # Kernels may read this many elements behind a buffer.
 
 
 class CpuDevice:
-    """threads: most cores that kernels are measured with. about: the processor's name."""
+    """The processor of this machine, which kernels are measured on. threads: most cores that kernels are measured with.
+    about: the processor's name."""
 
     def __init__(self, threads: int) -> None:
         detect.request_amx()

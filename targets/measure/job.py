@@ -123,8 +123,8 @@ class MeasuringPlan:
 
 @dataclass(frozen=True)
 class Job:
-    """kind: of its backend. target: name; features: what the machine must have. key: target, tvm and space of a
-    record's key."""
+    """What a machine is to measure: tasks, and how long. kind: of its backend. target: name; features: what the machine
+    must have. key: target, tvm and space of a record's key."""
 
     kind: Kind
     target: Text

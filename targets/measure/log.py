@@ -35,9 +35,9 @@ FIRST, FINAL, WINNER = (
 
 @dataclass(frozen=True)
 class Measurement:
-    """job: its digest. task: its key. candidate: number in the task, 0 for the default. seconds, default: of the
-    candidate and of the default beside it [rounds][numbers of cores]; None where it failed, and `error` says why.
-    device: its name, and what else is known of it."""
+    """One line of a log: what one candidate took. job: its digest. task: its key. candidate: number in the task, 0 for
+    the default. seconds, default: of the candidate and of the default beside it [rounds][numbers of cores]; None where
+    it failed, and `error` says why. device: its name, and what else is known of it."""
 
     job: str
     task: str

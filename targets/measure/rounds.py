@@ -17,8 +17,8 @@ GROUP = 3  # Rounds are grouped: one ratio compares the fastest of a group with 
 
 
 def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> Figures:
-    """skip: candidates to leave out. say(candidate): called before anything is done with it. Raises whatever a kernel
-    or a driver raises."""
+    """Measures a batch's candidates in rounds. skip: candidates to leave out. say(candidate): called before anything is
+    done with it. Raises whatever a kernel or a driver raises."""
     backend = BACKENDS[batch.kind]
     device = backend.measuring_device(max(batch.threads))
     kernels, errors = {}, {}

@@ -27,8 +27,8 @@ FINALISTS = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """task: name. number, of: tasks. measured, failed: candidates of the task so far; best: the least ratio that a
-    decision confirmed, None without one."""
+    """How far a job is, for whoever watches it. task: name. number, of: tasks. measured, failed: candidates of the task
+    so far; best: the least ratio that a decision confirmed, None without one."""
 
     task: str
     number: int

@@ -8,10 +8,9 @@ from ..variant import TensorSpec, Variant
 
 @dataclass(frozen=True)
 class Interface:
-    """weights, arena, lane: bytes. loops: as `Variant` has them. steps: kernels that can be called by themselves, 0
-    where the library has no entry for that.
-    shape: number of the shape of the inputs, in a library for several; what the kernels' entries are called depends on
-    it (`suffix`)."""
+    """The sizes and entries that C code needs to call a network. weights, arena, lane: bytes. loops: as `Variant` has
+    them. steps: kernels that can be called by themselves, 0 where the library has no entry for that. shape: number of
+    the shape of the inputs, in a library for several; what the kernels' entries are called depends on it (`suffix`)."""
 
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]

@@ -24,11 +24,12 @@ Addresses: TypeAlias = "ctypes.Array[c_void_p]"
 
 
 class Library:
-    """signatures: of every network in it, what the code takes for given of what it is called with (`interface.py`). The
-    code is unmapped when nobody holds this object any more."""
+    """A library of compiled networks, loaded into this process. signatures: of every network in it, what the code takes
+    for given of what it is called with (`interface.py`). The code is unmapped when nobody holds this object any
+    more."""
 
     def __init__(self, image: bytes, target: str) -> None:
-        """target: for messages. Raises PackageError for a library that this version cannot call."""
+        """Loads the library. target: for messages. Raises PackageError for a library that this version cannot call."""
         if EARLIER.encode() in image:
             raise earlier(target)
         with mapped(image) as path:

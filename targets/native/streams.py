@@ -41,8 +41,8 @@ PATIENCE = 0.005
 
 
 class Streams:
-    """make: makes the i-th stream. most: how many there may be. Whoever finds all in use waits for one; who has waited
-    for PATIENCE goes before all that come later."""
+    """The streams of a session, which threads lease. make: makes the i-th stream. most: how many there may be. Whoever
+    finds all in use waits for one; who has waited for PATIENCE goes before all that come later."""
 
     def __init__(self, make: "Callable[[int], Stream]", most: int) -> None:
         self._make: Callable[[int], Stream] | None = make

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dimension:
-    """extents: of each shape. inputs, outputs: (name, axis) of the axes that have them. cuts: whether every output that
-    depends on extents has axes of such dimensions, so that results of padded arrays can be cut back."""
+    """An extent that differs between the shapes of a package, and where it occurs. extents: of each shape. inputs,
+    outputs: (name, axis) of the axes that have them. cuts: whether every output that depends on extents has axes of
+    such dimensions, so that results of padded arrays can be cut back."""
 
     extents: tuple[int, ...]
     inputs: tuple[tuple[str, int], ...]

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportForm:
-    """static: an archive instead of a shared library. mapped: the weights in a file of their own, which sessions map
-    into memory. codes: quantised inputs and outputs are int8 codes instead of float32."""
+    """The form of a C library that users choose. static: an archive instead of a shared library. mapped: the weights in
+    a file of their own, which sessions map into memory. codes: quantised inputs and outputs are int8 codes instead of
+    float32."""
 
     static: bool = False
     mapped: bool = False

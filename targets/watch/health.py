@@ -38,8 +38,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Clipped:
-    """clipped: values of the tensor at this end of its range. layer, end, values, most: as of Clip. beyond: how many
-    more than calibration explains."""
+    """What one answer clipped at one end of a tensor's range. clipped: values of the tensor at this end of its range.
+    layer, end, values, most: as of Clip. beyond: how many more than calibration explains."""
 
     layer: str
     end: str
@@ -73,7 +73,8 @@ def health_of(
     inputs: tuple[WatchedInput, ...] = (),
     sums: np.ndarray = np.empty(0),
 ) -> Health:
-    """counts: of the clipped values, in the order of `clips`. sums: the words of `inputs`."""
+    """What counts and sums of one answer say of it. counts: of the clipped values, in the order of `clips`. sums: the
+    words of `inputs`."""
     tensors = tuple(
         Clipped(clip.layer, clip.end, int(count), clip.values, clip.most, max(0, int(count) - clip.bound))
         for clip, count in zip(clips, counts, strict=True)

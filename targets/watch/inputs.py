@@ -41,8 +41,8 @@ class Usual:
 
 @dataclass(frozen=True)
 class WatchedInput:
-    """layer: what rounds the input. values: how many are looked at of every part of its channels. usual: None where
-    calibration had too few answers to say."""
+    """An input whose values are compared with those of calibration. layer: what rounds the input. values: how many are
+    looked at of every part of its channels. usual: None where calibration had too few answers to say."""
 
     layer: str
     values: tuple[int, ...]

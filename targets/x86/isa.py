@@ -27,17 +27,15 @@ class InstructionLatency(NamedTuple):
 
 @dataclass(frozen=True)
 class Isa:
-    """bits: of a register. registers: how many. vnni: whether `dot4` takes four u8 * s8 products from bytes as they are
-    (VPDPBUSD, NEON); otherwise pairs of int16 are multiplied (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is
-    exact). vbmi: whether bytes are looked up in a table of 256 in registers.
-    bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does. tiles: whether
-    there is one (AMX), for int8 and bfloat16.
-    neon: whether it is arm64's (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and
-    u8 * s8 (USDOT, USMMLA).
-    dot, fma: latencies of what multiplies int8 and float32. operands: registers that multiplying int8 takes beside sums
-    and the data of pixels.
-    rows_written_out: of a convolution's kernel; with more the code would not fit the instruction cache, and a step of
-    128-bit registers has four times the instructions of one of 512."""
+    """The vector unit that kernels are written for. bits: of a register. registers: how many. vnni: whether `dot4`
+    takes four u8 * s8 products from bytes as they are (VPDPBUSD, NEON); otherwise pairs of int16 are multiplied
+    (VPMADDWD; `conv/listed.py`: VPMADDUBSW where it is exact). vbmi: whether bytes are looked up in a table of 256 in
+    registers. bf16_pairs: whether the vector unit multiplies pairs of bfloat16 (VDPBF16PS) and no tile unit does.
+    tiles: whether there is one (AMX), for int8 and bfloat16. neon: whether it is arm64's
+    (`targets/arm64/instructions.py`). dotprod, mixed: whether that has SDOT and UDOT, and u8 * s8 (USDOT, USMMLA). dot,
+    fma: latencies of what multiplies int8 and float32. operands: registers that multiplying int8 takes beside sums and
+    the data of pixels. rows_written_out: of a convolution's kernel; with more the code would not fit the instruction
+    cache, and a step of 128-bit registers has four times the instructions of one of 512."""
 
     bits: int
     registers: int

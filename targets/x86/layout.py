@@ -41,8 +41,8 @@ def channel_stride(channels: int, dtype: str) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """kind: "plain" (logical shape, row-major), "nhwc" (rank 4) or "rows" (rank 2, 3). shape: logical. dtype: logical,
-    e.g. "int8"."""
+    """How a tensor lies in its buffer. kind: "plain" (logical shape, row-major), "nhwc" (rank 4) or "rows" (rank 2, 3).
+    shape: logical. dtype: logical, e.g. "int8"."""
 
     kind: str
     shape: tuple[int, ...]

@@ -34,10 +34,11 @@ class TimeLimit:
 def limit_of(
     peak: "Peak", dtype: str, macs: int, moved: int, depthwise: bool = False, vectors: float = 0.0, tiles: bool = False
 ) -> TimeLimit:
-    """peak: a Peak, or what else has its rates and `level` (targets/cuda/running/peak.py). dtype: "int8", "float32" or
-    "bfloat16". macs: multiply-adds. moved: bytes read and written once. A depthwise convolution has no sums over
-    channels for a dot product of int8: a tap is one multiply-add per 32-bit lane, as in float32. vectors: of 16 lanes,
-    what the vector unit computes besides: an epilogue, a softmax. tiles: whether a tile unit multiplies meanwhile."""
+    """The least time that a kernel's work takes at these rates. peak: a Peak, or what else has its rates and `level`
+    (targets/cuda/running/peak.py). dtype: "int8", "float32" or "bfloat16". macs: multiply-adds. moved: bytes read and
+    written once. A depthwise convolution has no sums over channels for a dot product of int8: a tap is one multiply-add
+    per 32-bit lane, as in float32. vectors: of 16 lanes, what the vector unit computes besides: an epilogue, a softmax.
+    tiles: whether a tile unit multiplies meanwhile."""
     rate = peak.int8_gops if dtype == "int8" and not depthwise else peak.float32_gflops
     if dtype == "bfloat16":  # A register or tile holds half as many operands.
         rate = max(rate, peak.int8_gops / 2)

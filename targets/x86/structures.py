@@ -19,10 +19,10 @@ from .windows.pooling import PoolProblem
 
 @dataclass(frozen=True)
 class StructureEntry:
-    """problem: a frozen dataclass with `name`, `dtype` and `multiply_adds`. structure(problem): its representative.
-    label(problem): a name for people.
-    vectors(problem): vectors of 16 lanes that the vector unit computes beside the multiply-adds: the fewest
-    instructions that anybody knows."""
+    """What is asked about the problems of one kind. problem: a frozen dataclass with `name`, `dtype` and
+    `multiply_adds`. structure(problem): its representative. label(problem): a name for people. vectors(problem):
+    vectors of 16 lanes that the vector unit computes beside the multiply-adds: the fewest instructions that anybody
+    knows."""
 
     problem: type
     structure: Callable[[Any], Any]

@@ -23,7 +23,8 @@ _PLANE_ORDER = [16 * lane + 4 * k + j for lane in range(4) for j in range(4) for
 
 
 def check_range(largest: float) -> None:
-    """largest: a bound of what is rounded to int32, as overflow proofs give it (passes/realize/overflow.py)."""
+    """Asserts that what is rounded to int32 cannot overflow. largest: a bound of what is rounded to int32, as overflow
+    proofs give it (passes/realize/overflow.py)."""
     assert abs(float(largest)) < 2.0**31, f"a requantised value could reach {largest:.3g}, beyond int32"
 
 

@@ -34,8 +34,8 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Workload(Keyed):
-    """problem: a representative with fixed numbers, which is what is built and measured; make one with
-    `workload_of`."""
+    """A problem to tune, without the numbers that do not matter for its time. problem: a representative with fixed
+    numbers, which is what is built and measured; make one with `workload_of`."""
 
     problem: Problem
 

@@ -33,8 +33,8 @@ class Usage:
 
 
 def find_compiler(arch: int | str) -> Nvcc | Nvrtc:
-    """arch: as compilers call it, e.g. 80 or "90a" (here and below). nvcc where it knows the architecture, else NVRTC.
-    Raises TargetError, with the remedy, where neither does."""
+    """The compiler for an architecture. arch: as compilers call it, e.g. 80 or "90a" (here and below). nvcc where it
+    knows the architecture, else NVRTC. Raises TargetError, with the remedy, where neither does."""
     nvcc, number = find_nvcc(), int(str(arch).removesuffix("a"))
     if nvcc is not None and number in nvcc.architectures:
         return nvcc

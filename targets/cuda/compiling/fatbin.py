@@ -22,7 +22,7 @@ def fatbin(cubin: bytes, ptx: bytes, arch: int) -> bytes:
 
 
 def _entry(kind: int, image: bytes, version: tuple[int, int], arch: int, options: bytes = b"") -> bytes:
-    """version: (minor, major). options: what stands behind the entry's header."""
+    """One entry of a fat binary. version: (minor, major). options: what stands behind the entry's header."""
     padded = image + bytes(-len(image) % 8)
     place = _ENTRY if options else 0
     return (

@@ -41,7 +41,8 @@ class Generated:
 
 
 def generate(func: tirx.PrimFunc, family: str, operator: str = "") -> Generated:
-    """func: as LegalizeOps makes it. operator: whose function it is, for people. Raises Unsupported."""
+    """The kernels that compute a legalised function. func: as LegalizeOps makes it. operator: whose function it is, for
+    people. Raises Unsupported."""
     if type(func.body).__name__ != "SBlockRealize":
         raise Unsupported(f"a body of kind {type(func.body).__name__}")
     root = func.body.block

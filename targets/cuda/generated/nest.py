@@ -23,8 +23,8 @@ _OPERANDS = (
 
 @dataclass(frozen=True)
 class NestWorkload(Keyed):
-    """operator: the Relax operator that it came from, for people. tir: TVMScript of a function of the buffers that the
-    nest reads, then the one that it writes."""
+    """A loop nest to tune: what its tuning record says. operator: the Relax operator that it came from, for people.
+    tir: TVMScript of a function of the buffers that the nest reads, then the one that it writes."""
 
     operator: str
     tir: str

@@ -93,9 +93,8 @@ class Views:
 
 @dataclass(frozen=True)
 class ConvKernel:
-    """constants: weights, bias (and table), multiplier, as the kernel's operands behind the data; the residual (or the
-    data again) and the result follow.
-    schedule: as built."""
+    """A convolution's kernel with its packed constants. constants: weights, bias (and table), multiplier, as the
+    kernel's operands behind the data; the residual (or the data again) and the result follow. schedule: as built."""
 
     kernel: CudaKernel
     constants: tuple[np.ndarray, ...]
@@ -113,10 +112,10 @@ def conv_kernel(
     table: np.ndarray | None = None,
     turned: tuple[int, int] | None = None,
 ) -> ConvKernel:
-    """weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32 [O]; spec: the target. schedule: other than the
-    analytical one; its class says which template.
-    table: int8 [256] that int8 results are looked up in. turned: as (turned, tokens) of a TurnedEpilogue; the schedule
-    is a tile whose columns end there."""
+    """The kernel of a convolution, and its constants. weight: int8 [O, I, kh, kw]; bias: int32 [O]; multiplier: float32
+    [O]; spec: the target. schedule: other than the analytical one; its class says which template. table: int8 [256]
+    that int8 results are looked up in. turned: as (turned, tokens) of a TurnedEpilogue; the schedule is a tile whose
+    columns end there."""
     schedule = schedule if schedule is not None else default_schedule(problem, spec)
     if table is not None:
         epilogue = TableEpilogue(**asdict(epilogue))
@@ -158,10 +157,9 @@ def default_schedule(problem: Conv, spec: "TargetSpec") -> Schedule:
 def tiled_kernel(
     operator: str, problem: Conv, epilogue: Epilogue, tile: Tile, spec: "TargetSpec", views: Views | None = None
 ) -> CudaKernel:
-    """operator: what the family is called by; spec: the target, which has tensor cores or multiplies with dp4a. views:
-    of a batch.
-    Operands: data, weights, bias, multiplier, residual, state if the tile is split, result, as device/conv_mma.cuh
-    wants them."""
+    """The kernel of a convolution or product by tiles. operator: what the family is called by; spec: the target, which
+    has tensor cores or multiplies with dp4a. views: of a batch. Operands: data, weights, bias, multiplier, residual,
+    state if the tile is split, result, as device/conv_mma.cuh wants them."""
     assert problem.batched == (views is not None)
     assert tile.sound and not (tile.wmma and spec.dot == "dp4a") and (not tile.by_wgmma or spec.dot == "wgmma"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)

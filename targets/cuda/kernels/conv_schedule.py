@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from .conv import Conv
 
 SPLITS = (1, 2, 3, 4, 6, 8)
-# An instruction of wgmma computes 64 rows (`Tile.wmma`), a warpgroup one of these counts of columns.
-WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)
+WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)  # A warpgroup computes 64 rows by one of these columns.
 MOST_THREADS = 1024
 _SHARED_BYTES = 128.0  # The rate is that of ldmatrix, per clock and multiprocessor.
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # A multiprocessor has 65536 registers, of which a thread can name 255.
@@ -125,7 +124,8 @@ class Tile:
 
 @dataclass(frozen=True)
 class Depthwise:
-    """run: neighbours of a line that a thread makes, four channels each. threads: of a block."""
+    """A depthwise convolution's schedule. run: neighbours of a line that a thread makes, four channels each. threads:
+    of a block."""
 
     run: int
     threads: int

@@ -53,8 +53,8 @@ def binary(problem: Binary) -> CudaKernel:
 
 
 def table(layout: CudaLayout, tables: np.ndarray) -> tuple[CudaKernel, np.ndarray]:
-    """tables: int8 [256] or [C, 256] (channels innermost in the layout). The kernel, and the tables as it wants
-    them."""
+    """The kernel that looks values up. tables: int8 [256] or [C, 256] (channels innermost in the layout). The kernel,
+    and the tables as it wants them."""
     per_channel = tables.ndim == 2
     call = f"table<{layout.elements}, {layout.stride if layout.kind == 'packed' else 1}, {literal(per_channel)}>"
     if per_channel:

@@ -23,8 +23,8 @@ LEAST_LAUNCHES = 20  # A graph that is timed is long, so that the pause between 
 
 
 class Loaded:
-    """variant: of kind "cuda". Everything belongs to the device's primary context; `enter` makes it the calling
-    thread's.
+    """A variant in the memory of a device, ready to run. variant: of kind "cuda". Everything belongs to the device's
+    primary context; `enter` makes it the calling thread's.
 
     inputs, outputs: arrays in page-locked memory that a run reads and writes. weights are uploaded here, once. What
     cannot be loaded gives back what it holds."""

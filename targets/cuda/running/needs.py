@@ -17,8 +17,8 @@ _BROUGHT = {(8, 4): (12, 4), (8, 5): (12, 5), (8, 6): (12, 7), (8, 7): (12, 8), 
 
 @dataclass(frozen=True)
 class Needs:
-    """arch: of the machine code. code: the least driver for it, as drivers count (13000 is CUDA 13.0). ptx: for devices
-    of another architecture, which run the PTX."""
+    """What a device and its driver must have to load a library. arch: of the machine code. code: the least driver for
+    it, as drivers count (13000 is CUDA 13.0). ptx: for devices of another architecture, which run the PTX."""
 
     arch: int
     code: int
@@ -40,8 +40,8 @@ def needs_of(fatbin: bytes) -> Needs | None:
 
 
 def check(target: str, needs: Needs | None, device: Device, version: int) -> None:
-    """version: of the driver. Raises PackageError in one line where it is older than what the device would run
-    needs."""
+    """Refuses a driver that is too old for a library. version: of the driver. Raises PackageError in one line where it
+    is older than what the device would run needs."""
     if needs is None:
         return
     own = device.arch // 10 == needs.arch // 10

@@ -51,8 +51,8 @@ class CudaSession(Session):
     def run(  # type: ignore[override] # health is refused, so the answer is never a pair
         self, inputs: Arrays, recompute: bool = False, health: bool = False
     ) -> Results:
-        """recompute: of no meaning here, as no variant for a GPU checks its sums. health: refused, as none counts what
-        it clips."""
+        """Runs the network once. recompute: of no meaning here, as no variant for a GPU checks its sums. health:
+        refused, as none counts what it clips."""
         if health:
             raise OctetError(
                 "run: health is counted by variants for CPUs, compiled with --count-clips; leave health out"

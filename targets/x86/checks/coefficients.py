@@ -49,9 +49,9 @@ class Weighted:
 
 @dataclass(frozen=True)
 class LayerSum:
-    """r: int32 [out_channels]. right: of the right side, without its `constant` (int32). covered: whether every byte
-    that the layer reads has a coefficient that shows each of its bits; complete: whether every byte of the input has
-    one."""
+    """What a weighted sum of a layer's results must be, given its input. r: int32 [out_channels]. right: of the right
+    side, without its `constant` (int32). covered: whether every byte that the layer reads has a coefficient that shows
+    each of its bits; complete: whether every byte of the input has one."""
 
     r: np.ndarray
     right: Weighted
@@ -63,8 +63,8 @@ class LayerSum:
 def layer_sum(
     p: ConvProblem, weight: np.ndarray, bias: np.ndarray, counts: np.ndarray, channels: np.ndarray, base: int
 ) -> LayerSum:
-    """weight: s8 OIHW. bias: s32 with the zero point folded in. counts, channels: of `computed` and
-    `computed_channels`. base: 256, or 128 for dot products that add pairs in int16."""
+    """The weighted sum by which a layer is checked. weight: s8 OIHW. bias: s32 with the zero point folded in. counts,
+    channels: of `computed` and `computed_channels`. base: 256, or 128 for dot products that add pairs in int16."""
     wide, best = weight.astype(np.int64), None
     rows = _flat_rows(p, counts) if is_matmul(p) else _image_rows(p, counts)
     reads = _input_channels(p, (wide != 0).astype(np.int64), np.ones(p.out_channels, np.int64)) != 0
@@ -114,9 +114,9 @@ def _input_channels(p: ConvProblem, weight: np.ndarray, r: np.ndarray) -> np.nda
 
 @dataclass(frozen=True)
 class _Rows:
-    """places: (first byte, key) of every row. counts: by key, int64 [positions, kernel height, kernel width]: how often
-    a position is read at each tap, times how often the result is computed. overlap: whether a position without a count
-    belongs to another row."""
+    """The rows of an input that share their counts of reads. places: (first byte, key) of every row. counts: by key,
+    int64 [positions, kernel height, kernel width]: how often a position is read at each tap, times how often the result
+    is computed. overlap: whether a position without a count belongs to another row."""
 
     places: list[tuple[int, bytes]]
     counts: dict[bytes, np.ndarray]

@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AmxSchedule:
-    """pixels_outer: a task is a chunk of pixels and runs over all channels (weights stay in cache); otherwise the
-    weights stream once.
-    units: pairs of pixel tiles of one task. unroll: steps of 64 input bytes that are unrolled. phases: whether short
-    rows may be walked as one line.
-    ahead: weights that stream are prefetched a block ahead: a tile load waits for each of its 16 cache lines.
-    woven: whether the epilogue of a unit stands between the dot products of the next one (`amx_micro.py`)."""
+    """How a convolution on the tile unit is divided and ordered. pixels_outer: a task is a chunk of pixels and runs
+    over all channels (weights stay in cache); otherwise the weights stream once. units: pairs of pixel tiles of one
+    task. unroll: steps of 64 input bytes that are unrolled. phases: whether short rows may be walked as one line.
+    ahead: weights that stream are prefetched a block ahead: a tile load waits for each of its 16 cache lines. woven:
+    whether the epilogue of a unit stands between the dot products of the next one (`amx_micro.py`)."""
 
     pixels_outer: bool
     units: int

@@ -29,8 +29,9 @@ from .walk import Walk, plan_walk
 
 @dataclass(frozen=True)
 class Bf16Schedule:
-    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units`
-    register tiles and runs over all channels; otherwise the weights stream once."""
+    """How a convolution in bfloat16 on the vector unit is divided. vectors: of 16 output channels in a block. pixels:
+    of a register tile. pixels_outer: a task is a chunk of `units` register tiles and runs over all channels; otherwise
+    the weights stream once."""
 
     vectors: int
     pixels: int

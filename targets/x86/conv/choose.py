@@ -48,10 +48,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChosenConv:
-    """family: "amx", "vnni", "listed" (without VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise".
-    constants: arguments of `func` between the data and the residual or output.
-    workspace: elements, of the data's storage type, of its argument behind the output; 0 if it takes none. check: of a
-    problem that is checked, what its sums must be."""
+    """The kernel that takes a convolution, with its schedule and constants. family: "amx", "vnni", "listed" (without
+    VPDPBUSD), "fma", "bf16" (bfloat16 on the vector unit) or "depthwise". constants: arguments of `func` between the
+    data and the residual or output. workspace: elements, of the data's storage type, of its argument behind the output;
+    0 if it takes none. check: of a problem that is checked, what its sums must be."""
 
     family: str
     func: "tirx.PrimFunc"
@@ -104,10 +104,10 @@ def conv_kernel(
     schedule: "ConvSchedule | None" = None,
     table: np.ndarray | None = None,
 ) -> ChosenConv:
-    """weight: OIHW, s8 or float32 (which is rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of
-    the data not yet folded in) or float32. multiplier:
-    float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default of the
-    target's. table: octet.table's int8 [256], if the epilogue has one."""
+    """The kernel for a convolution or linear layer, with its packed constants. weight: OIHW, s8 or float32 (which is
+    rounded for dtype "bfloat16"). bias: s32 (at scale s_x * s_w, zero point of the data not yet folded in) or float32.
+    multiplier: float32 or None. schedule: of a kernel family that takes this problem; None for the analytical default
+    of the target's. table: octet.table's int8 [256], if the epilogue has one."""
     with building_for(dot):
         return _conv_kernel(p, dot, weight, bias, multiplier, schedule, table)
 

@@ -17,7 +17,8 @@ from .problem import ConvProblem
 
 @dataclass(frozen=True)
 class DepthwiseKernel:
-    """vectors: of `fold` output pixels each in a register tile. pitch: elements between two pixels of the data."""
+    """The code of a depthwise convolution while it is emitted. vectors: of `fold` output pixels each in a register
+    tile. pitch: elements between two pixels of the data."""
 
     p: ConvProblem
     vectors: int

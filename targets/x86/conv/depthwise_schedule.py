@@ -20,9 +20,9 @@ LOCAL_TASKS = 3  # With fewer tasks the copies are made before all of them.
 
 @dataclass(frozen=True)
 class DepthwiseSchedule:
-    """pixels: output pixels of a register tile (times `fold_of`, as many as fit into a row). rows: output rows of a
-    task. staged: whether the input is copied with its padding first; small ones 64 channels at a time, and then those
-    are a task (`is_local`)."""
+    """How a depthwise convolution is divided, and whether its input is copied. pixels: output pixels of a register tile
+    (times `fold_of`, as many as fit into a row). rows: output rows of a task. staged: whether the input is copied with
+    its padding first; small ones 64 channels at a time, and then those are a task (`is_local`)."""
 
     pixels: int
     rows: int

@@ -15,9 +15,9 @@ TILE = 2
 
 @dataclass(frozen=True)
 class DirectSchedule:
-    """vectors: of 16 output channels in a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units`
-    lines (of a matrix product:
-    register tiles) and runs over all channels; otherwise the weights stream once."""
+    """How a convolution on the vector unit is divided into register tiles and tasks. vectors: of 16 output channels in
+    a block. pixels: of a register tile. pixels_outer: a task is a chunk of `units` lines (of a matrix product: register
+    tiles) and runs over all channels; otherwise the weights stream once."""
 
     vectors: int
     pixels: int

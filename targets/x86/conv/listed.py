@@ -168,8 +168,8 @@ def _body(p: "Checked | ConvProblem", s: DirectSchedule, steps: StepList) -> Non
 
 @dataclass(frozen=True)
 class _Kernel:
-    """source: the bytes that safe steps read. wide: what the others read, None without any; its data in 16 bits begin
-    with element `wide_from` of the source."""
+    """The code of a convolution by lists of steps while it is emitted. source: the bytes that safe steps read. wide:
+    what the others read, None without any; its data in 16 bits begin with element `wide_from` of the source."""
 
     p: ConvProblem
     s: DirectSchedule

@@ -61,7 +61,8 @@ def _microseconds(p: "Checked | ConvProblem", stage: Stage) -> float:
 def _pad(
     p: "Checked | ConvProblem", stage: Stage, split: bool, data: tirx.Buffer, buffer: tirx.Buffer, base: int
 ) -> None:
-    """split: whether the planes are the phases of the stride (of one plane only, too)."""
+    """Copies the image with its padding. split: whether the planes are the phases of the stride (of one plane only,
+    too)."""
     channels = p.data_stride
     fill = {"int8": p.data_zero_point + STORED_OFFSET, "float32": 0.0, "bfloat16": 0}[p.dtype]
     strides = p.strides if split else (1, 1)

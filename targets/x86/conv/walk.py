@@ -96,8 +96,8 @@ def channel_span(p: ConvProblem, block: int) -> tuple[int, int, int]:
 
 
 def plan_walk(p: ConvProblem, block: int, tile: int, allow_phases: bool, step: int = 0) -> Walk:
-    """block: output channels of one kernel block. tile: pixels of one tile of the kernel. step: elements of one
-    dot-product step, if rows may be folded to fill it."""
+    """How a kernel walks over the image. block: output channels of one kernel block. tile: pixels of one tile of the
+    kernel. step: elements of one dot-product step, if rows may be folded to fill it."""
     span = channel_span(p, block)[0]
     (kh, kw), (sh, sw), channels = p.kernel, p.strides, p.data_stride
     padded = any(p.padding)

@@ -22,7 +22,7 @@ PAIRS = [4 * (i // 4) + (2, 0, 3, 1)[i % 4] for i in range(BLOCK)]
 
 @dataclass(frozen=True)
 class RoundProblem:
-    """source: a packed float32 layout, or a plain one where `reads_plain`."""
+    """A float32 tensor rounded to bfloat16. source: a packed float32 layout, or a plain one where `reads_plain`."""
 
     source: Layout
 

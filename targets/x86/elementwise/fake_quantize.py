@@ -23,7 +23,7 @@ PARAMETERS = 16
 
 @dataclass(frozen=True)
 class FakeQuantizeProblem:
-    """layout: of the float32 tensor, packed or plain."""
+    """A float32 tensor rounded to the values of int8 codes. layout: of the float32 tensor, packed or plain."""
 
     layout: Layout
 

@@ -19,8 +19,8 @@ STEP = 4 * LANES
 
 @dataclass(frozen=True)
 class UnaryProblem:
-    """kind: of elementwise_math.KINDS. elements: of the packed buffer, slack not counted. parameters: (name, value)
-    pairs."""
+    """A float32 function of every element. kind: of elementwise_math.KINDS. elements: of the packed buffer, slack not
+    counted. parameters: (name, value) pairs."""
 
     kind: str
     elements: int
@@ -47,9 +47,8 @@ def unary(p: UnaryProblem) -> "tirx.PrimFunc":
 
 @dataclass(frozen=True)
 class FloatBinaryProblem:
-    """kind: of elementwise_math.BINARY_KINDS. images x pixels x channels: the result. second: how operand b lies,
-    STREAM, CHANNEL or SHARED.
-    swapped: compute b kind a."""
+    """A float32 function of two operands, element by element. kind: of elementwise_math.BINARY_KINDS. images x pixels x
+    channels: the result. second: how operand b lies, STREAM, CHANNEL or SHARED. swapped: compute b kind a."""
 
     kind: str
     images: int

@@ -27,9 +27,9 @@ TASK_BYTES = 1 << 14
 
 @dataclass(frozen=True)
 class BinaryProblem:
-    """kind: "add" or "mul". images x pixels x channels: the result. second: how operand b lies, STREAM, CHANNEL or
-    SHARED.
-    Multipliers are float32 values; for "mul" only a_multiplier is used."""
+    """A sum or product of two int8 tensors, requantised. kind: "add" or "mul". images x pixels x channels: the result.
+    second: how operand b lies, STREAM, CHANNEL or SHARED. Multipliers are float32 values; for "mul" only a_multiplier
+    is used."""
 
     kind: str
     images: int

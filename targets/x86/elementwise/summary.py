@@ -48,7 +48,8 @@ _ROWS, _LENGTH, _DISTANCE, _SAMPLES, _ROW_STEP, _COLUMN_STEP = range(6)
 
 @dataclass(frozen=True)
 class SummaryProblem:
-    """layout: of the float32 tensor. samples: how many of its values are copied out."""
+    """Extremes, zeros and samples of a float32 tensor, gathered in one pass. layout: of the float32 tensor. samples:
+    how many of its values are copied out."""
 
     layout: Layout
     samples: int

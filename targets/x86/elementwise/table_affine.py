@@ -21,7 +21,8 @@ _STEPS = 40  # Every step of the search for a slope shrinks the bracket by a thi
 
 @dataclass(frozen=True)
 class Lines:
-    """scale, shift: float32 [C]; low, high: bounds of the stored result, 0..255."""
+    """A line per channel that stands for a table of 256 values. scale, shift: float32 [C]; low, high: bounds of the
+    stored result, 0..255."""
 
     scale: np.ndarray
     shift: np.ndarray

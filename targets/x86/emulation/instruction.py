@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Instruction:
-    """name: LLVM's, without "llvm.". features: sets of CPU flags, any of which brings the instruction. definition:
-    LLVM IR that defines `@octet.<name>`
-    from what every x86-64-v3 machine has. uses: what the definition needs at module level: globals and declarations,
-    one a line."""
+    """An instruction spelled in portable LLVM IR. name: LLVM's, without "llvm.". features: sets of CPU flags, any of
+    which brings the instruction. definition: LLVM IR that defines `@octet.<name>` from what every x86-64-v3 machine
+    has. uses: what the definition needs at module level: globals and declarations, one a line."""
 
     name: str
     features: tuple[frozenset[str], ...]

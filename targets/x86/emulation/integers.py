@@ -70,7 +70,8 @@ define internal <32 x i16> @octet.x86.avx512.pmaddubs.w.512(<64 x i8> %a, <64 x 
 
 
 def _by_halves(name: str, half: str, operand: tuple[str, int], result: tuple[str, int]) -> Instruction:
-    """operand, result: (element, lanes of 512 bits). The 256-bit instruction `half` on both halves of two operands."""
+    """A 512-bit instruction by its 256-bit one. operand, result: (element, lanes of 512 bits). The 256-bit instruction
+    `half` on both halves of two operands."""
     (kind, lanes), (made, count) = operand, result
     halves = (indices(range(lanes // 2)), indices(range(lanes // 2, lanes)))
     cuts = "\n".join(

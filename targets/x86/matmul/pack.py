@@ -24,8 +24,8 @@ def packed_bytes(p: MatmulProblem) -> int:
 
 
 def emit_pack(p: MatmulProblem, b: tirx.Buffer, base: tirx.Expr, packed: tirx.Buffer, corrections: tirx.Buffer) -> None:
-    """b: uint8 buffer, the matrix begins at `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks *
-    16]."""
+    """Emits the packing of an operand, and the corrections of its columns. b: uint8 buffer, the matrix begins at
+    `base`. packed: uint8 (s8 bits), corrections: int32 [column blocks * 16]."""
     if p.b.row == 1:
         _pack_keys(p, b, base, packed, corrections)
     else:
@@ -88,7 +88,7 @@ def _offset(p: MatmulProblem) -> int:
 
 
 def _correct(p: MatmulProblem, corrections: tirx.Buffer, block: tirx.Expr | int, total: tirx.Expr) -> None:
-    """total: of the columns, times the magnitude of the offset."""
+    """Emits the corrections. total: of the columns, times the magnitude of the offset."""
     store(corrections, block * 16, splat(0, "int32") - total if _offset(p) > 0 else total)
 
 

@@ -204,7 +204,8 @@ class _Kernel:
             body(whole * size, self.p.column_blocks % size)
 
     def finish(self, row: tirx.Expr, sums_at: tirx.Expr, rows: int) -> None:
-        """row: of the result, sums_at: index of its sums; and the following ones, `rows` altogether."""
+        """Emits the epilogue of some rows. row: of the result, sums_at: index of its sums; and the following ones,
+        `rows` altogether."""
         p = self.p
         if p.softmax is not None:
             self._softmax(row, sums_at, rows)

@@ -21,9 +21,9 @@ _ALONE = (64, 176)
 
 @dataclass(frozen=True)
 class MatmulSchedule:
-    """tiles: tiles of 16 rows that are computed before their rows are finished. chunks: tasks per matrix. together:
-    rows whose softmax goes through its stages together, where it divides a tile's. height: rows of 64 columns whose
-    sums the vector unit holds in registers."""
+    """How a product of matrices is divided among tasks and tiles. tiles: tiles of 16 rows that are computed before
+    their rows are finished. chunks: tasks per matrix. together: rows whose softmax goes through its stages together,
+    where it divides a tile's. height: rows of 64 columns whose sums the vector unit holds in registers."""
 
     tiles: int
     chunks: int

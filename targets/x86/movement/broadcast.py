@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BroadcastProblem:
-    """source: layout of the operand; shape: its shape with leading ones up to the rank of `target`, which is packed."""
+    """A packed operand repeated along axes up to the shape of another. source: layout of the operand; shape: its shape
+    with leading ones up to the rank of `target`, which is packed."""
 
     source: Layout
     shape: tuple[int, ...]

@@ -167,7 +167,8 @@ def fill(y: "tirx.Buffer", target: "tirx.Expr | int", count: int, value: float) 
 
 @dataclass(frozen=True)
 class ConcatProblem:
-    """sources: packed layouts that differ along `axis` of the logical shape only."""
+    """Packed tensors joined along an axis. sources: packed layouts that differ along `axis` of the logical shape
+    only."""
 
     sources: tuple[Layout, ...]
     axis: int

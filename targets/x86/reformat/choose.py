@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReformatProblem:
-    """source, target: layouts of one logical shape. dtypes: equal, or float32 -> int8 (quantize), or int8 -> float32
-    (dequantize) with scale and zero_point. function: of elementwise/math.KINDS with its parameters, of the values
-    before they are quantised; `vectors` says between which layouts."""
+    """A tensor taken from one layout or dtype to another. source, target: layouts of one logical shape. dtypes: equal,
+    or float32 -> int8 (quantize), or int8 -> float32 (dequantize) with scale and zero_point. function: of
+    elementwise/math.KINDS with its parameters, of the values before they are quantised; `vectors` says between which
+    layouts."""
 
     source: Layout
     target: Layout

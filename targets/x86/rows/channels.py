@@ -24,8 +24,9 @@ KINDS = ("softmax", "log_softmax", "mean", "sum", "argmax", "argmin")
 
 @dataclass(frozen=True)
 class ReduceProblem:
-    """kind: of KINDS. source: packed float32. The softmaxes have a result of the source's layout; the others one value
-    per row, in order: float32 or, for argmax and argmin, int64."""
+    """A reduction or softmax over the channels of packed rows. kind: of KINDS. source: packed float32. The softmaxes
+    have a result of the source's layout; the others one value per row, in order: float32 or, for argmax and argmin,
+    int64."""
 
     kind: str
     source: Layout

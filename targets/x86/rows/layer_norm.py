@@ -186,7 +186,7 @@ def _loaded(p: LayerNormProblem, x: tirx.Buffer, at: tirx.Expr) -> tirx.Expr:
 
 
 def _scaled(value: tirx.Expr, inverse: tirx.Expr, affine: list[tirx.Buffer], at: tirx.Expr | int) -> tirx.Expr:
-    """affine: gamma and, if there is one, beta."""
+    """The normalised values times gamma, plus beta. affine: gamma and, if there is one, beta."""
     scaled = fence(fence(value * inverse) * load(affine[0], at, 16))
     return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)
 

@@ -18,7 +18,8 @@ from ..vector_loops import each, tensors
 
 @dataclass(frozen=True)
 class AxisProblem:
-    """shape: of the operand; axis: not negative. dtype: float32, int32 or int64."""
+    """An operator along one axis of a plain tensor. shape: of the operand; axis: not negative. dtype: float32, int32 or
+    int64."""
 
     shape: tuple[int, ...]
     axis: int

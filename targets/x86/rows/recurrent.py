@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecurrentProblem:
-    """kind: of STEPS. rows x hidden: the state; the gates of a row lie behind each other, `hidden` apart. peepholes:
-    whether every gate's input comes with the state times a weight of its own, [1, gates]."""
+    """One step of an LSTM or GRU. kind: of STEPS. rows x hidden: the state; the gates of a row lie behind each other,
+    `hidden` apart. peepholes: whether every gate's input comes with the state times a weight of its own, [1, gates]."""
 
     kind: str
     rows: int

@@ -19,7 +19,8 @@ from ..vector_loops import each, tensors
 
 @dataclass(frozen=True)
 class SuppressionProblem:
-    """most: boxes kept of an image and class. threshold: None where every score that is a number counts."""
+    """Boxes chosen by score, without those that overlap better ones. most: boxes kept of an image and class. threshold:
+    None where every score that is a number counts."""
 
     images: int
     classes: int

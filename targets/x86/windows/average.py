@@ -21,8 +21,8 @@ from .pooling import PoolProblem, first_tap, inside, reaches_outside
 
 @dataclass(frozen=True)
 class AverageSchedule(LoopSchedule):
-    """chains: independent integer sums of a window, so that one does not wait for the latency of the other; 1 for
-    float32, whose order is fixed."""
+    """How the window of an average is summed up. chains: independent integer sums of a window, so that one does not
+    wait for the latency of the other; 1 for float32, whose order is fixed."""
 
     chains: int
 
@@ -140,7 +140,7 @@ def _write(
     valid: tirx.Expr | int,
     count: tirx.Expr | int,
 ) -> None:
-    """valid: taps in the image. count: what the sum is divided by."""
+    """Stores the quotient. valid: taps in the image. count: what the sum is divided by."""
     count = tirx.Cast("float32", count) if not isinstance(count, int) else tirx.const(float(count), "float32")
     if p.dtype == "float32":
         divisor = splat(bind(count), "float32")

@@ -11,7 +11,8 @@ from ..vector import check_range
 
 @dataclass(frozen=True)
 class PoolProblem:
-    """kind: "max" or "average". shape: logical NCHW. padding: top, left, bottom, right (ceil mode resolved into it).
+    """The largest or average value of every window. kind: "max" or "average". shape: logical NCHW. padding: top, left,
+    bottom, right (ceil mode resolved into it).
 
     An average of int8 is octet.avg_pool2d (passes/ops.py); of float32 the sum divided by the count. count_include_pad:
     whether padding, which contributes nothing, is counted."""

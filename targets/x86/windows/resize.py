@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResizeProblem:
-    """source, target: nhwc float32, of the same images and channels."""
+    """A float32 image resized. source, target: nhwc float32, of the same images and channels."""
 
     source: Layout
     target: Layout

@@ -17,7 +17,8 @@ from ..vector_loops import each, steps, tensors
 
 @dataclass(frozen=True)
 class IntegerResizeProblem:
-    """source, target: nhwc int8, of the same images and channels. The other fields as in passes/ops.py."""
+    """An int8 image resized and requantised. source, target: nhwc int8, of the same images and channels. The other
+    fields as in passes/ops.py."""
 
     source: Layout
     target: Layout

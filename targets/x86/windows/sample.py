@@ -20,9 +20,9 @@ from ..vector_loops import each, steps, tensors
 
 @dataclass(frozen=True)
 class SampleProblem:
-    """source, target: nhwc float32, of the same images and channels. Places are plain [N, 2, H', W'], across before
-    down, -1 and 1 the edges of the image, or the middles of its outermost pixels (`corners`). border: what lies outside
-    is the border's."""
+    """A float32 image sampled at given places. source, target: nhwc float32, of the same images and channels. Places
+    are plain [N, 2, H', W'], across before down, -1 and 1 the edges of the image, or the middles of its outermost
+    pixels (`corners`). border: what lies outside is the border's."""
 
     source: Layout
     target: Layout
