@@ -6,7 +6,7 @@ import numpy as np
 from . import float_math
 from .float_ops import NumpyOps
 
-ONE = 2**15  # exp(0) is this integer of the table.
+ONE = 2**15  # The table holds exp(0) as this integer.
 LEVELS = (127, 255)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .errors import OctetError
 
-_MOST_LINKS = 40  # No more links are followed, as the kernel does.
+_MOST_LINKS = 40  # Links are followed this often at most, as in the kernel.
 _LEFT_OVER = 3600  # A temporary file that is older, in seconds, is of a run that was killed.
 
 

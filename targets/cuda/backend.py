@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .running.peak import DevicePeak
     from .running.session import CudaSession
 
-_FEATURE = "cuda_"  # Features of CUDA targets begin with it.
+_FEATURE = "cuda_"  # The features of CUDA targets begin with this.
 
 
 class CudaBackend(Backend):

@@ -13,7 +13,7 @@ from .batch import Batch, Figures
 HOPELESS = 1.4  # A candidate that takes so many times the default's time in one round is not measured again.
 REPEAT_SECONDS = 0.001  # A repetition is long against a timer and short against a time slice of the operating system.
 MOST_CALLS = 2000
-GROUP = 3  # Rounds are grouped: one ratio compares the fastest of a group with the fastest.
+GROUP = 3  # Three rounds give one ratio, of the fastest to the fastest.
 
 
 def measure(batch: Batch, skip: Collection[int], say: Callable[[int], None]) -> Figures:

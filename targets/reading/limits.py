@@ -36,7 +36,7 @@ LIMITS = {
     ),
     "labels": Limit(1 << 30, "bytes of the labels, which are held in memory"),
 }
-# Options of a command set these.
+# A command's options give limits of their own.
 _given: ContextVar[Mapping[str, int]] = ContextVar("limits", default=MappingProxyType({}))
 
 

@@ -10,7 +10,7 @@ def open_regular(path: str | PathLike[str]) -> int:
     try:
         # With this flag opening a pipe does not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except ValueError as error:  # A path with a null character raises it.
+    except ValueError as error:  # A path with a null character raises ValueError.
         raise OSError(22, str(error)) from None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor

@@ -8,7 +8,7 @@ _EAX, _EBX, _ECX, _EDX = range(4)
 # XCR0 has these bits for registers that the system keeps when it changes between threads.
 _YMM, _ZMM, _TILES = 0x6, 0xE6, 0x60000
 
-# A flag is told by its leaf, sub-leaf, register and bit, and by the state that the system must keep.
+# CPUID tells a flag by leaf, sub-leaf, register and bit; the last number is the state that the system must keep.
 CPUID = {
     "fma": (1, 0, _ECX, 12, _YMM), "movbe": (1, 0, _ECX, 22, 0), "avx": (1, 0, _ECX, 28, _YMM),
     "f16c": (1, 0, _ECX, 29, _YMM), "bmi1": (7, 0, _EBX, 3, 0), "avx2": (7, 0, _EBX, 5, _YMM),

@@ -41,7 +41,7 @@ def open_library(image: bytes) -> Any:
         return tvm_ffi.load_module(path, keep_module_alive=False)  # The library is unmapped with its last user.
 
 
-_thread = threading.local()  # Its `count` is what this thread told TVM last.
+_thread = threading.local()  # The attribute `count` is what TVM was told last on this thread.
 
 
 def use_threads(count: int) -> None:

@@ -16,7 +16,7 @@ from .inputs import InputMoments, WatchedInput, moments_of
 
 # A quarter more than the most seen, and a thousandth of the tensor's values, are the margin.
 _MORE, _SHARE = 1.25, 1e-3
-_FLAGGED = 0.05  # Answers are judged together where more than this share of them is flagged.
+_FLAGGED = 0.05  # Many answers are at fault where more than this share of them is flagged.
 
 
 @dataclass(frozen=True)

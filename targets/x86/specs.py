@@ -45,7 +45,7 @@ def _spec(
 
 SPECS = (
     _spec("amx", "sapphirerapids", _SAPPHIRE_RAPIDS | {"amx_tile", "amx_int8"}, "amx", 20),
-    # Its int8 is that of avx512vnni, of which there are more records and machines.
+    # The int8 kernels of avx512bf16 are those of avx512vnni, of which there are more records and machines.
     _spec("avx512bf16", "cooperlake", _VNNI | {"avx512_bf16"}, "vnni_bf16", 12, native=False),
     _spec("avx512vnni", "cascadelake", _VNNI, "vnni", 10),
     _spec("avxvnni", "x86-64-v3", _V3 | {"avx_vnni"}, "vnni256", 6, ("+avxvnni",)),

@@ -30,7 +30,7 @@ class StructureEntry:
     label: Callable[[Any], str] = lambda p: p.name
 
 
-# An epilogue takes so many instructions for 16 results: convert, scale, round, pack; a residual is widened, converted
+# An epilogue takes these instructions for 16 results: convert, scale, round, pack; a residual is widened, converted
 # and scaled on top. A softmax takes an exponential of a short polynomial, its maximum, sum and quotient; a layer
 # normalisation takes two sums, scale and shift.
 _REQUANTIZE, _RESIDUAL, _SOFTMAX, _LAYER_NORM = 4, 3, 16, 8

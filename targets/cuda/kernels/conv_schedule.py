@@ -18,7 +18,7 @@ MOST_THREADS = 1024
 _SHARED_BYTES = 128.0  # The rate is that of ldmatrix, per clock and multiprocessor.
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # A multiprocessor has 65536 registers, of which a thread can name 255.
 _RESERVED = 1024  # From sm_80 on a block costs this much shared memory, in bytes, beside its own.
-_WGMMA_REGISTERS = 36  # The compiler needs registers beside a thread's sums.
+_WGMMA_REGISTERS = 36  # A thread needs at least 36 registers beside its sums.
 
 
 @dataclass(frozen=True)

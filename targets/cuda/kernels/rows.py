@@ -9,7 +9,7 @@ from ..kernel import CudaKernel, blocks, literal
 from . import functions
 
 _SHARED = 48 << 10  # A block may use this much shared memory, in bytes, without asking the driver.
-_BLOCKS = 128  # There are enough of them for every multiprocessor of a large device.
+_BLOCKS = 128  # Every multiprocessor of a large device gets one of these blocks.
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ _SHARED_OBJECT = 3
 MACHINES = {"x86_64": 62, "aarch64": 183}
 LOAD, DYNAMIC, NOTE, TABLE, THREAD = 1, 2, 4, 6, 7  # ELF numbers the kinds of segments so.
 EH_FRAME, STACK, RELRO, PROPERTY = range(0x6474E550, 0x6474E554)  # GNU numbers its kinds of segments from here on.
-EXECUTE, WRITE, READ = 1, 2, 4  # The flags of a segment are bits.
+EXECUTE, WRITE, READ = 1, 2, 4  # ELF gives segments these flags.
 NO_BITS = 8  # The kind is that of sections without bytes in the file.
-_WRITE, ALLOCATED, _EXECUTE, THREAD_LOCAL = 1, 2, 4, 0x400  # The flags of a section are bits.
+_WRITE, ALLOCATED, _EXECUTE, THREAD_LOCAL = 1, 2, 4, 0x400  # ELF gives sections these flags.
 PAGE = 4096
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     pass
 
 BYTES = 64
-_ROW = 1024  # A row's coefficients in a matrix product are shared by that many bytes of the input at least.
+_ROW = 1024  # The rows of a matrix product share coefficients; a row has at least 1024 bytes of the input.
 _TRIES = 24
 
 

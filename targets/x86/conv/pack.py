@@ -25,7 +25,7 @@ def weight_matrix(p: ConvProblem, walk: Walk, weight: np.ndarray, block: int, al
         for i, tap in enumerate(run.taps):
             if tap.row >= p.kernel[0]:
                 continue
-            columns = weight[:, :, tap.row, tap.column]  # Its axes are [O, I / groups].
+            columns = weight[:, :, tap.row, tap.column]  # The axes are [O, I / groups].
             for o in range(p.out_channels):
                 first = o // outs * ins - (o // block // a) * b if p.groups > 1 else 0
                 at = start + i * walk.span + first
@@ -105,7 +105,7 @@ def pack_steps(p: ConvProblem, matrix: np.ndarray, width: int) -> StepList:
     zero are left out."""
     blocks, k, block = matrix.shape
     taps = p.kernel[0] * p.kernel[1]
-    steps = matrix.reshape(blocks, k // 4, 4, block).transpose(0, 1, 3, 2)  # Its axes are [blocks][step][block][4].
+    steps = matrix.reshape(blocks, k // 4, 4, block).transpose(0, 1, 3, 2)  # The axes are [blocks][step][block][4].
     row, column = np.divmod(np.arange(taps), p.kernel[1])
     pixels = (row * p.dilation[0] * width + column * p.dilation[1]) * p.data_stride
     offsets = (pixels[:, None] + 4 * np.arange(k // taps // 4)).reshape(-1)

@@ -16,7 +16,7 @@ from .softmax_exact import emit_softmax, write_floats
 if TYPE_CHECKING:
     from tvm import tirx
 
-TOGETHER = 16  # Rows whose results are bytes are taken this many to a task.
+TOGETHER = 16  # A task takes sixteen rows at a time where results are bytes.
 
 
 @dataclass(frozen=True)

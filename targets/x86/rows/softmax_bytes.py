@@ -34,7 +34,7 @@ _LOG2_E = float(np.log2(np.e))
 # The polynomial is 2 ** f for f in [0, 1]: minimax in relative error (Lawson's algorithm), rounded to float32.
 _POWER = (1.0000026226043701, 0.6930038332939148, 0.2414427548646927, 0.052011460065841675, 0.013534167781472206)
 _POWER_ERROR = 2.63e-6
-_UNIT = 2.0**-24  # The unit is half of the last place of 1.0.
+_UNIT = 2.0**-24  # Rounding to nearest errs by at most half a unit in the last place of 1.0.
 _LARGEST_ERROR = 1e-3  # With a larger error too many rows would be computed twice.
 # Where total is in [2 ** -1, 2 ** 15), (bits(total) - the first) & the second is 0.
 _TOTAL_BITS = (0x3F000000, 0xF8000000)
