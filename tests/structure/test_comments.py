@@ -1,0 +1,53 @@
+"""Comments of the product's kernels and passes are sentences: a capital or a name of code at the beginning, a full stop
+at the end. Whether one has a verb and stands alone is for its reader to judge."""
+
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DIRECTIVE = re.compile(r"# ?(?:noqa|type:|fmt:)|\s+# ?(?:noqa|type:|fmt:).*")
+SENTENCE = re.compile(r"(?:[^a-z]|[a-z]\w*[^\w\s,;:']).*[.?](?:\))?", re.S)
+
+
+def comments(text):
+    """(line, text) of each; lines of their own that follow each other are one."""
+    found = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type != tokenize.COMMENT or DIRECTIVE.match(token.string):
+            continue
+        (line, column), alone = token.start, not token.line[: token.start[1]].strip()
+        words = DIRECTIVE.sub("", token.string).lstrip("# ")
+        if alone and found and found[-1][2:] == (line - 1, column):
+            found[-1] = (found[-1][0], f"{found[-1][1]} {words}", line, column)
+        else:
+            found.append((line, words, line if alone else None, column))
+    return [(line, words) for line, words, *_ in found]
+
+
+def fragments(text):
+    return [(line, words) for line, words in comments(text) if not SENTENCE.fullmatch(words)]
+
+
+@pytest.mark.parametrize("room", ["passes", "targets"])
+def test_comments_are_sentences(room):
+    found = {str(path.relative_to(ROOT)): fragments(path.read_text()) for path in (ROOT / room).rglob("*.py")}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "text, lines",
+    [
+        ("x = 1  # bytes of a row\n", [1]),
+        ("x = 1  # A row has these bytes.\n", []),
+        ("# A row has\n# these bytes.\nx = 1  # no more\n", [3]),
+        ("# octet.pad's bytes are no row's.\n# (They follow it.)\n", []),
+        ("x = []  # Nothing fits.  # fmt: skip\ny = 1  # noqa: E741\n", []),
+        ("# a row's bytes follow it.\n", [1]),
+    ],
+)
+def test_fragments_are_found(text, lines):
+    assert [line for line, _ in fragments(text)] == lines
