@@ -90,21 +90,18 @@ class Launch:
 
 @dataclass(frozen=True)
 class Variant:
-    """kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA C++), launches are one per step. kind
-    "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as `x86/emulation` reads it, packed where it
-    comes from a package; "" where nobody keeps it), that exports what `native/stream.h` says. weights: uint8, all
-    constants, each 64-byte aligned.
-    object: of kind "cpu", the kernels alone as a relocatable object file, which `standalone` links into libraries for
-    other programs; b"" where nobody keeps it.
-    arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in order of
-    execution. features: CPU flags the code needs.
-    loops: (first step, behind its last one, chunks): steps that run on a part of the batch at a time, so often; each
-    thread has a lane of lane_bytes for them.
-    shape: number of the package's shape that it is for. Variants of one target for several shapes have one library and
-    one blob of weights; the functions of all but the first have `suffix` in their names.
-    words: of a watched network, what a run notes in the arena.
-    integer: the same network for callers that quantise, in the same library: a variant of another `shape`, whose
-    quantised inputs and outputs are int8 codes."""
+    """A network compiled for one target. kind "cuda": library is a fatbin (machine code and PTX) of `source` (CUDA
+    C++), launches are one per step. kind "cpu": library: bytes of a shared object, made from `source` (LLVM IR, as
+    `x86/emulation` reads it, packed where it comes from a package; "" where nobody keeps it), that exports what
+    `native/stream.h` says. weights: uint8, all constants, each 64-byte aligned. object: of kind "cpu", the kernels
+    alone as a relocatable object file, which `standalone` links into libraries for other programs; b"" where nobody
+    keeps it. arena_bytes: size of the buffer for intermediates, zero before the first run of kind "cuda". steps: in
+    order of execution. features: CPU flags the code needs. loops: (first step, behind its last one, chunks): steps that
+    run on a part of the batch at a time, so often; each thread has a lane of lane_bytes for them. shape: number of the
+    package's shape that it is for. Variants of one target for several shapes have one library and one blob of weights;
+    the functions of all but the first have `suffix` in their names. words: of a watched network, what a run notes in
+    the arena. integer: the same network for callers that quantise, in the same library: a variant of another `shape`,
+    whose quantised inputs and outputs are int8 codes."""
 
     target: str
     library: bytes

@@ -40,9 +40,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Words:
-    """int32 words in the arena, from byte `at` on: one per check, then one per end of a tensor's range at which values
-    are counted, then those of inputs, in order. limit: how many of the counts may be beyond what calibration saw in an
-    answer that is like it (health.py)."""
+    """Where a run leaves what it counted: int32 words in the arena, from byte `at` on: one per check, then one per end
+    of a tensor's range at which values are counted, then those of inputs, in order. limit: how many of the counts may
+    be beyond what calibration saw in an answer that is like it (health.py)."""
 
     at: int
     checks: tuple[Check, ...] = ()

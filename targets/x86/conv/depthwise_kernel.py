@@ -147,8 +147,8 @@ class DepthwiseKernel:
         start: tirx.Expr | int,
         example: int,
     ) -> None:
-        """`start`: first output pixel, maybe a loop's; `example`: a number for which the same columns lie inside the
-        image."""
+        """Emits one register tile. `start`: first output pixel, maybe a loop's; `example`: a number for which the same
+        columns lie inside the image."""
         p, count, fold = self.p, self.vectors, self.fold
         int8, lanes = p.dtype == "int8", lanes_of(p)
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})

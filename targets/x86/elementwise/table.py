@@ -26,7 +26,8 @@ _STEPS = 8  # Half of the 256 entries are eight tables of 16 bytes.
 
 @dataclass(frozen=True)
 class TableProblem:
-    """pixels x channels: the packed tensor. vbmi: whether the processor has byte permutations."""
+    """An int8 tensor looked up in tables. pixels x channels: the packed tensor. vbmi: whether the processor has byte
+    permutations."""
 
     pixels: int
     channels: int

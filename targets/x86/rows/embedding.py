@@ -15,7 +15,7 @@ from ..vector_loops import each, steps, tensors
 
 @dataclass(frozen=True)
 class EmbeddingProblem:
-    """rows x width: of the table. indices: their shape, of dtype `index`."""
+    """Rows of a table taken by their indices. rows x width: of the table. indices: their shape, of dtype `index`."""
 
     rows: int
     width: int
