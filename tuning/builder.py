@@ -33,11 +33,12 @@ from ..targets.x86.workload import Workload
 from .kinds.kind import Case
 from .kinds.registry import case_of, kind_of
 
-COLD_BYTES = 4 << 20  # constants of all copies together: more than a second-level cache holds
+COLD_BYTES = 4 << 20  # The constants of all copies together have so many bytes: more than a second-level cache holds.
 MOST_COPIES = 8
 ALIGNMENT = 64
 BUILD_SECONDS = 60
-# Linux x86-64: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA); a process asks once before it touches tile state.
+# On x86-64 Linux these are arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA): a process asks once before it touches
+# tile state.
 _ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
 
 
@@ -68,7 +69,7 @@ def build(workload: Workload, schedule, case: Case, spec: TargetSpec) -> Built:
         offsets.append(size)
         size += -(-(part.size + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
     copies = max(1, min(MOST_COPIES, -(-COLD_BYTES // max(size, 1))))
-    constants = np.zeros(max(size, ALIGNMENT), np.uint8)  # a kernel without any gets a blob as well
+    constants = np.zeros(max(size, ALIGNMENT), np.uint8)  # A kernel without any constants gets a blob as well.
     for offset, part in zip(offsets, parts):
         constants[offset : offset + part.size] = part
     step = Step("kernel", "", kernel.family, workload.dtype)
@@ -113,7 +114,7 @@ class Builder:
         wait(jobs, None if until == math.inf else max(0.0, until - time.monotonic()))
         late = [job for job in jobs if not job.done()]
         for job in late:
-            job.cancel()  # what is at work in a child process ends with the session
+            job.cancel()  # A job that is at work in a child process ends with the session.
         return [None if job in late else _outcome(job) for job in jobs]
 
 
@@ -134,7 +135,7 @@ def builders(spec: TargetSpec, processes: int, job=_job):
     try:
         yield Builder(pool, spec, job)
     finally:
-        pool._threadpool.shutdown(wait=False, cancel_futures=True)  # what waits would start new processes
+        pool._threadpool.shutdown(wait=False, cancel_futures=True)  # Jobs that still wait would start new processes.
         pool.shutdown()
 
 
@@ -146,7 +147,8 @@ def _outcome(job):
         return job.result()
     except TimeoutError:
         return f"did not compile within {BUILD_SECONDS} s"
-    except Exception as error:  # whatever the child process ran into
+    except Exception as error:
+        # The child process may have run into anything.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return f"did not compile: {lines[-1][:160]}"
 

@@ -50,14 +50,15 @@ def export_candidates(
         for task, default, chosen in session.proposals(trials):
             progress(task.workload.name)
             if not chosen:
-                continue  # the space is exhausted
+                continue  # The space is exhausted.
             built = builder.build([(task.workload, schedule) for _, schedule in chosen])
             failed = [
                 Trial(to_json(*choice), None, result)
                 for choice, result in zip(chosen, built)
                 if isinstance(result, str)
             ]
-            database.add_trials(key_of(task.workload.key, spec), failed)  # not to be proposed again
+            # A schedule that failed is not to be proposed again.
+            database.add_trials(key_of(task.workload.key, spec), failed)
             good = [result for result in built if not isinstance(result, str)]
             counts["failed"] += len(failed)
             if good:

@@ -103,7 +103,8 @@ def _take(task: MeasuringTask, entries: list[Measurement], key: Key, job: Job, d
     known = [entry for entry in entries if 0 <= entry.candidate < len(task.candidates)]
     first = [entry for entry in known if entry.stage == FIRST and entry.candidate > 0]
     trials = [Trial(task.candidates[entry.candidate].schedule, _ratio(entry), entry.error) for entry in first]
-    for one in {key, _written(task, job)}:  # the next export is for whatever device: it learns from all
+    # The next export is for any device, and learns from trials under the key that the candidates' file has.
+    for one in {key, _written(task, job)}:
         database.add_trials(one, trials)
     counts["trials"] += len(trials)
     counts["failed"] += sum(bool(trial.error) for trial in trials)

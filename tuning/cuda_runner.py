@@ -19,7 +19,7 @@ from .portable import CudaCase
 from .runner import Compared, Measured
 
 _FILE = "octet-batch"
-MEASURE, DEVICE = "octet.measure", "octet.device"  # functions of a worker
+MEASURE, DEVICE = "octet.measure", "octet.device"  # A worker offers its functions under these names.
 _MOST_CONNECTS = 3
 
 
@@ -86,7 +86,7 @@ class RemoteDevice:
                 return Figures.read(remote.get_function(MEASURE)(_FILE))
             except TargetError:
                 raise
-            except Exception as error:  # the RPC layer raises whatever happened on the other side
+            except Exception as error:  # The RPC layer raises whatever happened on the other side.
                 self._worker.failed()
                 reason = str(error).strip().splitlines()
         raise OctetError(
@@ -99,7 +99,7 @@ def check_device(remote, spec: TargetSpec) -> str:
     another one than the target names."""
     try:
         found: dict[str, Any] = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
-    except Exception as error:  # an unknown function is an AttributeError or a ValueError of the other side
+    except Exception as error:  # An unknown function is an AttributeError or a ValueError of the other side.
         raise TargetError(
             f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there"
         ) from error

@@ -22,9 +22,9 @@ from ..targets.spec import TargetSpec
 from .records import COLUMNS, META, RECORDS, TRIALS, Key, Record, Trial, readable, record_of_row, trial_of
 from .spaces.space import VERSIONS
 
-BUSY_SECONDS = 60  # that a session waits for another one's transaction
-_ROOM = 128 << 10  # bytes beside the write-ahead log: a transaction and the index of the log
-_MAKING = 0x6F63746574  # the lock of who makes the tables
+BUSY_SECONDS = 60  # A session waits so long for another one's transaction.
+_ROOM = 128 << 10  # Beside the write-ahead log a transaction and the index of the log need so many bytes.
+_MAKING = 0x6F63746574  # Whoever makes the tables takes the lock of this number.
 
 
 def key_of(workload_key: str, spec: TargetSpec) -> Key:
@@ -49,20 +49,20 @@ class Database:
         self.where = str(where)
         try:
             url = sql.make_url(_url(self.where))
-            encoded = (
-                {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}
-            )  # psycopg hands out bytes where a server has no encoding
+            # psycopg hands out bytes where a server has no encoding, so one is named.
+            encoded = {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}
             self._engine = sql.create_engine(url, pool_pre_ping=True, connect_args=encoded)
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _set_up_sqlite)
             with self._engine.begin() as connection:
-                if self._engine.dialect.name == "postgresql":  # there "if not exists" alone loses races
+                # In PostgreSQL "if not exists" alone loses races.
+                if self._engine.dialect.name == "postgresql":
                     connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_MAKING)))
                 for table in META.sorted_tables:
-                    connection.execute(
-                        CreateTable(table, if_not_exists=True)
-                    )  # another session may be making it at this moment
-        except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:  # the last for a port that is no number
+                    # Another session may be making the table at this moment.
+                    connection.execute(CreateTable(table, if_not_exists=True))
+        except (sql.exc.SQLAlchemyError, ImportError, ValueError) as error:
+            # A ValueError is raised for a port that is no number.
             raise OctetError(
                 f"--db {self.shown}: cannot be opened: {_line(error)}; name a writable file or a database URL"
             ) from error
@@ -72,7 +72,8 @@ class Database:
         """The place without a password."""
         try:
             return sql.make_url(self.where).render_as_string(hide_password=True) if "://" in self.where else self.where
-        except (sql.exc.ArgumentError, ValueError):  # no URL: nobody can say where in it a password is
+        except (sql.exc.ArgumentError, ValueError):
+            # In what is no URL nobody can say where a password is.
             return f"{self.where.partition('://')[0]}://..."
 
     def close(self) -> None:

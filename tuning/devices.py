@@ -16,9 +16,8 @@ def recorded(database: Database, spec: TargetSpec) -> tuple[str, ...]:
     """The devices that have records of this target, sorted. Records of before keys named devices count by the name that
     they were measured on."""
     found: list[str] = []
-    for record in sorted(
-        database.records(), key=lambda record: -len(record.cpu)
-    ):  # a device's whole identity before its name alone
+    # A device's whole identity comes before its name alone.
+    for record in sorted(database.records(), key=lambda record: -len(record.cpu)):
         if _of(record, spec) and not any(same(device, record.cpu) and record.cpu in device for device in found):
             found.append(record.cpu)
     return tuple(sorted(found))

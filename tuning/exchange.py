@@ -14,7 +14,7 @@ from .records import record_of
 from .spaces.registry import described, member
 
 FORMAT = 1
-_LARGEST = 1 << 30  # bytes
+_LARGEST = 1 << 30  # A longer file, in bytes, is not read.
 
 
 def export_records(database: Database, path) -> int:
@@ -63,7 +63,7 @@ def _check(record):
     """Raises ValueError, KeyError, TypeError or AttributeError for a record that this version would apply, but whose
     schedule its kernel does not have."""
     if record.target_name not in TARGETS:
-        return  # of another version: nothing here asks for it
+        return  # The record is of another version's target, for which nothing here asks.
     spec, key = TARGETS[record.target_name], record.key
     if key not in (
         key_of(key.workload, one)

@@ -11,10 +11,10 @@ from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from .server import Server
 
-SESSION_SECONDS = 120  # after which a worker ends a session that hangs
+SESSION_SECONDS = 120  # A worker ends a session that takes longer, as it hangs.
 PROBE_SECONDS = 5
-WATCH_SECONDS = 5  # between looks at whether a worker is still there
-_PATIENCE = 6  # looks until a new worker must have registered
+WATCH_SECONDS = 5  # So much time passes between looks at whether a worker is still there.
+_PATIENCE = 6  # A new worker must have registered within so many looks.
 LOOPBACK = "127.0.0.1"
 PORTS = range(9190, 9990)
 
@@ -70,10 +70,11 @@ def tracked_workers(address: str, key: str, spec: TargetSpec, check: Callable) -
     missing."""
     host, port = _address(address)
     try:
-        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()  # TVM itself tries for a minute
+        # TVM's own connecting would try for a minute.
+        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
         tracker = rpc.connect_tracker(host, port)
         servers = tracker.summary()["server_info"]
-    except Exception as error:  # whatever the socket or the protocol raises
+    except Exception as error:  # The socket and the protocol may raise anything.
         raise OctetError(
             f"--tracker {address}: no TVM RPC tracker answers there; start one: python -m tvm.exec.rpc_tracker --port "
             f"{port}"
@@ -92,7 +93,7 @@ def serve(tracker: str, key: str, host: str, threads: int) -> None:
     while True:
         server = Server(host, PORTS, key, threads, address)
         try:
-            looks = _PATIENCE  # a server registers after its port is known: one that nobody knows yet is not dead
+            looks = _PATIENCE  # A server registers after its port is known: one that nobody knows yet is not dead.
             while looks:
                 time.sleep(WATCH_SECONDS)
                 looks = 1 if _alive(tracker, key, server.port) else looks - 1
@@ -104,7 +105,7 @@ def _alive(tracker, key, port):
     """Whether the tracker still knows the server: a dead one has lost its connection."""
     try:
         servers = rpc.connect_tracker(*_address(tracker)).summary()["server_info"]
-    except Exception:  # the tracker is away; the server waits for it by itself
+    except Exception:  # The tracker is away; the server waits for it by itself.
         return True
     return any(entry["key"] == f"server:{key}" and entry["addr"][1] == port for entry in servers)
 

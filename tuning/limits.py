@@ -13,7 +13,7 @@ def limit(state, states, spec, peak: Peak | None) -> float:
     if peak is None:
         return _among_others(state, states)
     measured = [other for other in states if other.default_seconds]
-    for other in measured:  # a peak that was measured while the machine did other things is too low
+    for other in measured:  # A peak that was measured while the machine did other things is too low.
         peak = _lifted(peak, other)
     workload = state.task.workload
     tiles = spec.tiles and not workload.lanes

@@ -9,7 +9,8 @@ from .builder import Builder, Built
 from .runner import Compared, Measured, Runner
 from .state import TaskState
 
-BUILDING = 0.75  # of the time left, at most: what is built at the end of a budget is to be measured, too
+# Building takes at most this part of the time left: kernels that are built last are to be measured, too.
+BUILDING = 0.75
 FINAL_ROUNDS = 12
 
 
@@ -19,7 +20,7 @@ class Measuring:
 
     def __init__(self, builder: Builder, runner: Runner | None, started: float) -> None:
         self._builder, self._runner, self._started = builder, runner, started
-        self.seconds: float | None = None  # of the budget; None without limit
+        self.seconds: float | None = None  # The budget has no limit where this is None.
         self._spent = False
 
     def defaults(self, workloads) -> list[Built | str]:
@@ -62,7 +63,8 @@ class Measuring:
         good = [entry.built for entry in entries if entry.built is not None and not isinstance(entry.built, str)]
         if not good:
             return [None] * len(chosen)
-        found = self.compared(state, state.default, good, FINAL_ROUNDS)  # to the end: fewer rounds would hide the noise
+        # No deadline ends this: fewer rounds would hide the noise.
+        found = self.compared(state, state.default, good, FINAL_ROUNDS)
         outcomes = iter(found.candidates)
         results = [
             next(outcomes) if entry.built is not None and not isinstance(entry.built, str) else Measured()

@@ -9,8 +9,9 @@ from ..targets.bfloat16 import round_to_bfloat16
 from ..targets.measure.job import Input
 from ..targets.x86.layout import STORED_OFFSET, Layout
 
-DATA, SECOND, WEIGHT, BIAS, MULTIPLIER, TABLE = 1, 2, 3, 4, 5, 6  # seeds
-_PERIODS = (13, 29)  # of outputs and of channels
+# Each kind of operand has a seed of its own, so that no two are equal.
+DATA, SECOND, WEIGHT, BIAS, MULTIPLIER, TABLE = 1, 2, 3, 4, 5, 6
+_PERIODS = (13, 29)  # Weights repeat after so many outputs and so many channels.
 
 
 def made(seed: int, elements: int, dtype: str) -> tuple[np.ndarray, tuple[Input, ...]]:

@@ -18,9 +18,8 @@ def place_of(db: str | None) -> str:
     if os.environ.get("OCTET_TUNING_DB"):
         return os.environ["OCTET_TUNING_DB"]
     state = os.environ.get("XDG_STATE_HOME", "")
-    place = (
-        Path(state) if os.path.isabs(state) else home() / ".local" / "state"
-    )  # the specification ignores relative paths
+    # XDG's specification has relative paths ignored.
+    place = Path(state) if os.path.isabs(state) else home() / ".local" / "state"
     folder = place / "octet"
     try:
         folder.mkdir(parents=True, exist_ok=True)

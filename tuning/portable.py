@@ -14,7 +14,7 @@ from ..targets.cuda.workload import CudaWorkload
 from ..targets.measure.job import Input, Output, digest
 from .operands import epilogue_vectors, periodic
 
-_DATA, _RESIDUAL = 1, 2  # seeds
+_DATA, _RESIDUAL = 1, 2  # Each kind of operand has a seed of its own, so that no two are equal.
 
 
 @dataclass(frozen=True)

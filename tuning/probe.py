@@ -13,7 +13,7 @@ from ..targets.detect import flags_of
 from ..targets.errors import TargetError
 from ..targets.spec import TargetSpec
 
-_BYTES = 1 << 14  # of /proc/cpuinfo: its first processor is enough
+_BYTES = 1 << 14  # The first processor in /proc/cpuinfo is enough, and takes fewer bytes than this.
 _BASE = TargetSpec("baseline", "x86-64", frozenset(), "madd256", 128, 0)
 
 
@@ -43,7 +43,7 @@ def _library() -> bytes:
             T.func_attr({"global_symbol": "octet_cpuinfo"})
             text = T.arg("text", T.Buffer((_BYTES,), "uint8"))
             file = T.Bind(tirx.call_extern("int32", "open", "/proc/cpuinfo", tirx.const(0, "int32")))
-            with T.serial(0, 8) as part:  # a read gives one page at most
+            with T.serial(0, 8) as part:  # A read gives one page at most.
                 at = tirx.address_of(text[part * (_BYTES // 8)])
                 T.evaluate(tirx.call_extern("int64", "read", file, at, tirx.const(_BYTES // 8, "int64")))
             T.evaluate(tirx.call_extern("int32", "close", file))

@@ -12,7 +12,7 @@ from ..targets.schema import Text, checked, parsed
 
 _Short = Annotated[str, Meta(max_length=64)]
 _Time = Annotated[float, Meta(ge=0, le=1e9)]
-_Whole = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]  # a column of integers
+_Whole = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]  # A database's column of integers holds 32 bits.
 _Choice = bool | int | str
 COLUMNS = (
     "problem",

@@ -15,10 +15,10 @@ from ..targets.measure.rounds import ratios
 from .builder import Built
 from .kinds.kind import Case
 
-# Of one repetition: long against the 20 us of a timer and a call, short against a time slice of the operating system
+# A repetition is long against the 20 us of a timer and a call, and short against a time slice of the operating system.
 REPEAT_SECONDS = 0.001
-REPEATS = 8  # of a round; the fastest counts: whatever interrupts a kernel only ever slows it down
-HOPELESS = 1.4  # of the default's time in one round: not measured again
+REPEATS = 8  # The fastest of a round's repetitions counts: whatever interrupts a kernel only ever slows it down.
+HOPELESS = 1.4  # A candidate that takes so many times the default's time in one round is not measured again.
 MOST_CONNECTS = 3
 
 
@@ -103,7 +103,7 @@ class Runner:
                     case, default, {index: candidates[index] for index in waiting}, rounds, until, blamed, errors
                 )
                 break
-            except Exception as error:  # the RPC layer raises whatever happened on the other side
+            except Exception as error:  # The RPC layer raises whatever happened on the other side.
                 self._worker.failed()
                 if blamed[0] >= 0:
                     errors[blamed[0]] = _line(error)
@@ -148,7 +148,8 @@ class Runner:
                     row[index][column] = kernel.seconds(number)
             for index, figures in row.items():
                 seconds[index].append(figures)
-                if np.exp(np.log(figures / row[-1]).mean()) > HOPELESS:  # it need not be known better than that
+                # Such a candidate's time need not be known any better.
+                if np.exp(np.log(figures / row[-1]).mean()) > HOPELESS:
                     del kernels[index]
             if time.monotonic() > until:
                 break

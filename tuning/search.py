@@ -17,7 +17,7 @@ from ..targets.tvm.privates import without_intrinsics
 from .spaces.registry import SCHEDULES
 from .spaces.space import Space
 
-ENUMERATED = 64  # a space of at most so many points is measured in the order of their predicted times
+ENUMERATED = 64  # A space of at most so many points is measured in the order of their predicted times.
 FEATURES = 40
 _BLOCK, _PREFIX = "kernel", "octet."
 
@@ -165,7 +165,7 @@ class ScheduleSearch:
             self._started = True
         with _one_thread():
             found = self._context.generate_measure_candidates() or []
-        if found:  # the strategy counts its rounds by these notes; the records themselves are in the database
+        if found:  # The strategy counts its rounds by these notes; the records themselves are in the database.
             self._context.notify_runner_results(found, [self._ms.runner.RunnerResult(None, "noted") for _ in found])
         return [self.space.schedule(_choice(self.space, candidate.sch.trace)) for candidate in found]
 

@@ -23,10 +23,10 @@ from ..targets.parent import die_with_parent
 from ..targets.tvm.privates import listen
 from .cuda_runner import offer
 
-_LENGTHS = struct.Struct("<ii")  # how a client begins: the protocol's number and the length of its name
-_LONGEST = 4096  # bytes of a name and the options behind it
-_PATIENCE = 5  # seconds that a connection has to say its name
-_MOST = 128  # connections at the door: those that came first and still say nothing go
+_LENGTHS = struct.Struct("<ii")  # A client begins with the protocol's number and the length of its name.
+_LONGEST = 4096  # A name and the options behind it have at most so many bytes.
+_PATIENCE = 5  # A connection has so many seconds to say its name.
+_MOST = 128  # Of more connections at the door, those that came first and still say nothing go.
 _CLIENT = "client:"
 
 
@@ -99,16 +99,19 @@ class Door:
         return self._ready.popleft()
 
     def _watch(self):
-        waiting: dict[_Connection, tuple] = {}  # (address, until when), in the order in which they came
+        # Values are (address, until when); keys are in the order in which they came.
+        waiting: dict[_Connection, tuple] = {}
         with selectors.DefaultSelector() as selector:
             selector.register(self._listening, selectors.EVENT_READ)
-            while True:  # no name of a connection outlives a look: TVM leaves it to the last one who has it to close it
+            # No name of a connection outlives a look: TVM leaves it to the last one who has it to close it.
+            while True:
                 self._look(selector, waiting)
 
     def _look(self, selector, waiting):
         for connection in [found.fileobj for found, _ in selector.select(1)]:
             if connection is self._listening:
-                with suppress(OSError):  # it went away, or there are too many files
+                # The client may have gone away, or too many files may be open.
+                with suppress(OSError):
                     taken, address = self._listening.accept()
                     came = _Connection(taken)
                     waiting[came] = (address, time.monotonic() + _PATIENCE)
@@ -163,7 +166,7 @@ class _Connection(socket.socket):
             return False
         except BlockingIOError:
             return None
-        except (OSError, ValueError):  # it went away; a name that is no text
+        except (OSError, ValueError):  # The client has gone away, or its name is no text.
             return False
 
     def recv(self, size: int, flags: int = 0) -> bytes:

@@ -24,12 +24,12 @@ from .spaces.registry import member, spaces_of, to_json
 from .state import Contender, TaskState, TuningLimits, check_measured
 from .tasks import Task
 
-BATCH = 8  # candidates built and measured together
-OPENED = 4  # defaults built together
+BATCH = 8  # So many candidates are built and measured together.
+OPENED = 4  # So many defaults are built together.
 ROUNDS = 3
-PROMISING = 0.985  # a candidate below this part of the default's time, and of the record's, is measured again, longer
-HOPELESS = 1.5  # a family whose best is so much slower than another's is not searched further
-PATIENCE = 4  # batches without a gain after which a task's expected gain is a sixteenth
+PROMISING = 0.985  # A candidate below this part of the default's time, and of the record's, is measured again, longer.
+HOPELESS = 1.5  # A family whose best is so much slower than another's is not searched further.
+PATIENCE = 4  # After so many batches without a gain a task's expected gain is a sixteenth.
 LEAST_GAIN = 0.01
 MOST_ATTEMPTS = 3
 
@@ -91,7 +91,8 @@ class TuningSession:
         for state, default in zip(self.states, built, strict=True):
             self._open(state)
             self._take(state, default)
-            self._recall(state, 1.0)  # the model compares the times of one task with each other
+            # The model compares the times of one task with each other, so the default's may count as 1.
+            self._recall(state, 1.0)
             yield state.task, state.default, self._propose(state, count)
 
     def _say(self, what):

@@ -26,8 +26,8 @@ class TaskState:
 
     task: Task
     searches: list[ScheduleSearch]
-    case: Any = None  # operands, as the builder and the runner of its kind take them
-    default: object = None  # what the builder made
+    case: Any = None  # The builder and the runner of a kind take such operands.
+    default: object = None  # The builder made this.
     default_seconds: float = 0.0
     best_ratio: float = 1.0
     best: tuple | None = None

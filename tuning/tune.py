@@ -13,7 +13,7 @@ from .session import TuningSession
 from .state import TuningLimits
 from .tasks import Task
 
-PEAK_RUNS = 8  # of each of its loops: half a second
+PEAK_RUNS = 8  # Each of the peak's loops runs so often, which takes half a second.
 
 
 def tune(
@@ -36,7 +36,7 @@ def tune(
         raise OctetError("tune: --tracker and --key belong together; give both or none")
     tuner = tuner_of(spec)
     with tuner.workers(spec, cores, tracker, key) as (runner, where), tuner.builder(spec) as builder:
-        spec = on_device(spec, where) if spec.backend.per_device else spec  # records are of the device that measures
+        spec = on_device(spec, where) if spec.backend.per_device else spec  # Records are of the device that measures.
         peak = measure_peak(spec, cores, PEAK_RUNS) if tracker is None and spec.backend.host else None
         session = TuningSession(tasks, spec, database, builder, runner, where, progress, peak, started)
         session.run(budget)

@@ -26,11 +26,12 @@ _SPACES = {
     "bf16": bf16.space,
     "depthwise": depthwise.space,
 }
+# On a target with a tile unit the vector unit's kernels run too, and win where tiles stay half empty.
 _BOTH = (
     "amx",
     "vnni",
-)  # on a target with a tile unit the vector unit's kernels run too, and win where tiles stay half empty
-_ROUNDING = 1e-5  # of float32 sums; their errors grow like the root of a sum's length
+)
+_ROUNDING = 1e-5  # Float32 sums are off by so much, times the root of their length.
 
 
 def case_of(p: ConvProblem) -> Case:

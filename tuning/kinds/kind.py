@@ -76,8 +76,8 @@ class Kernel:
     workspace: int = 0
 
 
-Subject = TypeVar("Subject")  # what the functions of a kind are about: a problem, or a workload
-Operands = TypeVar("Operands")  # Case, or what stands for it at targets with a builder of their own
+Subject = TypeVar("Subject")  # The functions of a kind are about a problem, or a workload.
+Operands = TypeVar("Operands")  # Operands are a Case, or what stands for it at targets with a builder of their own.
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..spaces.space import Space
 from .elementwise import SCHEDULES, plain_kernel, spaces_of
 from .kind import Case, Kind
 
-_SCALE = 0.1  # of logits in bytes
+_SCALE = 0.1  # One step of logits in bytes has this size.
 
 
 def softmax_case(p: SoftmaxProblem) -> Case:

@@ -10,7 +10,8 @@ from .space import Space, choices, chunks, fixed
 
 def space(p: ConvProblem) -> Space:
     default, walk = default_schedule(p), walk_of(p)
-    most = {vectors: most_pixels(vectors) for vectors in (1, 2, 3, 4)}  # of the vector unit that the space is made for
+    # The vector unit that the space is made for holds so many pixels at most.
+    most = {vectors: most_pixels(vectors) for vectors in (1, 2, 3, 4)}
     decisions = {
         "vectors": choices(default.vectors, *(v for v in (1, 2, 3, 4) if v <= p.out_blocks)),
         "pixels": choices(default.pixels, *range(1, min(walk.pixels, most[1]) + 1)),

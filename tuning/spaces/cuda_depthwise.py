@@ -10,7 +10,7 @@ from .space import Space, choices, fixed
 
 BLOCKS = (32, 64, 128, 256, 512)
 MOST_RUN = 8
-MOST_REGISTERS = 200  # four sums per neighbour, and a word per column that they read
+MOST_REGISTERS = 200  # A thread holds four sums per neighbour, and a word per column that they read.
 
 
 def space(workload: CudaWorkload, spec: TargetSpec) -> Space:

@@ -26,7 +26,8 @@ _SPACES = {
     "dp4a_direct": cuda_direct.space,
     "dp4a_rows": cuda_rows.space,
 }
-_SMALL = 1 << 24  # multiply-adds up to which a thread per result may beat tensor cores, whose tiles stay empty or few
+# Up to so many multiply-adds a thread per result may beat tensor cores, whose tiles stay empty or few.
+_SMALL = 1 << 24
 
 
 def family_of(schedule) -> str:

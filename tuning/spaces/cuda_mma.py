@@ -21,11 +21,11 @@ from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed
 
 SIDES = (16, 32, 64, 128, 256)
-MOST_STAGES, SYNCHRONOUS_STAGES = 6, 3  # where copies pass through registers, more stages hide nothing
+MOST_STAGES, SYNCHRONOUS_STAGES = 6, 3  # Where copies pass through registers, more stages hide nothing.
 GUESSES = 6
 
 
-HEIGHTS = (8, 16, 32)  # rows of a WMMA fragment: 8x32x16, 16x16x16, 32x8x16
+HEIGHTS = (8, 16, 32)  # A WMMA fragment has so many rows: it is 8x32x16, 16x16x16 or 32x8x16.
 
 
 def space(workload: CudaWorkload, spec: TargetSpec) -> Space:

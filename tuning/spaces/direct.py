@@ -24,7 +24,7 @@ def space(p: ConvProblem) -> Space:
         "pixels_outer": (True, False),
         "units": chunks(units_of(p, default.pixels), default.units),
     }
-    # the sums stay in registers, and enough of them are in flight to hide the latency of a dot product
+    # The sums stay in registers, and enough of them are in flight to hide the latency of a dot product.
     valid = lambda s: least <= s.vectors * s.pixels <= most
     family = "fma" if p.dtype == "float32" else "listed" if listed else "vnni"
     return Space(family, p, fixed(default, decisions), DirectSchedule, default, valid, lambda s: _features(p, s))

@@ -7,7 +7,8 @@ from math import log2
 from ...targets.x86.vector_loops import LoopSchedule, Traffic, default_loops
 from .space import Space
 
-SMALL, LARGE = 1 << 13, 1 << 22  # bytes: less is done before another core has woken up, more is always worth it
+# These are bytes: less is done before another core has woken up, and more is always worth it.
+SMALL, LARGE = 1 << 13, 1 << 22
 
 
 def parallel_of(p: Traffic) -> tuple[bool, ...]:

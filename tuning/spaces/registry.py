@@ -17,9 +17,8 @@ def to_json(family: str, schedule) -> dict:
 def from_json(entry: dict):
     """(family, schedule). Raises KeyError or TypeError for a family or decisions that this version does not have."""
     decisions, made = {key: value for key, value in entry.items() if key != "family"}, SCHEDULES[entry["family"]]
-    if (
-        missing := {field.name for field in fields(made)} - decisions.keys()
-    ):  # it was measured without them: their defaults would be another kernel
+    # The record was measured without these decisions: their defaults would be another kernel.
+    if missing := {field.name for field in fields(made)} - decisions.keys():
         raise KeyError(f"{entry['family']}: {', '.join(sorted(missing))}")
     return entry["family"], made(**decisions)
 

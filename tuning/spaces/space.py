@@ -5,9 +5,9 @@ from dataclasses import Field, asdict, dataclass, fields
 from itertools import product
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-# Of a target kind's spaces and of what their decisions mean: records of another version are not applied. The thousands
-# tell the kinds apart, so that a number says which spaces it is of, and a new version of one kind's leaves the records
-# of the other.
+# Each target kind's spaces, and what their decisions mean, have a version: records of another one are not applied. The
+# thousands tell the kinds apart, so that a number says which spaces it is of, and a new version of one kind's leaves
+# the records of the other.
 VERSIONS = {"cpu": 3, "cuda": 1002}
 
 
