@@ -44,7 +44,9 @@ _ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
 
 @dataclass(frozen=True)
 class Built:
-    """library: the shared object. constants: uint8, one copy. arena_bytes: scratch. copies: calls per run. family,
+    """A kernel as compiled on its own, with what calling it needs.
+
+    library: the shared object. constants: uint8, one copy. arena_bytes: scratch. copies: calls per run. family,
     schedule: as built.
     out_elements, out_dtype: of the output buffer."""
 
@@ -108,7 +110,9 @@ class Builder:
         self._pool, self._spec, self._job = pool, spec, job
 
     def build(self, wanted: list, until: float = math.inf) -> list:
-        """wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, a str that says why
+        """Compiles candidates side by side, each in a child process.
+
+        wanted: (workload, schedule) pairs, None for the default schedule. For each a Built, a str that says why
         there is none, or None where the time was up (`until`: time.monotonic()) before it was made."""
         jobs = [self._pool.submit(self._job, (workload, schedule, self._spec)) for workload, schedule in wanted]
         wait(jobs, None if until == math.inf else max(0.0, until - time.monotonic()))

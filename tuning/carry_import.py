@@ -23,7 +23,9 @@ from .spaces.space import VERSIONS
 
 
 def import_measurements(path, database: Database) -> dict:
-    """path: of the candidates; the measurements lie beside them. Reading them twice changes nothing.
+    """Takes what another machine measured over into the database.
+
+    path: of the candidates; the measurements lie beside them. Reading them twice changes nothing.
     Returns {"trials", "failed", "records", "devices"}. Raises DataError for files that do not fit, OctetError where
     nothing was measured."""
     carrier = Carrier(path)

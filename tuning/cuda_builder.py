@@ -28,7 +28,9 @@ from .spaces.cuda_families import family_of
 
 @dataclass(frozen=True)
 class CudaBuilt:
-    """code: a cubin. function: in there. kernel: how it is launched. constants: weights, bias, multiplier as the kernel
+    """A CUDA kernel as compiled on its own, with what launching it needs.
+
+    code: a cubin. function: in there. kernel: how it is launched. constants: weights, bias, multiplier as the kernel
     reads them. operands: as in targets/measure/job.py. family, schedule: as built."""
 
     code: bytes
@@ -41,7 +43,9 @@ class CudaBuilt:
 
 
 def build(workload: CudaWorkload | NestWorkload, schedule, case: CudaCase, spec: TargetSpec) -> CudaBuilt:
-    """schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers
+    """Compiles one CUDA kernel for a device.
+
+    schedule: None for the analytical default. Raises TargetError where the compiler refuses, or must keep registers
     in memory."""
     if isinstance(workload, NestWorkload):
         kernel = (
@@ -101,7 +105,9 @@ class CudaBuilder:
         self._case = functools.lru_cache(maxsize=2)(portable)
 
     def build(self, wanted: list, until: float = math.inf) -> list:
-        """wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, a str that says why
+        """Compiles candidates side by side, in threads.
+
+        wanted: (workload, schedule) pairs, None for the default schedule. For each a CudaBuilt, a str that says why
         there is none, or None where compiling would have begun after `until` (time.monotonic())."""
         with ThreadPoolExecutor(self._processes) as threads:
             return list(threads.map(lambda pair: self._one(pair) if time.monotonic() < until else None, wanted))

@@ -24,7 +24,9 @@ _MOST_CONNECTS = 3
 
 
 class CudaRunner:
-    """measure: what takes a Batch to its Figures."""
+    """Measures CUDA kernels, a batch of them at a time.
+
+    measure: what takes a Batch to its Figures."""
 
     def __init__(self, measure: Callable[[Batch], Figures] = run_batch):
         self._measure = measure
@@ -70,7 +72,9 @@ def here(spec: TargetSpec) -> str:
 
 
 class RemoteDevice:
-    """worker: connect() -> an RPC session with `octet worker`, failed() after one that broke. Called with a Batch, it
+    """The GPU of another machine, where an `octet worker` measures.
+
+    worker: connect() -> an RPC session with `octet worker`, failed() after one that broke. Called with a Batch, it
     answers with the Figures."""
 
     def __init__(self, worker):

@@ -43,7 +43,9 @@ def _tvm():
 
 
 class Database:
-    """where: a file's path (made if missing) or an SQLAlchemy URL. Raises OctetError when it cannot be opened."""
+    """Tuning records and trials, in a file or on a server.
+
+    where: a file's path (made if missing) or an SQLAlchemy URL. Raises OctetError when it cannot be opened."""
 
     def __init__(self, where: str):
         self.where = str(where)

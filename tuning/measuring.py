@@ -15,7 +15,9 @@ FINAL_ROUNDS = 12
 
 
 class Measuring:
-    """builder, runner: where kernels are made and measured; no runner where they are proposed only. started:
+    """Builds and measures the candidates of a session within its budget.
+
+    builder, runner: where kernels are made and measured; no runner where they are proposed only. started:
     time.monotonic() from which the budget counts."""
 
     def __init__(self, builder: Builder, runner: Runner | None, started: float) -> None:

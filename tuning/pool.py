@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class RunnerPool:
-    """runners: one per worker; each candidate's ratio is to the default on the machine that measured it."""
+    """Several machines that measure as one.
+
+    runners: one per worker; each candidate's ratio is to the default on the machine that measured it."""
 
     def __init__(self, runners: "Sequence[Runner | CudaRunner]"):
         self._runners = runners

@@ -19,7 +19,9 @@ _DATA, _RESIDUAL = 1, 2  # Each kind of operand has a seed of its own, so that n
 
 @dataclass(frozen=True)
 class CudaCase:
-    """weight: logical, int8 [O, I / groups, kh, kw], or the right operand [batch, K, N] of a product. bias int32 [O],
+    """Operands of a CUDA kernel, and what NumPy says it must answer.
+
+    weight: logical, int8 [O, I / groups, kh, kw], or the right operand [batch, K, N] of a product. bias int32 [O],
     multiplier float32 [O]: of a product, all the same. data, residual (or None): flat buffers. expected: what counts of
     the output, one row per pixel. made, output: as a job describes them."""
 

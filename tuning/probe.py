@@ -18,7 +18,9 @@ _BASE = TargetSpec("baseline", "x86-64", frozenset(), "madd256", 128, 0)
 
 
 def check_worker(remote, spec: TargetSpec) -> None:
-    """remote: an RPC session. Raises TargetError when the worker's CPU lacks features of the target. A worker without
+    """Makes sure that a worker's CPU can run the kernels of a target.
+
+    remote: an RPC session. Raises TargetError when the worker's CPU lacks features of the target. A worker without
     /proc/cpuinfo is trusted."""
     remote.upload(bytearray(_library()), "probe.so")
     text = tvm.runtime.tensor(np.zeros(_BYTES, np.uint8), remote.cpu(0))

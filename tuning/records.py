@@ -101,7 +101,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Record:
-    """problem, schedule, default_schedule: JSON values. seconds, default_seconds: of one call, on `cpu`. ratio: time
+    """The best schedule that is known of a workload, and how it was measured.
+
+    problem, schedule, default_schedule: JSON values. seconds, default_seconds: of one call, on `cpu`. ratio: time
     over the default's, measured interleaved. noise: half width of its interval. id: 0 before it is stored."""
 
     key: Key

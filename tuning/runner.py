@@ -24,7 +24,9 @@ MOST_CONNECTS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of
+    """What measuring one candidate came to.
+
+    seconds: of one kernel call, with the most cores; ratios: time over the default's, one figure per group of
     rounds, the geometric mean over the thread counts.
     None where it failed, and `error` says why, or where the time was up before."""
 
@@ -81,7 +83,9 @@ class LoadedKernel:
 
 
 class Runner:
-    """worker: connect() -> an RPC session, raises when none answers; failed() after one that broke. threads: the
+    """Measures the kernels of a CPU on a worker.
+
+    worker: connect() -> an RPC session, raises when none answers; failed() after one that broke. threads: the
     numbers of cores to measure with, e.g. (1, 2): a package runs with any."""
 
     def __init__(self, worker, threads: tuple[int, ...]):

@@ -31,7 +31,9 @@ _CLIENT = "client:"
 
 
 class Server:
-    """host: the interface. ports: the first that is free is taken. key: of sessions; with a tracker, what they ask it
+    """A TVM RPC server in a process of its own.
+
+    host: the interface. ports: the first that is free is taken. key: of sessions; with a tracker, what they ask it
     for. tracker: (host, port) or None, and then only who knows the key is heard.
     threads: of kernels. The server and the processes of its sessions end with this process. port: where it listens."""
 

@@ -35,7 +35,9 @@ MOST_ATTEMPTS = 3
 
 
 class TuningSession:
-    """builder, runner: where kernels are made and measured; no runner where they are proposed only. progress: called
+    """A search for faster schedules of several tasks that share one budget.
+
+    builder, runner: where kernels are made and measured; no runner where they are proposed only. progress: called
     with the session after every step. peak: of the machine that measures, with the most cores; None where nobody knows
     it: the best rates that any kernel of the session reached stand in. started: time.monotonic() from which the budget
     counts."""

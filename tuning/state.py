@@ -53,7 +53,9 @@ class TaskState:
 
 @dataclass(frozen=True)
 class TuningLimits:
-    """seconds: of the session, None without limit. trials: per task, None without limit."""
+    """Where a session ends.
+
+    seconds: of the session, None without limit. trials: per task, None without limit."""
 
     seconds: float | None = None
     trials: int | None = None

@@ -17,7 +17,9 @@ from .spaces.registry import described
 
 @dataclass(frozen=True)
 class Task:
-    """count: how often a run of the network does this workload."""
+    """A workload of a network that is to be tuned.
+
+    count: how often a run of the network does this workload."""
 
     workload: Keyed
     count: int

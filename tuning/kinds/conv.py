@@ -27,10 +27,7 @@ _SPACES = {
     "depthwise": depthwise.space,
 }
 # On a target with a tile unit the vector unit's kernels run too, and win where tiles stay half empty.
-_BOTH = (
-    "amx",
-    "vnni",
-)
+_BOTH = ("amx", "vnni")
 _ROUNDING = 1e-5  # Float32 sums are off by so much, times the root of their length.
 
 

@@ -65,7 +65,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Kernel:
-    """family, schedule: as built. operands: the arguments of `func` in order: ("input", number), ("constant", number),
+    """A kernel's function with the arguments that it is called with.
+
+    family, schedule: as built. operands: the arguments of `func` in order: ("input", number), ("constant", number),
     ("output", 0) or ("workspace", 0), which has `workspace` bytes."""
 
     func: tvm.tirx.PrimFunc
@@ -82,7 +84,9 @@ Operands = TypeVar("Operands")  # Operands are a Case, or what stands for it at 
 
 @dataclass(frozen=True)
 class Kind(Generic[Subject, Operands]):
-    """case(problem): operands for measuring. spaces(problem, spec): the space of the family that is taken by default,
+    """How the kernels of one kind of workload are made, checked and searched.
+
+    case(problem): operands for measuring. spaces(problem, spec): the space of the family that is taken by default,
     then those of the others that could.
     kernel(problem, case, schedule, spec): schedule None for the analytical default; None for targets that have a
     builder of their own.

@@ -12,7 +12,9 @@ from .space import Space, choices, fixed
 
 
 def space(p: MatmulProblem, dot: str) -> Space:
-    """dot: the target's int8 dot product (see `TargetSpec.dot`)."""
+    """The schedules of a product of two computed tensors.
+
+    dot: the target's int8 dot product (see `TargetSpec.dot`)."""
     default = default_schedule(p)
     rows, tiles = min(TILE_ROWS, p.rows), -(-p.rows // TILE_ROWS)
     decisions = {

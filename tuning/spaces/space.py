@@ -22,7 +22,9 @@ Schedule = TypeVar("Schedule", bound=Decided)
 
 @dataclass(frozen=True)
 class Space(Generic[Schedule]):
-    """family: which template. problem: what it computes. decisions: name -> choices; the number and order of names is
+    """The schedules of one template for one problem.
+
+    family: which template. problem: what it computes. decisions: name -> choices; the number and order of names is
     fixed for a family (MetaSchedule traces must keep their shape).
     schedule_class: the template's schedule, a dataclass whose fields are the decisions. default: the analytical
     schedule, always a member.
