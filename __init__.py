@@ -13,7 +13,8 @@ Names are imported when they are first used: loading and running a package never
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # for checkers and editors, who cannot follow what is imported by name
+# Checkers and editors cannot follow what is imported by name.
+if TYPE_CHECKING:
     from .api import compile as compile, load_onnx as load_onnx, quantize as quantize
     from .passes.annotate.recipe import Recipe as Recipe
     from .passes.calibrate.quantize import Quantized as Quantized

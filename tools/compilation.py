@@ -244,7 +244,8 @@ def _accuracy(request, sessions, validation, reporter):
     reporter.phase("validate fp32")
     reporter.progress(0, scoring.count)
     exact = run_samples(sessions["fp32"], arrays, reporter.advance, only=scoring.only)
-    scoring = scoring.completed(exact, silent=request.max_drop is not None)  # the search has said what there is to say
+    # After a search nothing is said here, as it has said what there is to say.
+    scoring = scoring.completed(exact, silent=request.max_drop is not None)
     reporter.phase("validate int8")
     reporter.progress(0, scoring.count)
     values = {"fp32": scoring.scores(exact), "int8": score(sessions["int8"], arrays, scoring, reporter.advance)}

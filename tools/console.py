@@ -9,12 +9,11 @@ import click
 from ..targets.schema import json_text, one_line
 from ..targets.writing import check_writable, write_atomically
 
-PIPE_WIDTH = 160  # columns of a table that does not go to a terminal
-MOST_ROWS, MOST_CHARACTERS = (
-    1000,
-    300,
-)  # of a table, of a cell: layout takes milliseconds a row, and a file may declare any number
-_LONGEST = 1 << 16  # characters of any text
+PIPE_WIDTH = 160  # A table that does not go to a terminal has so many columns of characters.
+# A table has at most so many rows, and a cell so many characters: layout takes milliseconds a row, and a file may
+# declare any number.
+MOST_ROWS, MOST_CHARACTERS = 1000, 300
+_LONGEST = 1 << 16  # No text that is shown has more characters.
 JSON_HELP = "Write the printed figures to FILE as JSON."
 
 

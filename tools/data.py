@@ -8,7 +8,7 @@ from ..targets.samples import inputs_of, load_samples
 from ..targets.stored_array import Array, select
 from .console import say
 
-_FIRST = 64  # samples looked at; nobody's data begin with so many equal ones by chance
+_FIRST = 64  # So many samples are looked at: nobody's data begin with as many equal ones by chance.
 
 
 def check_calib(path, file, model) -> None:

@@ -18,7 +18,7 @@ from ..targets.schema import printable
 from .overwriting import refuse_overwriting
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
-_EXTRAS = ("compile", "tune")  # whose modules are imported where they are needed, without asking first
+_EXTRAS = ("compile", "tune")  # Modules of these extras are imported where they are needed, without asking first.
 _NOTHING = "nothing was written"
 USER, TARGET_MISSED, BUG, INTERRUPTED = 2, 3, 1, 130
 
@@ -31,9 +31,8 @@ def status_of(error: BaseException) -> int:
     """Prints the one line for an exception and returns the exit status: 2 the user's input, 3 accuracy target missed, 1
     a bug."""
     if os.environ.get("OCTET_DEBUG"):
-        print(
-            printable("".join(traceback.format_exception(error))), end="", file=sys.stderr
-        )  # the message is in it, and names that stand in files
+        # The trace holds the message, and with it names that stand in files, so it is made printable.
+        print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if isinstance(error, AccuracyError):
         _say("accuracy", error)
         return TARGET_MISSED
@@ -48,7 +47,8 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         _say("interrupted", _note_of(error) or _NOTHING)
         return INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # `octet ... | head`: the reader has gone
+    # The reader of a pipe has gone, as in `octet ... | head`.
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if (full := _no_room(error)) is not None:
@@ -140,9 +140,8 @@ def _interrupts():
         seen.append(number)
         previous(number, frame)  # type: ignore[operator,misc] # Python's own handler: `ours` says so
 
-    ours = (
-        previous is signal.default_int_handler
-    )  # not where ^C is ignored (a job in the background) or somebody else's
+    # Nothing is taken over where ^C is ignored (a job in the background) or has somebody else's handler.
+    ours = previous is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, interrupt)
     try:
@@ -207,5 +206,5 @@ class Command(_Guarded, click.Command):
             with with_limits(parse_limits(ctx.params.pop("limits", ()))):
                 return super().invoke(ctx)
         except (Exception, KeyboardInterrupt) as error:
-            error.add_note(_kept(ctx.command.name, ctx.params))  # for status_of, where ^C was what ended it
+            error.add_note(_kept(ctx.command.name, ctx.params))  # Where ^C ended the command, `status_of` says this.
             raise

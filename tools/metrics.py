@@ -142,7 +142,7 @@ def own_metric(name: str) -> "Metric":
 def _takes_data(function) -> bool:
     try:
         names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # a built-in function has none
+    except (TypeError, ValueError):  # A built-in function may have no signature.
         return False
     return len(names) > 1 and names[1] == "data"
 

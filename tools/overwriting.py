@@ -7,10 +7,10 @@ import click
 
 from ..targets.errors import OctetError
 
-_OUTPUTS = frozenset(
-    {"output", "output_path", "report", "derivation", "html", "json_path", "path"}
-)  # parameters that name a file to write
-_WORDS = frozenset({None, "NAME", "NAMES", "NET", "PASS", "TIME", "I/N", "HOST:PORT"})  # metavars of what is no file
+# Parameters of these names name a file to write.
+_OUTPUTS = frozenset({"output", "output_path", "report", "derivation", "html", "json_path", "path"})
+# Parameters with these metavars name no file.
+_WORDS = frozenset({None, "NAME", "NAMES", "NET", "PASS", "TIME", "I/N", "HOST:PORT"})
 
 
 def refuse_overwriting(context: click.Context) -> None:

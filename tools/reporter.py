@@ -14,7 +14,7 @@ class Reporter:
     through everything that takes long."""
 
     def __init__(self):
-        self.seconds: dict[str, float] = {}  # of each phase, in the order of their first beginning
+        self.seconds: dict[str, float] = {}  # Phases are in the order of their first beginning.
         self._running: tuple[str, float] | None = None
 
     def phase(self, name: str | None) -> None:

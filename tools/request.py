@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..targets.errors import OctetError
 from .building.given import Given
 
-# Options of the recipe that measurement may decide where the user leaves them open
+# Measurement may decide these options of the recipe where the user leaves them open.
 _FREE = ("residuals", "attention", "softmax", "activations", "calibrator")
 
 

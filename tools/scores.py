@@ -131,7 +131,7 @@ class Scoring:
 
 
 def _wrong(found, labels):
-    broken = np.isnan(found).any(axis=1)  # argmax takes a NaN for the largest
+    broken = np.isnan(found).any(axis=1)  # A place with a NaN is wrong, which argmax would take for the largest.
     found = found[:, 0] if found.shape[1] == 1 else found.argmax(1)
     return broken | (found != labels)
 

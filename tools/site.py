@@ -14,9 +14,8 @@ from .commands_page import page
 
 ROOT = Path(__file__).resolve().parents[1]
 API = Path("reference", "api.md")
-LINK = re.compile(
-    r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)"
-)  # (file or nothing, heading or nothing) of a link that stays here
+# It finds (file or nothing, heading or nothing) of a link that stays on the site.
+LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
 
 _HEAD = """# Python
 
@@ -60,9 +59,9 @@ def write(folder: Path) -> None:
     (folder / "docs" / "commands.md").write_text(page(main))
     (folder / API).parent.mkdir(parents=True, exist_ok=True)
     (folder / API).write_text(reference())
-    package = (
-        folder.with_name("site-python") / "octet"
-    )  # as whoever reads docstrings without importing finds it, whatever the repository's folder is called
+    # The package is linked under its own name, whatever the repository's folder is called, as the reader of docstrings
+    # finds it without importing.
+    package = folder.with_name("site-python") / "octet"
     package.parent.mkdir(parents=True, exist_ok=True)
     package.unlink(missing_ok=True)
     package.symlink_to(ROOT)

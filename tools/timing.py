@@ -51,7 +51,8 @@ def interleaved(
     where the names of candidates that end (`Lost`) go, with the reason; they have no Latency."""
     samples: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     lost, counts = {} if lost is None else lost, {}
-    for turn in range(rounds + 1):  # the first one only finds out how often a candidate runs in a round
+    # The first turn only finds out how often a candidate runs in a round.
+    for turn in range(rounds + 1):
         for name, function in candidates.items():
             if name in lost:
                 continue
@@ -60,9 +61,8 @@ def interleaved(
                     counts[name] = _runs_in(function, round_seconds)
                     continue
                 if counts[name] > 1:
-                    both_times(
-                        function, 2
-                    )  # the caches are the previous candidate's; a run as long as a round does not notice
+                    # The caches hold the previous candidate's data, which a run as long as a round does not notice.
+                    both_times(function, 2)
                 samples[name].append(both_times(function, counts[name]))
             except Lost as error:
                 lost[name] = str(error)
@@ -101,13 +101,13 @@ def together(function, callers: int, seconds: float) -> np.ndarray:
 
     def call(mine):
         try:
-            function()  # makes what a caller needs, and warms it
+            function()  # The first call makes what a caller needs, and warms it.
             gate.wait()
             until = time.perf_counter() + seconds
             while (start := time.perf_counter()) < until:
                 function()
                 mine.append((start, time.perf_counter()))
-        except BaseException as error:  # for whoever measures
+        except BaseException as error:  # Whoever measures is told of any failure.
             failures.append(error)
             gate.abort()
 

@@ -37,7 +37,8 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
     session, precision = open_model(options.model, options.threads, options.given, options.calib, options.streams)
     feed = _feed(session, options.calib)
     candidates = {"octet-" + precision: lambda: session.run(feed)}
-    if options.against is not None:  # peers may take minutes, or end in what ends the machine
+    # Peers may take minutes, or end in what ends the machine, so the package's own figure is told first.
+    if options.against is not None:
         alone = interleaved(candidates, rounds=2)["octet-" + precision]
         tell(f"octet-{precision}: {alone.median:.3f} ms by itself; now the peers, each in a process of its own")
     others, failed = _others(options, session, feed, precision)
@@ -150,7 +151,8 @@ def _feed(session, calib):
         return random_inputs(session.inputs)
     arrays, _ = read_samples(calib, session)
     count = len(next(iter(arrays.values())))
-    return feed_of(session.inputs, arrays, np.arange(session.batch) % count)  # over and over where there are fewer
+    # Fewer samples than a batch holds are taken over and over.
+    return feed_of(session.inputs, arrays, np.arange(session.batch) % count)
 
 
 def _others(options, session, feed, precision):

@@ -11,10 +11,9 @@ from ...targets.shaped.session import AnySession
 from ..timing import Lost, together
 
 _SLICES = 3
-_MANY_SECONDS, _MOST_RUNS = (
-    0.05,
-    1024,
-)  # of one stream in a call of `run_many`: long enough that starting threads does not count
+# A stream runs so many seconds, and at most so often, in one call of `run_many`: long enough that starting threads does
+# not count.
+_MANY_SECONDS, _MOST_RUNS = 0.05, 1024
 
 
 @dataclass(frozen=True)

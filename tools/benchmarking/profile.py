@@ -6,10 +6,10 @@ from ...targets.x86.roofline import limit_of
 from ..console import table
 
 PASSES = 30
-_TICK = 1e-9  # seconds: a kernel takes no less, whatever a clock says
+_TICK = 1e-9  # A kernel takes no fewer seconds, whatever a clock says.
 _CONVERSIONS, _COPIES = ("relax.quantize", "relax.dequantize"), ("reformat", "copy")
-WIDE_GAP = 0.5  # of the limit: below, a kernel is pointed out if it takes
-WORTH_A_LOOK = 0.02  # of all kernels' time
+WIDE_GAP = 0.5  # A kernel that reaches less than this part of its limit is pointed out, if its time is WORTH_A_LOOK.
+WORTH_A_LOOK = 0.02  # A kernel must take this part of all kernels' time to be pointed out.
 MOST_GAPS = 8
 
 
@@ -55,13 +55,14 @@ def profile_of(session: AnySession, feed: dict, peak, info: dict | None = None) 
 
 def _vectors(step):
     """What a CPU kernel computes beside its multiply-adds; 0 where the package does not say."""
-    from ...targets.workloads import workload_from  # these need TVM, as measuring a peak does
+    # Workloads need TVM, as measuring a peak does.
+    from ...targets.workloads import workload_from
     from ...targets.x86.workload import Workload
 
     try:
         workload = workload_from(parsed(step.workload))
         return workload.vectors if isinstance(workload, Workload) else 0.0
-    except (ValueError, ArithmeticError):  # none, or of another version
+    except (ValueError, ArithmeticError):  # The step names no workload, or one of another version.
         return 0.0
 
 

@@ -26,7 +26,7 @@ class RequestTimes:
     p50: float
     p99: float
     cpu: float
-    ratio: float  # of the CPU time, to that of the package
+    ratio: float  # The CPU time is divided by that of the package.
 
     def as_dict(self):
         """JSON values, milliseconds under names that end in `_ms`."""
@@ -95,9 +95,8 @@ def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Ca
                 except Lost as error:
                     lost[name] = str(error)
             progress()
-    kept = {
-        name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost
-    }  # [passes, wall or CPU, requests]
+    # The axes of these arrays are passes, wall or CPU, and requests.
+    kept = {name: np.stack(passes) * 1e3 for name, passes in found.items() if name not in lost}
     means = {name: np.median(passes[1:].mean(2), 0).tolist() for name, passes in kept.items()}
     ours = next(iter(means.values()))[1]
     return [_stream(name, passes, means[name], ours) for name, passes in kept.items()]

@@ -27,9 +27,9 @@ from .judge import MetricJudge
 from .options import BuildOptions
 from .packages import build_package
 
-# The part of a budget that what follows a search may take: fp32 is built, both are timed, the package is written.
+# What follows a search may take this part of a budget: fp32 is built, both are timed, the package is written.
 _BEHIND = 0.1
-_VERSION = "4"  # of what a state file means
+_VERSION = "4"  # State files of another version mean something else, and no search goes on from them.
 
 
 @dataclass
@@ -44,14 +44,15 @@ class Workflow:
     save: Callable[[Package], object] = lambda package: None
     state: str | None = None
     canonical: Model | None = None
-    apart: bool = False  # whether a part of the held-out samples stays untouched by what is chosen
+    apart: bool = False  # It says whether a part of the held-out samples stays untouched by what is chosen.
     steps: list = field(default_factory=list)
-    compiled: dict = field(default_factory=dict)  # Design -> (Quantized, Package)
+    compiled: dict = field(default_factory=dict)  # It maps a Design to its (Quantized, Package).
     clock: Budget = field(default_factory=Budget)
-    stage: str | None = None  # the phase that runs
-    resumed: int = 0  # measurements of an earlier search that were used again
-    ranking: list[Ranked] = field(default_factory=list)  # without an accuracy target, where int8 was far from fp32
-    outcome: SearchOutcome | None = None  # of the search, once it has ended
+    stage: str | None = None  # This phase runs now.
+    resumed: int = 0  # So many measurements of an earlier search were used again.
+    # Without an accuracy target it is filled where int8 was far from fp32.
+    ranking: list[Ranked] = field(default_factory=list)
+    outcome: SearchOutcome | None = None  # It is None until the search has ended.
 
     def __post_init__(self):
         self.bench = Bench(
@@ -82,7 +83,8 @@ class Workflow:
         journal = Journal(self.state, self._identity(judge))
         self.bench.learnt_files = LearntFiles(self.state, journal.identity)
         confirmed = [drop for key, drop in journal.found.items() if key.startswith("confirm ")]
-        self.judge, self.best = judge, min(confirmed, default=float("inf"))  # that one is on disk
+        # The package with the least confirmed drop is on disk.
+        self.judge, self.best = judge, min(confirmed, default=float("inf"))
         search = Search(
             self.bench,
             judge,
@@ -100,7 +102,8 @@ class Workflow:
         self._tell("calibrate")
         outcome = search.run(Design(self.options.recipe), calibrate)
         self.resumed = journal.reused
-        self.compile(outcome.design)  # also where a resumed search found all its measurements in the journal
+        # A resumed search that found all its measurements in the journal has compiled nothing yet.
+        self.compile(outcome.design)
         if outcome.met or not self.clock.spent:
             journal.remove()
             self.bench.learnt_files.remove()
@@ -128,7 +131,7 @@ class Workflow:
         """text: "stage" or "stage: detail"; every stage is a phase of its own in the report."""
         stage = text.partition(":")[0]
         if stage == "compile":
-            return  # its phases are the compiler's
+            return  # The phases of compiling are the compiler's to tell.
         if stage != self.stage:
             self.stage = stage
             self.reporter.phase(stage)
@@ -163,7 +166,7 @@ def automatic(request, workflow: Workflow, validation) -> tuple:
     workflow.reporter.phase("fp32 reference")
     began = clock.clock()
     exact = workflow.bench.float_outputs(arrays)
-    clock.reserve(2 * (clock.clock() - began))  # fp32 and int8 are validated when the search has ended
+    clock.reserve(2 * (clock.clock() - began))  # Both fp32 and int8 are validated when the search has ended.
     scoring = scoring.completed(exact)
     judge = MetricJudge(arrays, scoring, scoring.scores(exact))
     calibrate = request.calibrator in (None, "auto")

@@ -28,12 +28,16 @@ from .measured_cost import measured_cost
 from .options import BuildOptions
 from .packages import resolve_targets
 
-# Seconds of CPU time that may go into what is tried, beside the calibration and the first error; and of a network that
-# is FAR from fp32
+# Trying may take so many seconds of CPU time, beside the calibration and the first error; the second figure is for a
+# network that is FAR from fp32.
 SECONDS, SECONDS_FAR = 40.0, 120.0
-_RANKING = 0.5  # of what is left of them
-_ASKED = 1.05  # times the time, estimated, from which on it is measured: a clock does not tell less apart
-_CLEARLY = 1.1  # times what the designs are worth: a machine that is used by others is no reason
+_RANKING = 0.5  # Ranking operators may take this part of the seconds that are left.
+# Designs that are estimated to take less than so many times the time are not measured: a clock does not tell them
+# apart.
+_ASKED = 1.05
+# A measured time must be so many times the estimated one before a design is dropped: a machine that others use is no
+# reason.
+_CLEARLY = 1.1
 
 
 class Choices:
@@ -66,7 +70,7 @@ class Choices:
         ]
         limit, begun = SECONDS if self.options.seconds is None else self.options.seconds, clock.clock()
         scout.expect(recipes)
-        scout.prepared(design)  # so that the first error takes no longer than others
+        scout.prepared(design)  # This is done ahead so that the first error takes no longer than others.
         preparing = clock.clock() - begun
 
         def error(candidate: Design) -> float:
@@ -83,20 +87,19 @@ class Choices:
         log(Attempt("as calibrated", error(design), None, True, design))
         if self.options.seconds is None and errors[design] > FAR:
             limit = SECONDS_FAR
-        beyond = max(0.0, clock.clock() - begun - limit)  # a first error that takes longer leaves less for the rest
+        beyond = max(0.0, clock.clock() - begun - limit)  # A first error that takes longer leaves less for the rest.
         clock = self._clock = Budget(max(0.0, limit - beyond), clock.clock)
 
         def spent() -> bool:
             left = clock.left
-            return left is not None and left < took  # the next one takes about as long as the last one
+            return left is not None and left < took  # The next error takes about as long as the last one.
 
         seconds = self._seconds
         design = choose_switches(design, options, error, seconds, log, spent=spent)
         if "residuals" in options:
             design = fewest_sums(design, scout, error, seconds, log, spent=spent)
-        took = max(
-            took, 2 * preparing
-        )  # a rescaled network is another one to build, behind a run that measures the channels of this one
+        # A rescaled network is another one to build, behind a run that measures the channels of this one.
+        took = max(took, 2 * preparing)
         if offered:
             design = choose_smoothing(design, offered, error, seconds, log, spent=spent)
         if rescale:
@@ -108,7 +111,8 @@ class Choices:
             design, self.ranking = choose_operators(design, ranked, error, seconds, log, spent=spent)
         self._tell("calibrate")
         if not design.scaling:
-            self.bench.expect(recipes)  # as the scout did, so the machine code for that is there
+            # The scout expected these recipes as well, so the machine code for them is there.
+            self.bench.expect(recipes)
         return design
 
     def without_what_is_too_slow(self, package: Package) -> Design | None:

@@ -44,9 +44,9 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
     ):
         return quantized, package, {}
     design = Design(options.recipe)
-    if 2 * took > (
-        SECONDS_FAR if options.seconds is None else options.seconds
-    ):  # its error and that of one rescaled network: either is built and run as calibration did
+    # The network's error and that of one rescaled network would take as long: either is built and run as calibration
+    # did.
+    if 2 * took > (SECONDS_FAR if options.seconds is None else options.seconds):
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": workflow_report(SearchOutcome(design, float("nan"), True, [left]))}
     return automatic(request, workflow(compiled={design: (quantized, package)}), None)
@@ -54,7 +54,8 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
 
 def _poor(yardstick, quantized, package, threads):
     if all(detect.missing(variant.features) for variant in package.variants):
-        return False  # nothing of it runs here
+        return False  # No variant runs on this machine, so nothing can be said.
     yardstick.agreement(quantized.model, package, package.session(threads))
-    error = yardstick.error_of_first(FEW)  # the others stay untouched by what is chosen, and so can vouch for it
+    # The other samples stay untouched by what is chosen, and so can vouch for it.
+    error = yardstick.error_of_first(FEW)
     return error is not None and error > POOR

@@ -25,7 +25,7 @@ from .judge import MetricJudge
 from .options import BuildOptions
 
 GRANULARITIES = ("per-channel", "per-tensor")
-PARTIAL = (1, 2, 4, 8, 16)  # layers left in float; no more once the target holds
+PARTIAL = (1, 2, 4, 8, 16)  # These numbers of layers are left in float in turn, and no more once the target holds.
 _RESAMPLES = 300
 
 

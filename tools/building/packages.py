@@ -35,7 +35,7 @@ def build_package(
     decided: as build_by_policy takes it. Raises TargetError for a target without kernels, OctetError for a database
     that cannot be opened."""
     if options.policy == "fastest" and quantized.model.comes_quantised:
-        options = replace(options, policy="int8")  # such a network means what its file says
+        options = replace(options, policy="int8")  # A network that comes quantised means what its file says.
     specs = resolve_targets(options.targets)
     check_floats(quantized.recipe.floats, specs)
     check_watched(specs, quantized.recipe)

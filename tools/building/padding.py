@@ -16,7 +16,7 @@ from ...targets.shaped.session import ShapedSession
 from ..inputs import random_inputs
 from ..metrics import METRICS
 
-# Int8 results of two lengths may differ in single steps: what is exact in whole numbers is not where floats are summed
+# Int8 results of two lengths may differ in single steps: sums of whole numbers are exact, but sums of floats are not.
 _LEAST_DB = 30.0
 
 

@@ -27,15 +27,10 @@ from ..reporter import Reporter
 from .options import BuildOptions
 from .region_times import compare_times, estimated_times, measured_times
 
-_MEASURED_MARGIN, _MEASURED_GAIN = (
-    1.05,
-    0.99,
-)  # float must be so much faster in its kernels, and so must the whole network
-_CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = (
-    1.5,
-    0.95,
-    50e-6,
-)  # the cost model knows factors, not tenths; below so many seconds it knows nothing
+# Float must be so much faster in its kernels, and so must the whole network.
+_MEASURED_MARGIN, _MEASURED_GAIN = 1.05, 0.99
+# The cost model knows factors, not tenths; below so many seconds it knows nothing.
+_CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,8 @@ def build_by_policy(
     if decided is not None:
         released, report = _regions_of_report(decided, regions), decided
     else:
-        with unwatched():  # what the network would be if nothing were in int8
+        # This is what the network would be if nothing were in int8.
+        with unwatched():
             float_module = _graphs(release(int8)[0])[1]
         times = {}
         for number, spec in enumerate(specs):

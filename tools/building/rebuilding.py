@@ -21,12 +21,8 @@ from .packages import build_package
 from .quantizing import quantize_model
 from .watching import check_samples_for_clips, with_clips_of, with_usual_clips
 
-MEASURED = (
-    "accuracy",
-    "latency",
-    "variant",
-    "threads",
-)  # of the manifest's `info`: what a machine's clock or its user's data said
+# These fields of the manifest's `info` hold what a machine's clock or its user's data said.
+MEASURED = ("accuracy", "latency", "variant", "threads")
 
 
 @dataclass(frozen=True)
@@ -95,9 +91,8 @@ def rebuild(
             "name what --derivation wrote when it was compiled"
         )
     report = package.info.get("policy") or {}
-    decided = (
-        report if report.get("how") == "measured" else None
-    )  # what a clock said is data; what the cost model said is computed again
+    # What a clock said is data; what the cost model said is computed again.
+    decided = report if report.get("how") == "measured" else None
     made = build_package(quantized, options, reporter, decided)[1]
     unknown = {}
     if recipe.count_clips:
@@ -142,7 +137,7 @@ def compared(contents: archive.Contents, made: Package) -> RebuildComparison:
     told, found = (side["info"].pop("self_test", None) for side in (theirs, ours))
     if told != found:
         left_out["info.self_test"] = "the referee is not asked again"
-    theirs.pop("members"), ours.pop("members")  # compared above
+    theirs.pop("members"), ours.pop("members")  # The members were compared above.
     for field in sorted(theirs.keys() | ours.keys()):
         if theirs.get(field) != ours.get(field):
             parts = (

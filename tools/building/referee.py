@@ -19,10 +19,11 @@ from ...targets.errors import OctetError
 from ...targets.package import Package
 from ..metrics import METRICS
 
-# Multiply-adds in int8 of a network whose self-test is compared without being asked for, some seconds; what one in
-# float counts as.
+# A network's self-test is compared without being asked for up to so many multiply-adds in int8, which take some
+# seconds; one in float counts as several.
 _MOST, _FLOAT = 1 << 34, 20
-_APART = 0.01  # of whole numbers or truth values behind floats that are close: an argmax of two equals
+# Of whole numbers or truth values behind close floats this part may differ, as in an argmax of two equals.
+_APART = 0.01
 
 
 def compare_with_referee(quantized: Quantized, package: Package) -> dict:

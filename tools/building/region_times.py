@@ -17,8 +17,8 @@ from ..timing import interleaved
 
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
 _ROUNDS, _PASSES = 5, 5
-_LADDER = 8  # sizes of tensors whose conversion is measured; the others lie between
-_NEAR = 0.7  # a region whose int8 takes less than this part of float's time does not ask what its conversions cost
+_LADDER = 8  # Conversions are measured for tensors of so many sizes, and those between are interpolated.
+_NEAR = 0.7  # A region whose int8 takes less than this part of float's time does not ask what its conversions cost.
 
 
 def measured_times(

@@ -15,7 +15,7 @@ from ...targets.watch.health import learnt
 from ...targets.watch.inputs import usual_of
 from ...targets.x86.emulation.library import emulated
 
-_ANSWERS = 512  # on calibration samples, from which it is learnt how many values are clipped
+_ANSWERS = 512  # From so many answers on calibration samples it is learnt how many values are clipped.
 
 
 def check_watched(specs, recipe: Recipe) -> None:

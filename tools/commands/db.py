@@ -88,7 +88,7 @@ def _kernel(record):
 
     try:
         return workload_from(record.problem).name
-    except ValueError:  # a kernel of another version
+    except ValueError:  # The record is of another version's kernel.
         return record.key.workload
 
 

@@ -6,8 +6,8 @@ import click
 
 from ..building.given import Given
 
-_LARGEST = (1 << 31) - 1  # extent
-_MOST = 1024  # extents of a dimension; a package has fewer shapes
+_LARGEST = (1 << 31) - 1  # No extent is larger than this.
+_MOST = 1024  # A dimension takes at most so many extents, as a package has fewer shapes.
 
 
 class _Named(click.ParamType):

@@ -117,9 +117,8 @@ def study(
         network = given.load(model, calib)
         samples, _ = read_samples(calib, network)
         arrays, others = read_samples(data, network, others=chosen.whole)
-        scoring = scoring_of(
-            chosen, others, network, len(next(iter(arrays.values()))), data, output_names
-        )  # without labels fp32's own outputs stand in
+        # Without labels fp32's own outputs stand in.
+        scoring = scoring_of(chosen, others, network, len(next(iter(arrays.values()))), data, output_names)
         tuner = None
         if train is not None:
             from ..training.course import Course

@@ -3,9 +3,9 @@
 from ..console import percent, size, table, told_apart
 from .decision_tables import print_bfloat16, print_operators, print_policy, print_workflow
 
-_WORTH_REPAIRING = 0.01  # relative drop from which --max-drop is mentioned
-_USUAL_DB = 20.0  # below which it is said how many decisions are fp32's, where outputs are probabilities
-_POOR_DB = 15.0  # agreement below which an unvalidated package is mentioned
+_WORTH_REPAIRING = 0.01  # From this relative drop on --max-drop is mentioned.
+_USUAL_DB = 20.0  # Below this, and where outputs are probabilities, it is said how many decisions are fp32's.
+_POOR_DB = 15.0  # An unvalidated package whose agreement is below this is mentioned.
 
 
 def print_compilation(console, report: dict) -> None:

@@ -30,7 +30,7 @@ class Yardstick:
     threads: int | None = None
     reporter: Reporter = field(default_factory=Reporter)
     _fp32: Session | None = None
-    _known: tuple = (None, None, Samples())  # the last package, what was found, and of every sample
+    _known: tuple = (None, None, Samples())  # It holds the last package, its figures, and those of every sample.
 
     def fp32(self, model: Model, target: str) -> Session:
         """A Session of a canonical model; target: of the package. (Rescaled channels change no bit of it, so it serves
@@ -75,9 +75,8 @@ class Yardstick:
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
             count = min(batch, total - start)
             exact, found = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
-            kept = padding.kept(
-                {name: array[:count] if array.ndim else array for name, array in feed.items()}, exact
-            )  # a scalar is of the one sample
+            # A scalar belongs to the one sample and is not cut.
+            kept = padding.kept({name: array[:count] if array.ndim else array for name, array in feed.items()}, exact)
             errors.add(exact, found, kept)
             decisions.add(exact, found, kept)
             each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, found, kept)

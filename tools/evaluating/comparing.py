@@ -18,7 +18,7 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
     """The tools to compare with, none without --against. Raises OctetError for options that do not go together."""
     if against is None:
         if onnx_path is not None and calib is None and metric.decided is not None and str(model).endswith(".octet"):
-            return ()  # fp32's outputs are what the metric compares with
+            return ()  # The ONNX file gives the fp32 outputs that the metric compares with.
         if calib is not None or onnx_path is not None:
             raise OctetError(
                 f"--{'calib' if calib is not None else 'model'}: is for the int8 of other tools; add --against "

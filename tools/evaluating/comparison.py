@@ -23,7 +23,8 @@ PEERS = {
     "nncf-accuracy-control": ("openvino", "nncf"),
 }
 
-SECONDS = 3600  # of one setting: NNCF's control of the accuracy validates the network over and over
+# One setting may take so many seconds: NNCF's control of the accuracy validates the network over and over.
+SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Comparison:
             run = make()
             seconds = time.perf_counter() - start
             value = self.scoring.scores(self._outputs(run))
-        except Exception as error:  # the other tools' defects are a row of the table, not the end of it
+        except Exception as error:  # A defect of another tool is a row of the table, not the end of it.
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return Result(name, None, time.perf_counter() - start, text[:160])
         return Result(name, value, seconds)
@@ -185,7 +186,8 @@ def is_transformer(path) -> bool:
     except Exception as error:
         raise DataError(f"{path}: is no ONNX file ({type(error).__name__}); name the fp32 network") from None
     weights = {name for node in nodes if node.op_type == "Softmax" for name in node.output}
-    for node in nodes:  # what lies between them only passes values on
+    # Operators between these only pass values on.
+    for node in nodes:
         if node.op_type in (
             "Where",
             "Mul",

@@ -43,8 +43,8 @@ class Decisions:
     """Counts decisions run by run. kinds: {output: HALF or LARGEST}, of `decided_outputs`."""
 
     kinds: Mapping[str, str]
-    _exact: dict[str, np.ndarray] = field(default_factory=dict)  # by class: decisions of fp32
-    _same: dict[str, np.ndarray] = field(default_factory=dict)  # by class: those that are int8's, too
+    _exact: dict[str, np.ndarray] = field(default_factory=dict)  # It maps a class to fp32's decisions.
+    _same: dict[str, np.ndarray] = field(default_factory=dict)  # It maps a class to the decisions that are int8's, too.
 
     def add(
         self, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]

@@ -79,9 +79,8 @@ class Samples:
             return None
         output = max(errors, key=lambda name: errors[name].max())
         count = len(errors[output])
-        equal = {
-            name: int(sum(same[seen:])) for name, same in self.same.items() if any(self.square[name][seen:])
-        }  # of what is zero nothing is the largest
+        # An output that is zero has no largest element, so it is left out.
+        equal = {name: int(sum(same[seen:])) for name, same in self.same.items() if any(self.square[name][seen:])}
         same = {name: {"equal": number, "share": at_least(number, count)} for name, number in equal.items()}
         return {
             "confidence": CONFIDENCE,

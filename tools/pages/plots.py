@@ -11,7 +11,9 @@ from ...targets.schema import printable
 from ..console import decibels as in_words
 
 OWN, INHERITED, INT8, FLOAT, RED = "#2563eb", "#f59e0b", "#0f766e", "#9ca3af", "#dc2626"
-_FLOOR, _CEILING = -90.0, 60.0  # dB; below: as good as exact; above: no plot shows how bad, nor what is not finite
+# These are in dB: below the floor a value is as good as exact, and above the ceiling no plot shows how bad it is, nor
+# what is not finite.
+_FLOOR, _CEILING = -90.0, 60.0
 _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -55,9 +57,8 @@ def drawn(width: float, height: float, columns: int = 1):
         def text():
             stream = StringIO()
             with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", "Glyph "
-                )  # names are in any script, and text stays text: the browser has the fonts
+                # Names are in any script, and text stays text: the browser has the fonts.
+                warnings.filterwarnings("ignore", "Glyph ")
                 made.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
             return stream.getvalue()[stream.getvalue().index("<svg") :]
 
@@ -68,7 +69,8 @@ def before_after(panels) -> str:
     """panels: (title, fp32, int8, label of fp32, label of int8) each: two bars beside each other."""
     with drawn(3.6 * len(panels), 1.5, len(panels)) as (axes, text):
         for panel, (title, *figures, first, second) in zip(np.atleast_1d(axes), panels):
-            values = [value if np.isfinite(value) else 0.0 for value in figures]  # the label says it
+            # The label says which figures are not finite.
+            values = [value if np.isfinite(value) else 0.0 for value in figures]
             panel.barh([1, 0], values, 0.6, color=[FLOAT, INT8])
             panel.set_yticks([1, 0], ["fp32", "int8"])
             for at, value, label in zip((1, 0), values, (first, second)):
@@ -153,7 +155,7 @@ def intervals(rows, target: float) -> str:
     with drawn(10.5, 0.7 + 0.22 * len(rows)) as (axes, text):
         at = np.arange(len(rows))[::-1]
         ends = [value for _, _, *both, _ in rows for value in both if np.isfinite(value)]
-        most = 2 * max([target, *map(abs, ends)])  # where what is not finite stands
+        most = 2 * max([target, *map(abs, ends)])  # What is not finite stands at this end.
         for height, (_, drop, low, high, int8) in zip(at, rows):
             colour = RED if not drop <= target else (INT8 if int8 else INHERITED)
             drop, low, high = (value if np.isfinite(value) else most for value in (drop, low, high))

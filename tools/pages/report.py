@@ -12,8 +12,8 @@ from ...targets.writing import write_atomically
 from ..console import decibels, percent, size
 from . import plots, small_plots
 
-EXACT = 89.9  # dB
-MOST_PLOTS = 150  # tensors and layers that get a plot of their own; the table holds all
+EXACT = 89.9  # From so many dB on, a tensor is exact.
+MOST_PLOTS = 150  # So many tensors and layers get a plot of their own; the table holds all.
 _COLUMNS = (
     ("#", True),
     ("operator", False),
@@ -73,9 +73,8 @@ def render(workflow, report: dict) -> str:
         "more_weights": max(0, len(layers) - MOST_PLOTS),
         "sections": report.get("sections", ()),
     }
-    return printable(
-        Environment(autoescape=True).from_string(PAGE).render(content)
-    )  # names may hold what controls a terminal
+    # Names may hold what controls a terminal.
+    return printable(Environment(autoescape=True).from_string(PAGE).render(content))
 
 
 def _subtitle(report):
@@ -200,7 +199,7 @@ def _activation(name, statistics, qparams, recipe):
     own = {tensor: (calibrator, percentile) for tensor, calibrator, percentile in recipe.per_tensor}
     calibrator, percentile = own.get(name, (recipe.calibrator, recipe.percentile))
     low, high, count = statistics.masses()
-    half = qparams.scale / 2  # as far as any value within the range is rounded
+    half = qparams.scale / 2  # Any value within the range is rounded by at most this.
     clipped = count[(high < qparams.range[0] - half) | (low > qparams.range[1] + half)].sum() / max(count.sum(), 1)
     shown = f"{calibrator} {percentile:g}" if calibrator == "percentile" else calibrator
     note = (

@@ -7,8 +7,8 @@ from ..benchmarking.profile import profile_of
 from . import plots
 
 _LEVELS = (("l2_gbytes", "L2"), ("l3_gbytes", "L3"), ("memory_gbytes", "memory"))
-_NAMED, _APART = 5, 0.15  # points with a name; how far, as a logarithm, two of them must be apart
-_LEAST_SHARE = 1e-4  # of the time: a smaller point cannot be seen
+_NAMED, _APART = 5, 0.15  # So many points have a name, if two of them are at least so far apart as a logarithm.
+_LEAST_SHARE = 1e-4  # A point with a smaller part of the time cannot be seen.
 
 
 def roofline(kernels: list[dict], peak: dict) -> str:

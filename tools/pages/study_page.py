@@ -31,9 +31,8 @@ def page(name: str, report: dict, columns, rows) -> str:
         "target": target,
         "plot": plots.intervals(drawn, target),
     }
-    return printable(
-        Environment(autoescape=True).from_string(_PAGE).render(content)
-    )  # names may hold what controls a terminal
+    # Names may hold what controls a terminal.
+    return printable(Environment(autoescape=True).from_string(_PAGE).render(content))
 
 
 def _label(row):

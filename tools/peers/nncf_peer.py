@@ -7,12 +7,12 @@ import os
 
 import numpy as np
 
-PRESETS = ("performance", "mixed")  # symmetric activations; affine ones
+PRESETS = ("performance", "mixed")  # The first has symmetric activations, the second affine ones.
 
 
 def prepared():
     """The module nncf, silent: no figures of use sent to its makers, no progress bars and advice of its own."""
-    os.environ.setdefault("NNCF_CI", "1")  # its switch for telemetry, read at import
+    os.environ.setdefault("NNCF_CI", "1")  # NNCF reads this switch for telemetry at import.
     import nncf
 
     nncf.set_log_level(logging.ERROR)

@@ -7,11 +7,10 @@ import logging
 from pathlib import Path
 
 METHODS = ("MinMax", "Entropy", "Percentile")
-# The opset in which DequantizeLinear learnt of channels; a model quantised per channel below it is one that nobody
-# loads
+# In this opset DequantizeLinear learnt of channels; nobody loads a model below it that is quantised per channel.
 _PER_CHANNEL = 13
 _NEWER = 17
-LINEAR = ("Conv", "Gemm", "MatMul")  # what its users fall back to where its default, every operator, loses a network
+LINEAR = ("Conv", "Gemm", "MatMul")  # Its users fall back to these where its default, every operator, loses a network.
 
 
 class _Reader:
@@ -32,9 +31,11 @@ def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tu
 
     prepared, made = folder / "prepared.onnx", folder / f"int8-{method}-{'all' if operators is None else 'some'}.onnx"
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it advises preprocessing, on the root logger, after preprocessing
+    # It advises preprocessing, on the root logger, even after preprocessing.
+    logging.getLogger().setLevel(logging.ERROR)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what its calibrators do
+        # It prints what its calibrators do.
+        with contextlib.redirect_stdout(io.StringIO()):
             if not prepared.exists():
                 quant_pre_process(str(_recent(path, folder)), str(prepared), skip_symbolic_shape=True)
             quantize_static(

@@ -13,11 +13,9 @@ import numpy as np
 
 from ..timing import Lost, both_times, together
 
-SECONDS = 600  # to load a model, to quantise it, or for one round of a benchmark
-LEAST_MEMORY, PER_BYTE = (
-    4 << 30,
-    24,
-)  # bytes that a peer may take: as many as that, or so many for each byte of the model
+SECONDS = 600  # A peer has so much time to load a model, to quantise it, or for one round of a benchmark.
+# A peer may take so many bytes of memory, or so many for each byte of the model where that is more.
+LEAST_MEMORY, PER_BYTE = 4 << 30, 24
 _MEMORY_SAYS = (
     "bad alloc",
     "bad_alloc",
@@ -39,7 +37,8 @@ class PeerFailed(Lost):
 
 def memory_for(path) -> int:
     """Bytes that a peer may take for a model file with its external data."""
-    from ...passes.frontend.read import bytes_with_data  # prepares TVM, which a peer's process has no need of
+    # This import prepares TVM, which a peer's process has no need of.
+    from ...passes.frontend.read import bytes_with_data
 
     return max(LEAST_MEMORY, PER_BYTE * bytes_with_data(path))
 
@@ -88,7 +87,7 @@ class Peer:
         try:
             self._pipe.send(request)
         except OSError:
-            pass  # it has ended, which the answer says
+            pass  # The process has ended, which the answer says.
         return self._answer()
 
     def _answer(self):
@@ -131,11 +130,10 @@ def _given(value):
 def _serve(open, pipe, parents, memory):
     """The process."""
     parents.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C ends the parent, which ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A ^C ends the parent, which ends this process.
     _limit(memory)
-    silent = os.open(
-        os.devnull, os.O_WRONLY
-    )  # what a peer prints is no part of a table; what it fails with comes through the pipe
+    # What a peer prints is no part of a table; what it fails with comes through the pipe.
+    silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1), os.dup2(silent, 2)
     try:
         run = open()
@@ -150,8 +148,9 @@ def _serve(open, pipe, parents, memory):
                 continue
             pipe.send((False, both_times(run, *rest)))
     except EOFError:
-        pass  # the parent has ended
-    except BaseException as error:  # whatever a peer raises
+        pass  # The parent has ended.
+    except BaseException as error:
+        # A peer may raise anything.
         pipe.send(
             (
                 True,

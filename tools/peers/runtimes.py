@@ -36,9 +36,8 @@ def chosen_peers(text: str) -> tuple[str, ...]:
             )
         if name not in PEERS:
             raise OctetError(f"--against {name}: unknown; take one or both of: {','.join(PEERS)}")
-    for module in dict.fromkeys(
-        ("onnxruntime.quantization", *names)
-    ):  # ONNX Runtime makes the int8 model that both peers read
+    # ONNX Runtime makes the int8 model that both peers read.
+    for module in dict.fromkeys(("onnxruntime.quantization", *names)):
         try:
             __import__(module)
         except ImportError as error:

@@ -6,9 +6,9 @@ import numpy as np
 
 from ...targets.errors import DataError
 
-LEAST_SCORE = 0.001  # below which a candidate is none
-_OVERLAP = 0.65  # intersection over union from which the lesser of two boxes of one class goes
-_CANDIDATES, _MOST = 1000, 100  # of one sample: before and after suppression
+LEAST_SCORE = 0.001  # A candidate with a lower score is none.
+_OVERLAP = 0.65  # Of two boxes of one class with this intersection over union the lesser one goes.
+_CANDIDATES, _MOST = 1000, 100  # A sample has at most so many before and after suppression.
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def detections(outputs: dict[str, np.ndarray]) -> list[Detections]:
             f"--metric map: no output has the form of boxes and scores ({shapes}); name the right ones with "
             "--output-name, or take a metric of your own"
         )
-    if whole.shape[1] < whole.shape[2]:  # channels in front
+    # The channels are in front.
+    if whole.shape[1] < whole.shape[2]:
         moved = np.moveaxis(whole, 1, 2)
         return [_suppressed(_corners(row[:, :4]), row[:, 4:]) for row in moved.astype(np.float64)]
     if whole.shape[2] == 6 and np.array_equal(np.rint(whole[..., 5]), whole[..., 5]):

@@ -4,7 +4,7 @@ import numpy as np
 
 from .places import decisions
 
-_NO_CLASS = np.iinfo(np.int64).min  # what a decision with a NaN found: no label is it
+_NO_CLASS = np.iinfo(np.int64).min  # A decision with a NaN finds this class, which no label is.
 
 
 def top(k: int):

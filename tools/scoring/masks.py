@@ -4,7 +4,7 @@ import numpy as np
 
 from .places import IGNORED, class_axis
 
-THRESHOLD = 0.5  # of a foreground that is a probability
+THRESHOLD = 0.5  # A probability above this is foreground.
 
 
 def iou(output: np.ndarray, masks: np.ndarray, threshold: float = THRESHOLD) -> float:

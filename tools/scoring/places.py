@@ -2,7 +2,8 @@
 
 import numpy as np
 
-IGNORED = -100  # a label that does not count (PyTorch's ignore_index): padding of sequences, borders of regions
+# Such a label does not count (PyTorch's ignore_index): it marks padding of sequences, and borders of regions.
+IGNORED = -100
 
 
 def class_axis(output_shape, labels_shape) -> int | None:

@@ -8,7 +8,7 @@ from .boxes import detections, overlaps
 OVERLAPS = tuple(np.round(np.arange(0.5, 1.0, 0.05), 2))
 BOXES, CLASSES = "boxes", "classes"
 _RECALLS = np.linspace(0, 1, 101)
-_SURE = 0.25  # score from which a detection of fp32 stands for the truth
+_SURE = 0.25  # From this score on a detection of fp32 stands for the truth.
 
 
 def mean_average_precision(outputs: dict, data: dict, thresholds=OVERLAPS) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 
 BLANK = 0
-_UNREADABLE = -2  # a step whose scores are NaN: equal to no symbol
+_UNREADABLE = -2  # A step whose scores are NaN is equal to no symbol.
 
 
 def edit(output: np.ndarray, sequences: np.ndarray, blank: int = BLANK) -> float:
@@ -45,9 +45,8 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> int:
     row = columns
     for number, symbol in enumerate(found, 1):
         without = np.minimum(row[1:] + 1, row[:-1] + (wanted != symbol))
-        row = (
-            np.minimum.accumulate(np.concatenate([[number], without]) - columns) + columns
-        )  # insertions run along the row
+        # Insertions run along the row.
+        row = np.minimum.accumulate(np.concatenate([[number], without]) - columns) + columns
     return int(row[-1])
 
 

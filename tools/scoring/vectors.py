@@ -29,7 +29,8 @@ def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
     k = min(k, len(flat) - 1)
     found = np.empty((len(flat), k), np.int64)
-    for start in range(0, len(flat), 256):  # no matrix of all pairs
+    # Blocks of rows avoid a matrix of all pairs.
+    for start in range(0, len(flat), 256):
         near = unit[start : start + 256] @ unit.T
         near[:, broken] = -np.inf
         near[np.arange(len(near)), start + np.arange(len(near))] = -np.inf

@@ -17,7 +17,7 @@ from ...targets.writing import write_atomically
 
 _KEY = "octet_finetune"
 _MOST_EPOCHS = 100_000
-_LARGEST_HEADER = 64 << 20  # bytes
+_LARGEST_HEADER = 64 << 20  # A longer header, in bytes, is not read.
 
 
 class Epoch(msgspec.Struct):

@@ -21,7 +21,7 @@ from .starts import narrowed
 from .tuned import network_of
 from .variants import with_variants
 
-AT_ONCE = 64  # samples that are judged together
+AT_ONCE = 64  # So many samples are judged together.
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ..reporter import Reporter
 from .course import Course
 from .tuned import export
 
-_VERSION = "3"  # of what a state file means
+_VERSION = "3"  # State files of another version mean something else, and no training goes on from them.
 
 
 @dataclass

@@ -17,7 +17,7 @@ from .objective import Objective
 from .samples import feed
 from .variants import Repeated
 
-_WORST = 1e30  # a score that JSON can hold
+_WORST = 1e30  # JSON can hold no infinite score, so this one stands in.
 
 
 @dataclass(frozen=True)

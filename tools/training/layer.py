@@ -9,7 +9,7 @@ from torch import nn
 
 from .straight_through import EXACT, instead, rounded, stored, sum_of_products
 
-_LARGEST_BIAS = 2.0**29  # steps: half of what `realize` leaves as it is
+_LARGEST_BIAS = 2.0**29  # A bias has at most so many steps, half of what `realize` leaves as it is.
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,9 @@ class TrainedLayer(nn.Module):
         step = np.float64(np.float32(start.data_scale)) * start.scale.astype(np.float64)
         if start.bias is not None and np.array_equal(np.rint(start.bias.astype(np.float64) / step), bias):
             self.stored_bias = start.stored_bias
-            self.register_buffer("step", torch.from_numpy(step))  # of the accumulator
-            self.register_buffer(
-                "unit", torch.from_numpy((step / multiplier.astype(np.float64)).astype(np.float32))
-            )  # one step of the result
+            self.register_buffer("step", torch.from_numpy(step))  # This is the step of the accumulator.
+            # This is one step of the result.
+            self.register_buffer("unit", torch.from_numpy((step / multiplier.astype(np.float64)).astype(np.float32)))
             self.register_buffer("first", torch.from_numpy(start.bias.astype(np.float32)))
             self.register_buffer("origin", self.first / self.unit)
             self.bias = nn.Parameter(self.origin.clone())
@@ -72,7 +71,8 @@ class TrainedLayer(nn.Module):
         if self.bias is None:
             return self.fixed
         value = self.real_bias()
-        if self.stored_bias:  # int32 steps of a scale that is rounded to float32, and back
+        # The file stores int32 steps of a scale that is rounded to float32, so the bias goes there and back.
+        if self.stored_bias:
             scale = self.step.float()
             value = rounded(value.double() / scale.double()).float() * scale
         return rounded(value.double() / self.step)
@@ -85,7 +85,8 @@ class TrainedLayer(nn.Module):
         reach = max(127 - zero_point, 128 + zero_point)
         bound = float(codes.detach().abs().flatten(1).sum(1).max()) * reach
         total = sum_of_products(multiply, data - zero_point if zero_point else data, codes, bound)
-        small = bound + float(bias.detach().abs().max()) < EXACT  # float32 holds every whole number on the way
+        # Below this bound float32 holds every whole number on the way.
+        small = bound + float(bias.detach().abs().max()) < EXACT
         total = total + bias.float() if small and total.dtype == torch.float32 else total.double() + bias
         value = total.float() * self.multiplier.reshape(shape)
         if attrs["out_dtype"] == "float32":

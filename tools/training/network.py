@@ -38,18 +38,17 @@ class Network(nn.Module):
         super().__init__()
         self._graph, self._outputs = DataflowGraph(module["main"]), list(outputs)
         self._loops = Loops(self._graph.bindings)
-        self._trained = set()  # variables that depend on a layer
-        self._constants: dict[tuple, torch.Tensor] = {}  # (expression, device) -> tensor
-        self.names = []  # of the layers, in order
+        self._trained = set()  # These variables depend on a layer.
+        self._constants: dict[tuple, torch.Tensor] = {}  # It maps (expression, device) to a tensor.
+        self.names = []  # The layers are named in program order.
         found = []
         for var, value in self._graph.bindings:
             if is_layer(value):
                 found.append(TrainedLayer(starts.get(var.name), *(array_of(arg) for arg in value.args[1:4])))
                 self.names.append(var.name)
                 self._trained.add(var)
-            elif self._loops.steps(var) > 1 or any(
-                used in self._trained for used in variables(value)
-            ):  # a state depends on what comes later
+            elif self._loops.steps(var) > 1 or any(used in self._trained for used in variables(value)):
+                # The state of a loop depends on what comes later.
                 self._trained.add(var)
         self.layers = nn.ModuleList(found)
         self._check()

@@ -21,7 +21,7 @@ from ...passes.repair.weights import Operand, products, replace_constants
 from ...passes.rewriting.graph import DataflowGraph
 from .layer import Start
 
-_HALVINGS = 7  # of a scale, at most
+_HALVINGS = 7  # A scale is halved at most so often.
 
 
 def starts_of(quantized: Quantized) -> dict[str, Start]:

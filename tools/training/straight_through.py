@@ -13,7 +13,7 @@ EXACT = 2.0**24
 class _Round(torch.autograd.Function):
     @staticmethod
     def forward(ctx, value):
-        return torch.round(value)  # to nearest, ties to even
+        return torch.round(value)  # PyTorch rounds to nearest, ties to even.
 
     @staticmethod
     def backward(ctx, gradient):

@@ -11,8 +11,8 @@ from ...passes.frontend.model import Model
 from ...targets.errors import OctetError
 from ...targets.stored_array import Array
 
-_COLOURS = (1, 3, 4)  # extents of an axis of channels
-_LOOKED_AT = 256  # pictures that say which values occur
+_COLOURS = (1, 3, 4)  # An axis of channels has one of these extents.
+_LOOKED_AT = 256  # So many pictures say which values occur.
 
 
 class Repeated:

@@ -7,7 +7,7 @@ from ...tuning.spaces.registry import text_of
 from ...tuning.state import TaskState
 from ..console import plain_console
 
-ROWS = 12  # of the live table: the tasks that take most of the time
+ROWS = 12  # The live table shows so many tasks, those that take most of the time.
 
 
 @contextmanager
