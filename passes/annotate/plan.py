@@ -95,7 +95,7 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
         left = [group for group in groups if group.product and group.anchor.name not in kept]
         reasons.update({group.anchor: _FLOAT_ATTENTION for group in left})
         groups = [group for group in groups if group not in left]
-    supplied = _supply(graph, groups)
+    supplied = _supply(graph, groups, frozenset(node.var for node in graph.nodes if node.name in parts))
     sums = _sums(graph, supplied)
     if recipe.residuals == "float":
         sums = {var: names for var, names in sums.items() if names & kept}
@@ -199,10 +199,10 @@ def _scores(graph: Graph) -> Iterator[Node]:
             )
 
 
-def _supply(graph: Graph, groups: list[Group]) -> list[Group]:
-    """The groups that can make an int8 result. Moving and pooling may start at an input of the network, where it is
-    quantised, and at a Cast of 8-bit integers."""
-    inputs, made, supplied = {p for p in graph.params if is_float32(p)}, set(), []
+def _supply(graph: Graph, groups: list[Group], parts: frozenset[relax.Var]) -> list[Group]:
+    """The groups that can make an int8 result. Moving and pooling may start at an input of the network and at a sum of
+    `parts`, where those are quantised, and at a Cast of 8-bit integers."""
+    inputs, made, supplied = {p for p in graph.params if is_float32(p)} | parts, set(), []
     inputs |= {node.var for node in graph.nodes if integers_of(node) is not None}
     for group in groups:
         if group.float_result or any(x in made for x in group.data):
