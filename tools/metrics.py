@@ -22,7 +22,9 @@ from .scoring.places import IGNORED, class_axis
 
 @dataclass(frozen=True)
 class Metric:
-    """name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per
+    """A measure of how well outputs agree with what they should be.
+
+    name: as on the command line. score: (output, reference) -> float. classes: the reference holds one class per
     sample or per place of it, else an array of the output's shape; None: whatever the metric itself understands.
     larger_is_better: the direction of an improvement. decibels: of an energy ratio.
     decided: fp32's output -> a reference, where there are no labels; None where they are needed. unfit: (shape of the

@@ -17,7 +17,9 @@ from .metrics import Metric
 
 @dataclass(frozen=True)
 class Scoring:
-    """references: {output: array} that the metric compares with. data: {name: array} as the file holds it, for a metric
+    """How the outputs of validation samples are scored.
+
+    references: {output: array} that the metric compares with. data: {name: array} as the file holds it, for a metric
     of all outputs together, and `outputs`, those that it is given, () for all. absent: outputs for which fp32's own
     answers are still to be put in (`completed`).
     count: of the samples."""

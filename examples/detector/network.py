@@ -4,7 +4,7 @@ decoding in the graph."""
 import torch
 from torch import nn
 
-STRIDES, BINS = (8, 16, 32), 8  # BINS: distances of 0 to 7 strides, of which each side of a box has a distribution
+STRIDES, BINS = (8, 16, 32), 8  # Each side of a box has a distribution of BINS distances, 0 to 7 strides.
 
 
 class Conv(nn.Sequential):

@@ -3,7 +3,7 @@ boxes around them."""
 
 import numpy as np
 
-SIDE, CLASSES, MOST = 96, 4, 5  # MOST: objects in a scene
+SIDE, CLASSES, MOST = 96, 4, 5  # A scene has at most MOST objects.
 _GRID = np.stack(np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5)).astype(np.float32)
 
 

@@ -25,14 +25,16 @@ def targets(model, boxes, classes):
     size = (boxes[..., 2:] - boxes[..., :2]).amax(-1)
     level = torch.where(size < 24, STRIDES[0], torch.where(size < 44, STRIDES[1], STRIDES[2]))
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
-    distance = (model.centres.T[None, None] - middle[:, :, None]).abs().amax(-1)  # [N, M, A]
+    # The axes of this are samples, objects and places.
+    distance = (model.centres.T[None, None] - middle[:, :, None]).abs().amax(-1)
     fits = (classes[..., None] >= 0) & (model.strides[0] == level[..., None]) & (distance < 1.5 * model.strides[0])
     nearest = torch.where(fits, distance, torch.inf).min(1)
     return torch.where(nearest.values < torch.inf, nearest.indices, -1)
 
 
 def loss_of(model, images, boxes, classes):
-    with torch.autocast("cpu", torch.bfloat16):  # twice as fast on CPUs that have it
+    # This is twice as fast on CPUs that have bfloat16 products.
+    with torch.autocast("cpu", torch.bfloat16):
         raw = model.raw(images)
     raw = raw.float()
     owner = targets(model, boxes, classes)
@@ -42,7 +44,8 @@ def loss_of(model, images, boxes, classes):
     centre, stride = model.centres.T[place], model.strides[0, place]
     wanted = torch.cat([centre - box[:, :2], box[:, 2:] - centre], 1) / stride[:, None]
     wanted = wanted.clamp(0, BINS - 1.01)
-    spread = raw[:, : 4 * BINS].unflatten(1, (4, BINS))[n, :, :, place]  # [P, 4, BINS]
+    # The axes of this are places with an object, sides and bins.
+    spread = raw[:, : 4 * BINS].unflatten(1, (4, BINS))[n, :, :, place]
     low = wanted.long()
     part = wanted - low
     log = spread.log_softmax(2)

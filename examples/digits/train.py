@@ -62,7 +62,7 @@ def network():
     return nn.Sequential(
         conv(1, 16),
         conv(16, 16, stride=2, groups=16),
-        conv(16, 24, kernel=1),  # a depthwise separable block
+        conv(16, 24, kernel=1),  # This and the layer before are a depthwise separable block.
         InvertedResidual(24),
         Residual(24, 48, stride=2),
         Residual(48, 48),

@@ -63,7 +63,8 @@ def train(name, data, epochs):
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.tensor(array) for array in read(data, "train"))
     model = NETWORKS[name]()
-    wide = [p for p in model.parameters() if p.dim() > 1]  # nothing pulls the scales of BatchNorm together
+    # Only these decay, as nothing pulls the scales of BatchNorm together.
+    wide = [p for p in model.parameters() if p.dim() > 1]
     narrow = [p for p in model.parameters() if p.dim() <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": wide, "weight_decay": 0.02}, {"params": narrow, "weight_decay": 0.0}], lr=1e-3

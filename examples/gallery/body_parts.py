@@ -11,7 +11,8 @@ def _samples(folder, seed, count):
     random = np.random.default_rng(seed)
     astronaut = pictures.photographs(folder)["astronaut"]
     made = pictures.crops(folder, random, count // 2, SIDE)
-    for _ in range(count - len(made)):  # her face lies around (225, 115) in 512 x 512 pixels
+    # The astronaut's face lies around (225, 115) in 512 x 512 pixels.
+    for _ in range(count - len(made)):
         size = int(random.integers(230, 500))
         left, top = (
             int(random.integers(max(0, 290 - size), min(170, 512 - size) + 1)),

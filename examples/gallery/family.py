@@ -35,8 +35,8 @@ class Family:
     same: Callable = lambda answer, other: answer == other
     beside: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    stacked: bool = False  # inputs hold whole samples: none of their axes is the batch
-    values: tuple[tuple[str, float], ...] = ()  # of inputs that become constants, by name
+    stacked: bool = False  # Inputs may hold whole samples: then none of their axes is the batch.
+    values: tuple[tuple[str, float], ...] = ()  # Inputs of these names become constants.
 
     @cached_property
     def folder(self) -> Path:
@@ -81,14 +81,16 @@ def show(family: Family) -> dict:
     feeds = list(family.calibration(family.folder))
     join, samples, package = np.stack if family.stacked else np.concatenate, work / "calib.npz", work / f"{name}.octet"
     np.savez(samples, **{key: join([feed[key] for feed in feeds]) for key in feeds[0]})
-    if package.exists():  # a run that was ended goes on
+    # A run that was ended goes on behind the package that it made.
+    if package.exists():
         compiled = json.loads((work / "compile.json").read_text())
     else:
         compiled = _octet(work, "compile", model, "--calib", samples, "-o", package, *family.options)
     runs = {REFERENCE: _onnxruntime(model), "octet-int8": _octet_session(package)}
     try:
         runs["onnxruntime-int8"] = _onnxruntime(quantized(model, feeds, work))
-    except Exception as error:  # it raises whatever its quantiser meets
+    except Exception as error:
+        # ONNX Runtime raises whatever its quantiser meets.
         print(f"onnxruntime cannot quantise it: {str(error).splitlines()[0][:150]}")
     against = ("--threads", "1", "--against", "onnxruntime,openvino", "--model", model, "--calib", samples)
     timed = _octet(work, "bench", package, *against)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 17  # LayerNormalization is a node
+OPSET = 17  # From this opset on LayerNormalization is a node.
 _TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from family import Family, show
 
-RATE, SAMPLES, LOWEST = 22050, 43844, 21  # 21: the piano's lowest key as MIDI counts
-PLAYED = 0.5  # of a key's greatest posterior
+RATE, SAMPLES, LOWEST = 22050, 43844, 21  # LOWEST is the piano's lowest key as MIDI counts.
+PLAYED = 0.5  # A key is played where its greatest posterior is above this.
 
 
 def _sound(keys, random):

@@ -4,7 +4,7 @@ import numpy as np
 import pictures
 from family import Family, show
 
-MEAN = (104.0, 117.0, 123.0)  # blue, green, red
+MEAN = (104.0, 117.0, 123.0)  # The colours are in the order blue, green, red.
 CLOSE = 0.05
 
 

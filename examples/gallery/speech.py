@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 PACKAGE = "espeakng-loader==0.2.4"
-RATE = 16000  # samples per second of what say() gives
+RATE = 16000  # What say() gives has so many samples per second.
 VOICES = ("en-us", "en-gb", "en-us+f2", "en-us+m3", "en-gb+m1", "en-us+f4")
 _SYNCHRONOUS, _CHARACTERS_AUTO, _PITCH, _SPEED = 2, 0, 3, 1
 _ESPEAK_RATE = 22050
@@ -21,7 +21,7 @@ class _Speaker:
         self._library = ctypes.CDLL(str(folder / "libespeak-ng.so"))
         if self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(folder).encode(), 0) != _ESPEAK_RATE:
             raise RuntimeError(f"espeak-ng does not start with the data in {folder}")
-        self._callback = _Callback(self._hear)  # held here, as the library keeps only its address
+        self._callback = _Callback(self._hear)  # It is held here, as the library keeps only its address.
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _hear(self, samples, count, events):

@@ -6,7 +6,7 @@ import speech
 from family import Family, show
 
 SAMPLES = 144160
-CLOSE = 0.1  # of scores from 1 to 5
+CLOSE = 0.1  # Scores, which run from 1 to 5, are the same if they differ by less.
 
 
 def _feed(folder, random):

@@ -28,8 +28,8 @@ BEGIN, END = "<!-- survey: made by survey.py -->", "<!-- end of survey -->"
 DOCUMENT = Path(__file__).parents[1] / "gallery.md"
 LISTED = Path(__file__).with_name("survey.txt")
 SURVEY = family.BUILD / "survey"
-LIMIT = 1800  # seconds of a command
-MEMORY = 12 << 30  # bytes of data that a command may allocate
+LIMIT = 1800  # A command may take so many seconds.
+MEMORY = 12 << 30  # A command may allocate so many bytes of data.
 RUNTIMES = ("octet-int8", "openvino-int8", "onnxruntime-int8", "octet-fp32", "openvino-fp32", "onnxruntime-fp32")
 
 
@@ -113,7 +113,8 @@ def tried(name: str, path: Path, folder: Path) -> dict:
     if not compiled:
         return report | {"error": report["compile"].pop("line")}
     found = {key: compiled[key] for key in ("seconds", "operators", "multiply_adds")}
-    return report | found | {"agreement": compiled.get("agreement", {})}  # none of outputs that are not float
+    # Outputs that are not float have no agreement.
+    return report | found | {"agreement": compiled.get("agreement", {})}
 
 
 def decided(report: dict, path: Path, folder: Path) -> dict:

@@ -15,8 +15,8 @@ import text_detection
 
 from octet.tools.scoring.sequences import distance
 
-SEED = 6  # of samples; calibration has others
-CERTAIN = 0.4  # of a box on a page, as rapid-layout takes it
+SEED = 6  # Calibration has samples of another seed.
+CERTAIN = 0.4  # A box on a page counts from this score on, as rapid-layout takes it.
 OVERLAP = 0.7
 
 
@@ -75,7 +75,7 @@ def minutiae(outputs) -> list:
     return [[(x, y, x + 8, y + 8, bool(found[y, x, 2] > 0.5)) for y, x in np.argwhere(found[..., 3] >= 0.55)]]
 
 
-WIDTH = 608  # of the page that rapid-layout reads
+WIDTH = 608  # The page that rapid-layout reads is so many pixels wide.
 ANSWERS = {
     "class": classes,
     "places": places,

@@ -15,7 +15,7 @@ import speech
 
 SPEECH = speech.PACKAGE
 COUNT = 48
-LARGE = 2**19  # values of one sample; of such, fewer are taken
+LARGE = 2**19  # Of samples with more values than this, fewer are taken.
 SUGGESTED = re.compile(r"(--(?:dim|shape)) ([^\s=]+)=([^\s,]+)")
 KINDS = ("lines", "pages", "documents", "logmel", "spectra", "ridges")
 STATE = re.compile(r"state|hidden|cell|^[hc]\d?$")
@@ -105,7 +105,8 @@ def sample(name, shape, dtype, rows, random, folder, said=""):
     made_of = kind(name, shape, dtype, said)
     if made_of == "states":
         return np.zeros(shape, dtype)
-    if made_of == "documents":  # blue, green, red by the mean and deviation of ImageNet, as PaddleDetection reads
+    # PaddleDetection reads blue, green, red, by the mean and deviation of ImageNet.
+    if made_of == "documents":
         page = pictures.document(random, shape[3], shape[2], pictures.crops(folder, random, 12, 200))
         return pictures.planes(np.asarray(page)[..., ::-1], (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).astype(dtype)
     if made_of in ("lines", "pages"):
@@ -195,9 +196,10 @@ def drawn_for(model, path, folder, said, values, seed=5) -> dict:
             sample(each.name, each.shape, each.dtype, rows.get(each.name), random, Path(folder), said)
             for _ in range(count)
         )
-        arrays[each.name] = np.stack(list(made))  # whole inputs: the batch of 1 is written out, wherever it lies
+        arrays[each.name] = np.stack(list(made))  # Inputs are whole: the batch of 1 is written out, wherever it lies.
     states = [name for name in arrays if STATE.search(name)]
-    if states and said != "spectra":  # of which a sample is a whole piece of music
+    # A sample of spectra is a whole piece of music, so no state is carried.
+    if states and said != "spectra":
         carried(path, arrays, states, values)
     return arrays
 

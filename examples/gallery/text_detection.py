@@ -7,7 +7,7 @@ from scipy import ndimage
 
 SIDE = 320
 CERTAIN = 0.3
-OVERLAP = 0.7  # of two boxes of one region
+OVERLAP = 0.7  # Two boxes that overlap by more than this are of one region.
 
 
 def _samples(seed, count):

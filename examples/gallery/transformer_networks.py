@@ -20,8 +20,8 @@ import whisper_graphs
 from sentence_graphs import sentence_encoder
 from sentences import MODEL as MINI_MODEL, NETWORK as MINI_PACKAGE, WORDS, Vocabulary
 
-TOKENS, FRAMES = 64, 1000  # of a paragraph; of ten seconds of speech
-TEXT, WRITTEN = 24, 24  # tokens of what is heard, and how many recordings are written down
+TOKENS, FRAMES = 64, 1000  # A paragraph has so many tokens, and ten seconds of speech so many frames.
+TEXT, WRITTEN = 24, 24  # Of what is heard so many tokens are written, for so many recordings.
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Network:
     decisions: Callable
     decision: str
     counts: tuple[int, int]
-    output: str = ""  # what is compared, where there are others besides
+    output: str = ""  # This output is compared, where there are others besides.
     options: tuple[str, ...] = ()
 
 
@@ -51,7 +51,7 @@ def paragraphs() -> tuple[str, ...]:
         try:
             tree = ast.parse(path.read_text("utf8"))
         except (SyntaxError, UnicodeDecodeError):
-            continue  # a library has files that are wrong on purpose
+            continue  # A library has files that are wrong on purpose.
         texts = (
             ast.get_docstring(node)
             for node in ast.walk(tree)
@@ -162,7 +162,7 @@ def heard(outputs, folder, work) -> list[str]:
     words = _whisper_weights(folder)["decoder/embeddings/weight"]
     for features in (found["features"] for found in outputs[:WRITTEN]):
         text = np.full((1, TEXT), end)
-        text[0, :2] = 50257, 50362  # the transcript begins, without times
+        text[0, :2] = 50257, 50362  # The transcript begins with these tokens, which ask for no times.
         for place in range(1, TEXT - 1):
             text[0, place + 1] = (words @ run({"tokens": text, "features": features})["states"][0, place]).argmax()
             if text[0, place + 1] == end:

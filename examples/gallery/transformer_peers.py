@@ -12,7 +12,8 @@ from octet.tools.peers.process import Peer, PeerFailed, memory_for, once
 from octet.tools.timing import both_times
 
 FP32 = "ONNX Runtime, fp32"
-_MOST_MEMORY = 12  # times the model, for whoever quantises it: weights per layer, in float64 at times
+# Quantising may take so many times the model's memory: weights are read per layer, in float64 at times.
+_MOST_MEMORY = 12
 
 
 @dataclass(frozen=True)

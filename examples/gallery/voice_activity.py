@@ -5,7 +5,7 @@ import pictures
 import speech
 from family import Family, show
 
-PIECE, CONTEXT = 512, 64  # samples
+PIECE, CONTEXT = 512, 64  # These are numbers of samples.
 SPEAKS = 0.5
 
 

@@ -64,7 +64,8 @@ class _Blocks:
         projected = []
         for source, linear in parts:
             weight, offset = self.weight(f"{name}/{linear}/weight"), self.weight(f"{name}/{linear}/bias")
-            for start in range(0, len(weight), width):  # as trained: one matrix each for queries, keys and values
+            # As trained, queries, keys and values have one matrix each.
+            for start in range(0, len(weight), width):
                 projected.append(graph.linear(source, weight[start : start + width], offset[start : start + width]))
         mixed = graph.attention(*projected, self.heads, width, bias)
         return graph.node("Add", x, self.linear(mixed, f"{name}/linear_{len(parts)}"))

@@ -24,7 +24,7 @@ from starlette.routing import Route
 import octet
 from octet.targets.npz import npz_bytes, read_npz
 
-_HEADER = 4096  # bytes beside an array in an .npz, at most
+_HEADER = 4096  # An .npz has at most so many bytes beside an array.
 _COUNTED = (
     "outputs of which a run gives another number each time cannot be parted between requests; compile the package "
     "with --batch 1"
@@ -72,7 +72,8 @@ class Batcher:
             try:
                 outputs = await self.session.run_async(self._joined([arrays for arrays, _ in taken]))
                 for i, (_, done) in enumerate(taken):
-                    if not done.done():  # the caller may have gone
+                    # The caller may have gone.
+                    if not done.done():
                         done.set_result(self._part(outputs, i))
             except Exception as error:
                 for _, done in taken:

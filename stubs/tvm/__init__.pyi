@@ -22,7 +22,7 @@ from . import (
 from .ir import IRModule as IRModule
 from .runtime import Executable
 
-rpc: Any  # only where kernels are measured on other machines
+rpc: Any  # This is used only where kernels are measured on other machines.
 
 def compile(
     mod: tirx.PrimFunc | IRModule,

@@ -24,7 +24,9 @@ from .varying import in_turn, measured, requests_of
 
 
 def run_benchmark(options, tell=lambda text: None) -> dict:
-    """options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, varying, profile, peak (see
+    """Measures the latency of a session beside its peers; gives what `octet bench` prints.
+
+    options: model, threads, given, against, onnx_path, calib, rounds, streams, seconds, varying, profile, peak (see
     the command). tell(text): a line before the peers. Raises OctetError.
 
     "latency_ms", "p10_ms", "p90_ms", "best_ms", "cpu_ms", "threads", "variant", "batch"; "device" of a GPU; "peers":

@@ -18,7 +18,9 @@ _MANY_SECONDS, _MOST_RUNS = 0.05, 1024
 
 @dataclass(frozen=True)
 class Load:
-    """per_second: samples of all callers. p50, p99: milliseconds of one call, as its caller sees it: of one run, or of
+    """How many samples callers got answered at once, and how long each call took.
+
+    per_second: samples of all callers. p50, p99: milliseconds of one call, as its caller sees it: of one run, or of
     `Session.run_many` with so many samples."""
 
     name: str

@@ -14,7 +14,9 @@ MOST_GAPS = 8
 
 
 def profile_of(session: AnySession, feed: dict, peak, info: dict | None = None) -> list[dict]:
-    """peak: of the session's cores or device, see `benchmark.machine_peak`. One dictionary per kernel: its Step;
+    """Says of every kernel how long it takes, and how far that is from what the machine could do.
+
+    peak: of the session's cores or device, see `benchmark.machine_peak`. One dictionary per kernel: its Step;
     "seconds" and "share" of all kernels' time; "gops" (two operations per multiply-add) and "gbytes" a second, and
     their parts of the peak, "of_compute" and "of_bandwidth"; "limit": the least seconds, "bound": what sets it; "part":
     "kernel", "conversion" or "reformat"; "why": of a kernel in float, from `info`, the manifest of the package."""

@@ -84,7 +84,9 @@ def in_turn(run: Callable, requests: list[dict]) -> Callable:
 
 
 def measured(candidates: dict, count: int, rounds: int, lost: dict, progress: Callable) -> list[RequestTimes]:
-    """candidates: {name: function that runs the next request}, the package first. In every round each takes all `count`
+    """Times the same requests with every candidate, in turns.
+
+    candidates: {name: function that runs the next request}, the package first. In every round each takes all `count`
     requests. lost: where the names of candidates that end go, with the reason."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in candidates}
     for _ in range(rounds + 1):

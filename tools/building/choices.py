@@ -41,7 +41,9 @@ _CLEARLY = 1.1
 
 
 class Choices:
-    """bench: the network and its samples. tell(text): of every stage. steps: what was tried is appended.
+    """Tries what removes much of int8's error for little time, without an accuracy target.
+
+    bench: the network and its samples. tell(text): of every stage. steps: what was tried is appended.
 
     After `chosen`, `ranking` has the operators by their error, where int8 was far from fp32."""
 

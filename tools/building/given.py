@@ -12,7 +12,9 @@ from ..console import say
 
 @dataclass(frozen=True)
 class Given:
-    """batch, shapes, dims, values, pads: as octet.load_onnx takes them, several extents in tuples."""
+    """What the user says about the inputs of an ONNX file.
+
+    batch, shapes, dims, values, pads: as octet.load_onnx takes them, several extents in tuples."""
 
     batch: int | str | None = None
     shapes: Mapping[str, tuple] = field(default_factory=dict)

@@ -11,7 +11,9 @@ from ..scores import Scoring
 
 @dataclass
 class MetricJudge:
-    """arrays: the validation inputs. scoring: what the metric compares outputs with. reference: {output: the metric} of
+    """Judges int8 by how much its metric is worse than fp32's.
+
+    arrays: the validation inputs. scoring: what the metric compares outputs with. reference: {output: the metric} of
     fp32."""
 
     arrays: Mapping[str, Any]

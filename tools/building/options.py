@@ -12,7 +12,9 @@ POLICIES = ("fastest", "int8", "float")
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """recipe: how a network is quantised (a hub that is there has its own). targets: their names. threads: of every run
+    """What the user asks of a build.
+
+    recipe: how a network is quantised (a hub that is there has its own). targets: their names. threads: of every run
     on this machine, None for all cores. trials: schedules to measure per kernel; 0 measures none. db: a file or URL of
     tuning records, which are applied; None for none, with trials the user's. policy: one of POLICIES. cache: where
     statistics are kept and looked up. free: options of the recipe that the user left open ("residuals", "attention",

@@ -35,7 +35,9 @@ _CLEAR, _CLEAR_GAIN, _CLEAR_SECONDS = 1.5, 0.95, 50e-6
 
 @dataclass(frozen=True)
 class BuiltByPolicy:
-    """quantized: the hub that the variants were built from. realized: its integer graph. modules: what kernels were
+    """What building under a policy gives.
+
+    quantized: the hub that the variants were built from. realized: its integer graph. modules: what kernels were
     made of, one for each shape. variants: of every target one for each shape, in the order of `quantized.shapes`.
     report: JSON values, None under another policy than "fastest"."""
 

@@ -27,7 +27,9 @@ MEASURED = ("accuracy", "latency", "variant", "threads")
 
 @dataclass(frozen=True)
 class RebuildComparison:
-    """same: members that are byte for byte those of the package. different: {member, or field of the manifest: how}.
+    """What is the same, and what is not, in a package and one made again from its sources.
+
+    same: members that are byte for byte those of the package. different: {member, or field of the manifest: how}.
     left_out: {the same: why it cannot be told}."""
 
     same: tuple[str, ...]

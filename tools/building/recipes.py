@@ -21,7 +21,9 @@ _NAMES = (
 
 
 def recipe_of(options) -> Recipe:
-    """options: an object with those of `_NAMES` that the command has; None means the recipe's default. Raises
+    """The recipe that the options of a command ask for.
+
+    options: an object with those of `_NAMES` that the command has; None means the recipe's default. Raises
     OctetError."""
     given = {name: getattr(options, name) for name in _NAMES if getattr(options, name, None) is not None}
     if "percentile" in given and given.get("calibrator") != "percentile":

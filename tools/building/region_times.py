@@ -24,7 +24,9 @@ _NEAR = 0.7  # A region whose int8 takes less than this part of float's time doe
 def measured_times(
     regions: Regions, int8: frozenset[int], integer: Variant, real: Variant, model, spec, threads
 ) -> Times:
-    """integer, real: the network in int8 and in float, built for `spec`, which runs here. Kernels of both are timed in
+    """The times of regions in int8 and in float, and of conversions between them, by measurement.
+
+    integer, real: the network in int8 and in float, built for `spec`, which runs here. Kernels of both are timed in
     turns; the fastest round counts."""
     sessions = [open_session(variant, threads=threads) for variant in (integer, real)]
     profiles = _profiles(sessions, random_inputs(model.inputs))
@@ -47,7 +49,9 @@ def measured_times(
 
 
 def estimated_times(regions: Regions, int8: frozenset[int], integer, real, estimate, dot: str) -> Times:
-    """integer, real: modules that would be built. estimate(module) -> (layer, operator, seconds) of every call."""
+    """The times of regions in int8 and in float, and of conversions, by a cost model.
+
+    integer, real: modules that would be built. estimate(module) -> (layer, operator, seconds) of every call."""
     kernels = []
     for module in (integer, real):
         sums = [0.0] * len(regions.members)

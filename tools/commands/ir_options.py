@@ -19,7 +19,9 @@ def ir_options(command):
 
 
 def say_stopped(seen) -> None:
-    """seen: the Instruments of passes that ended at --stop-after."""
+    """Says after which pass compiling stopped.
+
+    seen: the Instruments of passes that ended at --stop-after."""
     from ...passes.listing import listing
     from ...targets.schema import printable
     from ..console import say

@@ -40,7 +40,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration
+    """Validates what other tools make of the network, with the samples of the calibration.
+
+    path: the fp32 .onnx. inputs: its TensorSpecs, without those of `values`, which are fixed. samples: calibration
     arrays. outputs: their TensorSpecs. arrays, scoring: to validate with.
     batch: of one run. max_drop: relative, of nncf-accuracy-control."""
 

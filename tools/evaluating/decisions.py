@@ -49,7 +49,9 @@ class Decisions:
     def add(
         self, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
     ) -> None:
-        """exact, found: {output: array} of the same samples, of fp32 and int8; places that are not `kept` do not
+        """Counts the decisions of more samples.
+
+        exact, found: {output: array} of the same samples, of fp32 and int8; places that are not `kept` do not
         count."""
         for name, kind in self.kinds.items():
             counts = np.broadcast_to(kept.get(name, True), exact[name].shape)

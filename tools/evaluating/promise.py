@@ -40,7 +40,9 @@ class Samples:
     def add(
         self, names, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
     ) -> None:
-        """names: of the outputs to look at. Samples lie on first axes; places that are not `kept`, or not finite in
+        """Takes in the errors and decisions of more samples.
+
+        names: of the outputs to look at. Samples lie on first axes; places that are not `kept`, or not finite in
         fp32, do not count."""
         for name in names:
             reference, value = exact[name], found[name]

@@ -66,7 +66,9 @@ def drawn(width: float, height: float, columns: int = 1):
 
 
 def before_after(panels) -> str:
-    """panels: (title, fp32, int8, label of fp32, label of int8) each: two bars beside each other."""
+    """Draws bars of fp32 and int8, a panel for each figure.
+
+    panels: (title, fp32, int8, label of fp32, label of int8) each: two bars beside each other."""
     with drawn(3.6 * len(panels), 1.5, len(panels)) as (axes, text):
         for panel, (title, *figures, first, second) in zip(np.atleast_1d(axes), panels):
             # The label says which figures are not finite.
@@ -83,7 +85,9 @@ def before_after(panels) -> str:
 
 
 def steps(found) -> str:
-    """found: (name, SQNR in dB, kept) of what was tried, in order."""
+    """Draws what the signal-to-noise ratio was after each step that was tried.
+
+    found: (name, SQNR in dB, kept) of what was tried, in order."""
     with drawn(9.5, 0.5 + 0.24 * len(found)) as (axes, text):
         at = np.arange(len(found))[::-1]
         axes.barh(
@@ -99,7 +103,9 @@ def steps(found) -> str:
 
 
 def noise(errors) -> str:
-    """errors: (number, name, LayerError) in program order: own and inherited noise of every operator in int8, in dB
+    """Draws the noise of every operator, its own and what it inherits.
+
+    errors: (number, name, LayerError) in program order: own and inherited noise of every operator in int8, in dB
     below its signal."""
     many = len(errors) > 40
     with drawn(max(9.5, min(0.13 * len(errors), 16)), 3.0 if many else 3.8) as (axes, text):
@@ -129,7 +135,9 @@ def noise(errors) -> str:
 
 
 def sensitivity(ranking, left) -> str:
-    """ranking: entries {"name", "error"} most sensitive first; left: the names in float."""
+    """Draws the noise that the most sensitive layers add; those in float are red.
+
+    ranking: entries {"name", "error"} most sensitive first; left: the names in float."""
     shown = ranking[:40]
     with drawn(9.5, 3.4) as (axes, text):
         at = np.arange(len(shown))
@@ -150,7 +158,9 @@ def sensitivity(ranking, left) -> str:
 
 
 def intervals(rows, target: float) -> str:
-    """rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops
+    """Draws the drops of a study with their intervals.
+
+    rows: (label, drop, low, high, whether everything is int8) each; target: the largest drop that is allowed. Drops
     below, intervals across."""
     with drawn(10.5, 0.7 + 0.22 * len(rows)) as (axes, text):
         at = np.arange(len(rows))[::-1]

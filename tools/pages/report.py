@@ -28,7 +28,9 @@ _COLUMNS = (
 
 
 def write_report(path, workflow, report: dict) -> None:
-    """workflow: the Workflow (tools/building/accuracy.py) that made the package. report: of compile-model. Raises
+    """Writes the page that tells how a package was made, and how good it is.
+
+    workflow: the Workflow (tools/building/accuracy.py) that made the package. report: of compile-model. Raises
     OctetError without matplotlib or jinja2."""
     write_atomically(Path(path), render(workflow, report).encode())
 

@@ -16,7 +16,9 @@ orange: within it with operators in float; green: within it, all in int8.</p><di
 
 
 def page(name: str, report: dict, columns, rows) -> str:
-    """report: of experiments.study. rows: its rows in words, under `columns`. Raises OctetError without matplotlib or
+    """The HTML page of a study.
+
+    report: of experiments.study. rows: its rows in words, under `columns`. Raises OctetError without matplotlib or
     jinja2."""
     plots.require_plots("--html")
     from jinja2 import Environment

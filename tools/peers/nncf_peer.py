@@ -29,7 +29,9 @@ def read(path, shapes: dict):
 
 
 def quantized(model, feeds, preset: str, transformer: bool):
-    """model: openvino.Model. feeds: a list of one run each; all are used. preset: of PRESETS. transformer: its
+    """The model as NNCF quantises it.
+
+    model: openvino.Model. feeds: a list of one run each; all are used. preset: of PRESETS. transformer: its
     model_type=TRANSFORMER."""
     nncf = prepared()
     with _silent():

@@ -50,7 +50,9 @@ def first_line(error: BaseException) -> str:
 
 
 class Peer:
-    """open(): called in the process; gives a function that runs once, whose `many`, if it has one, several threads may
+    """A peer that runs in a process of its own, so that it may crash or hang.
+
+    open(): called in the process; gives a function that runs once, whose `many`, if it has one, several threads may
     call at one time. Raises PeerFailed where it cannot be opened, and from every call that fails.
 
     memory: bytes beside those that this process has. Calling it runs once and gives what that gives."""

@@ -21,7 +21,9 @@ _LARGEST_HEADER = 64 << 20  # A longer header, in bytes, is not read.
 
 
 class Epoch(msgspec.Struct):
-    """loss: mean over the mini-batches, 0 for the network as calibrated. score: of the samples that are held out, as
+    """What one epoch of a training came to.
+
+    loss: mean over the mini-batches, 0 for the network as calibrated. score: of the samples that are held out, as
     the run judges them (less is better)."""
 
     loss: float
@@ -36,7 +38,9 @@ class _Header(msgspec.Struct):
 
 @dataclass
 class TrainingState:
-    """epochs: from the network as calibrated on. best: the index of the best one. now, kept: {parameter: array} of the
+    """What a training needs to go on where it was interrupted.
+
+    epochs: from the network as calibrated on. best: the index of the best one. now, kept: {parameter: array} of the
     last and of the best epoch; moments: {parameter: (first, second)} of the optimiser."""
 
     now: Mapping[str, np.ndarray]

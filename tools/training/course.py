@@ -26,7 +26,9 @@ AT_ONCE = 64  # So many samples are judged together.
 
 @dataclass(frozen=True)
 class Taken:
-    """quantized: the hub that was trained; network: with the parameters of the best epoch, on the CPU. fp32,
+    """What a training came to.
+
+    quantized: the hub that was trained; network: with the parameters of the best epoch, on the CPU. fp32,
     calibrated, tuned: {output: the metric} of the samples that judge. first: their relative drop and squared error as
     calibrated. resumed: epochs that an earlier run had made."""
 
@@ -42,7 +44,9 @@ class Taken:
 
 @dataclass(frozen=True)
 class Course:
-    """lessons: what the samples teach, and which judge. distill: see Objective. variants: made of each training sample
+    """How a quantised network is trained further.
+
+    lessons: what the samples teach, and which judge. distill: see Objective. variants: made of each training sample
     (variants.py). device: "cpu" or "cuda"."""
 
     lessons: Lessons
@@ -60,7 +64,9 @@ class Course:
         tell: Callable = lambda done, total, text: None,
         phase: Callable = lambda name: None,
     ) -> Taken:
-        """path, identity: of the file that an interrupted training goes on from. tell(steps done, steps in all, text).
+        """Trains the network and gives what came of it.
+
+        path, identity: of the file that an interrupted training goes on from. tell(steps done, steps in all, text).
         Raises UnsupportedModelError for operators without a form in PyTorch."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)

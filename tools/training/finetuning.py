@@ -28,7 +28,9 @@ _VERSION = "3"  # State files of another version mean something else, and no tra
 
 @dataclass
 class Finetuning:
-    """model: as imported. calib: samples of the calibration, None for a network that comes quantised. recipe:
+    """The whole of `octet finetune`: it calibrates a network, then trains it.
+
+    model: as imported. calib: samples of the calibration, None for a network that comes quantised. recipe:
     calibrator "auto" chooses by measurement.
     cache: StatisticsCache or None."""
 

@@ -31,13 +31,17 @@ class Schedule:
     seed: int
 
     def rate_at(self, done: float) -> float:
-        """done: the part of the training that is over."""
+        """The learning rate at a point of the training, which falls as a cosine does.
+
+        done: the part of the training that is over."""
         return self.rate * (1 + cos(pi * done)) / 2
 
 
 @dataclass
 class Fit:
-    """network: left with the parameters of the best epoch. arrays: the training inputs. score(network) -> what the
+    """One training of a network, which may go on where an earlier run was interrupted.
+
+    network: left with the parameters of the best epoch. arrays: the training inputs. score(network) -> what the
     held-out samples say, less is better.
     path, identity: of the file that the run goes on from (checkpoint.py); progress(steps done, steps in all, text).
     resumed: epochs that were found there."""

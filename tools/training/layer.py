@@ -29,7 +29,9 @@ class Start:
 
 
 class TrainedLayer(nn.Module):
-    """weight: in steps of its scale; bias: in steps of the result, so that one learning rate suits both; None where it
+    """An int8 layer as PyTorch trains it.
+
+    weight: in steps of its scale; bias: in steps of the result, so that one learning rate suits both; None where it
     is not trained.
     codes, bias, multiplier: of the integer graph. start: None for a layer that stays as it is; so does one whose
     integers are others than the graph's."""

@@ -17,7 +17,9 @@ from ..scores import Scoring, scoring_of
 
 @dataclass(frozen=True)
 class Lessons:
-    """train: inputs, and labels of their outputs; classes: the outputs that hold scores of classes. held: inputs of the
+    """The samples that a training learns from, and those that judge it.
+
+    train: inputs, and labels of their outputs; classes: the outputs that hold scores of classes. held: inputs of the
     samples that judge, and how (`scoring`)."""
 
     train: Mapping[str, Array]
@@ -28,7 +30,9 @@ class Lessons:
 
 
 def lessons_of(network, train, validate, metric: str | None, names) -> Lessons:
-    """train, validate: DATA.npz; without a second one every fourth sample of the first, at most 128, judges instead of
+    """Reads the samples that teach and those that judge.
+
+    train, validate: DATA.npz; without a second one every fourth sample of the first, at most 128, judges instead of
     training. metric: None for top1 where there are labels, else sqnr; names: the outputs that count, () for all. Raises
     DataError and OctetError."""
     if not any(np.issubdtype(spec.dtype, np.floating) for spec in network.outputs):

@@ -30,7 +30,9 @@ _LAYERS = ("octet.conv2d", "octet.dense")
 
 
 class Network(nn.Module):
-    """module: the integer graph as it is compiled; starts: {name of an int8 layer: Start}; outputs: names of the
+    """The integer graph as a PyTorch module whose int8 layers can be trained.
+
+    module: the integer graph as it is compiled; starts: {name of an int8 layer: Start}; outputs: names of the
     results.
     Raises UnsupportedModelError for operators behind a layer that have no gradient here."""
 

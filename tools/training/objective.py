@@ -16,7 +16,9 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True)
 class Objective:
-    """model: whose outputs are learnt. teacher: {output: fp32's answers for the training samples}. classes: the outputs
+    """The loss of a training.
+
+    model: whose outputs are learnt. teacher: {output: fp32's answers for the training samples}. classes: the outputs
     that hold scores of classes.
     labels: {output: one class per sample or place}. distill: the part of fp32's answers in the loss of an output with
     labels.
@@ -31,7 +33,9 @@ class Objective:
     distill: float
 
     def loss(self, answers: Mapping[str, torch.Tensor], rows: np.ndarray) -> torch.Tensor:
-        """answers: of a Network for the samples `rows`."""
+        """The loss of a mini-batch.
+
+        answers: of a Network for the samples `rows`."""
         losses = []
         for spec in self.model.outputs:
             if self.teacher[spec.name].dtype.kind != "f":

@@ -13,7 +13,9 @@ from .samples import answers
 
 
 class FineTuner:
-    """course: of every training; its lessons hold out samples of their own, so that none that the table is measured on
+    """Trains the networks of a study further.
+
+    course: of every training; its lessons hold out samples of their own, so that none that the table is measured on
     trains or chooses an epoch."""
 
     def __init__(self, course: Course):

@@ -7,7 +7,9 @@ from ..building.given import Given
 
 @dataclass(frozen=True)
 class TuningRequest:
-    """model: an .onnx, with calibration samples, or a package. budget: a duration as the user wrote it. trials: most
+    """What the user asks of `octet tune`.
+
+    model: an .onnx, with calibration samples, or a package. budget: a duration as the user wrote it. trials: most
     schedules to measure per kernel. tracker, key: of workers. None where the user did not give one."""
 
     model: str

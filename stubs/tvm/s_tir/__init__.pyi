@@ -6,7 +6,7 @@ from typing import Any
 from ..ir import IRModule, Node
 from ..tirx import PrimFunc, Stmt
 
-meta_schedule: Any  # only where kernels are tuned
+meta_schedule: Any  # This is used only where kernels are tuned.
 
 class SBlock(Stmt):
     body: Any
@@ -25,4 +25,4 @@ class Schedule(Node):
     mod: IRModule
     trace: Any
     def __init__(self, mod: PrimFunc | IRModule, *, seed: int | None = ..., debug_mask: str | int = ...) -> None: ...
-    def __getattr__(self, name: str) -> Any: ...  # a hundred primitives
+    def __getattr__(self, name: str) -> Any: ...  # A schedule has a hundred primitives, which are not listed.
