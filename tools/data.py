@@ -21,7 +21,9 @@ def check_calib(path, file, model) -> None:
 
 
 def read_samples(path, model, rows=None, others: bool = False) -> tuple[dict[str, Array], dict[str, Array]]:
-    """(arrays of the inputs in the model's order, what else the file holds: labels), checked. The inputs stay in the
+    """Reads and checks the samples of a data file.
+
+    (arrays of the inputs in the model's order, what else the file holds: labels), checked. The inputs stay in the
     file: StoredArrays. rows, others: see `load_samples`.
     Raises DataError when they do not fit the model (or Session)."""
     samples = load_samples(path, model, rows, others)

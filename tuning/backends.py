@@ -15,7 +15,9 @@ class Tuner(Protocol):
         """A context of what has `build([(workload, schedule), ...])`: for each a built kernel, or why there is none."""
 
     def workers(self, spec: TargetSpec, cores: int, tracker: str | None, key: str | None) -> AbstractContextManager:
-        """(what compares kernels, whose figures these are). cores: most of a kernel. tracker, key: of workers
+        """Opens the workers that measure.
+
+        (what compares kernels, whose figures these are). cores: most of a kernel. tracker, key: of workers
         elsewhere, None for this machine. Raises OctetError where it does not run the target's code."""
 
 

@@ -54,7 +54,9 @@ class Measuring:
         return self._runner.compare(state.case, default, candidates, rounds, until)
 
     def final(self, state, chosen):
-        """(ratio, noise, (seconds, default's seconds)) of each (family, schedule), None for a failure."""
+        """Measures the chosen schedules once more, so long that the figures can be recorded.
+
+        (ratio, noise, (seconds, default's seconds)) of each (family, schedule), None for a failure."""
         if not self.in_time():
             return [None] * len(chosen)
         entries = [state.contenders[key] for key in chosen]
@@ -78,7 +80,9 @@ class Measuring:
 
 
 def interval(ratios: np.ndarray) -> tuple[float, float]:
-    """(median, half width of its interval of about 98 %) of repeated ratios: robust against single disturbed rounds."""
+    """Sums up repeated ratios.
+
+    (median, half width of its interval of about 98 %) of repeated ratios: robust against single disturbed rounds."""
     median = float(np.median(ratios))
     spread = 1.4826 * float(np.median(np.abs(ratios - median)))
     return median, 3.0 * spread / np.sqrt(len(ratios))

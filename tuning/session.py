@@ -87,7 +87,9 @@ class TuningSession:
         check_measured(self.states, self.budget)
 
     def proposals(self, count: int):
-        """(task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds;
+        """Proposes candidates without measuring any.
+
+        (task, its default, up to `count` (family, schedule) pairs) of every task, from what the database holds;
         measures nothing."""
         built = self._measuring.defaults([state.task.workload for state in self.states])
         for state, default in zip(self.states, built, strict=True):

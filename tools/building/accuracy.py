@@ -66,7 +66,9 @@ class Workflow:
         )
 
     def calibrated(self) -> tuple:
-        """(hub, package) of the best calibrators; no accuracy target."""
+        """Chooses calibrators without an accuracy target and compiles the best.
+
+        (hub, package) of the best calibrators; no accuracy target."""
         self._tell("calibrate")
         design = Design(self.options.recipe)
         if self.options.recipe.calibrator == "auto":
@@ -110,7 +112,9 @@ class Workflow:
         return outcome
 
     def compile(self, design: Design) -> tuple:
-        """(hub, package); the last ones are kept."""
+        """Compiles a design, or gives what is kept of it.
+
+        (hub, package); the last ones are kept."""
         if design not in self.compiled:
             quantized = self.bench.hub(design)
             self.compiled = {design: build_package(quantized, self.options, self.reporter)}
@@ -155,7 +159,9 @@ class Workflow:
 
 
 def automatic(request, workflow: Workflow, validation) -> tuple:
-    """(hub, package, what the report says of it). validation: (arrays, Scoring) or None."""
+    """Compiles what the automatic workflow finds.
+
+    (hub, package, what the report says of it). validation: (arrays, Scoring) or None."""
     if request.max_drop is None:
         design, quantized, package = workflow.calibrated()
         workflow.outcome = SearchOutcome(design, float("nan"), True, workflow.steps, workflow.ranking)

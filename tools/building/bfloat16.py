@@ -31,7 +31,9 @@ def check_floats(floats: str, specs) -> None:
 
 
 def bfloat16_report(package: Package) -> dict:
-    """{"layers", "multiply_adds": of the first variant, "without_instruction": targets that compute the same with
+    """What a package says of its layers in bfloat16.
+
+    {"layers", "multiply_adds": of the first variant, "without_instruction": targets that compute the same with
     FMA}."""
     steps = [step for step in package.variants[0].steps if step.dtype == "bfloat16" and step.macs]
     without = [v.target for v in package.variants if not TARGETS[v.target].bfloat16] if steps else []

@@ -77,6 +77,8 @@ def rows_of_shard(shard, batch: int, where, count: int) -> np.ndarray:
 
 
 def hub_from(path, model, recipe: Recipe) -> tuple[Quantized, int]:
-    """(the hub from stored statistics, or from what a search derived; their number of samples); of several shapes, the
+    """Makes the hub without measuring the network again.
+
+    (the hub from stored statistics, or from what a search derived; their number of samples); of several shapes, the
     one that they are of comes first. Raises DataError where they are of another model."""
     return replayed(path, canonicalize(model.led_by(store.identity_in(path).shapes)), recipe)

@@ -25,7 +25,9 @@ from .quantizing import quantize_canonical
 
 
 def by_default(request, model, samples, options: BuildOptions, reporter: Reporter, yardstick) -> tuple:
-    """(hub, package, what the report says of it). A part of the samples is held out of calibration. yardstick: tells
+    """Compiles a network without an accuracy target.
+
+    (hub, package, what the report says of it). A part of the samples is held out of calibration. yardstick: tells
     how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
     reporter.phase("canonicalize")
     canonical = canonicalize(model)

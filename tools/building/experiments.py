@@ -59,7 +59,9 @@ def study(
     target: float = 0.01,
     tuner: Callable | None = None,
 ) -> dict:
-    """{"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary,
+    """Scores a network under every combination that the study compares.
+
+    {"fp32": score, "metric": name, "samples": n, "seed": seed, "max_drop": target, "rows": [Row as a dictionary,
     ...]}; equal for equal arguments.
 
     options: its recipe's other choices hold for all rows. tuner(bench, design, tell(text)) -> a function from inputs to

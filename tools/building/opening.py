@@ -14,7 +14,9 @@ from .given import Given
 def open_model(
     path, threads: int | None = None, given: Given = Given(), data=None, streams: int | None = None
 ) -> tuple[AnySession, str]:
-    """(session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape
+    """Opens a package, or an ONNX file on our own fp32 kernels.
+
+    (session, "int8" or "fp32"). data: a DATA.npz that may fix an ONNX file's open dimensions, and says which shape
     of a package is meant. streams: of a package. Raises OctetError for another kind of file."""
     kind = Path(path).suffix
     if kind not in (".onnx", ".octet"):

@@ -49,7 +49,9 @@ def _tune(module, spec, database, options, reporter, seen):
 
 
 def sources(variant: Variant) -> dict:
-    """{"tuned": kernels with a schedule from a record, "default": those with the analytical one}."""
+    """Counts where the schedules of kernels come from.
+
+    {"tuned": kernels with a schedule from a record, "default": those with the analytical one}."""
     known = [step.source for step in variant.steps if step.source]
     default = known.count("default")
     return {"tuned": len(known) - default, "default": default}

@@ -27,7 +27,9 @@ _APART = 0.01
 
 
 def compare_with_referee(quantized: Quantized, package: Package) -> dict:
-    """{"outputs": how many, "bytes": of the outputs whose bytes are promised, which are equal, "close": {output:
+    """Compares the self-test of a package with the referee's answers.
+
+    {"outputs": how many, "bytes": of the outputs whose bytes are promised, which are equal, "close": {output:
     {"within": the figure of its promise, "because":
     operator}}, "others": operators that ONNX's own evaluator computed, "equal": whether all bytes are, "seconds": of
     the interpreter}.

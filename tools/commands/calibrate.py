@@ -63,7 +63,9 @@ def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cac
 
 
 def parse_shard(text) -> tuple[int, int]:
-    """(index from 0, parts) of "2/4". Raises OctetError."""
+    """Reads which shard of how many is meant.
+
+    (index from 0, parts) of "2/4". Raises OctetError."""
     from ...targets.errors import OctetError
 
     if text is None:

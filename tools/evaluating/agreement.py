@@ -41,7 +41,9 @@ class Yardstick:
         return self._fp32
 
     def agreement(self, model, package, session) -> dict:
-        """{"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "decisions": of outputs that are
+        """Measures how far int8's outputs are from fp32's.
+
+        {"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "decisions": of outputs that are
         probabilities, how many are fp32's (decisions.py), "zero": outputs of nothing but
         zeros, "not_finite": outputs that are not where fp32 is, "samples": how many, "held_out": whether ranges came
         from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no

@@ -38,13 +38,17 @@ def check_options(model, against, calib, onnx_path, metric) -> tuple[str, ...]:
 
 
 def fp32_outputs(onnx_path, session, arrays, given) -> dict:
-    """{output: array} of the fp32 network on the data, in place of labels. session: of the package that was made from
+    """Runs the fp32 network whose outputs stand in for labels.
+
+    {output: array} of the fp32 network on the data, in place of labels. session: of the package that was made from
     it."""
     return run_samples(fp32_session(onnx_path, session.threads, given), arrays)
 
 
 def compare(names, path, given, calib, session, precision, values, arrays, scoring) -> tuple[list[dict], dict]:
-    """(rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: of the worst output against
+    """Validates the package beside other tools.
+
+    (rows, versions of the tools). The first two rows are Octet's fp32 and int8; drop: of the worst output against
     that fp32, relative.
     session: of MODEL, whose metric is `values`; path, given: of the fp32 network and its inputs."""
     samples, _ = read_samples(calib, session)

@@ -20,7 +20,9 @@ _MOVES = ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.permute_
 
 
 def decided_outputs(model: Model) -> dict[str, str]:
-    """{output: HALF or LARGEST} of a canonical fp32 network. A softmax is one of several places: of single rows of
+    """Finds the outputs that are probabilities, and so decide something.
+
+    {output: HALF or LARGEST} of a canonical fp32 network. A softmax is one of several places: of single rows of
     classes the promise speaks (promise.py)."""
     graph, found = Graph(model.module), {}
     for spec, result in zip(model.outputs, result_fields(graph), strict=True):

@@ -68,7 +68,9 @@ class Samples:
         return max((error / square for error, square in sums if square > 0), default=None)
 
     def promise(self, seen: int) -> dict | None:
-        """{"confidence", "samples", "output": of the largest relative error, "error": it, "share": of new samples in
+        """What these samples promise of new ones.
+
+        {"confidence", "samples", "output": of the largest relative error, "error": it, "share": of new samples in
         which it is at most that, "same": {output: {"equal", "share"}}}, from all but the first `seen` samples, by which
         something may have been chosen; None where no sample is left."""
         errors = {

@@ -84,7 +84,9 @@ def _named(kernels):
 
 
 def section(session, feed: dict, info: dict) -> tuple[str, str, str]:
-    """(id, title, HTML) for the report. Measures the kernels and this machine: some seconds."""
+    """Draws the kernels beneath the roofs of this machine.
+
+    (id, title, HTML) for the report. Measures the kernels and this machine: some seconds."""
     peak = machine_peak(session)
     kernels = profile_of(session, feed, peak, info)
     times = {

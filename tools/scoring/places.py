@@ -19,7 +19,9 @@ def class_axis(output_shape, labels_shape) -> int | None:
 
 
 def decisions(output: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(scores [M, classes], labels [M]) of M decisions: one per sample, or one per place of every sample; one column
+    """Lines up scores and labels, decision by decision.
+
+    (scores [M, classes], labels [M]) of M decisions: one per sample, or one per place of every sample; one column
     means class indices."""
     if labels.size == len(output):
         return output.reshape(len(output), -1), labels.reshape(-1)

@@ -9,7 +9,9 @@ from .network import Network, tensor_of
 
 
 def feed(model, arrays, rows, device="cpu") -> dict[str, torch.Tensor]:
-    """{input: [runs, ...]} of the samples `rows` (indices), as many runs as hold them; the last one is filled up with
+    """Puts samples into runs of the network's batch.
+
+    {input: [runs, ...]} of the samples `rows` (indices), as many runs as hold them; the last one is filled up with
     the last sample."""
     batch, runs = batch_of(model.inputs), []
     for start in range(0, len(rows), batch):
@@ -21,7 +23,9 @@ def feed(model, arrays, rows, device="cpu") -> dict[str, torch.Tensor]:
 def answers(
     network: Network, model, arrays, at_once: int, device="cpu", progress=lambda done: None
 ) -> dict[str, np.ndarray]:
-    """{output: array, samples on the first axis} of all samples: the bytes of the compiled package. at_once: samples
+    """Runs the network over all samples without training it.
+
+    {output: array, samples on the first axis} of all samples: the bytes of the compiled package. at_once: samples
     that are computed together."""
     count, batch = len(next(iter(arrays.values()))), batch_of(model.inputs)
     parts: dict[str, list[np.ndarray]] = {spec.name: [] for spec in model.outputs}

@@ -25,7 +25,9 @@ _HALVINGS = 7  # A scale is halved at most so often.
 
 
 def starts_of(quantized: Quantized) -> dict[str, Start]:
-    """{name of a layer: Start} of every layer of the hub with int8 data and weights. Weights begin at those of the fp32
+    """Finds where the training of each layer begins.
+
+    {name of a layer: Start} of every layer of the hub with int8 data and weights. Weights begin at those of the fp32
     network where these are what was rounded."""
     graph, nodes = DataflowGraph(quantized.module["main"]), Nodes(quantized.module)
     stored, found = merged_biases(nodes), {}

@@ -74,7 +74,9 @@ class Varied(Repeated):
 
 
 def with_variants(model: Model, arrays: Mapping[str, Array], count: int, seed: int) -> dict[str, Array | Repeated]:
-    """{input: the samples and, behind them, `count` variants of each}: pictures ([N, C, H, W] or [N, H, W, C] of 1, 3
+    """Adds variants of the samples behind them.
+
+    {input: the samples and, behind them, `count` variants of each}: pictures ([N, C, H, W] or [N, H, W, C] of 1, 3
     or 4 channels, or [N, C, H, W] of any) vary, all else is repeated.
     Raises OctetError where no input holds pictures."""
     if not count:

@@ -10,12 +10,16 @@ __all__ = ["SCHEDULES", "described", "from_json", "member", "spaces_of", "text_o
 
 
 def to_json(family: str, schedule) -> dict:
-    """{"family": ..., and the decisions}."""
+    """Writes a schedule as JSON values.
+
+    {"family": ..., and the decisions}."""
     return {"family": family, **asdict(schedule)}
 
 
 def from_json(entry: dict):
-    """(family, schedule). Raises KeyError or TypeError for a family or decisions that this version does not have."""
+    """Reads a schedule from JSON values.
+
+    (family, schedule). Raises KeyError or TypeError for a family or decisions that this version does not have."""
     decisions, made = {key: value for key, value in entry.items() if key != "family"}, SCHEDULES[entry["family"]]
     # The record was measured without these decisions: their defaults would be another kernel.
     if missing := {field.name for field in fields(made)} - decisions.keys():
@@ -24,7 +28,9 @@ def from_json(entry: dict):
 
 
 def described(problem: dict, spec):
-    """(workload, its spaces on a target) of JSON values that came from a database or a file. Raises ValueError for
+    """Reads a workload and finds its spaces.
+
+    (workload, its spaces on a target) of JSON values that came from a database or a file. Raises ValueError for
     whatever no kernel is of."""
     try:
         workload = workload_from(problem)
@@ -43,7 +49,9 @@ def described(problem: dict, spec):
 
 
 def member(entry: dict, spaces):
-    """(family, schedule) of JSON values that came from a database or a file. Raises ValueError where none of a
+    """Reads a schedule and makes sure that a space has it.
+
+    (family, schedule) of JSON values that came from a database or a file. Raises ValueError where none of a
     workload's spaces holds it."""
     try:
         family, schedule = from_json(entry)
