@@ -51,12 +51,12 @@ PROFILE = """
 import numpy as np, octet
 from octet.targets.cuda.running import loaded
 loaded.LEAST_LAUNCHES = 1
-from octet.tools.benchmarking.benchmark import device_of, machine_peak
+from octet.tools.benchmarking.benchmark import device_entry, machine_peak
 from octet.tools.benchmarking.profile import profile_of
 session = octet.load({path!r})
 peak = machine_peak(session)
 kernels = profile_of(session, {{"x": np.load({data!r})["x"]}}, peak)
-print(device_of(session), peak.int8_gops / peak.float32_gflops, {{k["bound"] for k in kernels}} <= {{"compute", "memory"}}, [(k["part"], k["dtype"], k["macs"], k["bytes"], k["layer"] != "", k["source"]) for k in kernels])
+print(device_entry(session), peak.int8_gops / peak.float32_gflops, {{k["bound"] for k in kernels}} <= {{"compute", "memory"}}, [(k["part"], k["dtype"], k["macs"], k["bytes"], k["layer"] != "", k["source"]) for k in kernels])
 """
 
 

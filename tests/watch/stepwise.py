@@ -33,7 +33,7 @@ class Placed:
 
         self._patches = [
             mock.patch.object(linearize, "place_calls", placing),
-            mock.patch.object(linearize.memory, "plan", _apart),
+            mock.patch.object(linearize.memory, "plan_arena", _apart),
         ]
         for patch in self._patches:
             patch.start()
