@@ -30,7 +30,7 @@ from .packages import resolve_targets
 
 # Trying may take so many seconds of CPU time, beside the calibration and the first error; the second figure is for a
 # network that is FAR from fp32.
-SECONDS, SECONDS_FAR = 40.0, 120.0
+SECONDS, SECONDS_FAR = 40.0, 180.0
 _RANKING = 0.5  # Ranking operators may take this part of the seconds that are left.
 # Designs that are estimated to take less than so many times the time are not measured: a clock does not tell them
 # apart.
