@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .node import OnnxNode
 
 # Maps an ONNX operator to (kind, {parameter: (ONNX attribute, ONNX default)}).
-_UNARY = {
+UNARY = {
     "Sigmoid": ("sigmoid", {}),
     "Tanh": ("tanh", {}),
     "Exp": ("exp", {}),
@@ -44,7 +44,7 @@ def unary(node: "OnnxNode") -> relax.Call | None:
     """One `octet.unary`; integer inputs are left to TVM."""
     if node.dtype(0) != "float32":
         return None
-    kind, parameters = _UNARY[node.op]
+    kind, parameters = UNARY[node.op]
     return _unary(
         node, node.inputs[0], kind, **{p: float(node.attrs.get(a, default)) for p, (a, default) in parameters.items()}
     )
@@ -104,7 +104,7 @@ def shrink(node: "OnnxNode") -> relax.Call:
     return relax.op.where(below, node.emit(relax.op.add(x, bias), "more"), upper)
 
 
-CONVERTERS = dict.fromkeys(_UNARY, unary) | {
+CONVERTERS = dict.fromkeys(UNARY, unary) | {
     "Gelu": gelu,
     "FastGelu": gelu,
     "BiasGelu": gelu,

@@ -10,6 +10,8 @@ from octet.passes.calibrate import store
 from octet.tools.building.calibration import measure_statistics
 from octet.tools.building.given import Given
 
+from ..calibrate.conftest import assert_equal_statistics
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architectures"))
 import language
 
@@ -42,10 +44,4 @@ def test_shards_of_a_recurrent_network_merge_exactly(recurrent, tmp_path):
     assert merged.keys() == whole.keys() and len(whole) > 1
     for name, wanted in whole.items():
         found = merged[name]
-        assert (found.count, found.zeros, found.range, found.top) == (
-            wanted.count,
-            wanted.zeros,
-            wanted.range,
-            wanted.top,
-        ), name
-        assert found.histogram.tobytes() == wanted.histogram.tobytes(), name
+        assert_equal_statistics(found, wanted, name)

@@ -69,3 +69,14 @@ def referee():
 def dequantize(codes, qparams):
     """What codes stand for, float32."""
     return (codes.astype(np.float32) - np.float32(qparams.zero_point)) * np.float32(qparams.scale)
+
+
+def assert_equal_statistics(found, wanted, name=None):
+    """Counts, ranges, largest values and every bin of the histogram."""
+    assert (found.count, found.zeros, found.range, found.top) == (
+        wanted.count,
+        wanted.zeros,
+        wanted.range,
+        wanted.top,
+    ), name
+    assert found.histogram.tobytes() == wanted.histogram.tobytes(), name

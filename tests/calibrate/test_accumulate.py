@@ -11,6 +11,8 @@ from octet.passes.calibrate.observers import find_range
 from octet.passes.calibrate.statistics import Statistics
 from octet.targets.x86.elementwise.summary import HEADER, SUMMARY
 
+from .conftest import assert_equal_statistics
+
 
 def summary_of(values):
     header = np.zeros(HEADER, np.float32)
@@ -32,13 +34,7 @@ def test_equals_plain_statistics(runs):
         for statistics, v in zip(expected, values):
             statistics.update(v)
     for found, wanted in zip(accumulator.finish(), expected):
-        assert (found.count, found.zeros, found.range, found.top) == (
-            wanted.count,
-            wanted.zeros,
-            wanted.range,
-            wanted.top,
-        )
-        assert np.array_equal(found.histogram, wanted.histogram)
+        assert_equal_statistics(found, wanted)
 
 
 def test_chosen_values_stand_for_the_others_and_extremes_for_themselves():
@@ -97,10 +93,4 @@ def test_summaries_that_runs_write_in_place_count_alike():
         plain.add(run)
         packed.add_from(executor, {})
     for found, wanted in zip(packed.finish(), plain.finish()):
-        assert (found.count, found.zeros, found.range, found.top) == (
-            wanted.count,
-            wanted.zeros,
-            wanted.range,
-            wanted.top,
-        )
-        assert found.histogram.tobytes() == wanted.histogram.tobytes()
+        assert_equal_statistics(found, wanted)

@@ -11,6 +11,8 @@ from octet.passes.calibrate.collect import collect, edges_of, measurable
 from octet.passes.lower.cpu.rules import RULES
 from octet.targets.errors import DataError
 
+from .conftest import assert_equal_statistics
+
 
 @pytest.fixture(scope="module")
 def annotated(module):
@@ -121,13 +123,7 @@ def test_shards_of_whole_batches_see_exactly_what_the_whole_sees(annotated, samp
             merged[edge].merge(found)
     for edge, wanted in whole.items():
         found = merged[edge]
-        assert (found.count, found.zeros, found.range, found.top) == (
-            wanted.count,
-            wanted.zeros,
-            wanted.range,
-            wanted.top,
-        )
-        assert found.histogram.tobytes() == wanted.histogram.tobytes()
+        assert_equal_statistics(found, wanted)
     with pytest.raises(DataError, match="shard 1 of 9"):
         rows_of_shard((0, 9), 2, "calib.npz", 7)
 

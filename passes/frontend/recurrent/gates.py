@@ -9,23 +9,16 @@ from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
 from ... import ops
+from ..activations import UNARY
 
 if TYPE_CHECKING:
     from ..node import OnnxNode
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 USUAL = {"LSTM": ["sigmoid", "tanh", "tanh"], "GRU": ["sigmoid", "tanh"], "RNN": ["tanh"]}
-# An ONNX name stands for (kind of octet.unary, {parameter: (list that it comes from, default)}).
-_KINDS: dict[str, tuple[str, dict[str, tuple[str, float]]]] = {
-    "sigmoid": ("sigmoid", {}),
-    "tanh": ("tanh", {}),
-    "softsign": ("softsign", {}),
-    "softplus": ("softplus", {}),
-    "hardsigmoid": ("hard_sigmoid", {"alpha": ("activation_alpha", 0.2), "beta": ("activation_beta", 0.5)}),
-    "leakyrelu": ("leaky_relu", {"alpha": ("activation_alpha", 0.01)}),
-    "elu": ("elu", {"alpha": ("activation_alpha", 1.0)}),
-    "thresholdedrelu": ("thresholded_relu", {"alpha": ("activation_alpha", 1.0)}),
-}
+# What gates may have besides relu, as `activations.py` has it.
+_NAMES = "Sigmoid Tanh Softsign Softplus HardSigmoid LeakyRelu Elu ThresholdedRelu".split()
+_KINDS = {name.lower(): UNARY[name] for name in _NAMES}
 Function = Callable[[relax.Expr], relax.Expr]
 
 
@@ -68,7 +61,7 @@ def gate_functions(node: "OnnxNode", ways: int) -> list[Functions]:
     UnsupportedModelError for a function that is not known here."""
     usual = USUAL[node.op]
     given = [a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", usual * ways)]
-    left = {name: [float(v) for v in node.attrs.get(name, [])] for name in ("activation_alpha", "activation_beta")}
+    left = {name: [float(v) for v in node.attrs.get(f"activation_{name}", [])] for name in ("alpha", "beta")}
     names = [name.lower() for name in given]
     if len(names) != len(usual) * ways or any(name not in _KINDS and name != "relu" for name in names):
         known = ", ".join(sorted([*_KINDS, "relu"]))

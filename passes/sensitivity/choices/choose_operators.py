@@ -5,18 +5,19 @@ Errors are often made in few places: a recording's samples in front of a Fourier
 reader whose functions have a few large values. How many is measured: 1, 2, 4, ... of the ranking."""
 
 from collections.abc import Callable
-from math import log2
+from functools import partial
 from typing import Any
 
 from ..attempt import LEFT_OUT, Attempt, ErrorOf, Log, SecondsOf
 from ..design import Design
 from ..ranking import Ranked
-from .switches import FAR, WORTH
+from .switches import FAR, WORTH, times_worth
 
 LEAST = 1e-2  # From this relative squared error (20 dB) on operators go to float.
 # A network so far from fp32 is of little use, so it may take this many times its time for every halving of the squared
 # error, and for any gain.
 _SLOWEST = 2.0
+_worth = partial(times_worth, slower=_SLOWEST, slowest=_SLOWEST)
 
 
 def choose_operators(
@@ -62,8 +63,3 @@ def choose_operators(
         slower = _worth(before, found) if entry is best else None
         log(Attempt(name, found, None, entry is best, candidate, slower=slower))
     return (design if best is None else best[-1]), ranking
-
-
-def _worth(before: float, found: float) -> float:
-    """The most that a network may take times its time for an error that falls so far."""
-    return min(_SLOWEST, _SLOWEST ** log2(before / max(found, 1e-12)))
