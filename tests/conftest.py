@@ -7,8 +7,9 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-os.environ.setdefault("TVM_NUM_THREADS", "2")  # before TVM starts its pool: the same on every machine
-os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # not the user's calibration cache
+# TVM's pool has not started yet, and gets the same size on every machine.
+os.environ.setdefault("TVM_NUM_THREADS", "2")
+os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # The user's calibration cache is not touched.
 # Processes that tests start find the modules as byte code, also where nothing is to be written beside the sources.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(os.environ["OCTET_CACHE"], "bytecode")

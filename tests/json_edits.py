@@ -55,7 +55,7 @@ def _places(value, path=()):
     if isinstance(value, dict):
         steps = list(value)
     elif isinstance(value, list):
-        steps = list(range(min(len(value), 3)))  # the others are like these
+        steps = list(range(min(len(value), 3)))  # The others are like these.
     else:
         return
     for step in steps:

@@ -51,7 +51,7 @@ class Database:
         self.where = str(where)
         try:
             url = sql.make_url(_url(self.where))
-            # psycopg hands out bytes where a server has no encoding, so one is named.
+            # Where a server has no encoding, psycopg hands out bytes, so one is named.
             encoded = {"client_encoding": "utf8"} if url.get_backend_name() == "postgresql" else {}
             self._engine = sql.create_engine(url, pool_pre_ping=True, connect_args=encoded)
             if self._engine.dialect.name == "sqlite":

@@ -88,7 +88,7 @@ def test_an_operator_left_in_float_by_the_recipe(network, observed, decisions):
     assert activations(found) == [
         "x",
         "relu1",
-    ]  # the float layer reads the exact value; what it makes is quantised for c
+    ]  # The float layer reads the exact value; what it makes is quantised for c.
     assert (
         decided["b"].reason == "left in float for accuracy: as measured, or named in the recipe"
         and decided["a"].dtype == "int8"

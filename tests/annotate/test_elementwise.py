@@ -11,7 +11,7 @@ def test_product_has_its_own_scale_and_sigmoid_a_fixed_range(network, observed):
     found = observed(network(body, (1, 3, 8, 8)))
     assert found["product"]["spec"] == "own"
     assert (found["gate"]["spec"], found["gate"]["low"], found["gate"]["high"]) == ("fixed", 0.0, 1.0)
-    assert found["c_bias"]["spec"] == "own"  # the table's input
+    assert found["c_bias"]["spec"] == "own"  # This is the table's input.
 
 
 def test_sum_of_float_tensors_stays_in_float(network, decisions):

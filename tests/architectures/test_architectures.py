@@ -62,7 +62,7 @@ def test_equals_the_referee(name, tmp_path):
     assert set(variant.extra["fallbacks"]) <= without_kernel
     products = [layer for layer in realized.layers if layer.operator in ("octet.conv2d", "octet.dense", "octet.matmul")]
     assert products and all(layer.dtype == "int8" for layer in products)
-    if name in VISION:  # squeeze-and-excite blocks, too: nothing stays in float
+    if name in VISION:  # Nothing stays in float here, squeeze-and-excite blocks included.
         assert {layer.dtype for layer in realized.layers} == {"int8"}
     assert_equal(module, variant, feed)
 
@@ -76,10 +76,10 @@ def test_recurrent_networks(kind, tmp_path):
     layers = [layer for layer in realized.layers if layer.operator == "octet.dense"]
     assert len(layers) == 7 and all(
         layer.dtype == "int8" for layer in layers
-    )  # two input projections, four steps, the last layer
+    )  # They are two input projections, four steps and the last layer.
     kernels = {step.name.split(":")[1] for step in variant.steps if "dense" in step.name}
     listed = any(
         "_listed" in kernel for kernel in kernels
-    )  # without VNNI a kernel may depend on the weights, which each direction has of its own
-    assert len(kernels) in ((3, 4) if listed else (3,))  # all steps share one kernel
+    )  # Without VNNI a kernel may depend on the weights, and each direction has its own.
+    assert len(kernels) in ((3, 4) if listed else (3,))  # All steps share one kernel.
     assert_equal(module, variant, feed)

@@ -36,7 +36,7 @@ PRODUCTS = {
     "smull": 8,
     "smull2": 8,
     "fmla": 4,
-}  # of one instruction
+}  # Each number is the operations of one instruction.
 _LINE = re.compile(r"\s+([0-9a-f]+):\t(\S+)\s*(.*)")
 
 

@@ -21,7 +21,8 @@ from random_cases import OF_A_LEVEL, OF_ALL, cases  # noqa: E402
 from rule_harness import build, network, samples  # noqa: E402
 
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
-SOAK = bool(os.environ.get("OCTET_SOAK"))  # `make soak`: all families on all levels, with and without --self-check
+# `make soak` takes all families on all levels, with and without --self-check.
+SOAK = bool(os.environ.get("OCTET_SOAK"))
 
 
 def drawn(level, seed):
@@ -72,9 +73,10 @@ class Problems:
 def test_a_level_gives_the_referees_bytes(level, seed, monkeypatch):
     problems, lacks = Problems(drawn(level, seed)), emulator.missing()
     if lacks:
-        monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # the LLVM IR is all that is wanted
+        monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # The LLVM IR is all that is wanted.
     variant = build(problems.module, problems.inputs, LEVELS[level].name, self_check=bool(seed % 2))
-    assert set(variant.extra["fallbacks"]) <= {"relax.astype", "relax.greater"}  # of indices, and what is true
+    # Indices and truth values have no kernel of ours.
+    assert set(variant.extra["fallbacks"]) <= {"relax.astype", "relax.greater"}
     found = (open_session(emulated(variant)) if lacks else emulator.EmulatedArm64Session(variant)).run(problems.inputs)
     assert not (wrong := problems.wrong(found)), f"elements that differ from the referee's: {wrong}"
     if lacks:

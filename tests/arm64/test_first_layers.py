@@ -37,7 +37,7 @@ def test_columns_become_channels(level, monkeypatch):
     monkeypatch.setattr(spread_columns, "_MULTIPLY_ADDS", 0)
     module, feed, lacks = network({"x": (2, 1, 9, 21)}, body), samples({"x": (2, 1, 9, 21)}), emulator.missing()
     if lacks:
-        monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # the LLVM IR is all that is wanted
+        monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # The LLVM IR is all that is wanted.
     variant = build(module, feed, level)
     session = open_session(emulated(variant)) if lacks else emulator.EmulatedArm64Session(variant)
     [workload] = [step.workload for step in variant.steps if step.operator == "octet.conv2d"]

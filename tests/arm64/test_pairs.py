@@ -65,7 +65,7 @@ def problems(draw):
 @given(p=problems(), seed=st.integers(0, 99), pixels=st.sampled_from([2, None]))
 @example(
     p=problem(3, (4, 12), 10, (2, 7), 2, (1, 3, 0, 2), zero_point=-9), seed=0, pixels=None
-)  # pairs of taps, of which the last has no neighbour
+)  # Taps go in pairs, and the last one here has no neighbour.
 def test_any_shape_equals_numpy(p, seed, pixels):
     """With the instruction spelled portably; as machine code it runs in test_families.py."""
     data, weight, bias, multiplier, residual = arguments(p, seed)

@@ -56,7 +56,7 @@ def test_truncated(folder, command, toy_package, kept):
 
 def test_corrupted(folder, command, toy_package):
     data = bytearray(toy_package.read_bytes())
-    data[data.index(b"weights.bin") + 20] ^= 1  # the weights are stored as they are, behind their name
+    data[data.index(b"weights.bin") + 20] ^= 1  # The weights are stored as they are, behind their name.
     toy_package.write_bytes(data)
     folder.refused(command(toy_package), "toy.octet", "corrupt")
 

@@ -186,7 +186,7 @@ def _bomb(name, shape, inputs="image", catalogue=WRONG):
         )
         block = packer.compress(bytes(_BLOCK)) + packer.flush(
             zlib.Z_FULL_FLUSH
-        )  # stands by itself, so it may stand there often
+        )  # Such a block stands by itself, so it may stand there often.
         data = front + block * (size // _BLOCK) + packer.compress(bytes(size % _BLOCK)) + packer.flush()
         members = [("image.npy", zipfile.ZIP_STORED, _npy(IMAGE), len(_npy(IMAGE)))] if inputs != "image" else []
         members.append((f"{inputs}.npy", zipfile.ZIP_DEFLATED, data, 10 + len(header) + size))

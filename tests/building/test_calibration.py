@@ -40,7 +40,7 @@ def test_shards_of_a_recurrent_network_merge_exactly(recurrent, tmp_path):
 
     identity, whole = store.load(statistics((0, 1)))
     merged_identity, merged = store.merge([statistics((index, parts)) for index in reversed(range(parts))])
-    assert merged_identity.samples == identity.samples == (SEQUENCES - 1) * STEPS  # one sequence is held out
+    assert merged_identity.samples == identity.samples == (SEQUENCES - 1) * STEPS  # One sequence is held out.
     assert merged.keys() == whole.keys() and len(whole) > 1
     for name, wanted in whole.items():
         found = merged[name]

@@ -44,15 +44,15 @@ def test_chosen_values_stand_for_the_others_and_extremes_for_themselves():
         values = rng.standard_normal(elements).astype(np.float32)
         values[5] = 100.0
         summary = summary_of(values)[: HEADER + chosen]
-        summary[HEADER:] = values[-chosen:]  # the outlier is in no choice
+        summary[HEADER:] = values[-chosen:]  # The outlier is in no choice.
         accumulator.add([summary])
         wanted.extend(elements, 0, 0, values.min(), values.max())
-        for _ in range(6):  # (98 - 2) / 16
+        for _ in range(6):  # There are (98 - 2) / 16 whole bins.
             wanted.add(values[-chosen:])
         wanted.add(np.array([values.min(), values.max()]))
     (found,) = accumulator.finish()
     assert np.array_equal(found.histogram, wanted.histogram)
-    assert found.histogram.sum() == found.count  # 6 * 16 + 2 are all 98
+    assert found.histogram.sum() == found.count  # 6 * 16 + 2 are all 98.
     assert find_range(found, Recipe(calibrator="mse"), "symmetric")[1] > 90, (
         "a rare outlier weighs more than finer steps for the others"
     )
@@ -78,7 +78,7 @@ class Packed:
 
     def into(self, feed, row):
         row = np.ctypeslib.as_array((ctypes.c_float * self.size).from_address(row))
-        row[:] = np.nan  # what lies between belongs to no tensor
+        row[:] = np.nan  # What lies between belongs to no tensor.
         for start, values in zip(self.starts, next(self.runs)):
             row[start : start + values.size] = values
 

@@ -113,7 +113,7 @@ def test_shards_of_whole_batches_see_exactly_what_the_whole_sees(annotated, samp
     from octet.tools.building.calibration import rows_of_shard
     from octet.tools.building.sessions import executor
 
-    x = samples["x"]  # 7 samples in batches of 2: the last one is filled up
+    x = samples["x"]  # The 7 samples come in batches of 2, so the last one is filled up.
     run = executor(measurable(annotated, summaries=True)[0], 1)
     whole = collect(annotated, {"x": x}, lambda module: run)
     merged = {edge: Statistics() for edge in whole}

@@ -87,7 +87,8 @@ def test_weights_are_int8_constants(module, weights):
 def test_symmetric_results_keep_to_127(module):
     done = hub(module, activations="symmetric")
     clips = [c for c in calls(done, "relax.clip") if float(c.args[1].value) < 0]
-    assert len(clips) == 4  # sum, gate, gated, mean; what cannot be negative, the input and what is moved are not
+    # Clipped are sum, gate, gated and mean, but not what cannot be negative, the input and what is only moved.
+    assert len(clips) == 4
     assert float(clips[0].args[1].value) == pytest.approx(-127 * 0.05) and float(
         clips[0].args[2].value
     ) == pytest.approx(127 * 0.05)

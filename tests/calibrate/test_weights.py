@@ -24,7 +24,7 @@ def test_all_zero_channel_still_resolves_its_bias():
     scales = weight_scales(w, 1, 0.5, np.array([0.1, 0.3], np.float32))
     step = 0.5 * float(scales[1])
     assert abs(np.rint(0.3 / step) * step - 0.3) < 1e-6
-    assert scales[0] == np.float32(0.5) / np.float32(63)  # 1 and 0.5 lie on a grid
+    assert scales[0] == np.float32(0.5) / np.float32(63)  # The weights 1 and 0.5 lie on a grid.
 
 
 @pytest.mark.parametrize("bias", [None, np.zeros(2, np.float32)])

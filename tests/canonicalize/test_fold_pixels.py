@@ -90,12 +90,13 @@ def test_channels_last_become_channels_first(build, becomes):
 @pytest.mark.parametrize(
     "dtype, body",
     [
-        ("float32", lambda b, x: op.permute_dims(normalised(b, x, -1), FIRST)),  # no integers: measured, and clipped
+        # Without integers the result is measured, and clipped.
+        ("float32", lambda b, x: op.permute_dims(normalised(b, x, -1), FIRST)),
         ("int32", lambda b, x: op.permute_dims(normalised(b, cast(b, x), -1), FIRST)),
         (
             "uint8",
             lambda b, x: op.reshape(normalised(b, cast(b, x), -1), [1, 90]),
-        ),  # a constant that would vary along the new axis
+        ),  # Its constant would vary along the new axis.
         ("uint8", lambda b, x: [op.permute_dims(y := normalised(b, cast(b, x), -1), FIRST), b.e(op.nn.relu(y))]),
     ],
 )

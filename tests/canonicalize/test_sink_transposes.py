@@ -6,7 +6,7 @@ from tvm.relax import op
 from octet.passes.canonicalize.remove_noops import RemoveNoops
 from octet.passes.canonicalize.sink_transposes import SinkTransposes
 
-IMAGES = (2, 3, 4, 5)  # channels first
+IMAGES = (2, 3, 4, 5)  # Channels come first.
 LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
 
@@ -95,9 +95,9 @@ def test_channels_that_stay_last_are_left_alone(build, unchanged):
 @pytest.mark.parametrize(
     "body",
     [
-        lambda build, x, y: op.permute_dims(build.e(op.add(x, y)), FIRST),  # y lies channels last by itself
+        lambda build, x, y: op.permute_dims(build.e(op.add(x, y)), FIRST),  # Here y lies channels last by itself.
         lambda build, x, y: op.permute_dims(build.e(op.nn.softmax(x, -1)), FIRST),
-        lambda build, x, y: op.mean(x, [1]),  # its result would have to be transposed again
+        lambda build, x, y: op.mean(x, [1]),  # Its result would have to be transposed again.
         lambda build, x, y: op.reshape(x, [2, 60]),
     ],
 )

@@ -34,7 +34,7 @@ def parsed_once(tmp_path_factory):
     """The emulator's own headers, which no planted fault breaks, as g++ keeps them after parsing: up to half of every
     compilation. Kernels that the harness runs once or twice are optimised less, which is a third of the rest."""
     if "CXX" in os.environ or not shutil.which("g++"):
-        yield  # another compiler keeps them in another way
+        yield  # Another compiler keeps them in another way.
         return
     flags = emulator_module.FLAGS
     with pytest.MonkeyPatch.context() as patch:

@@ -32,7 +32,7 @@ from octet.targets.cuda.kernels.conv_schedule import (
 )
 from octet.targets.registry import find
 
-_WORST = 1.5  # logarithm of a ratio beyond which a layer counts no more: something else is wrong with it
+_WORST = 1.5  # Beyond this logarithm of a ratio a layer counts no more: something else is wrong with it.
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from octet.targets.cuda.compiling.source import DEVICE, named, source
 from octet.targets.cuda.emulator import Emulator
 from octet.targets.registry import find
 
-QUICK = emulator_module.FLAGS  # the compiler's for kernels that run once or twice
+QUICK = emulator_module.FLAGS  # Kernels that run once or twice are worth no optimisation, so the compiler takes these.
 SM80, SM75, SM61 = find("cuda-sm80"), find("cuda-sm75"), find("cuda-sm61")
 
 

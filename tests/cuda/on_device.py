@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent / "run"))
 from children import Beside, Child, Results, run_stage
 from report import table
 
-SECONDS = 470  # in all
-_LEAST = 5  # seconds, that a stage is begun for
-_FAULTY = 99  # exit status of compute-sanitizer
+SECONDS = 470  # All stages have this long together.
+_LEAST = 5  # No stage is begun with fewer seconds left.
+_FAULTY = 99  # It is the exit status of compute-sanitizer where it found something.
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Run:
         self.folder, self.results, self.ends = folder, Results(out), time.monotonic() + seconds
         self.patience = max(
             1.0, seconds / SECONDS
-        )  # a longer call gives every stage more: an emulated device is slow, and may share its CPU
+        )  # A longer call gives every stage more: an emulated device is slow, and may share its CPU.
         self.plan = json.loads((folder / "plan.json").read_text())
         self.seconds: dict[str, float] = {}
         self.warm: Child | None = None
@@ -174,7 +174,7 @@ def main(arguments=None) -> int:
             file=sys.stderr,
         )
         return 2
-    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):  # a second call finds what the first compiled
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):  # A second call finds what the first compiled.
         os.environ.setdefault(name, f"/tmp/octet-{name.split('_')[0].lower()}")
     run = Run(options.folder.resolve(), options.out.resolve(), options.seconds)
     try:
@@ -185,7 +185,7 @@ def main(arguments=None) -> int:
             print(f"{stage.name}: {run.seconds[stage.name]:.0f} s", flush=True)
             if stage.name == "machine":
                 if any(row.get("error") for row in run.results.of("machine")):
-                    break  # nothing that follows would mean anything
+                    break  # Nothing that follows would mean anything.
                 if "networks" in names and not options.no_warm:
                     run.begin_warm()
     finally:

@@ -186,10 +186,10 @@ def test_attention_is_one_launch_where_shared_memory_holds_a_head():
         == kernels((2, 48, 2, 32, True, True, None, False, 255))
         == ["mma_conv2d", "attention", "mma_conv2d"]
     )
-    assert "attention" not in kernels(CASES["one launch"], SM61)  # no tensor cores
+    assert "attention" not in kernels(CASES["one launch"], SM61)  # The target has no tensor cores.
     assert "attention" not in kernels((1, 640, 1, 64), SM75) and "attention" not in kernels(
         CASES["whole granules"]
-    )  # too many keys; heads of half a step
+    )  # These have too many keys, or heads of half a step.
 
 
 def test_operands_that_lie_anyhow():

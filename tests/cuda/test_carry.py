@@ -32,7 +32,7 @@ DENSE = workload_of(
     Conv(1, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 16, 16, 1, 16, 16, 9),
     replace(INT8, residual=True, residual_multiplier=0.3),
 )
-GROUPS = workload_of(Conv(1, 5, 5, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 32, 32, 4, 6, 6, 9), INT8)  # a space of six points
+GROUPS = workload_of(Conv(1, 5, 5, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 32, 32, 4, 6, 6, 9), INT8)  # Its space has six points.
 MEASURE = """
 import sys
 from octet.targets.measure.carrier import Carrier
@@ -55,7 +55,7 @@ def machine(here, tmp_path_factory):
 
     patch = pytest.MonkeyPatch()
     patch.setattr(cuda_builder, "compile_cubin", compiled)
-    patch.setattr(carry_export, "ROUNDS", 1)  # an emulated launch takes milliseconds
+    patch.setattr(carry_export, "ROUNDS", 1)  # An emulated launch takes milliseconds.
     patch.setattr(carry_export, "FINAL_ROUNDS", 2)
     database = Database(str(folder / "empty.db"))
     figures = export_candidates([Task(DENSE, 2), Task(GROUPS, 1)], SPEC, database, folder / "candidates", trials=4)
@@ -96,7 +96,7 @@ def test_measured_resumed_and_learnt_from(copied, python, tmp_path):
     assert python(MEASURE.format(path=str(folder)), OCTET_LIBCUDA=str(driver)) == said
     assert (folder / "measurements.jsonl").read_text() == lines, "nothing is measured twice"
     kept = lines.splitlines(keepends=True)
-    (folder / "measurements.jsonl").write_text("".join(kept[:3]) + kept[3][:40])  # killed within a line
+    (folder / "measurements.jsonl").write_text("".join(kept[:3]) + kept[3][:40])  # The writer was killed within a line.
     assert "'measured': 8" in python(MEASURE.format(path=str(folder)), OCTET_LIBCUDA=str(driver))
     assert json.loads(kept[0])["device"] == {
         "name": "emulated device",

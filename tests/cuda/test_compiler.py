@@ -71,7 +71,7 @@ def test_machine_code_has_the_intended_instructions(built, tmp_path):
     tensor, copies = ("IMMA.8816", None) if spec.dot == "mma8816" else ("IMMA.16832", "LDGSTS.E.BYPASS.128")
     for name in (tensor, copies, "LDSM.16.M88.4", "IDP.4A"):
         assert name is None or name in code, name
-    assert "STL" not in code and "LDL" not in code  # no local memory
+    assert "STL" not in code and "LDL" not in code  # Nothing is spilled to local memory.
 
 
 def test_ptx_has_the_intended_instructions(built):
@@ -89,7 +89,7 @@ def test_ptx_has_the_intended_instructions(built):
     assert [name for name in (*COMMON, *wanted) if name not in text] == []
     assert (
         "fma." not in text and ".approx" not in text
-    )  # the contract rounds every product and sum, and divides exactly
+    )  # The contract rounds every product and sum, and divides exactly.
     assert spec.dot != "dp4a" or not any(name in text for name in ("mma.sync", "ldmatrix", "cp.async"))
 
 
@@ -138,7 +138,8 @@ def test_the_container_is_the_toolkits(tmp_path):
     subprocess.run([tool, "-64", "--compress=false", f"--create={tmp_path / 'k.fatbin'}", *images], check=True)
     theirs, ours = (tmp_path / "k.fatbin").read_bytes(), fatbin(cubin, ptx, 80)
     code = 16 + 64 + len(cubin) + -len(cubin) % 8
-    assert ours[16:code] == theirs[16:code]  # in front of it stands the size in all, which counts PTX with its comments
+    # In front of it stands the size in all, which counts PTX with its comments.
+    assert ours[16:code] == theirs[16:code]
     assert (
         ours[code : code + 8] == theirs[code : code + 8]
         and ours[code + 32 : code + 80] == theirs[code + 32 : code + 80]
@@ -151,7 +152,7 @@ def test_a_missing_compiler_is_one_line_with_the_remedy(monkeypatch):
     with pytest.raises(
         TargetError, match=r"cuda-sm80 needs a CUDA compiler: found neither nvcc nor NVRTC; pip install 'octet\[cuda\]'"
     ):
-        detect.resolve("cuda-sm80")  # before the first long phase
+        detect.resolve("cuda-sm80")  # It is asked before the first long phase.
     monkeypatch.setattr(compiler, "find_nvcc", lambda: Nvcc("/opt/nvcc", frozenset({75, 80})))
     with pytest.raises(
         TargetError, match=r"cuda-sm61 .* /opt/nvcc makes no code for it.*; pip install 'octet\[pascal\]'"

@@ -15,7 +15,8 @@ from octet.targets.cuda.kernels.conv import Conv, Epilogue, conv_kernel
 from octet.targets.cuda.kernels.conv_schedule import candidates
 from octet.targets.cuda.layout import pack, packed, unpack
 
-# n, c, h, w, o, kernel, strides, padding (t, l, b, r), dilation, groups, residual, float32 result
+# The entries are n, c, h, w, o, kernel, strides, padding (t, l, b, r), dilation, groups, residual and whether the
+# result is float32.
 CASES = {
     "first layer": (2, 3, 13, 11, 24, (7, 7), (2, 2), (3, 3, 3, 3), (1, 1), 1, False, False),
     "one channel": (1, 1, 9, 9, 6, (3, 3), (1, 1), (0, 1, 0, 1), (1, 1), 1, False, False),
@@ -140,7 +141,7 @@ def test_every_tile(spec):
     tiles = (
         *candidates(spec)[:: 1 if spec is SM80 else 4],
         *split[-2:],
-    )  # the rest differs in nothing but the number of stages
+    )  # The two differ in the number of stages alone.
     kernels = {tile: conv_kernel(problem, epilogue, weight, bias, multiplier, spec, tile) for tile in tiles}
     names = named(kernel.kernel for kernel in kernels.values())
     emulated = Emulator(source(names), {name: kernel.operands for kernel, name in names.items()})

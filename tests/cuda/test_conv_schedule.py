@@ -18,11 +18,12 @@ def dense(rows, depth, columns):
 def test_registers_shared_memory_and_threads_bound_the_blocks_of_a_multiprocessor():
     assert (
         2 * LARGE.shared_bytes < SM90.extra["shared_bytes"] and resident(LARGE, SM90) == 1
-    )  # 244 registers of 256 threads
+    )  # Each of its 256 threads has 244 registers.
     assert resident(SMALL, SM90) == 4
-    deep = replace(SMALL, stages=7)  # 56 KiB: four of them are 224 of 228 KiB, and so much more as each costs beside
+    # It takes 56 KiB: four of them are 224 of 228 KiB, and each costs something beside.
+    deep = replace(SMALL, stages=7)
     assert resident(deep, SM90) == 4 and resident(replace(deep, columns=80, warp_columns=1), SM90) == 3
-    assert SMALL.shared_bytes == 32 << 10 and resident(SMALL, SM75) == 2  # nothing is kept back there
+    assert SMALL.shared_bytes == 32 << 10 and resident(SMALL, SM75) == 2  # Nothing is kept back on this target.
 
 
 def test_a_layer_takes_what_memory_needs_for_its_operands():

@@ -151,7 +151,7 @@ OTHERS = {
     "table behind: code": ("requantize.cuh", "table[byte_of(codes, 3) + 128]", "table[byte_of(codes, 2) + 128]", "table_behind: depthwise"),
     "table behind: place": ("conv_direct.cuh", "static_cast<const signed char*>(table)[code + 128]", "static_cast<const signed char*>(table)[code & 0xff]", "table_behind: direct"),
     "generated: rest": ("generated.cuh", "return a % b + (", "return a + (", "generated: tile"),
-}  # a fault a line  # fmt: skip
+}  # Each line is a fault.  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def caught(device, layer, seeds=4, tolerance=None):
     emulated = emulator(made, device)
     try:
         return any(differences(emulated, made[0], module, inputs, (seed,), tolerance) for seed in range(seeds))
-    except (EmulationError, AssertionError):  # the latter: shared memory of launches that is not zero again
+    except (EmulationError, AssertionError):  # An assertion says that shared memory is not zero again after a launch.
         return True
 
 
@@ -246,7 +246,7 @@ def test_fault_of_another_family_is_caught(fault, tmp_path):
     assert file in made[0].text or file in ("requantize.cuh", "tiles.cuh", "conv_gather.cuh", "rows.cuh")
     assert not close or not caught(
         DEVICE, (made, module, inputs), 1, 2e-5
-    )  # what is compared with a tolerance is within it without the fault
+    )  # What is compared with a tolerance is within it without the fault.
     assert caught(planted(tmp_path, file, old, new), (made, module, inputs), tolerance=2e-5 if close else None)
 
 
@@ -260,7 +260,7 @@ def test_every_device_file_has_a_planted_fault():
         "launch.cuh",
         "conv.cuh",
         "window.cuh",
-    }  # of wgmma: test_wgmma.py
+    }  # Those of wgmma are in test_wgmma.py.
     met = {fault[0] for fault in (*FAULTS.values(), *OTHERS.values())}
     assert {path.name for path in DEVICE.glob("*.cuh")} - machine <= met
 

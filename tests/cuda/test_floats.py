@@ -139,7 +139,7 @@ def test_same_bits(operators, name):
     assert not differences(emulated, *found[name], CASES[name][1], seeds=(0, 1))
 
 
-TOLERANCE = 2e-5  # of sums of at most 71 products of numbers near 4, in another order
+TOLERANCE = 2e-5  # Sums of at most 71 products of numbers near 4 are added in another order.
 
 
 @pytest.mark.parametrize("name", CLOSE)

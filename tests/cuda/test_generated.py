@@ -75,8 +75,8 @@ def test_same_bits(operators, name):
         (
             OP.matmul,
             {"a": real(2, 1, 5, 7), "b": real(1, 3, 7, 4)},
-        ),  # a batch that neither operand has; the order of summation is free
-        (OP.power, {"a": np.abs(real(2, 7)), "b": real(2, 7)}),  # NumPy's own float32 function is the referee
+        ),  # Neither operand has the whole batch; the order of summation is free.
+        (OP.power, {"a": np.abs(real(2, 7)), "b": real(2, 7)}),  # The referee is NumPy's own float32 function.
     ],
 )
 def test_close(make, inputs):
@@ -84,7 +84,7 @@ def test_close(make, inputs):
     (net,) = nets([module])
     want = reference.run(module, inputs)[0]
     got = net.run(emulator([net]), inputs, 1)[0].view(np.float32)[: want.size].reshape(want.shape)
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)  # sums of seven products of numbers near 1
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)  # They are sums of seven products of numbers near 1.
 
 
 def test_a_chain_within_a_loop_is_run_by_one_thread():
@@ -117,4 +117,4 @@ def test_what_tvm_cannot_legalise_is_named():
     ):
         lower(module, SM80, RULES)
     with pytest.raises(TargetError, match="relax.nn.pixel_shuffle"):
-        CudaLowering().check(lambda: module, SM80)  # what compile-model asks before it calibrates
+        CudaLowering().check(lambda: module, SM80)  # A compile asks this before it calibrates.

@@ -146,7 +146,7 @@ def test_every_kernel(gpu, spec):
     feed = {
         f"{number}:{name}": array for number, (_, inputs) in enumerate(cases.values()) for name, array in inputs.items()
     }
-    for _ in range(2):  # the second run finds what the first one left
+    for _ in range(2):  # The second run finds what the first one left.
         got, wrong = session.run(feed), []
         for number, (name, (module, inputs)) in enumerate(cases.items()):
             for i, wanted in enumerate(reference.run(module, inputs)):

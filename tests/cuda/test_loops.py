@@ -48,7 +48,7 @@ def made(tmp_path_factory):
     path, networks = tmp_path_factory.mktemp("loops") / "r.onnx", {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recurrent, "UNROLLED", 1)
-        patch.setattr(matmul, "_FEW", 0)  # products as small as these would stay in float
+        patch.setattr(matmul, "_FEW", 0)  # Products as small as these would stay in float.
         for kind, options in CASES.items():
             feed = _nodes.network(path, kind, **options)
             model = canonicalize(octet.load_onnx(path, batch="none"))

@@ -25,7 +25,7 @@ def main(p0: T.Buffer((T.int64(2), T.int64(7)), "int8"), T_tile: T.Buffer((T.int
             T.reads(p0[v_ax0 % T.int64(2), v_ax1 % T.int64(7)])
             T.writes(T_tile[v_ax0, v_ax1])
             T_tile[v_ax0, v_ax1] = {VALUE}"""
-RUNS = 'tvm.base.os.mkdir("{}")'  # what the parser by itself would do
+RUNS = 'tvm.base.os.mkdir("{}")'  # The parser by itself would evaluate it.
 
 
 def test_a_nest_is_read():

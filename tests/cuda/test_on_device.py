@@ -88,7 +88,7 @@ def run(folder, out, *arguments, **environment):
     )
 
 
-# The parent needs the standard library alone
+# The parent needs the standard library alone.
 _BARE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 

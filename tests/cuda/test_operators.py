@@ -16,7 +16,7 @@ ADD = dict(
 MUL = dict(a_zero_point=3, b_zero_point=-5, out_zero_point=2, multiplier=0.011, clip_min=-100, clip_max=127)
 HALVES = np.concatenate(
     [np.arange(-600, 601) * np.float32(0.125), np.float32([3e9, -3e9, 3e38, -3e38, np.inf, -np.inf])]
-)[None].astype(np.float32)  # ties, and what leaves int32
+)[None].astype(np.float32)  # Ties are among them, and what leaves int32.
 AVERAGE = dict(data_zero_point=4, out_zero_point=-9, multiplier=1.13, clip_min=-128, clip_max=127)
 
 

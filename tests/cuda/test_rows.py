@@ -39,7 +39,7 @@ CASES = {
     "rows of a block": (
         lambda b, x: _norm(b, x, 64, True, True),
         {"x": codes(RNG, 4 * 128 + 3, 64)},
-    ),  # four side by side, three of them in the last block
+    ),  # A block takes four rows side by side, the last one only three.
     "beyond shared memory": (lambda b, x: _norm(b, x, 12400, True, True), {"x": codes(RNG, 2, 12400)}),
     "neither": (lambda b, x: _norm(b, x, 33, False, False), {"x": real(5, 33)}),
     "rms": (lambda b, x: _norm(b, x, 70, True, True, rms=True), {"x": codes(RNG, 2, 9, 70)}),

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 OPSET = 18
-LARGEST = 1e4  # magnitude of a value that is kept
+LARGEST = 1e4  # A value of a greater magnitude is not kept.
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Graph:
         given = [o for o in operands if o is not None]
         try:
             arrays = evaluated(node, {o.name: o.array for o in given}, self.opset)
-        except IndexError:  # the evaluator's pooling runs out of its own result for some paddings
+        except IndexError:  # For some paddings the evaluator's pooling runs out of its own result.
             return []
         for array in arrays:
             if (

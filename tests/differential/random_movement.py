@@ -26,7 +26,7 @@ def reshape(g):
     extents = [*extents, rest] if rest > 1 else extents
     for _ in range(int(g.rng.integers(0, 2))):
         extents.insert(int(g.rng.integers(0, len(extents) + 1)), 1)
-    if g.rng.random() < 0.5 and x.rank > 1 and x.shape[0]:  # the batch stays
+    if g.rng.random() < 0.5 and x.rank > 1 and x.shape[0]:  # The batch stays where it is.
         extents = [x.shape[0], -1]
     g.add("Reshape", [x, g.constant(np.array(extents, np.int64))], exact=True)
 

@@ -189,7 +189,7 @@ def first(g):
     x = g.floats(exact=True, accept=lambda v: v.rank > 0)
     if x is not None:
         axis = int(g.rng.integers(x.rank))
-        if len(np.unique(x.array)) == x.array.size:  # of equal elements either may come first
+        if len(np.unique(x.array)) == x.array.size:  # Of equal elements either may come first.
             g.add(
                 "TopK",
                 [x, g.constant(np.array([int(g.rng.integers(1, x.shape[axis] + 1))]))],

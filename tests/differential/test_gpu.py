@@ -36,7 +36,7 @@ def _infinities():
             ("ArgMax", "x", f"place{axis}", {"axis": axis}),
         ]
         outputs |= {f"high{axis}": "float32", f"low{axis}": "float32", f"place{axis}": "int64"}
-    rows = ROWS + np.float32(0)  # which of two zeros is the least is open
+    rows = ROWS + np.float32(0)  # Which of two zeros is the least is open, so all are positive.
     return make(nodes, {"x": rows}, outputs), {"x": rows}
 
 

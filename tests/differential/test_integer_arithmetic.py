@@ -64,7 +64,7 @@ def test_every_operand_has_a_result(dtype):
         "left": np.array(left, f"uint{bits}").astype(dtype),
         "right": right,
     }
-    if dtype not in ("int8", "uint8", "int32", "int64"):  # not a type of inputs
+    if dtype not in ("int8", "uint8", "int32", "int64"):  # No input has another type.
         nodes = [
             ("Cast", f"{each}_wide", each, {"to": helper.np_dtype_to_tensor_dtype(np.dtype(dtype))}) for each in "xy"
         ] + nodes

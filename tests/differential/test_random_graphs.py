@@ -30,7 +30,7 @@ COUNT, FIRST = (
     int(os.environ.get(name, default)) for name, default in (("OCTET_DIFFERENTIAL", 6), ("OCTET_DIFFERENTIAL_FIRST", 0))
 )
 SEEDS = range(FIRST, FIRST + COUNT)
-CLOSE = 1e-3  # of the largest magnitude: chains of float operators that round differently
+CLOSE = 1e-3  # In parts of the largest magnitude, chains of float operators that round differently stay within this.
 
 
 def _model(case):

@@ -18,7 +18,7 @@ _ALIKE = (
     "a#2",
     "a",
     "a#2#2",
-)  # one name to whoever keeps letters and digits, or strips what is behind
+)  # They are one name to whoever keeps letters and digits, or strips what is behind.
 _STRANGE = (
     "é中Ω",
     "x" * 300,

@@ -172,7 +172,7 @@ def test_quantize_writes_a_model_for_other_runtimes(digits, tmp_path):
     assert (logits.argmax(1) == ours.argmax(1)).mean() >= 0.99
     again = CliRunner().invoke(
         main, ["quantize", path, "-o", str(tmp_path / "again.onnx")]
-    )  # it comes quantised, and a note on stderr says so
+    )  # The file comes quantised, and a note on stderr says so.
     assert again.exit_code == 0 and "as the file says" in again.stdout and " 0 operators in int8" not in again.stdout
 
 

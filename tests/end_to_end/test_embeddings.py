@@ -45,7 +45,8 @@ def test_the_package(quantized):
     hub, _ = quantized
     package = octet.compile(hub, targets=["native"])
     (variant,) = package.variants
-    assert variant.weights.size < 4 * TOKENS * language_network.WIDTH / 2  # of the table in float32
+    # The table alone takes twice as much in float32.
+    assert variant.weights.size < 4 * TOKENS * language_network.WIDTH / 2
     assert "relax.take" not in {one["operator"] for one in package.info["operators"]["reasons"]}
     feed = language_network.samples(1, LENGTH, seed=7)
     found = open_session(variant).run(feed)

@@ -29,7 +29,7 @@ from octet.targets.registry import TARGETS
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "extending.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+)\n([\s\S]*?)(?=^## |\Z)", TEXT, re.M))
-OPERATOR, KERNEL, TARGET, REPAIR, UPGRADE = SECTIONS  # in this order, and no more
+OPERATOR, KERNEL, TARGET, REPAIR, UPGRADE = SECTIONS  # They stand in this order, and there are no more.
 
 
 def module_of(path):
@@ -67,7 +67,7 @@ class Newcomer:
         names = {name: dict(value) if isinstance(value, dict) else value for name, value in vars(module).items()}
         exec(code, names)
         self.files[path] = names
-        for name, value in vars(module).items():  # entries of its tables, until the end of the test
+        for name, value in vars(module).items():  # Its tables keep new entries until the end of the test.
             if isinstance(value, dict) and name != "__builtins__":
                 for key in names[name].keys() - value.keys():
                     self.monkeypatch.setitem(value, key, names[name][key])

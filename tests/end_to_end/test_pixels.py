@@ -94,6 +94,6 @@ def test_pixels_are_read_as_they_are(tmp_path, last, batch):
     assert package.info["operators"]["float"] == 0
     with pytest.raises(
         OctetError, match="nothing can clip"
-    ):  # every result of this network is float, and its pixels are exact
+    ):  # Every result of this network is float, and its pixels are exact.
         with_usual_clips(package, {"pixels": data})
     assert not {"astype", "cast", "add", "multiply", "quantize"} & {step.operator for step in package.variants[0].steps}

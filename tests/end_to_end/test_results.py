@@ -46,4 +46,4 @@ def test_inputs_constants_and_repeated_results(tmp_path):
     assert (got["again"] == got["conv"]).all() and (got["row"] == got["conv"].reshape(1, -1)).all()
     assert (got["pixels"] == images[:1].reshape(1, -1)).all() and (got["fixed"] == constant).all()
     assert (got["x"] == images[:1]).all() and (got["ids"] == feed["ids"]).all()
-    export_qdq(quantized, tmp_path / "results.qdq.onnx")  # its checker refuses a name that is given twice
+    export_qdq(quantized, tmp_path / "results.qdq.onnx")  # The exporter's checker refuses a name that is given twice.

@@ -74,7 +74,7 @@ def test_weights_are_there_once_and_code_for_every_shape(made):
     positions = 4 * language_network.WIDTH * sum(LENGTHS) + 4096
     small = (
         members[1][weights].bytes if weights == "variants/amx/weights.bin" else 0
-    )  # layers that are too small for tiles at one length lie in another order there
+    )  # Layers that are too small for tiles at one length lie in another order there.
     assert members[1][weights].bytes <= members[0][weights].bytes <= members[1][weights].bytes + positions + small
     assert members[0].keys() - members[1].keys() == {"shapes/1/selftest.npz", "shapes/2/selftest.npz"}
     assert single["pads"] == {} and len(single["shapes"]) == 1
@@ -114,7 +114,7 @@ def test_streams_of_varying_length_are_padded_and_cut_back(made):
                 found["states"].tobytes() == np.ascontiguousarray(whole["states"][:, :length]).tobytes()
                 and found["logits"].tobytes() == whole["logits"].tobytes()
             )
-            if length not in LENGTHS:  # longer padding gives the same, as the mask keeps it out
+            if length not in LENGTHS:  # Longer padding gives the same, as the mask keeps it out.
                 longer = {name: np.pad(array, ((0, 0), (0, 32 - length))) for name, array in feed.items()}
                 np.testing.assert_allclose(found["states"], session.run(longer)["states"][:, :length], atol=0.05)
         assert (
@@ -252,7 +252,8 @@ def test_it_is_rebuilt_from_its_sources(made):
 )
 def test_what_is_said_wrong_is_told_in_one_line(made, options, said, monkeypatch):
     folder, _ = made
-    monkeypatch.setattr(CudaBackend, "check_compiler", lambda *_: None)  # what is asked first where none is installed
+    # Where no compiler is installed, this is asked first.
+    monkeypatch.setattr(CudaBackend, "check_compiler", lambda *_: None)
     done = run(folder, "compile", "language.onnx", "--calib", "calib.npz", "-o", "w.octet", *options)
     assert done.exit_code == 2 and said in done.output and not (folder / "w.octet").exists(), done.output
 

@@ -75,7 +75,7 @@ def test_awkward_channels(case, tmp_path):
     session = octet.compile(octet.quantize(model, {"image": images})).session()
     scores, wanted = run_samples(session, {"image": images})["scores"], expected(weight, bias, images)
     assert np.isfinite(scores).all()
-    # one scale per tensor: the error is measured in steps of the largest channel
+    # With one scale per tensor the error is measured in steps of the largest channel.
     assert np.abs(scores - wanted).max() <= 0.02 * max(
         np.abs(wanted).max(), np.abs(images).max() * np.abs(weight).max()
     )
@@ -104,7 +104,7 @@ def test_missed_accuracy_is_status_3_and_the_package_is_written(tmp_path):
     network(tmp_path / "small.onnx", WEIGHT, BIAS)
     labels = expected(WEIGHT, BIAS, IMAGES).argmax(1)
     np.savez(tmp_path / "val.npz", image=IMAGES, labels=labels)
-    np.savez(tmp_path / "calib.npz", image=IMAGES[:1] * 1e-4)  # ranges that clip every real picture
+    np.savez(tmp_path / "calib.npz", image=IMAGES[:1] * 1e-4)  # These ranges clip every real picture.
     arguments = [
         "compile",
         "small.onnx",

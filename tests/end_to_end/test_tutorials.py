@@ -73,7 +73,8 @@ class Reader:
         for process in self.running:
             import psutil
 
-            started = [process, *psutil.Process(process.pid).children(recursive=True)]  # TVM's tracker leaves its own
+            # TVM's tracker leaves its own process group.
+            started = [process, *psutil.Process(process.pid).children(recursive=True)]
             for one in started:
                 one.kill()
             process.wait()

@@ -71,9 +71,9 @@ _PARAMETERS = {
 @dataclass(frozen=True)
 class Case:
     name: str
-    operator: str  # of the node that the case is about
+    operator: str  # It is of the node that the case is about.
     model: bytes
-    data: tuple  # of (arrays of the inputs, arrays of the outputs), or None where one is no tensor
+    data: tuple  # Each holds the arrays of the inputs and those of the outputs, or None where one is no tensor.
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def load_cases(modules: Iterable[str] | None = None) -> dict[str, Case]:
             node.collect_testcases()
         for module in modules or ():
             importlib.import_module(f"{node.__name__}.{module}")
-        found = [case for case in node._NodeTestCases if case.model is not None]  # where every import leaves its cases
+        found = [case for case in node._NodeTestCases if case.model is not None]  # Every import leaves its cases there.
     operators = {case.name: case.model.graph.node[0].op_type for case in found}
     return {
         case.name: Case(

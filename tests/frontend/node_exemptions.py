@@ -1,6 +1,6 @@
 """The node tests of ONNX that Octet refuses: what the refusal says, and why. Two differ from ONNX."""
 
-# (regular expression that the refusal matches, reason)
+# Each entry is a regular expression that the refusal matches, and the reason.
 REFUSED = (
     (
         r"element type (string|u?int[24]|float[48]\w+)",

@@ -60,7 +60,7 @@ def test_a_loop_of_fixed_length(model, agrees):
         kept, s = [*kept, np.maximum(s @ w, 0)], np.tanh(s @ w)
     found = agrees(
         proto, X, [s, np.stack(kept)]
-    )  # onnx.reference concatenates what the standard and ONNX Runtime stack
+    )  # What the standard and ONNX Runtime stack, onnx.reference concatenates.
     products = [
         binding.value
         for binding in found.module["main"].body.blocks[0].bindings
@@ -68,7 +68,7 @@ def test_a_loop_of_fixed_length(model, agrees):
     ]
     assert len(products) == 4 and all(
         product.args[1].same_as(products[0].args[1]) for product in products
-    )  # one set of weights
+    )  # There is one set of weights.
 
 
 def test_a_loop_ends_where_its_condition_does(model, agrees):

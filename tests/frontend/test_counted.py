@@ -23,7 +23,7 @@ FEED = {
 }
 LIMITS = {"most": np.array([6]), "overlap": np.float32([0.3]), "threshold": np.float32([0.6])}
 CHOICE = helper.make_node("NonMaxSuppression", ["boxes", "scores", *LIMITS], ["chosen"], name="choose")
-DETECTIONS = [  # as exporters write the end of a detector: the chosen boxes, their scores and classes, a row each
+DETECTIONS = [  # Exporters write the end of a detector so: the chosen boxes, their scores and classes, a row each.
     CHOICE,
     helper.make_node("Gather", ["chosen", "two"], ["place"], axis=1),
     helper.make_node("Slice", ["chosen", "one", "three", "one"], ["pairs"]),

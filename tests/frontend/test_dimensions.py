@@ -21,7 +21,8 @@ def fixed(declared, **said):
         (("N", 3, "H", "W"), {"shapes": {"x": (2, 3, 8, 9)}}, (2, 3, 8, 9), 0),
         (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
         (("N", 3, "H", "W"), {"data": {"x": (50, 3, 8, 9)}, "dims": {"H": 4}, "batch": 5}, (5, 3, 4, 9), 0),
-        (("N", 3, "H"), {"data": {"x": (0, 3, 5)}}, (1, 3, 5), 0),  # who reads the samples says that there are none
+        # That there are no samples is said by who reads them.
+        (("N", 3, "H"), {"data": {"x": (0, 3, 5)}}, (1, 3, 5), 0),
         (("", 3, "", ""), {"data": {"x": (50, 3, 8, 9)}}, (1, 3, 8, 9), 0),
         (("N", "side", "side"), {"dims": {"side": 7}}, (1, 7, 7), 0),
         (
@@ -29,12 +30,13 @@ def fixed(declared, **said):
             {"shapes": {"x": (2, 3, 8, 9)}},
             (2, 3, 8, 9),
             0,
-        ),  # nobody named it
+        ),  # Nobody named it.
         (("rows", 3), {"dims": {"rows": 1}}, (1, 3), 0),
-        (("time", 80), {"dims": {"time": 24}}, (24, 80), None),  # an extent like any other
+        (("time", 80), {"dims": {"time": 24}}, (24, 80), None),  # It is an extent like any other.
         (("time", 80), {"dims": {"time": "batch"}}, (1, 80), 0),
         (("time", 80), {"batch": 6}, (6, 80), 0),
-        (("time", 80), {"data": {"x": (50, 24, 80)}}, (24, 80), None),  # one axis more: whole inputs
+        # The data have one axis more, so each sample is a whole input.
+        (("time", 80), {"data": {"x": (50, 24, 80)}}, (24, 80), None),
         (("N", 80), {"data": {"x": (50, 24, 80)}}, (24, 80), None),
         (("N", 80), {"data": {"x": (50, 1, 80)}}, (1, 80), 0),
         (("T", "batch", 80), {"dims": {"T": 24}, "batch": 4}, (24, 4, 80), 1),
@@ -45,9 +47,9 @@ def fixed(declared, **said):
         (None, {"data": {"x": (50, 5)}}, (1, 5), 0),
         ((), {}, (), 0),
         (("time", 80), {"batch": "none", "dims": {"time": 24}}, (24, 80), None),
-        (("", 80), {"batch": "none", "shapes": {"x": (24, 80)}}, (24, 80), None),  # nobody named it
+        (("", 80), {"batch": "none", "shapes": {"x": (24, 80)}}, (24, 80), None),  # Nobody named it.
         (("N", 80), {"batch": "none", "data": {"x": (50, 24, 80)}}, (24, 80), None),
-        ((24, 80), {"batch": "none"}, (24, 80), None),  # the file fixes it
+        ((24, 80), {"batch": "none"}, (24, 80), None),  # The file fixes it.
     ],
 )
 def test_fixed(dims, said, shape, axis):

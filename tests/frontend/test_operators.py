@@ -21,7 +21,7 @@ def ints(*values):
     return np.array(values, "int64")
 
 
-# name: (operator, input shapes, constants, attributes[, oldest opset])
+# An entry is a name with its operator, input shapes, constants, attributes and, where it matters, the oldest opset.
 CASES = {
     "conv": ("Conv", [X4], [rand(8, 6, 3, 3), rand(8)], {"pads": [1, 1, 1, 1]}),
     "conv asymmetric": (

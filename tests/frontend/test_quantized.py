@@ -93,7 +93,7 @@ def test_static_forms(model, load, form, zero):
     found = reference.run(realized.module, {"x": X})[0]
     assert (
         want.min() >= 0 and np.abs(found - want).max() < 1e-6
-    )  # zero point at the lower end: the quantizer is the activation
+    )  # With the zero point at the lower end, the quantizer is the activation.
 
 
 @pytest.mark.parametrize("layer", ["conv", "matmul"])
@@ -283,4 +283,4 @@ def test_against_onnx_runtime(model, load, tmp_path):
             None, {"x": X}
         )[0]
         found = reference.run(integer_graph(load(proto)).module, {"x": X})[0]
-        assert np.abs(found - want).max() <= YS * 1.0001  # one step of the result
+        assert np.abs(found - want).max() <= YS * 1.0001  # The difference is at most one step of the result.

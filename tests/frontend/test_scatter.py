@@ -9,7 +9,7 @@ from octet.targets.errors import UnsupportedModelError
 RANDOM = np.random.default_rng(5)
 DATA = RANDOM.standard_normal((4, 5, 3)).astype("float32")
 ELEMENTS = RANDOM.integers(-4, 4, (3, 4, 2))
-ROWS = np.array([[[0, 1], [-1, 2]], [[2, 4], [2, -1]]])  # [2, 4] twice: 4 and -1 are one place
+ROWS = np.array([[[0, 1], [-1, 2]], [[2, 4], [2, -1]]])  # One place is named twice: [2, 4], and [2, -1] from the end.
 APART = np.array([[[0, 1], [-1, 2]], [[2, 4], [2, -2]]])
 
 
@@ -39,7 +39,7 @@ def test_nd(model, agrees, reduction, known):
 @pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
 def test_elements(model, agrees, reduction, axis, known):
     indices = ELEMENTS % DATA.shape[axis]
-    if reduction == "none":  # ONNX leaves open which of several updates of an element stays
+    if reduction == "none":  # ONNX leaves open which of several updates of an element stays.
         indices = np.argsort(RANDOM.random((3, 4, 2)), axis=axis)
     _check(
         model,

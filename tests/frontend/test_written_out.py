@@ -57,7 +57,7 @@ def test_reversed_sequences(model, agrees, axes, known):
 @pytest.mark.parametrize("p", [1, 2])
 def test_lp_norm(model, agrees, p, axis):
     x = real(3, 4, 5)
-    want = x / np.linalg.norm(x, p, axis, keepdims=True)  # onnx.reference takes no magnitudes
+    want = x / np.linalg.norm(x, p, axis, keepdims=True)  # The reference of ONNX takes no magnitudes.
     agrees(model([helper.make_node("LpNormalization", ["x"], ["y"], p=p, axis=axis)], {"x": x}), {"x": x}, [want])
 
 

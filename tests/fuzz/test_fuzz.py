@@ -22,7 +22,7 @@ from .readers import READERS
 SECONDS = float(os.environ.get("OCTET_FUZZ_SECONDS", 0))
 FIRST = int(os.environ.get("OCTET_FUZZ_SEED", 0))
 FEW, MANY = 60, 2000
-CPU_SECONDS, BYTES = 10, 2 << 30  # that one file may take
+CPU_SECONDS, BYTES = 10, 2 << 30  # One file may take so much.
 CORPUS = Path(__file__).with_name("corpus")
 
 
@@ -79,7 +79,7 @@ def test_spoilt_files(reader):
             return
         try:
             counts[tried(made, data)] += 1
-        except AssertionError as error:  # it goes on: there may be others
+        except AssertionError as error:  # The search goes on, as there may be others.
             findings.setdefault(_place(error), data)
 
     for number in count(FIRST):

@@ -152,7 +152,7 @@ class Candidates(Reader):
             lines = json.loads(path.read_bytes())
         except ValueError:
             lines = None
-        if isinstance(lines, list):  # measurements of the whole archive
+        if isinstance(lines, list):  # These are measurements of the whole archive.
             record = _record()
             whole = next(self.folder.glob("whole.tar.xz"), None)
             if whole is None:

@@ -189,7 +189,7 @@ def test_a_package_in_parts(tmp_path, monkeypatch):
     assert _memory(read, str) == f"{read.arena_bytes} + {read.lane_bytes} a thread" and _memory(whole, str) == str(
         whole.arena_bytes
     )
-    monkeypatch.setattr(archive, "FORMATS", (1, 2, 3))  # an older version
+    monkeypatch.setattr(archive, "FORMATS", (1, 2, 3))  # An older version reads these.
     with pytest.raises(PackageError, match=r"^\S+parts: has package format 4, this octet reads formats 1 to 3"):
         read_package(tmp_path / "parts")
 

@@ -42,7 +42,7 @@ def test_extremes_are_those_of_numpy(run):
     np.testing.assert_array_equal(largest, ROWS.max(axis=1))
     np.testing.assert_array_equal(least, ROWS.min(axis=1))
     assert kept.shape == (1, 1) and np.isnan(kept).all()
-    np.testing.assert_array_equal(place, ROWS.argmax(axis=1))  # the first of equals; NaN before all
+    np.testing.assert_array_equal(place, ROWS.argmax(axis=1))  # The first of equals wins, and NaN before all.
     np.testing.assert_array_equal(first, ROWS.argmin(axis=1)[:, None])
 
 

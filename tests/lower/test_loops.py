@@ -131,7 +131,7 @@ def test_what_a_step_leaves_is_promised_as_what_the_next_one_finds():
     module, _ = recurrent()
     assert [promise.kind for promise in promises(module)] == ["close"] * 4 + [
         "bytes"
-    ]  # a float product in the body; h of the step before, too
+    ]  # The body has a float product, and h of the step before.
 
 
 def test_too_many_steps_for_what_knows_no_loops():

@@ -133,7 +133,7 @@ def test_the_merged_network_equals_the_referee(case):
     )
     got = open_session(variant).run({"x": value})["y"]
     assert set(variant.extra["fallbacks"]) <= {"relax.strided_slice", "relax.max"}
-    if case == "linear layers":  # float products are summed in another order
+    if case == "linear layers":  # Float products are summed in another order.
         np.testing.assert_allclose(got, wanted, atol=1e-5)
     else:
         assert got.tobytes() == wanted.tobytes()

@@ -23,7 +23,7 @@ def c(value, dtype="float32"):
     return relax.const(np.asarray(value, dtype))
 
 
-# x float32 [1, L, 4] is padded with anything (here 3), m float32 [1, L] with 0.
+# The input x, float32 [1, L, 4], is padded with anything (here 3), and m, float32 [1, L], with 0.
 def _mask(e, m, far=-1e4):
     return e(R.multiply(e(R.add(e(R.multiply(m, c(-1.0))), c(1.0))), c(far)))
 
@@ -143,7 +143,7 @@ def test_what_shows_is_named(case):
 
     body, said = SHOWS[case]
     assert re.search(said, why_padding_shows(network(body, SMALL), network(body, LARGE), {"m": 0}) or ""), case
-    if case not in ("running sum", "a mask of the rows"):  # which would be right, but are not known to be
+    if case not in ("running sum", "a mask of the rows"):  # These two would be right, but are not known to be.
         exact, found = answers(body)
         assert exact.shape != found.shape or not np.allclose(exact, found, rtol=1e-5, atol=1e-6)
 

@@ -33,7 +33,8 @@ def compiled(monkeypatch):
     """Functions of every module that is compiled, without code that others left."""
     found, code, make = [], reused_code.ReusedCode(), reused_code.compile_module
     monkeypatch.setattr(reused_code, "_code_for", lambda target: code)
-    monkeypatch.setattr(backend, "compile_here", reused_code.compile_here)  # tests keep equal networks otherwise
+    # Elsewhere in the tests equal networks are kept.
+    monkeypatch.setattr(backend, "compile_here", reused_code.compile_here)
     monkeypatch.setattr(
         reused_code, "compile_module", lambda mod, spec: found.append(len(mod.functions_items())) or make(mod, spec)
     )
@@ -50,7 +51,7 @@ def run(module, **options):
 def test_a_kernel_is_compiled_once_for_all_networks(compiled):
     first, second = network(relax.op.exp, relax.op.tanh), network(relax.op.tanh, relax.op.exp, relax.op.sigmoid)
     here = [run(first, here=True), run(second, here=True)]
-    assert compiled[0] > 1 and compiled[2] == 1  # the second network's own is sigmoid
+    assert compiled[0] > 1 and compiled[2] == 1  # The second network shares all but sigmoid.
     for found, module in zip(here, (first, second)):
         np.testing.assert_array_equal(found, run(module))
 

@@ -33,7 +33,7 @@ from octet.targets.x86.workload import workload_of
 from octet.tuning.kinds.registry import case_of, kind_of
 
 NARROW = next(spec for spec in specs.SPECS if spec.dot == "madd256")
-TIMES = 10_000  # calls in a loop, so that the clock's own time counts for nothing
+TIMES = 10_000  # A loop calls it so often that the clock's own time counts for nothing.
 
 
 def kernel_of(problem) -> tirx.PrimFunc:

@@ -29,7 +29,8 @@ from octet.tuning.builder import build
 from octet.tuning.jobs import task_of
 from octet.tuning.kinds.registry import case_of
 
-Choice = tuple[str, object, object, object]  # (what, problem, the schedule that is chosen, the other one)
+# It holds what is compared, the problem, the schedule that is chosen and the other one.
+Choice = tuple[str, object, object, object]
 
 
 def conv(channels: int, size: int, out: int, kernel: int = 1, groups: int = 1) -> ConvProblem:
@@ -134,7 +135,7 @@ def ratio(problem, chosen, other, rounds: int, spec: TargetSpec, threads: int) -
     task, blobs = task_of(workload, 1, case.made, case.output, built)
     found = run_batch(Batch("cpu", task, blobs, rounds, (threads,)))
     assert not found.errors, found.errors
-    other_seconds = found.seconds[1]  # fewer rounds where the kernel is hopeless
+    other_seconds = found.seconds[1]  # A hopeless kernel is run in fewer rounds.
     return float(np.median(other_seconds / found.seconds[0][: len(other_seconds)]))
 
 

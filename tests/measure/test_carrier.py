@@ -165,7 +165,7 @@ def test_measurements_are_appended_and_fragments_passed_over(tmp_path):
     assert log.read(path, "j") == []
     log.append(path, [entry(0), entry(1)])
     with open(path, "ab") as file:
-        file.write(b'{"job": "j", "ta')  # killed here
+        file.write(b'{"job": "j", "ta')  # The writer was killed here.
     log.append(path, [entry(2, seconds=None, default=None, error="crashed")])
     with pytest.warns(OctetWarning, match="1 of 4 lines are no measurements and are left out .line 3: "):
         found = log.read(path, "j")
@@ -243,7 +243,7 @@ def test_measurements_that_are_none_are_passed_over(tmp_path):
         try:
             found = log.read(path, job)
         except DataError:
-            continue  # of another job
+            continue  # It belongs to another job.
         assert all(
             entry.candidate >= 0 and (entry.ratios is None or np.isfinite(entry.ratios).all()) for entry in found
         ), done

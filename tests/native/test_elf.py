@@ -13,7 +13,7 @@ from octet.targets.native.elf.check import check_library
 from octet.targets.native.elf.layout import DYNAMIC, EXECUTE, LOAD, READ, RELRO, STACK, WRITE, layout_of
 from octet.targets.opening import open_session
 
-PROGRAM = 56  # bytes of an entry
+PROGRAM = 56  # An entry has so many bytes.
 KIND, FLAGS, OFFSET, ADDRESS, IN_FILE, IN_MEMORY, ALIGNMENT = (
     (0, "<I"),
     (4, "<I"),

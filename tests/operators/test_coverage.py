@@ -108,7 +108,7 @@ def test_what_is_known_of_functions_names_functions():
 
 def test_elementwise_operators_with_kernels_on_rows_let_axes_merge():
     """MergeAxes asks for `by_rows`; without it a tensor of rank 5 goes to the fallback, silently."""
-    kernels = {*rules_unary.RULES, *rules_elementwise.RULES} - {"relax.nn.prelu"}  # its slopes lie along an axis
+    kernels = {*rules_unary.RULES, *rules_elementwise.RULES} - {"relax.nn.prelu"}  # Its slopes lie along an axis.
     assert kernels == {name for name in kernels if TRAITS[name].by_rows and TRAITS[name].elementwise}
     assert {name for name, traits in TRAITS.items() if traits.by_rows} - kernels <= {
         "octet.fake_quantize",

@@ -14,7 +14,7 @@ from octet.passes.rewriting.grids import Grid, with_grids
 
 ROWS, WIDTH = 1100, 64
 TABLE = (np.random.default_rng(0).normal(size=(ROWS, WIDTH)) * np.linspace(0.1, 2, ROWS)[:, None]).astype("float32")
-TABLE[5] = 0  # as padding has it
+TABLE[5] = 0  # Padding has such a row.
 SCALES = np.where(np.abs(TABLE).max(1) > 0, np.abs(TABLE).max(1) / np.float32(127), np.float32(1)).astype("float32")
 CODES = np.rint(TABLE / SCALES[:, None]).astype("int8")
 ONES, ZEROS = np.ones(WIDTH, "float32"), np.zeros(WIDTH, "float32")

@@ -35,7 +35,7 @@ def test_linear(build, operators, assert_close_codes, mode):
                 net.qdq(x, 0.03, 4), (8, 15), method="linear", layout="NCHW", coordinate_transformation_mode=mode
             )
         )
-        return net.quantize(net(R.nn.relu(y)), 0.0231, -120)  # no ratio of scales that makes ties common
+        return net.quantize(net(R.nn.relu(y)), 0.0231, -120)  # Such a ratio of scales makes ties rare.
 
     module = build(body, x=[1, 3, 4, 5])
     result = Realize()(module)

@@ -39,7 +39,7 @@ def test_extremes(build):
     even, steep = np.zeros(8, "float32"), np.full(8, -100, "float32")
     steep[3] = 100
     codes = reference.run(module, {"x": np.stack([even, steep, even + 100])})[0]
-    e = np.exp(-0.03 * 255)  # as far apart as codes can be
+    e = np.exp(-0.03 * 255)  # Codes can be no further apart.
     assert codes[[0, 2]].tolist() == [[16] * 8] * 2 and codes[1].tolist() == [
         0,
         0,

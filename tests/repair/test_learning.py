@@ -127,7 +127,7 @@ def moments_of(rows, scale):
     return made
 
 
-@pytest.mark.parametrize("taps", [20, 200])  # squared as they come, and only when they are asked for
+@pytest.mark.parametrize("taps", [20, 200])  # Products are squared as they come, and only when they are asked for.
 def test_moments_are_exact_however_the_rows_come(taps):
     rng = np.random.default_rng(7)
     codes = rng.integers(-128, 128, (1100, 2, taps)).astype(np.int8)
@@ -158,7 +158,7 @@ def test_places_of_a_linear_layer_are_no_padding():
         None,
         np.zeros(6, bool),
         np.ones(5, bool),
-    ):  # no mask, a sample without a real place, a mask of something else
+    ):  # There is no mask, a sample without a real place, or a mask of something else.
         assert set(places((2, 3, 8), 10, None, (), rng, nothing)[:, 0]) == set(range(6))
 
 

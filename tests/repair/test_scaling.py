@@ -111,7 +111,7 @@ def branches(join):
             b = builder.emit(relax.op.nn.relu(builder.emit(relax.op.nn.conv2d(x, const(4, 3, 3, 3)))))
             joined = builder.emit(join(a, b))
             reader = const(5, int(joined.ty.shape.values[1]), 1, 1).value.numpy().copy()
-            reader[:, 4:] *= 32  # the small branch counts as much as the large one
+            reader[:, 4:] *= 32  # The small branch counts as much as the large one.
             result = builder.emit_output(relax.op.nn.conv2d(joined, relax.const(reader)))
         builder.emit_func_output(result)
     return builder.get()

@@ -58,7 +58,8 @@ def test_what_linear_layers_read_is_multiplied_and_what_sums_read_is_not(becomes
 
 def test_even_channels_and_unknown_tensors_stay(unchanged):
     before = norm_and_layer(None)
-    unchanged(SmoothInputs({name_of_norm(before): np.ones(4, np.float32)}), before)  # not worth a multiplication
+    # Factors of one are not worth a multiplication.
+    unchanged(SmoothInputs({name_of_norm(before): np.ones(4, np.float32)}), before)
     unchanged(SmoothInputs({}), before)
 
 

@@ -10,7 +10,7 @@ from octet.tools.scoring.precision import check, mean_average_precision, truth_o
 
 CORNERS = np.array(
     [[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 40, 30], [60, 60, 70, 80]], np.float32
-)  # the first two overlap by 9 / 11
+)  # The first two overlap by 9 / 11.
 SCORES = np.array([[0.9, 0.01], [0.8, 0.02], [0.05, 0.7], [0.0, 0.6]], np.float32)
 TRUTH = {"boxes": np.array([[[0, 0, 10, 10], [20, 20, 40, 30]]], np.float32), "classes": np.array([[0, 1]])}
 
@@ -74,7 +74,8 @@ def test_average_precision_by_hand():
     truth = {"boxes": np.array([[[0, 0, 10, 10], [20, 20, 30, 30]]], np.float32), "classes": np.array([[0, 0]])}
     outputs = {"y": np.concatenate([found, np.zeros((1, 9, 6), np.float32)], axis=1)}
     assert mean_average_precision(outputs, truth) == pytest.approx((51 + 50 * 2 / 3) / 101)
-    moved = dict(truth, boxes=truth["boxes"] + np.float32([0, 0, 0, 4]))  # overlap 10 / 14 for both: right up to 0.7
+    # Both overlap by 10 / 14, which is right up to 0.7.
+    moved = dict(truth, boxes=truth["boxes"] + np.float32([0, 0, 0, 4]))
     assert mean_average_precision(outputs, moved) == pytest.approx((51 + 50 * 2 / 3) / 101 / 2)
     assert mean_average_precision(outputs, moved, (0.5,)) == pytest.approx((51 + 50 * 2 / 3) / 101)
 

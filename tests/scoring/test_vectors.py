@@ -24,7 +24,7 @@ def test_groups_are_found_again():
 def test_the_neighbours_of_fp32():
     assert retrieval(UNIT, UNIT, k=2) == 1.0
     turned = UNIT[[0, 1, 2, 3, 4]].copy()
-    turned[4] = UNIT[0] + np.float32(0.01)  # near to the first now
+    turned[4] = UNIT[0] + np.float32(0.01)  # It is near to the first now.
     assert retrieval(turned, UNIT) == pytest.approx(2 / 5), (
         "0 and 1 had each other, now 4 is nearer to both, and 4 itself is nearest to 0"
     )

@@ -42,14 +42,14 @@ def test_as_few_as_bring_it_near():
 def test_the_nearest_where_none_is_near():
     errors = {0: 0.5, 1: 0.4, 2: 0.2, 4: 0.1, 8: 0.12, 11: 0.11}
     assert chosen(errors)[0] == frozenset(NAMES[:4])
-    assert not chosen(dict.fromkeys(errors, 0.5))[0]  # nothing helps
+    assert not chosen(dict.fromkeys(errors, 0.5))[0]  # Nothing helps.
 
 
 def test_what_takes_too_long_stays_in_int8():
     found, steps, _ = chosen({0: 0.5, 1: 0.2, 2: 0.1, 4: 0.01}, slower=0.3)
     assert found == frozenset(NAMES[:2]) and [kept for _, kept in steps] == [False, True, False]
     assert not chosen({0: 0.5, 1: 0.002}, slower=1.1)[0]
-    assert not chosen({0: 0.5, 1: 0.28, 2: 0.28}, slower=0.8)[0]  # not even halved
+    assert not chosen({0: 0.5, 1: 0.28, 2: 0.28}, slower=0.8)[0]  # The error is not even halved.
 
 
 def test_one_that_is_dear_by_itself_is_passed_over():

@@ -118,7 +118,7 @@ def test_magnitudes_that_are_none(saved, small_model, tmp_path):
     for bad in (np.nan, np.inf, -1):
         with pytest.raises(DataError, match="not of its channels"):
             derivation.replayed(_with(path, tmp_path, maximum_0=np.full_like(largest, bad)), small_model, hub.recipe)
-    with pytest.raises(DataError, match="stale"):  # other magnitudes make another network
+    with pytest.raises(DataError, match="stale"):  # Other magnitudes make another network.
         derivation.replayed(
             _with(path, tmp_path, maximum_0=largest * np.geomspace(1, 9, largest.size, dtype=np.float32)),
             small_model,

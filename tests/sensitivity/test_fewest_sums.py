@@ -6,7 +6,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.sensitivity.choices.fewest_sums import coarsest_first, fewest_sums
 from octet.passes.sensitivity.design import Design
 
-STEPS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.3}  # sizes of a step where half of the values are below 1
+STEPS = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.3}  # Half of the values are below 1 where a step has one of these sizes.
 
 
 class Bench:

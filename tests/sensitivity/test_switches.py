@@ -69,7 +69,7 @@ def test_what_costs_time_stays_in_int8():
     found, steps = chosen(near, costing(0.31))
     assert found[0] == "int8" and "+31.0% of the estimated time" in steps[0].name
     assert chosen(near, costing(0.29))[0][0] == "float"
-    # far from fp32 accuracy is worth more time
+    # Far from fp32 accuracy is worth more time.
     assert chosen(BAD, costing(0.49))[0][0] == "float" and chosen(BAD, costing(0.51))[0][0] == "int8"
 
 
@@ -91,7 +91,7 @@ def test_outlier_channels_are_multiplied_where_that_is_worth_its_time():
     assert smoothed(errors | {"smooth-tables": 0.0115}) == ("smooth-tables", [True])
     assert smoothed(errors | {"smooth": 0.015, "smooth-tables": 0.0125}) == ("", [False, False])
     assert smoothed({"": 5e-4}) == ("", [])
-    assert smoothed(errors, spent=lambda: True) == ("", [False, False])  # both named as left out
+    assert smoothed(errors, spent=lambda: True) == ("", [False, False])  # Both are named as left out.
 
 
 def test_two_bytes_everywhere_where_two_bytes_behind_functions_leave_it_far_from_fp32():
@@ -106,9 +106,9 @@ def test_two_bytes_everywhere_where_two_bytes_behind_functions_leave_it_far_from
     errors = {"": 0.02, "smooth": 0.015, "split": 0.006, "split-all": 0.003}
     assert found(errors) == ("split-all", 2)
     assert found(errors, ratio=1.45) == ("split-all", 2) and found(errors, ratio=1.55) == ("split", 2)
-    assert found(errors | {"split-all": 0.005}) == ("split", 2)  # it removes too little
-    assert found(errors | {"split": 0.003, "split-all": 0.001}) == ("split", 1)  # near enough
-    assert found(errors | {"split": 0.018}) == ("", 2)  # split was not worth it, nor smooth
+    assert found(errors | {"split-all": 0.005}) == ("split", 2)  # It removes too little.
+    assert found(errors | {"split": 0.003, "split-all": 0.001}) == ("split", 1)  # The first is near enough.
+    assert found(errors | {"split": 0.018}) == ("", 2)  # Neither split nor smooth was worth it.
 
 
 def ranged(errors, free=("calibrator",), masked=True, **more):
@@ -138,8 +138,8 @@ def test_far_from_fp32_another_calibrator_is_taken_where_it_brings_the_network_m
         6,
     )
     assert ranged({("mse",): 0.02, ("percentile", 99.9): 0.013}) == (AS_IT_WAS, [], 6)
-    assert ranged({("mse",): 0.003, ("percentile", 99.9): 0.0001}) == (AS_IT_WAS, [], 0)  # near enough
-    assert ranged({("mse",): 0.02}, spent=lambda: True) == (AS_IT_WAS, [], 6)  # all named as left out
+    assert ranged({("mse",): 0.003, ("percentile", 99.9): 0.0001}) == (AS_IT_WAS, [], 0)  # The first is near enough.
+    assert ranged({("mse",): 0.02}, spent=lambda: True) == (AS_IT_WAS, [], 6)  # All are named as left out.
 
 
 def test_symmetric_ranges_and_softmax_by_a_table_are_among_them():
@@ -148,7 +148,7 @@ def test_symmetric_ranges_and_softmax_by_a_table_are_among_them():
     assert ranged(errors, free, masked=False)[2] == 8
     found = ranged(errors | {"table": 0.008}, free, masked=False)
     assert found[:2] == (("mse", 99.99, "affine", "table"), ["softmax by a table"])
-    assert ranged(errors, ())[2] == 0  # the user fixed all of them
+    assert ranged(errors, ())[2] == 0  # The user fixed all of them.
 
 
 def test_what_the_user_fixed_is_not_tried():
@@ -205,7 +205,7 @@ def test_a_transformer_with_outlier_channels_gets_float_sums(tmp_path):
     options = switches_of(bench.plan(design), ("residuals", "attention"))
     assert options == ("residuals", "attention")
     found = choose_switches(design, options, scout.error, lambda design: 1.0, lambda step: None)
-    assert found.recipe.residuals == "float" and not calibrations  # the scout had its few samples only
+    assert found.recipe.residuals == "float" and not calibrations  # The scout had its few samples only.
     assert bench.error(found) < bench.error(design) / 3 and set(calibrations) == {96}
 
 
@@ -238,4 +238,4 @@ def test_the_executor_of_equal_networks_is_kept_and_not_that_of_other_weights(sm
     assert (
         libraries.executor(replace_constants(module, {(layer, 1): layers_of(module)[layer].weight * 2}), 1) is not first
     )
-    assert libraries.executor(module, 1) is first  # the network as it came is kept beside the last one
+    assert libraries.executor(module, 1) is first  # The network as it came is kept beside the last one.

@@ -124,7 +124,7 @@ def test_too_many_are_told_so_and_the_others_answered(server, toy_variant):
         assert begun.wait(30)
         asking += [pool.submit(asked, port, body) for _ in range(7)]
         until = time.monotonic() + 30
-        while sum(one.done() for one in asking) < 5 and time.monotonic() < until:  # one runs, two wait
+        while sum(one.done() for one in asking) < 5 and time.monotonic() < until:  # One runs, and two wait.
             time.sleep(0.01)
         go.set()
         statuses = sorted(one.result()[0] for one in asking)

@@ -13,7 +13,7 @@ import octet
 
 from .conftest import LONG, amount, bytes_of, feed_of
 
-BYTES = 16 << 20  # that the allocator may keep more than it did
+BYTES = 16 << 20  # The allocator may keep so much more than it did.
 
 
 def held():

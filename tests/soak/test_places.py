@@ -226,7 +226,7 @@ def test_a_temporary_folder_from_which_nothing_may_be_run(small, place):
 def test_a_user_without_a_home(small):
     with (
         tempfile.TemporaryDirectory() as name
-    ):  # pytest's folders are for this user alone, and every session of it makes them so again
+    ):  # Pytest's folders are for this user alone, and every session of it makes them so again.
         folder = Path(name)
         shutil.copytree(small, folder / "small")
         (folder / "place").mkdir()

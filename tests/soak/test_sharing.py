@@ -19,7 +19,7 @@ from ..bad_input.conftest import images
 from .conftest import amount, bytes_of, feed_of
 
 SPEC = find("avx512vnni")
-SECONDS = 900  # that a child may take
+SECONDS = 900  # A child may take so long.
 
 
 def work(folder, place, who, rounds):

@@ -13,7 +13,7 @@ from octet.targets.standalone.export import ExportForm, export
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network
 
-TARGET = "x86-64-v3"  # valgrind knows nothing newer
+TARGET = "x86-64-v3"  # Valgrind knows nothing newer.
 
 
 @pytest.fixture(scope="session")

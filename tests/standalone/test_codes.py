@@ -28,7 +28,7 @@ def test_the_same_answers_as_in_float(small):
         (1, 3, 8, 8),
         "float32",
         None,
-    )  # what ends in float stays so
+    )  # What ends in float stays so.
     params, random = TensorQParams(*x.quantization), np.random.default_rng(0)
     with open_session(variant) as floats, open_session(variant.integer) as integers:
         for given in random.integers(-128, 128, (10, 1, 3, 8, 8)).astype(np.int8):

@@ -45,8 +45,8 @@ def test_the_folder(toy_package, toy_variant, tmp_path):
     )
     assert set(os.listdir(folder)) == FILES
     first = {name: (folder / name).read_bytes() for name in FILES}
-    assert command(toy_package, "-o", folder).exit_code == 0  # an earlier export is replaced
-    assert first == {name: (folder / name).read_bytes() for name in FILES}  # the same package makes the same bytes
+    assert command(toy_package, "-o", folder).exit_code == 0  # An earlier export is replaced.
+    assert first == {name: (folder / name).read_bytes() for name in FILES}  # The same package makes the same bytes.
     assert command(toy_package, "-o", folder, "--static", "--mmap").exit_code == 0
     assert set(os.listdir(folder)) == FILES - {"libtoy.so"} | {"libtoy.a", "toy.weights"}
 
@@ -240,7 +240,7 @@ def test_arm64(small_hub, run, tmp_path):
         lesser = subprocess.run(
             [*emulated, "-cpu", "cortex-a53", "./selftest"], cwd=folder, capture_output=True, text=True
         )
-        assert lesser.returncode == 1 and "lacks instructions" in lesser.stderr  # which has no SDOT
+        assert lesser.returncode == 1 and "lacks instructions" in lesser.stderr  # That processor has no SDOT.
 
 
 def _selftest(variant):

@@ -83,8 +83,8 @@ def test_results_that_are_counted(run, tmp_path):
     assert _ran(run, tmp_path / "places", "places").stdout == "places: byte for byte as recorded\n"
     path = tmp_path / "places/places.selftest"
     whole, count = path.read_bytes(), package.selftest["output/y"].shape[1]
-    row = 3 * 6 * 8  # bytes, behind the inputs' as many elements of 4 bytes
+    row = 3 * 6 * 8  # In front of these bytes lie the inputs, as many elements of 4 bytes.
     for place, differs in ((count - 1, True), (count, False)):
-        at = row // 2 + row + 8 * place  # of the second row
+        at = row // 2 + row + 8 * place  # It is a place of the second row.
         path.write_bytes(whole[:at] + b"\x7f" + whole[at + 1 :])
         assert ("y differs" in _ran(run, tmp_path / "places", "places").stderr) == differs

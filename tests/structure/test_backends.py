@@ -28,8 +28,8 @@ OTHERS = (
     "tools/training/",
     "tools/commands/finetune.py",
     "tuning/records.py",
-)  # devices of PyTorch, and a column of records, have the same names
-UNITS = ("amx",)  # also an instruction set, a family of kernels and a space
+)  # Devices of PyTorch, and a column of records, have the same names.
+UNITS = ("amx",)  # The name is an instruction set, a family of kernels and a space as well.
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
@@ -37,7 +37,7 @@ def named(tree):
     """(line, name) of every text that is the name of a kind, and of every target whose name is compared."""
     fields = {
         key for node in ast.walk(tree) if isinstance(node, ast.Dict) and not _names_kinds(node) for key in node.keys
-    }  # of a report
+    }  # A report has keys of the same names.
     texts = {
         (node.lineno, node.value)
         for node in ast.walk(tree)

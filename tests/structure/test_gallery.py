@@ -48,7 +48,7 @@ def test_answers_are_compared(script):
         answer=lambda run, question, folder: bool(run({"x": np.float32([question])})["y"][0] > 0),
         truth=lambda question: question > 0,
     )
-    made.__dict__["folder"] = None  # nothing is installed
+    made.__dict__["folder"] = None  # Nothing is installed.
     runs = {
         family.REFERENCE: lambda feed: {"y": feed["x"]},
         "octet-int8": lambda feed: {"y": feed["x"] + np.float32(1.5)},

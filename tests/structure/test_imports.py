@@ -5,8 +5,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("targets", "passes", "tuning", "tools")  # a room may import itself and those before it
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))  # api.py beside them may import all
+ROOMS = ("targets", "passes", "tuning", "tools")  # A room may import itself and those before it.
+# Beside them stands api.py, which may import all.
+FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
 @cache

@@ -21,7 +21,7 @@ SOURCES = sorted(path for room in ("passes", "targets", "tuning", "tools") for p
 SOURCES += [ROOT / "__init__.py", ROOT / "api.py"]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-TABLE = 6  # imported names
+TABLE = 6  # A dictionary or list of so many imported names is a table.
 
 
 def module_of(path):
@@ -36,13 +36,14 @@ FILES = {module_of(path): path for path in SOURCES}
 class Facts:
     """Of one file; trees of all of them at once would be some million objects."""
 
-    defines: bool  # a class or function
-    imports: list = field(default_factory=list)  # (module, name in it, name here), both None of a whole module
-    words: set = field(default_factory=set)  # what names, attributes and strings say
+    defines: bool  # Whether it has a class or function of its own.
+    # An entry is the module, the name in it and the name here, the last two None where all of a module is meant.
+    imports: list = field(default_factory=list)
+    words: set = field(default_factory=set)  # Names, attributes and texts say these.
     strings: set = field(default_factory=set)
-    keys: set = field(default_factory=set)  # of the entries that it puts into tables
-    used: set = field(default_factory=set)  # imported names outside of tables
-    listed: list = field(default_factory=list)  # (the key, imported names) of entries of its own tables
+    keys: set = field(default_factory=set)  # The entries that it puts into tables have these.
+    used: set = field(default_factory=set)  # These imported names stand outside of tables.
+    listed: list = field(default_factory=list)  # An entry of a table of its own is its key with the imported names.
 
 
 def word(node):

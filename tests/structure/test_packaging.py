@@ -126,7 +126,7 @@ def serving(wheel, tmp_path_factory):
         "markdown-it-py",
         "mdurl",
         "pygments",
-    }  # rich's own
+    }  # They come with rich.
     for name in wanted:
         for top in {
             file.parts[0] for file in distribution(name).files or [] if file.parts[0] not in ("..", "__pycache__")
@@ -152,7 +152,7 @@ def test_a_package_runs_where_neither_tvm_nor_a_compiler_is(serving, toy_package
     ran = in_environment(serving, "-c", code, toy_package)
     assert ran.returncode == 0, ran.stderr
     mine = {"numpy", "msgspec", "octet", "typing_extensions"}
-    assert set(ast.literal_eval(ran.stdout)) <= mine | {"sitecustomize"}  # which some distributions add to Python
+    assert set(ast.literal_eval(ran.stdout)) <= mine | {"sitecustomize"}  # Some distributions add it to Python.
 
 
 PACKAGES = sorted(Path(os.environ.get("OCTET_PACKAGES") or "no folder").glob("*.octet"))

@@ -6,14 +6,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for room in ("passes", "targets", "tuning", "tools") for path in (ROOT / room).rglob("*.py"))
 MAY = {
-    "tools/console.py",  # say
-    "tools/errors.py",  # the one line of an error, escaped
-    "tools/commands/ir_options.py",  # a listing of many lines, escaped
-    "tools/main.py",  # versions
-    "tools/commands_page.py",  # a page for docs
-    # Where neither click nor rich is installed; names are of a schema that admits no control characters
+    "tools/console.py",  # Its say is how all else prints.
+    "tools/errors.py",  # It prints the one line of an error, escaped.
+    "tools/commands/ir_options.py",  # It prints a listing of many lines, escaped.
+    "tools/main.py",  # It prints the versions.
+    "tools/commands_page.py",  # It prints a page of the documents.
+    # It runs where neither click nor rich is installed; a schema keeps control characters out of its names.
     "targets/measure/__main__.py",
-    "targets/measure/child.py",  # JSON for its parent
+    "targets/measure/child.py",  # It prints JSON for its parent.
 }
 
 

@@ -25,7 +25,7 @@ def test_types(tmp_path):
     """By way of a link of the package's name: a checker does not follow the hook of an editable installation. All rooms
     in one run; what did not change since the last one is not read again."""
     (tmp_path / "octet").symlink_to(ROOT)
-    (tmp_path / "use.py").write_text(USE)  # what whoever imports us sees
+    (tmp_path / "use.py").write_text(USE)  # Whoever imports us sees this much.
     rooms = [word for room in CHECKED for word in ("-p", room)]
     command = [
         sys.executable,

@@ -63,7 +63,7 @@ def test_cores(machine, monkeypatch):
     machine(CPUINFO)
     monkeypatch.setattr(detect.os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(detect, "_quota", lambda: 8)
-    assert detect.cores() == 1  # two hyper-threads of one core
+    assert detect.cores() == 1  # One core has two hyper-threads.
 
 
 def test_quota(monkeypatch, tmp_path):
@@ -93,16 +93,16 @@ AVX512 = f"{AVX2} avx512f avx512bw avx512cd avx512dq avx512vl"
     [
         ("sse2 ssse3 avx", []),
         (AVX2, ["x86-64-v3"]),
-        (AVX2.replace(" fma", ""), []),  # half a level is none
+        (AVX2.replace(" fma", ""), []),  # Half a level is none.
         (f"{AVX2} avx_vnni", ["avxvnni", "x86-64-v3"]),
         (AVX512, ["x86-64-v4", "x86-64-v3"]),
-        (AVX512.replace(" avx512dq", ""), ["x86-64-v3"]),  # Knights Landing and the like
+        (AVX512.replace(" avx512dq", ""), ["x86-64-v3"]),  # Knights Landing and the like have no more.
         (f"{AVX512} avx512_vnni", ["avx512vnni", "x86-64-v4", "x86-64-v3"]),
         (f"{AVX512} avx512_vnni avx512_bf16", ["avx512bf16", "avx512vnni", "x86-64-v4", "x86-64-v3"]),
         (
             f"{AVX512} avx512_vnni amx_tile amx_int8",
             ["avx512vnni", "x86-64-v4", "x86-64-v3"],
-        ),  # tiles without what else the code for them uses
+        ),  # It has tiles, but not what else the code for them uses.
     ],
 )
 def test_a_cpu_gets_the_levels_whose_every_feature_it_has(machine, monkeypatch, flags, names):
@@ -112,7 +112,7 @@ def test_a_cpu_gets_the_levels_whose_every_feature_it_has(machine, monkeypatch, 
     if names:
         assert detect.native().name == next(
             name for name in names if name != "avx512bf16"
-        )  # whoever wants bfloat16 says so
+        )  # Whoever wants bfloat16 says so.
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,13 @@ def test_read_only_and_large_inputs(toy_variant):
 
     x = aligned((4, 16), np.float32)
     x[:] = random()
-    for threshold in (0, module._WORTH_A_LOOK):  # 0: the array itself is given to the kernels where it is aligned
+    for threshold in (0, module._WORTH_A_LOOK):  # With 0 the array itself is given to the kernels where it is aligned.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "_WORTH_A_LOOK", threshold)
             session = open_session(toy_variant)
         for writable in (True, False):
             x.flags.writeable = writable
-            for array in (x, x[:].copy(), x):  # where it lies, copied, and where it lies again
+            for array in (x, x[:].copy(), x):  # The array is read where it lies, then copied, then where it lies again.
                 assert (session.run({"x": array})["y"] == 2 * x + SHIFT).all()
 
 

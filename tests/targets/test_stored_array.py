@@ -75,7 +75,7 @@ def test_only_the_chosen_rows_are_read(tmp_path, monkeypatch):
     )
     found = load_samples(tmp_path / "d.npz", MODEL, lambda count: np.arange(count // 4))
     assert np.array_equal(np.asarray(found["x"]), given["x"][:250])
-    assert sum(read) < 2 * 250 * (3 * 4 * 4 + 8) + 1000  # to check them, and once more here
+    assert sum(read) < 2 * 250 * (3 * 4 * 4 + 8) + 1000  # They are read once to check them, and once more here.
 
 
 def test_digests_are_of_the_content(tmp_path):

@@ -74,7 +74,7 @@ def test_a_thread_in_a_loop_keeps_nobody_waiting():
     lease, other = streams.take(), threading.Thread(target=waits, daemon=True)
     other.start()
     for _ in range(3000):
-        time.sleep(0.0005)  # at work: the other thread may look
+        time.sleep(0.0005)  # While it is at work, the other thread may look.
         streams.give(lease)
         lease = streams.take()
         if served.is_set():

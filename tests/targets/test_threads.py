@@ -19,7 +19,7 @@ from octet.targets.runtime import Session
 
 X = np.random.default_rng(0).standard_normal((4, 16)).astype(np.float32)
 Y = (2 * X + np.arange(16, dtype=np.float32)).tobytes()
-SECONDS = 60  # that a child may take
+SECONDS = 60  # A child may take so long.
 
 
 def runs(session):
@@ -30,7 +30,7 @@ def in_a_child(work) -> bool:
     """Whether work() is true in a forked process, within a minute."""
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS)  # ends a child that hangs
+        signal.alarm(SECONDS)  # The alarm ends a child that hangs.
         os._exit(0 if work() else 1)
     return os.waitpid(child, 0)[1] == 0
 
@@ -120,7 +120,7 @@ def test_more_threads_than_cores(toy_variant, many_cores, count, pin):
             time.sleep(pause)
             session.profile(
                 {"x": X}, 1
-            )  # a small network's runs go on one thread where that is faster, its steps never
+            )  # A small network's runs go on one thread where that is faster, its steps never.
         assert all(runs(session) for _ in range(200)) and os_threads() == before + count - 1
     assert falls_to(before)
 
@@ -132,7 +132,7 @@ def test_pinned_threads_stay_on_a_core_each(toy_variant, many_cores):
     ours = [int(task) for task in set(os.listdir("/proc/self/task")) - before]
     comes_true(
         lambda: all(len(os.sched_getaffinity(task)) == 1 for task in ours)
-    )  # a thread that the system has not let run yet is not there
+    )  # A thread that the system has not let run yet is not there.
     kept = [os.sched_getaffinity(task) for task in ours]
     assert len(kept) == 2 and all(len(cores) == 1 and cores <= allowed for cores in kept)
     assert os.sched_getaffinity(0) == allowed
@@ -173,7 +173,7 @@ def test_a_machine_that_starts_no_thread_is_said(toy_variant, monkeypatch):
 
     def refused():
         session = Session(toy_variant, 64)
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))  # no room for so many stacks
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))  # There is no room for so many stacks.
         try:
             session.run({"x": X})
         except OctetError as error:

@@ -66,7 +66,8 @@ def test_unsigned_foreign_and_altered_are_refused_before_code_is_loaded(
         load(signed, keys=[pairs / "other.pub"])
     library = bytearray(toy_variant.library)
     library[-1] ^= 1
-    relabelled(signed, f"variants/{toy_variant.target}/kernels.so", bytes(library))  # with digests that match
+    # The digests match what was changed.
+    relabelled(signed, f"variants/{toy_variant.target}/kernels.so", bytes(library))
     with pytest.raises(PackageError, match="was altered"):
         load(signed, keys=[pairs / "old.pub"])
     rezipped(signed, lambda members: members.pop(archive.SIGNATURES))

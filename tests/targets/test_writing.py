@@ -15,7 +15,7 @@ from octet.targets.writing import check_writable, replace_atomically, write_atom
 def test_a_link_is_followed(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder/file")
-    for data in (b"made", b"replaced"):  # first the link points to nothing
+    for data in (b"made", b"replaced"):  # At first the link points to nothing.
         check_writable(tmp_path / "link")
         write_atomically(tmp_path / "link", data)
         assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "file").read_bytes() == data

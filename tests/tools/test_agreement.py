@@ -127,14 +127,15 @@ SOFTMAX = ("Softmax", ["x"], ["p"], {"axis": -1})
             [1, 4, 6],
             LARGEST,
         ),
-        ([SOFTMAX, ("Transpose", ["p"], ["y"], {"perm": [0, 2, 1]})], [1, 6, 4], None),  # the classes lie elsewhere
-        ([SOFTMAX, ("Reshape", ["p", "flat"], ["y"])], [4, 6], None),  # one decision a row: the promise speaks of it
+        # The classes lie along another axis.
+        ([SOFTMAX, ("Transpose", ["p"], ["y"], {"perm": [0, 2, 1]})], [1, 6, 4], None),
+        ([SOFTMAX, ("Reshape", ["p", "flat"], ["y"])], [4, 6], None),  # The promise speaks of one decision a row.
         ([("Tanh", ["x"], ["y"])], [1, 4, 6], None),
         (
             [("ReduceSum", ["x"], ["s"], {"keepdims": 0}), ("Sigmoid", ["s"], ["y"])],
             [],
             HALF,
-        ),  # a scalar has no last axis
+        ),  # A scalar has no last axis.
     ],
 )
 def test_which_outputs_decide(tmp_path, nodes, shape, kind):
@@ -148,8 +149,9 @@ def test_the_usual_decision_does_not_count():
         found = {"y": np.array([[0.7, 0.4, 0.2, 0.6, 0.0]]), "z": np.eye(4)[[[0, 0, 3, 1, 3, 3]]]}
         made.add(exact, found, {})
     assert made.found == {
-        "y": {"kind": HALF, "same": 2, "asked": 6},  # of 0.9, 0.8 and 0.2 the first
-        "z": {"kind": LARGEST, "same": 4, "asked": 8},  # of the last four and the third, less the two that both call 0
+        "y": {"kind": HALF, "same": 2, "asked": 6},  # Of 0.9, 0.8 and 0.2 the first agrees.
+        # The last four and the third agree, less the two that both call 0.
+        "z": {"kind": LARGEST, "same": 4, "asked": 8},
     }
 
 

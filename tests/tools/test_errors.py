@@ -38,7 +38,7 @@ def group_of(error):
 def test_status_and_line(error, status, line):
     result = CliRunner().invoke(group_of(error), ["work"])
     assert result.exit_code == status
-    assert result.stderr.lstrip("\n") == line + "\n"  # click ends the line of a ^C first
+    assert result.stderr.lstrip("\n") == line + "\n"  # At a ^C click ends the line first.
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_debug_shows_the_traceback(monkeypatch):
     [
         ("run", ["o", "o.state"], "nothing was written"),
         ("compile", [], "nothing was written"),
-        ("compile", ["o"], "nothing was written"),  # of an earlier run
+        ("compile", ["o"], "nothing was written"),  # It is there from an earlier run.
         ("compile", ["o", "o.state"], "o holds the best found until now; the same command goes on"),
         ("tune", [], "what was measured until now is recorded; the same command goes on"),
     ],

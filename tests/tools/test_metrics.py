@@ -119,7 +119,7 @@ def test_an_output_that_is_not_finite_is_the_worst(bad):
     output[0, 1] = bad
     assert METRICS["sqnr"].score(output, exact) == -200.0
     assert METRICS["mse"].score(output, exact) == np.inf
-    assert METRICS["cosine"].score(output, exact) == 0.0  # one sample of two at -1
+    assert METRICS["cosine"].score(output, exact) == 0.0  # One sample of two is at -1.
     for name in ("sqnr", "mse"):
         metric = METRICS[name]
         assert metric.drop(metric.score(exact, exact), metric.score(output, exact)) > 1.0

@@ -68,7 +68,7 @@ def test_torch_is_compared_elsewhere():
 
 
 def crash(*rest):
-    faulthandler.disable()  # it would print the stack
+    faulthandler.disable()  # Otherwise it prints the stack.
     os.kill(os.getpid(), signal.SIGSEGV)
 
 

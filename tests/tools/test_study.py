@@ -84,7 +84,7 @@ def test_the_study_compares_granularities(small, octet, tmp_path):
     assert "<table" in (tmp_path / "s.html").read_text()
     training = (
         ("--train", small / "val.npz", "--epochs", 1) if find_spec("torch") else ()
-    )  # rows of its own, all others equal for equal arguments
+    )  # These rows are its own; all others are equal for equal arguments.
     octet(*arguments, *training, "--json", tmp_path / "again.json")
     again = json.loads((tmp_path / "again.json").read_text())["rows"]
     tuned = [row for row in again if "fine-tuned" in row["calibration"]]

@@ -220,7 +220,7 @@ def test_bytes_of_a_loop(tmp_path):
     quantized = calibrated(octet.load_onnx(tmp_path / "loop.onnx", batch="none"), {"x": samples})
     network = network_of(quantized)
     _, module = to_integers(quantized)
-    assert len(network.names) == 3  # both products of the cell, and the head
+    assert len(network.names) == 3  # They are both products of the cell, and the head.
     found = network({"x": torch.from_numpy(samples)})["y"]
     assert np.array_equal(
         found.detach().numpy(), np.stack([reference.run(module, {"x": sample})[0] for sample in samples])

@@ -45,7 +45,7 @@ def test_what_fp32_masks_is_not_learnt():
 
 
 def test_labels_per_place_and_places_that_do_not_count():
-    teacher = np.zeros((2, 3, 4), np.float32)  # four places, three classes: axis 1 is what the labels lack
+    teacher = np.zeros((2, 3, 4), np.float32)  # It has four places and three classes, and the labels lack axis 1.
     labels = np.array([[0, 1, 2, -100], [2, 2, -100, -100]])
     answers = np.zeros((2, 3, 4), np.float32)
     for sample, place in zip(*np.nonzero(labels >= 0), strict=True):

@@ -68,7 +68,7 @@ def test_training_saves_what_calibration_and_repairs_cannot(tmp_path):
         "--weights",
         "per-tensor",
         "--policy",
-        "int8",  # no operator is left in float
+        "int8",  # No operator is left in float.
         "-o",
         tmp_path / "calibrated.octet",
         "--json",

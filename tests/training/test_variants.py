@@ -36,7 +36,7 @@ def test_the_samples_come_first_and_each_variant_is_its_own():
 
 def test_pictures_with_channels_last_stay_whole_numbers():
     pictures = np.full((2, 8, 8, 3), 40, np.uint8)
-    pictures[:, 2:6, 2:6, 1] = 200  # only green is bright
+    pictures[:, 2:6, 2:6, 1] = 200  # Only green is bright.
     made = with_variants(model(x=(1, 8, 8, 3)), {"x": pictures}, 4, seed=0)["x"][2:]
     assert made.dtype == np.uint8 and made.shape == (8, 8, 8, 3)
     assert all(

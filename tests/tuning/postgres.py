@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-USERS = ("postgres", "nobody")  # the server refuses to run as root
+USERS = ("postgres", "nobody")  # The server refuses to run as root.
 START_SECONDS = 20
 
 
@@ -57,14 +57,14 @@ def server():
         yield url
     finally:
         if process is not None:
-            process.send_signal(signal.SIGINT)  # a fast shutdown: it waits for no client
+            process.send_signal(signal.SIGINT)  # A fast shutdown waits for no client.
             process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _program(name):
     found = shutil.which(name)
-    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))  # Debian keeps them out of the path
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))  # Debian keeps them out of the path.
     return found or (str(installed[-1]) if installed else None)
 
 

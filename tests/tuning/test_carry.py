@@ -26,7 +26,7 @@ from octet.tuning.operands import periodic
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
 
-WRONG, BROKEN = "a" * 64, "b" * 64  # names of blobs
+WRONG, BROKEN = "a" * 64, "b" * 64  # They are names of blobs.
 PRODUCT = workload_of(
     MatmulProblem(
         (2,),
@@ -113,7 +113,7 @@ def batch(spec):
 def test_wrong_broken_and_hanging_kernels_cost_themselves(batch):
     candidates = list(batch.task.candidates)
     wrong = bytearray(batch.blobs[candidates[1].constants[0]])
-    wrong[len(wrong) // 3] ^= 0x40  # a weight
+    wrong[len(wrong) // 3] ^= 0x40  # The byte is one of a weight.
     candidates[1] = replace(candidates[1], constants=(WRONG,))
     candidates[2] = replace(candidates[2], code=BROKEN)
     changed = replace(
@@ -163,7 +163,7 @@ def test_the_promising_are_measured_longer_and_the_best_once_more(workload, spec
 
     source = carrier.Carrier(path)
     assert measure_job(source, measure=measure)["faster"] == 1
-    everyone = list(range(len(places)))  # the strategy may propose fewer than were asked for
+    everyone = list(range(len(places)))  # The strategy may propose fewer than were asked for.
     fastest = sorted(everyone[1:], key=speeds.get)[:2]
     assert len(everyone) > 3 and asked == [(everyone, 3), ([0, *fastest], 12), ([0, 2], 12)]
     assert measure_job(source, measure=measure)["faster"] == 1 and len(asked) == 3

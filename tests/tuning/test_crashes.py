@@ -31,7 +31,7 @@ from octet.tuning.spaces.registry import spaces_of
 from ..policy.conftest import alternating
 
 SPEC = detect.native()
-SECONDS = 240  # that a session may take on a machine that does other things as well
+SECONDS = 240  # A session may take so long on a machine that does other things as well.
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_candidate_that_kills_its_worker_costs_itself_only(kernels, tmp_path):
 def test_a_worker_that_is_killed_costs_one_measurement(kernels):
     case, default, candidates = kernels
     with LocalWorker(1) as worker:
-        worker.connect()  # starts the server
+        worker.connect()  # This starts the server.
         server = psutil.Process(worker._server.process._proc.pid)
 
         def kill():
@@ -134,5 +134,5 @@ def _trials(path):
                     "SELECT workload, count(DISTINCT schedule) FROM octet_trials GROUP BY workload"
                 ).fetchall()
             )
-        except sqlite3.OperationalError:  # the table is not there yet
+        except sqlite3.OperationalError:  # The table is not there yet.
             return {}

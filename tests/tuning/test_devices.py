@@ -68,7 +68,7 @@ def test_the_only_device_needs_no_name_and_this_machines_goes_first(database, mo
     monkeypatch.setattr(devices.driver, "device", lambda: Device(0, "NVIDIA A100-SXM4-80GB", 80, 108))
     assert rows(database) == 256 and rows(database, on_device(SPEC, "NVIDIA A30")) == 64
     with pytest.raises(OctetError, match="name the one"):
-        rows(database, on_device(SPEC, "NVIDIA A100-SXM4-80GB"))  # the whole device, or a slice
+        rows(database, on_device(SPEC, "NVIDIA A100-SXM4-80GB"))  # It may mean the whole device, or a slice.
 
 
 def test_records_of_before_keys_named_devices_still_apply(database):

@@ -28,7 +28,7 @@ from octet.tuning.state import TuningLimits
 from octet.tuning.tasks import Task
 from octet.tuning.tune import tune
 
-SPEC = find("x86-64-v3")  # runs on every machine
+SPEC = find("x86-64-v3")  # Its code runs on every machine.
 KEY = "octet-test"
 
 

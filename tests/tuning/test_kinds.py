@@ -134,7 +134,7 @@ def test_the_default_is_a_member(name, target):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_schedules_agree_with_the_referee(name, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(loops, "SMALL", 0)  # both choices, small as these are
+    monkeypatch.setattr(loops, "SMALL", 0)  # Small as these are, both choices are tried.
     chosen = workload_of(PROBLEMS[name])
     case = case_of(chosen)
     (space,) = spaces_of(chosen, spec)

@@ -15,7 +15,7 @@ from tvm.rpc.base import RPC_MAGIC
 from octet.tuning.fleet import LOOPBACK, LocalWorker
 from octet.tuning.server import _MOST
 
-SECONDS = 60  # for processes to start or to end on a machine that does other things as well
+SECONDS = 60  # Processes may take so long to start or to end on a machine that does other things as well.
 # A session at work on a worker and two builders: it says when, and waits.
 STARTS = """
 import os, time
@@ -41,7 +41,7 @@ def _wait(condition):
 def _lives(process):
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended between the two questions
+    except psutil.NoSuchProcess:  # It ended between the two questions.
         return False
 
 
@@ -51,7 +51,7 @@ def test_workers_end_with_their_session(how):
     try:
         assert running.stdout.readline() == "ready\n"
         process = psutil.Process(running.pid)
-        _wait(lambda: len(process.children(recursive=True)) >= 4)  # a server, its session and two builders
+        _wait(lambda: len(process.children(recursive=True)) >= 4)  # They are a server, its session and two builders.
         children = process.children(recursive=True)
     finally:
         running.send_signal(how)
@@ -91,7 +91,7 @@ def test_a_local_worker_serves_its_own_session_only():
         for key in ("octet-local", other._key, ""):
             with pytest.raises(Exception, match="key|Key|connect"):
                 rpc.connect(*address, key=key, session_timeout=10)
-        silent = [socket.create_connection(address, 10) for _ in range(_MOST)]  # all that the door has room for
+        silent = [socket.create_connection(address, 10) for _ in range(_MOST)]  # The door has room for no more.
         for sent in STRANGERS:
             for leave in (True, False):
                 stranger = socket.create_connection(address, 10)
@@ -100,7 +100,7 @@ def test_a_local_worker_serves_its_own_session_only():
                     stranger.close()
                 else:
                     silent.append(stranger)
-        for _ in range(2):  # the session is heard as ever, and the loop goes on behind it
+        for _ in range(2):  # The session is heard as ever, and the loop goes on behind it.
             assert worker.connect().cpu(0) is not None and worker._server is server
         for stranger in silent:
             stranger.close()

@@ -41,6 +41,6 @@ def test_a_small_space_is_measured_once_and_to_the_end(workload):
     search = make(workload, channels=16, size=4, out=16, groups=16)
     every, seen = set(search.space.every()), []
     while proposed := search.propose(5):
-        search.report(proposed, [None if len(seen) == 0 else 1e-6] * len(proposed))  # the first batch fails
+        search.report(proposed, [None if len(seen) == 0 else 1e-6] * len(proposed))  # The first batch fails.
         seen += proposed
     assert set(seen) == every and len(seen) == len(every) and search.left == 0

@@ -23,7 +23,7 @@ from octet.passes.referee.conv import convolve
 from octet.targets.watch.odd_numbers import odd_numbers
 
 MODULUS = 1 << 32
-_STORED = 128  # a stored byte less its code
+_STORED = 128  # A stored byte is greater than its code by this.
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _left_sides(calls, watch):
     for call in calls:
         step += not call.joined
         func = watch.functions.get(call.function)
-        if func is not None and [int(extent) for extent in func.params[-1].shape] == [1]:  # compares
+        if func is not None and [int(extent) for extent in func.params[-1].shape] == [1]:  # It compares.
             if watch.checks[(call.operands[-1].offset - _first_word(calls, watch)) // 4].kind == "sums":
                 yield step, call.operands[0].offset, 4 * int(func.params[0].shape[0])
             words += 1

@@ -88,7 +88,7 @@ def test_clipped_values_are_counted_and_an_input_is_looked_at():
         ("watch:sum", [A, "constant", ("clip", 0)], True),
         ("watch:sum", [A, "constant", ("moments", 0)], True),
         ("pool", [A, B], False),
-        ("watch:compare", [B, "constant", ("clip", 2)], True),  # one word
+        ("watch:compare", [B, "constant", ("clip", 2)], True),  # Its result is one word.
         ("pool", [B, Y], False),
     ]
     assert [(clip.layer, clip.end) for clip in watch.counts] == [("q", "high"), ("q", "low"), ("p", "high")]
@@ -98,7 +98,7 @@ def test_clipped_values_are_counted_and_an_input_is_looked_at():
 def test_nothing_is_watched_that_is_the_callers_or_that_nobody_asked_for():
     assert attached(Watch("vnni", True, False), CALLS[:1], outputs=(A,)) == [
         ("quantize", [X, A], False)
-    ]  # a result: nobody reads it here
+    ]  # It is a result, and nobody reads it here.
     watch = Watch("vnni", False, True)
-    assert attached(watch, CALLS) == [(call.function, call.operands, False) for call in CALLS]  # nothing rounds
+    assert attached(watch, CALLS) == [(call.function, call.operands, False) for call in CALLS]  # Nothing rounds.
     assert not watch.functions and not watch.checks and not watch.counts

@@ -86,7 +86,7 @@ def test_a_flipped_weight_is_one_line_that_names_the_layer(package, weights, ima
             session.run({"x": images[:1]})
         except SelfCheckError as error:
             hit = str(error)
-            with pytest.raises(SelfCheckError):  # the bit stays flipped, so computing once more does not help
+            with pytest.raises(SelfCheckError):  # The bit stays flipped, so computing once more does not help.
                 session.run({"x": images[:1]}, recompute=True)
         session.weights[byte] ^= 64
         if hit:

@@ -85,7 +85,7 @@ def test_a_package_without_counts_says_so(tmp_path):
 
 def test_an_answer_is_flagged_when_more_tensors_are_beyond_than_one_calibration_answer_had_against_the_others():
     clips = (Clip("a", "high", 1000), Clip("b", "high", 1000), Clip("b", "low", 1000))
-    counts = np.array([[10, 0, 5], [12, 1, 5], [11, 300, 4]])  # the last answer is beyond the others in b
+    counts = np.array([[10, 0, 5], [12, 1, 5], [11, 300, 4]])  # The last answer is beyond the others in b.
     seen, limit = learnt(clips, counts)
     assert [(clip.most, clip.bound) for clip in seen] == [(12, 16), (300, 376), (5, 7)] and limit == 1
     one, two = health_of(seen, np.array([17, 0, 0]), limit), health_of(seen, np.array([17, 0, 100]), limit)

@@ -28,11 +28,11 @@ def as_trained(pixels):
     return ((pixels / 255 - MEAN) / DEVIATION).astype(np.float32)
 
 
-WRONG = {  # in one answer
+WRONG = {  # One answer is wrong.
     "no / 255": lambda pixels: as_trained(pixels * 255),
     "pixels of 0 to 255": lambda pixels: pixels,
 }
-SLIGHT = {  # in several
+SLIGHT = {  # Several answers are slightly wrong.
     "colours exchanged (BGR)": lambda pixels: as_trained(pixels[:, ::-1]),
     "divided by 255 twice": lambda pixels: as_trained(pixels / 255),
     "pixels of 0 to 16": lambda pixels: as_trained(pixels / 16),

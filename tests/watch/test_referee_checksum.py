@@ -34,7 +34,7 @@ def flip_random_bits(name, flips, seed):
     data, weight = random.integers(-128, 128, shape).astype(np.int8), random.integers(-127, 128, kernel).astype(np.int8)
     bias = random.integers(-5000, 5000, kernel[0]).astype(np.int32)
     checksum, clean = checksum_of(weight, bias, attrs), sums_of(data, weight, bias, attrs)
-    right, total = checksum.right(data), int(data.astype(np.int64).sum())  # taken when the input was written
+    right, total = checksum.right(data), int(data.astype(np.int64).sum())  # They were taken when the input was written.
     assert checksum.left(clean) == right
     found = dict.fromkeys(COUNTS, 0)
     for _ in range(flips):
@@ -80,7 +80,7 @@ def test_clean_layers_raise_no_alarm(name):
 def test_a_flipped_weight_shows_although_its_inputs_add_up_to_the_zero_point():
     """The stored bytes that it meets do not add up to nothing."""
     attrs = LAYERS["pointwise, stride 2"][2] | {"strides": [1, 1]}
-    data = np.array([-9, 15, 3, 3], np.int8).reshape(1, 1, 2, 2)  # around the zero point 3
+    data = np.array([-9, 15, 3, 3], np.int8).reshape(1, 1, 2, 2)  # The codes lie around the zero point 3.
     weight, bias = np.array([[5], [-7]], np.int8).reshape(2, 1, 1, 1), np.array([11, 12], np.int32)
     checksum, flipped = checksum_of(weight, bias, attrs), weight.copy()
     flipped[0] ^= 4

@@ -18,8 +18,8 @@ from octet.targets.x86.layout import SLACK, Layout, channel_stride
 sys.path.insert(0, str(Path(__file__).parent))
 from here import module_here
 
-TILES = frozenset({"amx_bf16"})  # beside the target's features
-GUARD = 99.0  # what an output holds before: nothing may be written behind its last pixel
+TILES = frozenset({"amx_bf16"})  # The kernels may use it beside the target's features.
+GUARD = 99.0  # An output holds it before: nothing may be written behind its last pixel.
 
 
 def problem(
@@ -115,7 +115,7 @@ def rounded(data, spec, plain=False):
     p = RoundProblem(Layout("plain" if plain else "nhwc", data.shape, "float32"))
     with building_for(spec.dot):
         func = round_kernel(p)
-    out = np.full(p.target.elements, 0x7FC0, np.uint16)  # NaN: whatever is not written shows
+    out = np.full(p.target.elements, 0x7FC0, np.uint16)  # It is NaN, so whatever is not written shows.
     got = call(func, spec, [data if plain else pack(data), out], 1)
     assert (got[-SLACK:] == 0x7FC0).all(), "the kernel wrote behind its output"
     return got

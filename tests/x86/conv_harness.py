@@ -12,7 +12,7 @@ from octet.targets.x86.layout import SLACK, channel_stride
 sys.path.insert(0, str(Path(__file__).parent))
 from here import module_here
 
-GUARD = 99  # what the output buffer holds before: nothing may be written behind the last pixel
+GUARD = 99  # The output buffer holds it before: nothing may be written behind the last pixel.
 
 
 def problem(

@@ -30,7 +30,7 @@ def fraction(t, *_):
         found = np.where(exact < found, np.nextafter(found, np.float32(-1)), found)
         found = np.where(
             (t < 0) & (np.abs(t) < 2.0**-25), np.nextafter(np.float32(1), np.float32(0)), found
-        )  # below what longdouble holds beside 1
+        )  # They are below what longdouble holds beside 1.
         return np.where(np.isinf(t), np.float32(0), np.where(found == 0, np.float32(-0.0), found))
 
 

@@ -24,7 +24,7 @@ def network(shapes: dict[str, tuple], body: Callable):
         with builder.dataflow():
             results = body(builder, *params)
             results = [builder.emit(r) for r in (results if isinstance(results, list) else [results])]
-            output = builder.emit_output(relax.Tuple(results))  # as the passes leave it
+            output = builder.emit_output(relax.Tuple(results))  # The passes leave it so.
         builder.emit_func_output(output)
     return builder.get()
 
@@ -89,7 +89,7 @@ def check_all(cases: dict[str, tuple], target="native", tolerances=(), fallbacks
     for name, actual, wanted in zip(owners, got, run(module, inputs), strict=True):
         limit = dict(tolerances).get(name, 0.0)
         same = actual.shape == wanted.shape and actual.dtype == wanted.dtype
-        if not same or not np.allclose(actual, wanted, limit, limit, equal_nan=True):  # with limit 0: equal
+        if not same or not np.allclose(actual, wanted, limit, limit, equal_nan=True):  # With limit 0 they are equal.
             wrong[name] = (
                 int((actual != wanted).sum()) if same else (actual.shape, actual.dtype, wanted.shape, wanted.dtype)
             )

@@ -104,7 +104,7 @@ def test_schedules_of_the_vector_unit_change_no_bit():
 )
 def test_any_shape(channels, size, outputs, kernel, stride, residual, seed):
     if channels <= 4 and kernel == 1:
-        kernel = 2  # stays in float32
+        kernel = 2  # The layer stays in float32.
     p = problem(channels, size + kernel, outputs, kernel, stride, residual=residual)
     for spec in TARGETS:
         check(p, spec, seed)
@@ -148,7 +148,8 @@ def test_operands_cannot_make_a_denormal_number():
 def test_sums_are_taken_in_the_documented_order():
     a, b = np.zeros((1, 40), np.float32), np.ones((40, 1), np.float32)
     a[0, [0, 1, 2, 3, 33]] = [2.0**24, 2.0**24, 1, 1, -(2.0**25)]
-    # even: 2^24 + 1 rounds to 2^24, odd likewise; their sum 2^25; then the next block
+    # Among the even ones 2^24 + 1 rounds to 2^24, among the odd likewise; their sum is 2^25; then the next block
+    # follows.
     assert add_blocks(np.zeros((1, 1), np.float32), a, b)[0, 0] == 0
     assert BLOCK == 32 and sorted(PAIRS) == list(range(32))
 

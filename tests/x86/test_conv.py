@@ -56,7 +56,7 @@ def tile_schedules(p, seed):
 def compare(p, got, want, weight):
     if p.epilogue.out_dtype == "int8" or p.dtype == "int8":
         np.testing.assert_array_equal(got, want)
-    else:  # sums of up to a few thousand float32 products in another order
+    else:  # Sums of up to a few thousand float32 products are added in another order.
         np.testing.assert_allclose(
             got, want, rtol=0, atol=1e-5 * max(1.0, np.abs(want).max()) * np.sqrt(weight[0].size)
         )
@@ -209,14 +209,15 @@ def test_int8_equals_numpy_for_any_shape_on_lower_levels(spec, p, seed):
 def test_the_target_decides_the_family():
     depthwise = problem(32, 6, 32, 3, groups=32)
     assert family_of(depthwise, "amx") == "depthwise"
-    assert family_of(problem(32, 26, 32, 3, groups=32, residual=True), "amx") == "vnni"  # nine products a result
+    # A result has nine products only.
+    assert family_of(problem(32, 26, 32, 3, groups=32, residual=True), "amx") == "vnni"
     assert family_of(problem(32, 26, 32, 3), "amx") == "amx"
     assert (
         family_of(problem(96, 1, 96), "amx")
         == family_of(problem(16, 26, 96), "amx")
         == family_of(problem(32, 2, 8), "amx")
         == "vnni"
-    )  # tiles stay nearly empty
+    )  # Tiles stay nearly empty.
     assert family_of(problem(32, 6, 32, 3), "vnni") == "vnni"
     assert family_of(problem(32, 6, 32, 3, dtype="float32"), "amx") == "fma"
 

@@ -39,7 +39,7 @@ def test_every_kind_of_weights(name, spec):
     p = harness.problem(21, (5, 9), 35, 3, residual=True)
     data, weight, bias, multiplier, residual = harness.arguments(p)
     weight = WEIGHTS[name](np.random.default_rng(1), weight.shape).astype(np.int8)
-    data[0, :, :3] = 127  # stored as 255
+    data[0, :, :3] = 127  # They are stored as 255.
     kernel = conv_kernel(p, spec.dot, weight, bias, multiplier)
     assert kernel.family == "listed"
     np.testing.assert_array_equal(
@@ -51,7 +51,7 @@ def test_nothing_is_copied_where_nothing_needs_it():
     p, schedule = (
         harness.problem(16, 4, 16),
         DirectSchedule(1, 4, False, 1),
-    )  # a task that runs over all channels would keep its copy to itself
+    )  # A task that runs over all channels would keep its copy to itself.
     with building_for("madd256"):
         steps = [
             pack_steps(p, tap_matrix(p, np.full((16, 16, 1, 1), value, np.int8), 16, 4), p.width) for value in (64, 65)

@@ -20,7 +20,7 @@ from here import library_of
 from instruction_models import MODELS
 
 LEAST = registry.find("x86-64-v3")
-ROUNDS = 200  # random vectors per instruction
+ROUNDS = 200  # An instruction gets so many random vectors.
 TYPES = {"i8": np.int8, "i16": np.int16, "i32": np.int32, "float": np.float32, "bfloat": np.uint16}
 VECTOR = re.compile(r"<(\d+) x (\w+)>")
 
@@ -165,7 +165,7 @@ def same(got, wanted):
 @pytest.mark.parametrize("one", VECTORS, ids=lambda one: one.name)
 def test_a_portable_spelling_means_what_the_manual_says(one, portable):
     if one.name not in MODELS:
-        assert "bf16" in one.name  # its sums: below, and in test_bfloat16.py
+        assert "bf16" in one.name  # Its sums are tested below, and in test_bfloat16.py.
         return
     rng = np.random.default_rng(len(one.name))
     for _ in range(ROUNDS):
@@ -192,7 +192,7 @@ def test_pairs_of_bfloat16_are_added_one_behind_the_other(portable):
             for _ in "ab"
         )
         wanted = acc
-        for k in (1, 0):  # products of bfloat16 are exact in float32
+        for k in (1, 0):  # In float32 products of bfloat16 are exact.
             wanted = wanted + a[k::2].astype(np.float32) * b[k::2].astype(np.float32)
         assert same(call(portable, one, [acc, a.view(np.uint16), b.view(np.uint16)]), wanted)
 
@@ -264,6 +264,6 @@ def test_tiles_are_those_of_the_cpu(kind, portable, real):
     rng = np.random.default_rng(0)
     for rows in (*range(1, 17), *[16] * 50):
         acc, data, weights = tile_operands(kind, rows, rng)
-        if kind == "tdpbf16ps" and rng.random() < 0.5:  # denormal numbers, infinities and NaN among them
+        if kind == "tdpbf16ps" and rng.random() < 0.5:  # Denormal numbers, infinities and NaN are among them.
             data, weights = (rng.integers(0, 2**16, x.shape).astype(np.uint16) for x in (data, weights))
         assert same(*(tiles(library, kind, rows, acc, data, weights) for library in (portable, real)))

@@ -93,7 +93,7 @@ def test_a_package_of_all_levels_gives_each_cpu_its_best(variants, monkeypatch):
             with pytest.raises(PackageError, match=f"{variant.target} needs"):
                 package.best(variant.target)
             with pytest.raises(PackageError, match="CPU features that this machine lacks"):
-                Session(variant)  # not even when it is asked for
+                Session(variant)  # It is not loaded even when it is asked for.
     monkeypatch.setattr(detect, "cpu_features", lambda: frozenset({"sse2"}))
     with pytest.raises(PackageError, match="lacks features of every variant"):
         package.best()
@@ -105,7 +105,7 @@ def test_a_kernel_is_built_for_its_target():
         with building_for("vnni"):
             assert current() == UNITS["vnni"]
         assert current() == isa
-    with pytest.raises(LookupError):  # nothing is assumed outside
+    with pytest.raises(LookupError):  # Nothing is assumed outside.
         current()
     assert all(spec.vector_bits == UNITS[spec.dot].bits for spec in LEVELS)
 

@@ -52,4 +52,4 @@ def test_every_byte_is_read(spec):
 def test_every_limit_is_measured(spec):
     found = peak.measure(spec, threads=1, runs=2)
     assert found.threads == 1 and all(0 < rate < math.inf for rate in found.as_dict().values())
-    assert found.l2_gbytes >= found.l3_gbytes >= found.memory_gbytes  # by definition: a nearer cache is never slower
+    assert found.l2_gbytes >= found.l3_gbytes >= found.memory_gbytes  # A nearer cache is never slower, by definition.

@@ -70,7 +70,8 @@ def test_places_within_and_beyond_the_image(target):
         "x": rng.normal(size=(2, 37, 4, 6)).astype("float32"),
         "places": rng.uniform(-1.8, 1.8, (2, 2, 5, 9)).astype("float32"),
     }
-    inputs["places"][0, :, 0, :3] = [[-1, 1, 1e30], [1, -1, -1e30]]  # corners, and beyond every integer
+    # There are corners, and places beyond every integer.
+    inputs["places"][0, :, 0, :3] = [[-1, 1, 1e30], [1, -1, -1e30]]
     cases = [(False, "zeros"), (True, "border")]
 
     def body(b, x, places):

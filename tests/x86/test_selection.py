@@ -32,7 +32,7 @@ def _suppressed(boxes, scores, **attrs):
 def _boxes(images, count, centers):
     corner, size = RANDOM.random((images, count, 2)), RANDOM.random((images, count, 2)) / 2
     boxes = np.concatenate([corner, size if centers else corner + size], -1).astype("float32")
-    if not centers:  # corners may come in any order
+    if not centers:  # The corners may come in any order.
         boxes[:, ::2] = boxes[:, ::2, [2, 1, 0, 3]]
     return boxes
 
@@ -44,7 +44,7 @@ def test_non_max_suppression(most, threshold, centers):
     scores = RANDOM.random((2, 3, 60)).astype("float32")
     got = _suppressed(_boxes(2, 60, centers), scores, most=most, overlap=0.3, centers=centers, **threshold)
     kept = got[:, 0] >= 0
-    assert 0 < kept.sum() and (most < 60 or kept.sum() < len(got))  # some overlap
+    assert 0 < kept.sum() and (most < 60 or kept.sum() < len(got))  # Some overlap.
     assert not kept[kept.sum() :].any()
 
 

@@ -47,10 +47,10 @@ def rows_of_all_kinds(columns, rng):
     rows[3::8] += 1e4
     rows[4::8] = np.where(normal[4::8] > 0, -1e4, rows[4::8])
     rows[5::8] = np.where(normal[5::8] > 0.5, -3.4e38, rows[5::8])
-    rows[6::8] = np.round(normal[6::8])  # many equal quotients
+    rows[6::8] = np.round(normal[6::8])  # Many quotients are equal.
     rows[7::8] = np.where(
         np.arange(columns) % columns < [[2], [4], [8], [3], [1], [16]], 1.5, -1e4
-    )  # 1/2 and 1/4 of 127 are ties
+    )  # The products of 127 with 1/2 and 1/4 are ties.
     return rows.astype(np.float32)
 
 

@@ -102,7 +102,8 @@ def test_over_many_samples_every_place_is_met_alike(layout):
     size = int(np.prod(layout.shape))
     rng, met = np.random.default_rng(0), np.zeros(size)
     for _ in range(400):
-        values = rng.permutation(size).astype(np.float32) + 1  # which says where it lies, if the permutation is known
+        # Each value says where it lies, if the permutation is known.
+        values = rng.permutation(size).astype(np.float32) + 1
         result = summary(layout, values.reshape(-1, channels), 64)[HEADER:]
         places = np.empty(size, np.int64)
         places[values.astype(np.int64) - 1] = np.arange(size)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-_PIECE = 4096  # bytes of a result per checksum
+_PIECE = 4096  # So many bytes of a result have one checksum.
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ STAGES = {
     "warm": "stage_networks",
     "tuning": "stage_tuning",
 }
-FAULTED = 3  # exit status: the device's context is of no more use, the items left need another process
+FAULTED = 3  # With this exit status the device's context is of no more use, and the items left need another process.
 
 
 class Work:
@@ -34,7 +34,7 @@ class Work:
         self.stage, self.folder, self.out, self.options = stage, Path(given["folder"]), Path(given["out"]), given
         self._skip, self._only = set(given.get("skip", ())), given.get("only")
         self._protocol = os.fdopen(os.dup(1), "w")
-        os.dup2(2, 1)  # what libraries print must not mix with it
+        os.dup2(2, 1)  # What libraries print must not mix with it.
 
     def wanted(self, item: str) -> bool:
         return item not in self._skip and (self._only is None or item in self._only)
@@ -67,7 +67,8 @@ class Work:
 
 def main(arguments) -> int:
     given = json.loads(arguments[1])
-    os.environ["PYTHONPATH"] = str(Path(given["folder"], "lib"))  # of processes that a stage starts
+    # Processes that a stage starts find the modules by it.
+    os.environ["PYTHONPATH"] = str(Path(given["folder"], "lib"))
     sys.path[:0] = [str(Path(given["folder"], "lib")), str(Path(__file__).parent)]
     importlib.import_module(STAGES[arguments[0]]).run(Work(arguments[0], given))
     return 0
@@ -80,4 +81,4 @@ if __name__ == "__main__":
         traceback.print_exc()
         status = 1
     sys.stderr.flush()
-    os._exit(status)  # a driver after a fault may never finish its own clean-up
+    os._exit(status)  # After a fault a driver may never finish its own clean-up.

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 _CHILD = Path(__file__).with_name("child.py")
-_MOST_STARTS = 12  # of one stage
-_LOOK = 0.5  # seconds between two looks at a process that says nothing
+_MOST_STARTS = 12  # One stage may start so many.
+_LOOK = 0.5  # So many seconds pass between two looks at a process that says nothing.
 
 
 class Results:
@@ -71,7 +71,7 @@ class Child:
         may take."""
         heard = time.monotonic()
         while True:
-            gone = self._process.poll() is not None  # what it started may hold its output open for longer
+            gone = self._process.poll() is not None  # What it started may hold its output open for longer.
             try:
                 line = self._lines.get(timeout=_LOOK)
             except queue.Empty:

@@ -8,9 +8,9 @@ import numpy as np
 from octet.targets.cuda.running.driver import device, driver
 from octet.targets.cuda.running.graph import Marks, captured
 
-_MAX_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+_MAX_SHARED = 8  # CUDA calls it CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES.
 _NON_BLOCKING = 1
-_SLACK = 16  # bytes behind a buffer that kernels may read (targets/cuda/layout.py)
+_SLACK = 16  # Kernels may read so many bytes behind a buffer (targets/cuda/layout.py).
 RUBBISH = 0x5A
 
 
@@ -50,7 +50,7 @@ class Storage:
         if isinstance(content, int):
             self.fill(value)
         else:
-            self._kept = np.ascontiguousarray(content)  # until the copy is over
+            self._kept = np.ascontiguousarray(content)  # It must live until the copy is over.
             module.driver.call(
                 "cuMemcpyHtoDAsync_v2",
                 ctypes.c_uint64(self.address),

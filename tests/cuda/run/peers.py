@@ -11,7 +11,7 @@ def graph_of(run, launches: int):
     of them."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):  # what is allocated or tuned at first, is before the capture
+    with torch.cuda.stream(side):  # What is allocated or tuned at first comes before the capture.
         for _ in range(3):
             run()
     torch.cuda.current_stream().wait_stream(side)

@@ -27,13 +27,13 @@ from building import Compiler
 from octet.targets import detect
 
 ROOT = HERE.parents[2]
-PYTHON = "3.12"  # of the machine with the GPU
+PYTHON = "3.12"  # The machine with the GPU has it.
 _MANYLINUX = ("_2_28", "_2_17", "2014")
-_MOST = 60 << 20  # bytes of a folder that travels
+_MOST = 60 << 20  # A folder that travels may have so many bytes.
 _RUNTIME = ("__init__.py", "targets", "tools/__init__.py", "tools/inputs.py")
 SMALL = {
     "options": {"replays": 4, "every": 2, "passes": 1, "repeat": 1, "launches": 1}
-}  # what the emulated driver does in seconds
+}  # The emulated driver does it in seconds.
 
 
 def prepare(folder: Path, target: str, parts, compiler: Compiler, small: bool = False) -> None:

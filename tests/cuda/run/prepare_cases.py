@@ -21,7 +21,7 @@ _TESTS = Path(__file__).resolve().parents[1]
 _FILES = ("operators", "floats", "axis", "generated", "tables", "rows", "table_behind")
 _TILED = ("table_behind", "attention")
 _TOGETHER = 10
-_OLDER = {"cuda-sm80": 3, "cuda-sm75": 2}  # modules that go as PTX of older targets
+_OLDER = {"cuda-sm80": 3, "cuda-sm75": 2}  # So many modules go as PTX of older targets.
 _SMALL = ("pointwise", "depthwise")
 _RACES = ("mma_conv2d", "softmax", "layer_norm", "dp4a_dense", "dp4a_tiled_conv2d", "wmma_conv2d")
 
@@ -46,7 +46,7 @@ def cases(folder, spec, compiler, found, small) -> None:
     groups = {f"{i // _TOGETHER:02d}": names[i : i + _TOGETHER] for i in range(0, len(names), _TOGETHER)}
     wanted = {name: reference.run(*made[name]) for name in names}
     families = _written(folder, groups, made, wanted, spec, compiler.cubins)
-    if WGMMA in units(spec):  # the estimate has no use for it at the tests' sizes
+    if WGMMA in units(spec):  # The estimate has no use for it at the tests' sizes.
         tiled = {
             f"wgmma-{group}": kept
             for group, names in groups.items()

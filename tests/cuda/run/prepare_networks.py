@@ -26,7 +26,7 @@ PRODUCTS = [("4096^3", 4096, 4096, 4096)] + [
     for batch in (32, 1)
     for n, k in ((width, width), (4 * width, width), (width, 4 * width))
 ]
-SAMPLES = 4  # to calibrate with
+SAMPLES = 4  # So many calibrate a network.
 
 
 def digits(folder, spec, compiler, found, small) -> None:
@@ -138,7 +138,7 @@ def _compared(folder, spec):
             }
         )
         print(f"   {name}, batch {batch}", flush=True)
-        yield entries  # after each, so that what is there can be used
+        yield entries  # What is there after each can be used.
     path.unlink()
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_PERIOD = 5  # outputs after which weights repeat, so that packages travel easily
+_PERIOD = 5  # After so many outputs weights repeat, so that packages travel easily.
 
 
 def product_data(m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:

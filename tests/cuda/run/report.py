@@ -1,6 +1,6 @@
 """The short table at the end: what was right, what was not, and the figures."""
 
-_ERRORS = 6  # shown of a stage
+_ERRORS = 6  # A stage shows no more.
 
 
 def table(rows: list[dict], seconds: dict[str, float]) -> str:

@@ -29,7 +29,7 @@ class Probe:
     shared: int = 0
 
 
-_IMMA = 8 * 16 * 8 * 32 / 32  # multiply-adds of a thread's share in eight
+_IMMA = 8 * 16 * 8 * 32 / 32  # It counts the multiply-adds of a thread's share in eight.
 PROBES = {
     "mma.sync, 4 warps": Probe("imma_8", 128, 2000, _IMMA, "int8 MACs"),
     "mma.sync, 8 warps": Probe("imma_8", 256, 2000, _IMMA, "int8 MACs"),
@@ -182,7 +182,7 @@ class _Config(ctypes.Structure):
 
 
 def _launch_dependent(module, function, grid, threads, shared, values):
-    attribute = _Attribute(6)  # CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+    attribute = _Attribute(6)  # CUDA calls 6 CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION.
     attribute.value[0] = 1
     config = _Config(grid, 1, 1, threads, 1, 1, shared, module.stream, ctypes.pointer(attribute), 1)
     module.driver.call(

@@ -13,7 +13,7 @@ MODES = {
     "compiled": "default",
     "max-autotune": "max-autotune-no-cudagraphs",
     "eager": None,
-}  # the graph is ours: nothing is copied into it
+}  # The graph is ours: nothing is copied into it.
 WARM = ("compiled", "max-autotune")
 
 

@@ -8,7 +8,7 @@ from packages import session_of
 from peers import graph_of, in_turn, kernels_of
 from product_data import multiplier_of, product_data, requantized
 
-LAUNCHES = 20  # of a graph
+LAUNCHES = 20  # One graph has so many.
 
 
 def run(work) -> None:

@@ -11,7 +11,7 @@ from octet.targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, Tile, builda
 from octet.targets.cuda.layout import pack, packed
 
 KINDS = ("residual", "table")
-HEIGHTS = (8, 16, 32)  # of WMMA fragments
+HEIGHTS = (8, 16, 32)  # WMMA fragments have these.
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Size:
 
 # Outputs are whole granules, so that no byte of the result is unspecified, and no multiple of most tiles.
 WAVES = Size(64, 136, 28, 27, 240)
-SMALL = Size(1, 40, 6, 5, 48)  # for the emulated driver
+SMALL = Size(1, 40, 6, 5, 48)  # The emulated driver gets this one.
 
 
 class Layer:

@@ -51,7 +51,7 @@ def test_the_same_bytes(target):
     def body(b, *tensors):
         packed = [
             b.emit(ops.call("octet.unary", [x], kind="gelu")) for x in tensors
-        ]  # as an elementwise kernel leaves them
+        ]  # An elementwise kernel leaves them so.
         return [dequantize(b, part_of(b, x, kind), *PARTS[kind][1:]) for x in packed for kind in PARTS]
 
     steps, got, wanted = compiled(wide | narrow, body, target)
