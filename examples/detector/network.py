@@ -71,8 +71,8 @@ class Head(nn.Module):
 
 
 class Detector(nn.Module):
-    """[N, 3, side, side] -> [N, 4 + classes, A]: centre x, y, width and height in pixels, then scores, as YOLOv8's
-    exporter writes them."""
+    """Finds objects in pictures: [N, 3, side, side] -> [N, 4 + classes, A]: centre x, y, width and height in pixels,
+    then scores, as YOLOv8's exporter writes them."""
 
     def __init__(self, side, classes):
         super().__init__()
@@ -98,7 +98,7 @@ class Detector(nn.Module):
         self.register_buffer("bins", torch.arange(BINS, dtype=torch.float32).reshape(1, 1, BINS, 1))
 
     def raw(self, x):
-        """[N, 4 * BINS + classes, A]"""
+        """Computes what the loss is taken of: [N, 4 * BINS + classes, A]."""
         small = self.down[0](self.stem(x))
         middle = self.down[1](small)
         large = self.down[2](middle)

@@ -8,8 +8,8 @@ _GRID = np.stack(np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5)).asty
 
 
 def scenes(count, seed):
-    """float32 [N, 3, SIDE, SIDE] in [-1, 1]; boxes float32 [N, MOST, 4] (x1, y1, x2, y2); classes int64 [N, MOST], -1
-    where there is none."""
+    """Draws pictures and says what is on them: float32 [N, 3, SIDE, SIDE] in [-1, 1]; boxes float32 [N, MOST, 4] (x1,
+    y1, x2, y2); classes int64 [N, MOST], -1 where there is none."""
     rng = np.random.default_rng(seed)
     images = np.empty((count, 3, SIDE, SIDE), np.float32)
     boxes, classes = np.zeros((count, MOST, 4), np.float32), np.full((count, MOST), -1, np.int64)

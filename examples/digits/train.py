@@ -32,7 +32,7 @@ def conv(inputs, outputs, kernel=3, stride=1, groups=1, act=nn.ReLU6):
 
 
 class Residual(nn.Module):
-    """relu(x + conv(conv(x))), with a 1x1 convolution on the shortcut where the shape changes."""
+    """A residual block: relu(x + conv(conv(x))), with a 1x1 convolution on the shortcut where the shape changes."""
 
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
@@ -45,7 +45,7 @@ class Residual(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """x + project(depthwise(expand(x)))"""
+    """An inverted residual block: x + project(depthwise(expand(x)))."""
 
     def __init__(self, channels, expansion=4):
         super().__init__()

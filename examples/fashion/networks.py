@@ -20,7 +20,7 @@ def conv(inputs, outputs, kernel=3, stride=1, groups=1, act=nn.ReLU6):
 
 
 class Residual(nn.Module):
-    """relu(shortcut(x) + conv(conv(x)))"""
+    """A residual block: relu(shortcut(x) + conv(conv(x)))."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -32,7 +32,7 @@ class Residual(nn.Module):
 
 
 class Squeeze(nn.Module):
-    """x times what a bottleneck makes of its average."""
+    """Squeeze and excite: x times what a bottleneck makes of its average."""
 
     def __init__(self, channels, narrow):
         super().__init__()
@@ -49,7 +49,7 @@ class Squeeze(nn.Module):
 
 
 class Inverted(nn.Module):
-    """(x +) project(squeeze?(depthwise(expand(x))))"""
+    """An inverted residual block: (x +) project(squeeze?(depthwise(expand(x))))."""
 
     def __init__(self, inputs, outputs, stride, act, squeeze, expansion=4):
         super().__init__()
@@ -90,7 +90,7 @@ class Block(nn.Module):
 
 
 class Vit(nn.Module):
-    """49 patches of 4x4 pixels, averaged behind the last block."""
+    """A vision transformer: 49 patches of 4x4 pixels, averaged behind the last block."""
 
     def __init__(self, width=64, heads=4, blocks=4):
         super().__init__()
@@ -138,7 +138,7 @@ def efficientnet():
 
 
 def widened(model):
-    """The same network with BatchNorm scales that differ widely."""
+    """Makes the same network with BatchNorm scales that differ widely."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 0, WIDE)

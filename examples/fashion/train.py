@@ -27,7 +27,7 @@ BATCH, CALIBRATION, LESSONS, VALIDATION = 128, 512, 2048, 2500
 
 
 def read(folder, part):
-    """float32 [N, 1, 28, 28] about zero, int64 [N]"""
+    """Reads pictures and labels of one part: float32 [N, 1, 28, 28] about zero, int64 [N]."""
     pixels = gzip.decompress((Path(folder) / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
     labels = gzip.decompress((Path(folder) / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 1, 28, 28)

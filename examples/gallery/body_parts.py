@@ -24,7 +24,7 @@ def _samples(folder, seed, count):
 
 
 def answer(run, question, folder):
-    """[(class, (left, top, right, bottom))], the most certain of those that overlap."""
+    """Finds parts of a body: [(class, (left, top, right, bottom))], the most certain of those that overlap."""
     found = next(iter(run(question).values()))[0].T
     scores = found[:, 4:].max(1)
     kept = []
@@ -45,7 +45,7 @@ def _overlap(one, other):
 
 
 def same(found, others):
-    """The same classes, at the same places."""
+    """Whether both have the same classes at the same places."""
     return len(found) == len(others) and all(
         any(kind == other and _overlap(box, place) > 0.7 for other, place in others) for kind, box in found
     )

@@ -20,10 +20,11 @@ REFERENCE = "onnxruntime-fp32"
 
 @dataclass(frozen=True)
 class Family:
-    """package: "name==version" on PyPI. model: the ONNX file in it. beside: packages whose data the script needs, too.
-    options: of `octet compile`, for what the file leaves open. calibration(folder): feeds of one run, {input: array}.
-    questions(folder): what is asked, a list. answer(run, question, folder): the task's own answer; run(feed) gives
-    {output: array}. truth(question): the right answer, where there is one. same(answer, other): are they one?"""
+    """One public network with its task. package: "name==version" on PyPI. model: the ONNX file in it. beside: packages
+    whose data the script needs, too. options: of `octet compile`, for what the file leaves open. calibration(folder):
+    feeds of one run, {input: array}. questions(folder): what is asked, a list. answer(run, question, folder): the
+    task's own answer; run(feed) gives {output: array}. truth(question): the right answer, where there is one.
+    same(answer, other): are they one?"""
 
     task: str
     package: str
@@ -111,8 +112,8 @@ def show(family: Family) -> dict:
 
 
 def _compare(family, runs):
-    """{runtime: {"right", "same", "asked", "sqnr"}}; right: answers that are true, None where nobody knows;
-    same: answers that are ONNX Runtime's in fp32."""
+    """Asks every runtime every question: {runtime: {"right", "same", "asked", "sqnr"}}. right: answers that are true,
+    None where nobody knows; same: answers that are ONNX Runtime's in fp32."""
     questions, found, reference, traces = family.questions(family.folder), {}, None, {}
     for runtime, run in runs.items():
         trace = traces[runtime] = []
@@ -142,8 +143,8 @@ def _agreeing(family, answers, others) -> int:
 
 
 def _sqnr(wanted, got):
-    """Of all float outputs of all runs, in dB: 10 lg (energy in fp32 / energy of the difference), None without any.
-    Where a run is fed with what the one before left, errors of all runs before are in it."""
+    """Measures the distance of all float outputs of all runs, in dB: 10 lg (energy in fp32 / energy of the difference),
+    None without any. Where a run is fed with what the one before left, errors of all runs before are in it."""
     signal = noise = 0.0
     for one, other in zip(wanted, got, strict=False):
         for name, array in one.items():

@@ -19,7 +19,7 @@ SIDE, BLOCK, PADDING = 1024, 4096, 256
 
 
 def _made(random) -> dict:
-    """{kind: bytes} of small files made up."""
+    """Makes up small files: {kind: bytes}."""
     prose = "\n".join(pictures.words(random, 9) for _ in range(60))
     records = [
         {

@@ -27,7 +27,7 @@ class Graph:
         return results[0]
 
     def linear(self, x: str, weight, bias=None) -> str:
-        """x W' + b, weight [out, in]."""
+        """Adds a linear layer, x W' + b; weight [out, in]."""
         product = self.node("MatMul", x, self.constant(np.asarray(weight).T))
         return product if bias is None else self.node("Add", product, self.constant(bias))
 
@@ -39,7 +39,7 @@ class Graph:
         return self.node("Mul", self.node("Mul", x, self.node("Add", erf, self.constant(1.0))), self.constant(0.5))
 
     def attention(self, query: str, key: str, value: str, heads: int, width: int, bias: str | None = None) -> str:
-        """Of projected queries, keys and values [N, T, width]; bias is added to the scores."""
+        """Adds attention of projected queries, keys and values [N, T, width]; bias is added to the scores."""
         query, key, value = (
             self.node("Transpose", self._heads(x, heads, width), perm=order)
             for x, order in ((query, [0, 2, 1, 3]), (key, [0, 2, 3, 1]), (value, [0, 2, 1, 3]))
@@ -56,7 +56,7 @@ class Graph:
         return self.node("Reshape", x, self.constant([0, -1, heads, width // heads], "int64"))
 
     def save(self, path: Path, inputs: dict, outputs: dict) -> Path:
-        """inputs, outputs: {name: (dtype, shape)}."""
+        """Writes the graph to a file; inputs, outputs: {name: (dtype, shape)}."""
         ends = [
             [helper.make_tensor_value_info(name, _TYPES[dtype], shape) for name, (dtype, shape) in values.items()]
             for values in (inputs, outputs)

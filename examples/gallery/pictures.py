@@ -41,7 +41,7 @@ def font(face: str, size: int):
 
 
 def colours(random) -> tuple:
-    """(background, ink), far apart in brightness."""
+    """Draws two colours far apart in brightness: (background, ink)."""
     dark, light = random.integers(0, 90, 3), random.integers(180, 256, 3)
     return tuple(map(tuple, ((light, dark) if random.random() < 0.8 else (dark, light))))
 
@@ -59,7 +59,7 @@ def line(text: str, random, height: int = 48, margin: int = 6):
 
 
 def page(random, width: int, height: int):
-    """(a PIL picture with lines of text spread over it, [(left, top, right, bottom) of every line])."""
+    """Draws text all over a picture: (a PIL picture with lines of text, [(left, top, right, bottom) of every line])."""
     from PIL import Image, ImageDraw
 
     paper, ink = colours(random)
@@ -147,7 +147,8 @@ def words(random, count: int) -> str:
 
 
 def photographs(folder: Path) -> dict:
-    """{name: PIL picture} of what scikit-image ships (all harmless): an astronaut, a cat, coffee, a rocket, ..."""
+    """Reads the photographs that scikit-image ships (all harmless), {name: PIL picture}: an astronaut, a cat, coffee, a
+    rocket, ..."""
     from PIL import Image
 
     data = folder / "skimage" / "data"
@@ -183,6 +184,7 @@ def crops(folder: Path, random, count: int, size: int) -> list:
 
 
 def planes(picture, mean=0.0, deviation=1.0) -> np.ndarray:
-    """float32 [1, 3, height, width] of (value / 255 - mean) / deviation; mean and deviation per channel or for all."""
+    """Makes a network's input of a picture: float32 [1, 3, height, width] of (value / 255 - mean) / deviation; mean and
+    deviation per channel or for all."""
     values = (np.asarray(picture, dtype="float32") / 255 - np.float32(mean)) / np.float32(deviation)
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None], dtype="float32")

@@ -45,7 +45,7 @@ def _speaker(folder):
 
 
 def say(folder: Path, text: str, voice: str = VOICES[0], speed: int = 165, pitch: int = 50) -> np.ndarray:
-    """float32 [samples] in -1..1, RATE samples a second.
+    """Speaks a text: float32 [samples] in -1..1, RATE samples a second.
 
     folder: where PACKAGE is installed; speed: words a minute; pitch: 0 to 99."""
     spoken = _speaker(folder / "espeakng_loader").say(text, voice, speed, pitch)
@@ -53,7 +53,7 @@ def say(folder: Path, text: str, voice: str = VOICES[0], speed: int = 165, pitch
 
 
 def spoken(folder: Path, text: str, random) -> np.ndarray:
-    """The same by any voice, at any usual speed and pitch."""
+    """Speaks a text by any voice, at any usual speed and pitch: float32 [samples], as `say`."""
     return say(
         folder, text, VOICES[random.integers(len(VOICES))], int(random.integers(140, 190)), int(random.integers(35, 65))
     )

@@ -31,7 +31,7 @@ def _samples(folder, seed, count):
 
 
 def answer(run, question, folder):
-    """(speech, background, overall)"""
+    """Scores a recording: (speech, background, overall)."""
     return tuple(round(float(score), 2) for score in next(iter(run(question).values()))[0])
 
 

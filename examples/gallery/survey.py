@@ -54,8 +54,8 @@ def installed() -> list[Path]:
 
 
 def networks(folders) -> tuple[dict[str, Path], int]:
-    """({name: path} of one file per structure: operators in order, extents of weights; how many different files there
-    are)."""
+    """Finds one file per structure, which is operators in order and extents of weights: ({name: path}, how many
+    different files there are)."""
     files, structures = set(), {}
     for path in sorted(path for folder in folders for path in folder.rglob("*.onnx")):
         content = path.read_bytes()
@@ -80,12 +80,13 @@ def chosen(path: Path) -> list[str]:
 
 
 def told(path: Path, what: str) -> str:
-    """Of what its "samples" are, or what it "decides", by survey.txt; "" where it does not say."""
+    """Says what survey.txt has of a file: what its "samples" are, or what it "decides"; "" where it says nothing."""
     return next((kind for kind, pattern in listed(what) if fnmatch.fnmatchcase(str(path), pattern)), "")
 
 
 def tried(name: str, path: Path, folder: Path) -> dict:
-    """What one network does before it is timed; `folder` holds the gallery's packages with photographs and a voice."""
+    """Reports what one network does before it is timed; `folder` holds the gallery's packages with photographs and a
+    voice."""
     work = SURVEY / name
     work.mkdir(parents=True, exist_ok=True)
     samples, package = work / "calib.npz", work / "network.octet"
@@ -118,7 +119,8 @@ def tried(name: str, path: Path, folder: Path) -> dict:
 
 
 def decided(report: dict, path: Path, folder: Path) -> dict:
-    """The same with its `decisions`, as survey_decisions.py prints them; {} where survey.txt names none."""
+    """Adds a network's `decisions` to its report, as survey_decisions.py prints them; {} where survey.txt names
+    none."""
     decision = told(path, "decides")
     if not decision:
         return report | {"decisions": {}}
@@ -132,8 +134,8 @@ def decided(report: dict, path: Path, folder: Path) -> dict:
 
 
 def timed(report: dict, path: Path) -> dict:
-    """The same with `milliseconds` of CPU time of all runtimes on one core, interleaved, and with the reasons of those
-    that `failed`."""
+    """Adds to a network's report the `milliseconds` of CPU time of all runtimes on one core, interleaved, and the
+    reasons of those that `failed`."""
     work = SURVEY / report["name"]
     against = [
         "--threads",
@@ -156,7 +158,8 @@ def timed(report: dict, path: Path) -> dict:
 
 
 def _measured(command, work):
-    """(its --json or None, {"wall", "cpu": seconds, "peak": bytes of memory, "line": the last one where it failed})."""
+    """Runs a command of octet and watches it: (its --json or None, {"wall", "cpu": seconds, "peak": bytes of memory,
+    "line": the last one where it failed})."""
     found = work / f"{command[1]}.json"
     found.unlink(missing_ok=True)
     said, begun = work / f"{command[1]}.log", time.monotonic()

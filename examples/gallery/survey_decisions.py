@@ -92,8 +92,9 @@ def first(outputs) -> np.ndarray:
 
 
 def compared(answers, wanted) -> tuple[int, int]:
-    """(how many are the same, of how many). Of a text it is symbols that count, less those to insert, remove or
-    replace; of boxes those that either has, the same ones closely and of one class; of everything else the answers."""
+    """Counts decisions that are the same: (how many are, of how many). Of a text it is symbols that count, less those
+    to insert, remove or replace; of boxes those that either has, the same ones closely and of one class; of everything
+    else the answers."""
     if isinstance(wanted[0], np.ndarray):
         wrong = sum(min(distance(one, other), len(other)) for one, other in zip(answers, wanted, strict=True))
         asked = sum(map(len, wanted))

@@ -23,7 +23,7 @@ TEXTS = ("the weather is fine today", "please call me back in the evening", "sev
 
 
 def structure(content: bytes) -> bytes:
-    """The same for two files whose operators and weights' extents are the same."""
+    """Hashes a file's operators and weights' extents, so that two networks of one structure have one."""
     import onnx
 
     graph = onnx.load_from_string(content).graph
@@ -32,7 +32,7 @@ def structure(content: bytes) -> bytes:
 
 
 def rows_looked_up(graph) -> dict[str, int]:
-    """{input: rows of the table that it looks up}, followed through operators that move integers."""
+    """Finds inputs that index a table, followed through operators that move integers: {input: rows of the table}."""
     extents = {weight.name: weight.dims for weight in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -48,7 +48,7 @@ def rows_looked_up(graph) -> dict[str, int]:
 
 
 def kind(name, shape, dtype, said="") -> str:
-    """Of what an input of this shape is made; said: of survey.txt, for the network's main input."""
+    """Says of what an input of this shape is made; said: what survey.txt has for the network's main input."""
     if "float" not in dtype:
         return "ones" if "mask" in name or "attention" in name else "integers"
     if STATE.search(name):
@@ -61,7 +61,7 @@ def kind(name, shape, dtype, said="") -> str:
 
 
 def drawn(made_of, shape, random):
-    """float32 of `shape`, NCHW or NHWC of 1 or 3 channels, -1..1: a line of text, or a page of it."""
+    """Draws a line of text, or a page of it: float32 of `shape`, NCHW or NHWC of 1 or 3 channels, -1..1."""
     last = shape[1] not in (1, 3)
     height, width = shape[1:3] if last else shape[2:]
     if made_of == "pages":
@@ -76,8 +76,8 @@ def drawn(made_of, shape, random):
 
 
 def spectrum(made_of, shape, spoken):
-    """float32 of `shape`, [.., frames, bands]: mean magnitudes of a voice in bands that grow with the frequency;
-    "logmel": lg of their powers, "spectra": lg (1 + them), none of which is negative."""
+    """Computes mean magnitudes of a voice in bands that grow with the frequency: float32 of `shape`, [.., frames,
+    bands]; "logmel": lg of their powers, "spectra": lg (1 + them), none of which is negative."""
     frames, bands = shape[-2:]
     pieces = np.lib.stride_tricks.sliding_window_view(np.resize(spoken, frames * 160 + 512), 512)[::160][:frames]
     magnitudes = np.abs(np.fft.rfft(pieces * np.hanning(512)))
@@ -88,8 +88,8 @@ def spectrum(made_of, shape, spoken):
 
 
 def ridges(shape, random):
-    """float32 of `shape`, [1, height, width, 1], 0..255: a finger's print, ridges of nine pixels around a core that end
-    and branch where their phase turns by 2 pi (Larkin and Fletcher's model, Optics Express 15, 2007)."""
+    """Draws a finger's print: float32 of `shape`, [1, height, width, 1], 0..255, ridges of nine pixels around a core
+    that end and branch where their phase turns by 2 pi (Larkin and Fletcher's model, Optics Express 15, 2007)."""
     y, x = np.mgrid[: shape[1], : shape[2]].astype("float64")
     core = random.uniform(0.35, 0.65, 2) * shape[1:3]
     phase = 2 * np.pi / 9 * np.hypot(y - core[0], (x - core[1]) * random.uniform(1, 1.4))
@@ -135,7 +135,7 @@ def sample(name, shape, dtype, rows, random, folder, said=""):
 
 
 def options_read(words):
-    """load_onnx's arguments from the command's."""
+    """Makes load_onnx's arguments of the command's."""
     found = {"--dim": {}, "--shape": {}, "--fix": {}}
     for flag, word in zip(words[::2], words[1::2]):
         name, value = word.rsplit("=", 1)
@@ -149,8 +149,8 @@ def options_read(words):
 
 
 def loaded(path, wanted):
-    """(the network or None, options with which it loads: none, else those that are `wanted`, else what refusals
-    suggest; the last refusal)."""
+    """Loads a network with the options that it takes: (the network or None, options with which it loads: none, else
+    those that are `wanted`, else what refusals suggest; the last refusal)."""
     import octet
 
     options: list[str] = []
@@ -185,7 +185,8 @@ def carried(path, arrays, states, values):
 
 
 def drawn_for(model, path, folder, said, values, seed=5) -> dict:
-    """{input: samples of the network `path`, which loaded as `model`}. values: of inputs that became constants."""
+    """Draws samples of the network `path`, which loaded as `model`: {input: samples}. values: of inputs that became
+    constants."""
     import onnx
 
     random, rows = np.random.default_rng(seed), rows_looked_up(onnx.load(path, load_external_data=False).graph)

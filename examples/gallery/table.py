@@ -14,7 +14,7 @@ NAMES = {"octet": "Octet", "openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"
 
 
 def reports() -> dict:
-    """{script: what it found} of those that ran."""
+    """Reads what the scripts that ran have found: {script: report}."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(family.BUILD.glob("*.json"))}
 
 
@@ -24,7 +24,7 @@ def _titled(runtime):
 
 
 def _answers(found, wanted):
-    """As "right 96 of 100", or how many are as fp32's where nobody knows better."""
+    """Counts right answers, as "right 96 of 100", or those that are fp32's where nobody knows better."""
     if found is None:
         return "cannot quantise it"
     count = found["right"] if wanted == "right" and found["right"] is not None else found["same"]

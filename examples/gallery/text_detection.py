@@ -28,7 +28,7 @@ def answer(run, question, folder):
 
 
 def same(boxes, others):
-    """One to one, and close."""
+    """Whether the boxes are the others, one to one and closely."""
     return len(boxes) == len(others) and all(any(_overlap(box, other) > OVERLAP for other in others) for box in boxes)
 
 

@@ -26,9 +26,9 @@ TEXT, WRITTEN = 24, 24  # Of what is heard so many tokens are written, for so ma
 
 @dataclass(frozen=True)
 class Network:
-    """packages: "name==version". model(folder, work) -> ONNX file; samples(folder, count, validation) -> {input:
-    array}; decisions(outputs, folder, work) -> one per sample, None where the vector itself is the answer. options: of
-    `octet compile`. counts: of samples to calibrate and to validate."""
+    """A trained transformer with its data. packages: "name==version". model(folder, work) -> ONNX file; samples(folder,
+    count, validation) -> {input: array}; decisions(outputs, folder, work) -> one per sample, None where the vector
+    itself is the answer. options: of `octet compile`. counts: of samples to calibrate and to validate."""
 
     title: str
     packages: tuple[str, ...]
@@ -43,7 +43,7 @@ class Network:
 
 @cache
 def paragraphs() -> tuple[str, ...]:
-    """Of docstrings in Python's standard library, in an order by chance."""
+    """Takes paragraphs of docstrings in Python's standard library, in an order by chance."""
     found, root = {}, Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
         if {"test", "tests", "site-packages", "dist-packages", "idle_test", "lib2to3"} & set(path.parts):
@@ -73,7 +73,7 @@ def part(texts, counts, validation):
 
 
 def tokens(vocabulary: Callable, padding: int, folder: Path, counts, validation: bool) -> dict:
-    """input_ids and attention_mask, int64 [count, TOKENS]."""
+    """Makes input_ids and attention_mask of texts: int64 [count, TOKENS]."""
     texts, words = part(paragraphs(), counts, validation), vocabulary(folder)
     found = {
         "input_ids": np.full((len(texts), TOKENS), padding, "int64"),
@@ -151,8 +151,8 @@ def spoken(folder, counts, validation) -> dict:
 
 
 def heard(outputs, folder, work) -> list[str]:
-    """What Whisper's decoder in fp32 writes down, greedily, up to TEXT tokens, of the first WRITTEN samples'
-    features."""
+    """Has Whisper's decoder in fp32 write down, greedily, up to TEXT tokens, what it hears in the first WRITTEN
+    samples' features."""
     from octet.tools.peers.onnxruntime_peer import session
 
     path = work / "decoder.onnx"

@@ -18,8 +18,8 @@ _MOST_MEMORY = 12
 
 @dataclass(frozen=True)
 class Way:
-    """quantise(model, feeds, folder) -> the file to open; session(file) -> a function from a feed to {output:
-    array}."""
+    """How a tool quantises a network and runs it. quantise(model, feeds, folder) -> the file to open; session(file) ->
+    a function from a feed to {output: array}."""
 
     quantise: Callable
     session: Callable
@@ -72,7 +72,7 @@ def _as_it_is(model, feeds, folder):
 
 
 def ways(package: Path) -> dict[str, Way]:
-    """By the name that a table shows, fp32 first. package: what `octet compile` wrote."""
+    """Lists the ways by the name that a table shows, fp32 first. package: what `octet compile` wrote."""
     return {
         FP32: Way(_as_it_is, _open_onnx),
         "Octet": Way(lambda model, feeds, folder: package, _open_octet),
@@ -89,8 +89,8 @@ def ways(package: Path) -> dict[str, Way]:
 def answers(
     title: str, way: Way, model: Path, calibration: list[dict], asked: list[dict], folder: Path
 ) -> tuple[Path, list]:
-    """(the file of that way, what it answers: one {output: array} each). A file that an earlier run finished is taken
-    as it is. Raises PeerFailed."""
+    """Quantises a network in one way and asks it all samples: (the file, one {output: array} each). A file that an
+    earlier run finished is taken as it is. Raises PeerFailed."""
     memory, done = _MOST_MEMORY * memory_for(model), folder / f".{title}"
     if done.exists():
         path = Path(done.read_text())
@@ -106,8 +106,8 @@ def answers(
 
 
 def cpu_milliseconds(opened: dict[str, tuple[Way, Path]], feed: dict, rounds: int, seconds: float) -> dict[str, float]:
-    """{name: CPU time of a run, the median over interleaved rounds of a round's least}. opened: {name: (way, its
-    file)}."""
+    """Times files beside each other, in turns: {name: CPU time of a run, the median over rounds of a round's least}.
+    opened: {name: (way, its file)}."""
     peers, least = {}, {name: [] for name in opened}
     try:
         for name, (way, path) in opened.items():

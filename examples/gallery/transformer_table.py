@@ -21,7 +21,8 @@ _RESAMPLES = 4000
 
 
 def measured(name: str, folder: Path) -> dict:
-    """{way: {"cosine", "least", "db", "same", "asked", "ms", "bytes"} or {"failed": why}}."""
+    """Measures a network in every way: {way: {"cosine", "least", "db", "same", "asked", "ms", "bytes"} or {"failed":
+    why}}."""
     network, packages, work = NETWORKS[name], folder / "packages", folder / name
     work.mkdir(parents=True, exist_ok=True)
     for package in network.packages:
@@ -79,7 +80,7 @@ def _compiled(network, model, work):
 
 
 def _compared(wanted, decided, given, decisions):
-    """Cosines are of the vectors of the last axis, their mean over a sample."""
+    """Compares answers with fp32's; cosines are of the vectors of the last axis, their mean over a sample."""
     cosines, signal, noise = [], 0.0, 0.0
     for one, other in zip(wanted, given, strict=True):
         name = next(iter(one))
@@ -120,7 +121,7 @@ def rows(name: str, found: dict) -> list[str]:
 
 
 def _beside(cosines: list[float], ours: list[float]) -> str:
-    """By how much the mean is above ours, with 95 % of what the same samples, drawn anew, say."""
+    """Says by how much the mean is above ours, with 95 % of what the same samples, drawn anew, say."""
     differences = np.subtract(cosines, ours)
     draws = np.random.default_rng(0).integers(0, len(differences), (_RESAMPLES, len(differences)))
     low, high = np.percentile(differences[draws].mean(1), (2.5, 97.5))
@@ -128,7 +129,7 @@ def _beside(cosines: list[float], ours: list[float]) -> str:
 
 
 def processor() -> str:
-    """As Linux calls it, with the instructions that matter here."""
+    """Names the processor as Linux calls it, with the instructions that matter here."""
     about = Path("/proc/cpuinfo")
     if not about.exists():
         return platform.processor()

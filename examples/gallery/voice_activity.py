@@ -10,7 +10,7 @@ SPEAKS = 0.5
 
 
 def _stream(folder, seed):
-    """(sound, where somebody speaks, [pieces]): speech between silences with noise."""
+    """Makes speech between silences with noise: (sound, where somebody speaks, [pieces])."""
     random = np.random.default_rng(seed)
     parts = [np.zeros(int(random.uniform(0.5, 1.2) * speech.RATE))]
     for _ in range(3):
@@ -51,7 +51,7 @@ def answer(run, question, folder):
 
 
 def same(pieces, others):
-    """As good as the same: 90 of 100 pieces, as no two judges agree where a word ends."""
+    """Whether both are as good as the same: 90 of 100 pieces, as no two judges agree where a word ends."""
     return (pieces == others).mean() >= 0.9
 
 

@@ -29,7 +29,7 @@ def _session(path):
 
 
 def _windows(folder, text, random):
-    """float32 [windows, 76, 32, 1]: log-mel frames of speech between two silences."""
+    """Makes log-mel frames of speech between two silences: float32 [windows, 76, 32, 1]."""
     sound = speech.spoken(folder, text, random) * 32767
     sound = np.concatenate([np.zeros(2 * speech.RATE), sound, np.zeros(speech.RATE)])
     sound += random.normal(0, random.uniform(10, 60), len(sound))

@@ -58,7 +58,7 @@ class _Blocks:
         return self.graph.norm(x, self.weight(name + "/gamma"), self.weight(name + "/beta"), EPSILON)
 
     def attend(self, x, name, width, over=None, bias=None):
-        """x + attention(norm(x)); over: what is attended to, x itself where None."""
+        """Adds x + attention(norm(x)); over: what is attended to, x itself where None."""
         graph, inner = self.graph, self.norm(x, name + "/layer_norm")
         parts = [(inner, "linear_0")] if over is None else [(inner, "linear_0"), (over, "linear_1")]
         projected = []
@@ -76,7 +76,7 @@ class _Blocks:
 
 
 def encoder(weights: dict, frames: int, path: Path) -> Path:
-    """mel [N, 80, frames] to features [N, frames / 2, width]."""
+    """Writes the encoder: mel [N, 80, frames] to features [N, frames / 2, width]."""
     blocks = _Blocks(weights, "encoder")
     graph, x = blocks.graph, "mel"
     for name, stride in (("conv1", 1), ("conv2", 2)):
@@ -96,8 +96,8 @@ def encoder(weights: dict, frames: int, path: Path) -> Path:
 
 
 def decoder(weights: dict, length: int, frames: int, path: Path) -> Path:
-    """tokens [N, length] and features [N, frames / 2, width] to states [N, length, width]; a state times the words'
-    vectors scores what follows the token."""
+    """Writes the decoder: tokens [N, length] and features [N, frames / 2, width] to states [N, length, width]; a state
+    times the words' vectors scores what follows the token."""
     blocks = _Blocks(weights, "decoder")
     graph, words = blocks.graph, blocks.weight("embeddings/weight")
     width = words.shape[-1]
@@ -115,7 +115,8 @@ def decoder(weights: dict, length: int, frames: int, path: Path) -> Path:
 
 
 def mel(sound: np.ndarray, frames: int) -> np.ndarray:
-    """float32 [1, 80, frames] of a sound at RATE: the logarithm of its energy in bands, as Whisper scales it."""
+    """Computes the logarithm of a sound's energy in bands, as Whisper scales it: float32 [1, 80, frames] of a sound at
+    RATE."""
     padded = np.zeros(frames * HOP + WINDOW, "float32")
     padded[WINDOW // 2 :][: min(len(sound), frames * HOP)] = sound[: frames * HOP]
     pieces = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:frames]
@@ -126,8 +127,8 @@ def mel(sound: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _filters():
-    """[80, 201]: triangles of equal area, evenly spread on Slaney's scale, which is linear below 1 kHz and logarithmic
-    above."""
+    """Computes the bands' weights, [80, 201]: triangles of equal area, evenly spread on Slaney's scale, which is linear
+    below 1 kHz and logarithmic above."""
     step = np.log(6.4) / 27
     top = 15 + np.log(RATE / 2 / 1000) / step
     marks = np.linspace(0, top, BANDS + 2)

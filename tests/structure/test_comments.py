@@ -1,6 +1,8 @@
-"""Comments of the product's kernels and passes are sentences: a capital or a name of code at the beginning, a full stop
-at the end. Whether one has a verb and stands alone is for its reader to judge."""
+"""Comments of all rooms are sentences: a capital or a name of code at the beginning, a full stop at the end. Whether
+one has a verb and stands alone is for its reader to judge. Docstrings of the examples, which a newcomer reads first,
+begin with what a thing does, not with its result."""
 
+import ast
 import io
 import re
 import tokenize
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 DIRECTIVE = re.compile(r"# ?(?:noqa|type:|fmt:)|\s+# ?(?:noqa|type:|fmt:).*")
 SENTENCE = re.compile(r"(?:[^a-z]|[a-z]\w*[^\w\s,;:']).*[.?](?:\))?", re.S)
 
@@ -32,10 +35,23 @@ def fragments(text):
     return [(line, words) for line, words in comments(text) if not SENTENCE.fullmatch(words)]
 
 
-@pytest.mark.parametrize("room", ["passes", "targets"])
+def begun_with_a_result(text):
+    """Names of what has a docstring that begins with no capital: with a shape, a tuple, a field, an equation."""
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, defined)]
+    return [node.name for node in found if not (ast.get_docstring(node) or "It")[0].isupper()]
+
+
+@pytest.mark.parametrize("room", ["passes", "targets", "tuning", "tools", "tests", "examples", "stubs"])
 def test_comments_are_sentences(room):
     found = {str(path.relative_to(ROOT)): fragments(path.read_text()) for path in (ROOT / room).rglob("*.py")}
     assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_docstrings_of_examples_begin_with_what_a_thing_does():
+    found = {str(path.relative_to(ROOT)): begun_with_a_result(path.read_text()) for path in EXAMPLES}
+    assert len(found) > 30 and {path: names for path, names in found.items() if names} == {}
+    assert begun_with_a_result('def f():\n    """[N, 3] of x."""\n\n\nclass A:\n    """Adds."""\n') == ["f"]
 
 
 @pytest.mark.parametrize(
