@@ -10,6 +10,7 @@ from tvm import relax, tirx
 from ...targets.errors import UnsupportedModelError
 from .quantized.table import CONVERTERS as CODED
 from .read import first_line
+from .tabular import CONVERTERS as TABULAR, DOMAIN as TABLES
 
 OLDEST_OPSET = 11
 _QUANTIZED = {"MatMulInteger16", "QAttention", "QEmbedLayerNormalization"}
@@ -138,18 +139,24 @@ def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:
     return light
 
 
-def multiplied_weights(graph: onnx.GraphProto) -> frozenset[str]:
-    """The names of the weights that convolutions and products multiply with."""
+def weight_roles(graph: onnx.GraphProto) -> dict[str, str]:
+    """{name: "multiplied" where a convolution or product multiplies with it, "chosen" for what Where chooses from}."""
+    roles = {name: "chosen" for node in graph.node if node.op_type == "Where" for name in node.input[1:]}
     products = [node for node in graph.node if node.op_type in _PRODUCTS]
-    return frozenset(
-        name for node in products for name in node.input[: 2 if node.op_type in ("Gemm", "MatMul") else None]
-    )
+    return roles | {
+        name: "multiplied"
+        for node in products
+        for name in node.input[: 2 if node.op_type in ("Gemm", "MatMul") else None]
+    }
 
 
-def check_finite(name: str, array: np.ndarray, path: Path, multiplied: bool = False) -> None:
-    """Weights must be numbers; -inf is one where nothing is multiplied with it (attention masks), and a lone infinity
-    is a bound of something."""
-    if not np.issubdtype(array.dtype, np.floating) or (array.size <= 1 and not multiplied):
+def check_finite(name: str, array: np.ndarray, path: Path, role: str = "") -> None:
+    """Weights must be numbers; -inf is one where nothing is multiplied with it (attention masks), a lone infinity is a
+    bound of something, and Where may choose nothing but NaN for places that have no answer. role: of weight_roles."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return
+    multiplied = role == "multiplied"
+    if array.size <= 1 and not multiplied or role == "chosen" and not np.isfinite(array).any():
         return
     if not np.isfinite(array).all() if multiplied else np.isnan(array).any() or np.isposinf(array).any():
         raise UnsupportedModelError(f"{path}: weight {name!r} holds NaN or infinity; train or export the network again")
@@ -173,7 +180,7 @@ def describe(node: onnx.NodeProto) -> str:
 
 def _check_node(node: onnx.NodeProto, path: Path) -> None:
     contributed = node.domain == "com.microsoft"
-    if contributed and node.op_type in CODED:
+    if contributed and node.op_type in CODED or node.domain == TABLES and node.op_type in TABULAR:
         return
     if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear") and node.op_type not in CODED:
         raise UnsupportedModelError(

@@ -1,7 +1,6 @@
 """ONNX graph -> Relax, through TVM's importer, with three things of ours around it.
 
-1. Nodes of known inputs are evaluated here (fold.py), so that every shape is static; no node may compute a shape from
-   data.
+1. Nodes of known inputs are evaluated here (fold.py), so that every shape is static; none may be computed from data.
 2. Our own converters come first, where TVM's lose what a quantizer must see (Clip as six operators, Pad as opaque TIR).
 3. Every value is bound to a variable named after its node, uniquely, and what fails names the node.
 """
@@ -23,8 +22,8 @@ from ...targets.seams import Attrs
 from ...targets.tvm import privates
 from ..ops import shape_of
 from ..rewriting.grids import with_grids
-from . import control, functions
-from .checks import check_finite, check_result, describe, multiplied_weights
+from . import control, functions, tabular
+from .checks import check_finite, check_result, describe, weight_roles
 from .converters import OURS
 from .fold import can_fold, fold, shape_slice
 from .indexing.counted import CountedAxes
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from ...targets.variant import TensorSpec
 
 _WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
+_WRITTEN_OUT = control.CONVERTERS | tabular.CONVERTERS
 
 
 def import_graph(
@@ -66,7 +66,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         super().__init__({spec.name: list(spec.shape) for spec in inputs}, {}, sanitize=False)
         self.opset, self._opsets, self._proto, self._path = opset, proto.opset_import, proto, Path(path)
         self._specs = inputs
-        self._multiplied = multiplied_weights(proto.graph)
+        self._roles = weight_roles(proto.graph)
         self._table = privates.onnx_converters()
         self._values = Scopes()  # Maps an ONNX name to a known array or an expression.
         self.notes: set[str] = set()  # Each note tells the report what is not as in the file.
@@ -110,7 +110,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             self._values[node.output[0]] = self._guard(
                 node, self._shape_of, self._values[node.input[0]], node.op_type, attrs
             )
-        elif written_out := control.CONVERTERS.get(node.op_type) or converter_of(self, node):
+        elif written_out := _WRITTEN_OUT.get(node.op_type) or converter_of(self, node):
             for name, value in zip(node.output, self._guard(node, written_out, self, node, attrs)):
                 self._values[name] = value
         elif any(name and isinstance(self._values[name], control.Sequence) for name in node.input):
@@ -258,7 +258,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         if isinstance(value, Codes) and value.scale is not None:
             return self._bind_as(value.scale.integers(value.value), f"{name}.codes")
         if isinstance(value, np.ndarray) and value not in self._constants:
-            check_finite(name, value, self._path, name in self._multiplied)
+            check_finite(name, value, self._path, self._roles.get(name, ""))
         return self.expression(value)
 
     def expression(self, value: np.ndarray | relax.Expr) -> relax.Expr:

@@ -24,7 +24,8 @@ _POSITIVE, _NOT_NEGATIVE = (
     {"kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize"},
     {"pads", "output_padding"},
 )
-_ANY_FLOAT = {"Clip", "Pad", "Constant"}  # Bounds may be infinite, and a constant is looked at as weights are.
+# Bounds may be infinite, what is missing is NaN, and a constant is looked at as weights are.
+_ANY_FLOAT = {"Clip", "Pad", "Imputer", "Constant"}
 _AUTO_PADS = {b"", b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER"}
 _WINDOWS = {
     "Conv",

@@ -35,6 +35,14 @@ def refused(load):
     return check
 
 
+def test_places_without_an_answer(model, load, refused):
+    """Where may fill them with NaN; what a layer adds may not be NaN."""
+    nodes, mask = [node("Where", ["m", "x", "fill"])], np.ones((1, 4, 6, 6), bool)
+    fill = {"fill": np.full((1, 4, 6, 6), np.nan, "float32")}
+    load(model(nodes, X | {"m": mask}, fill))
+    refused(model([node("Add", ["x", "fill"])], X, fill), "weight 'fill' holds NaN")
+
+
 @pytest.mark.parametrize(
     "bad, said",
     [

@@ -59,7 +59,7 @@ def _real(graph: "OnnxImporter", constant: np.ndarray, scale: np.ndarray, zero: 
     if str(constant.dtype) in ("int4", "uint4"):
         graph.notes.add(NOTE)
     graph.grids.append(Grid.of(steps, scale.reshape(-1)))
-    return steps.astype("float32") * scale
+    return np.asarray(steps.astype("float32") * scale)  # NumPy makes a scalar of two arrays without axes.
 
 
 def _dequantized(graph: "OnnxImporter", node: "onnx.NodeProto", value: relax.Var, scale: "Scale") -> relax.Var:

@@ -17,6 +17,8 @@ from ....targets.errors import UnsupportedModelError
 BATCH = "batch"  # BATCH stands in place of an extent where the samples lie along this axis.
 NO_BATCH = "none"  # NO_BATCH stands in place of a batch's extent where a sample has all axes of an input.
 _BATCHES = re.compile(r"(?i).*batch.*|n|b|bs")
+# A letter behind an axis of one sample ([1, N, 16]) counts something in the sample, unless it is another input's first.
+_LETTERS = re.compile(r"(?i)n|b|bs")
 # Exporters write these names for an axis that nobody named.
 _NAMELESS = re.compile(r"|unk_+\d+|s\d+|.*DynamicDimension.*|.*_dynamic_axes_\d+")
 _LENGTHS = re.compile(r"(?i).*(time|seq|len|frame|step|token|word|height|width).*|t|h|w|l")
@@ -158,8 +160,10 @@ class _Dimensions:
             )
         if chosen:
             return chosen[0]
+        first = {declared[0] for declared in self.declared.values() if declared}
+        inside = {dim for dim in dims if dims[0] == 1 and dim not in first and _LETTERS.fullmatch(str(dim))}
         named = [axis for axis, dim in enumerate(dims) if isinstance(dim, str) and _BATCHES.fullmatch(dim)]
-        return named[0] if named else 0
+        return named[0] if named and dims[named[0]] not in inside else 0
 
     def _fixed(self, name: str, dims: Sequence[Dim]) -> Fixed:
         if not dims:
