@@ -30,7 +30,7 @@ def as_constant(value: np.ndarray) -> tvm.ir.GenericConst:
     return relax.const(tvm.runtime.from_dlpack(value))
 
 
-def transposed(matrix: np.ndarray) -> np.ndarray:
+def contiguous_transpose(matrix: np.ndarray) -> np.ndarray:
     """A contiguous array of its own of [N, K] -> [K, N], as `constant` takes it without a copy."""
     found = aligned((matrix.shape[1], matrix.shape[0]), matrix.dtype)
     for first in range(0, matrix.shape[0], _ROWS):

@@ -14,7 +14,7 @@ TVM = ("0.27.0.post1",)
 TVM_FFI = ("0.1.14.post1", "0.1.14.post0")
 
 
-def check(installed: Callable[[str], str] = version) -> None:
+def check_tvm(installed: Callable[[str], str] = version) -> None:
     """Raises OctetError, in one line, when apache-tvm and apache-tvm-ffi are missing or not the tested pair. Imports
     neither."""
     for name, tested in (("apache-tvm", TVM), ("apache-tvm-ffi", TVM_FFI)):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..targets.errors import OctetError
-from .pipeline import check_name
+from .pipeline import check_pass_name
 from .running import Instruments, watched
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def instruments(
     result is verified; a fault is an AssertionError that names the pass. Raises OctetError for an unknown pass, and for
     a folder that is in use or cannot be written."""
     if stop_after is not None:
-        check_name(stop_after)
+        check_pass_name(stop_after)
     return watched(Instruments(None if dump_ir is None else _free(Path(dump_ir)), stop_after, verify_ir))
 
 

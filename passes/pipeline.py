@@ -50,7 +50,7 @@ from .realize.fuse_float import FuseFloat
 from .realize.realize import Realized, realize
 from .realize.use_bfloat16 import UseBfloat16
 from .rewriting.rule import notes_of
-from .running import NamedPass, Step, apply, name_of, run, unwatched
+from .running import NamedPass, Step, apply, pass_name, run_passes, unwatched
 
 # These steps bring an fp32 graph, as imported, into the vocabulary of canonicalize/__init__.py.
 CANONICALIZE: list[Step] = [
@@ -104,9 +104,9 @@ def canonicalize(model: Model) -> Model:
 def _all_shapes(passes: list[Step], modules: tuple[tvm.IRModule, ...]) -> list[tvm.IRModule]:
     """Every module after the passes, of which the first one's are the ones to look at."""
     first, *others = modules
-    made = [run(passes, first)]
+    made = [run_passes(passes, first)]
     with unwatched():
-        return made + [run(passes, other) for other in others]
+        return made + [run_passes(passes, other) for other in others]
 
 
 def float_layers(floats: str) -> list[Step]:
@@ -124,7 +124,7 @@ def to_integers(quantized: Any) -> tuple[Realized, tvm.IRModule]:
     )
     realized = apply(NamedPass("Realize", realize), embedded.module)
     layers = tuple(replace(layer, reason=embedded.kept.get(layer.name, layer.reason)) for layer in realized.layers)
-    return replace(realized, layers=layers), run(float_layers(quantized.recipe.floats), realized.module)
+    return replace(realized, layers=layers), run_passes(float_layers(quantized.recipe.floats), realized.module)
 
 
 _QUANTIZE = [
@@ -136,16 +136,16 @@ _QUANTIZE = [
 _REALIZE = [
     "QuantizeEmbeddings",
     "Realize",
-    *map(name_of, float_layers("bf16")),
+    *map(pass_name, float_layers("bf16")),
     "IntegerBoundary",
 ]  # IntegerBoundary runs only for callers that quantise.
-_LOWER = list(map(name_of, lowering(None, None, "")))
+_LOWER = list(map(pass_name, lowering(None, None, "")))
 NAMES = tuple(
-    dict.fromkeys(["Import", *map(name_of, [*CANONICALIZE, DivideBehindProduct()]), *_QUANTIZE, *_REALIZE, *_LOWER])
+    dict.fromkeys(["Import", *map(pass_name, [*CANONICALIZE, DivideBehindProduct()]), *_QUANTIZE, *_REALIZE, *_LOWER])
 )
 
 
-def check_name(name: str) -> None:
+def check_pass_name(name: str) -> None:
     """Raises OctetError for a name that no pass of the way has."""
     if name not in NAMES:
         near = get_close_matches(name, NAMES, 3, 0.4) or NAMES

@@ -1,4 +1,4 @@
-"""How passes run: `apply` one, or `run` a list of them. That only calls them, unless somebody looks on.
+"""How passes run: `apply` one, or `run_passes` a list of them. That only calls them, unless somebody looks on.
 
 What looks on are `Instruments`: each result verified, the IR in files with its time, a pass to stop behind."""
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..targets.errors import OctetError
 from .listing import listing
-from .verify import verify
+from .verify import verify_module
 
 if TYPE_CHECKING:
     import tvm
@@ -65,7 +65,7 @@ class Instruments:
         if self.dump_ir is not None:
             self._write(name, f"{name} ({note})" if note else name, seconds)
         if self.verify:
-            verify(module, f"pass {len(self.ran)}, {name}")
+            verify_module(module, f"pass {len(self.ran)}, {name}")
         if name == self.stop_after:
             self.reached = True
             raise _Stop
@@ -121,7 +121,7 @@ def check_stopped() -> None:
         )
 
 
-def name_of(step: Any) -> str:
+def pass_name(step: Any) -> str:
     """What a pass is called: the name of its class; of a NamedPass, its own."""
     return step.name if isinstance(step, NamedPass) else type(step).__name__
 
@@ -134,11 +134,11 @@ def apply(step: "Callable[[T], Any]", module: T) -> Any:
     started = perf_counter()
     result: Any = step(module)
     seconds = perf_counter() - started
-    active.saw(name_of(step), getattr(step, "note", ""), getattr(result, "module", result), seconds)
+    active.saw(pass_name(step), getattr(step, "note", ""), getattr(result, "module", result), seconds)
     return result
 
 
-def run(steps: Iterable[Step], module: "tvm.IRModule") -> "tvm.IRModule":
+def run_passes(steps: Iterable[Step], module: "tvm.IRModule") -> "tvm.IRModule":
     """The module after all of the passes, in their order."""
     for step in steps:
         module = apply(step, module)

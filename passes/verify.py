@@ -8,7 +8,7 @@ class InvalidModule(AssertionError):
     """What a pass made is not what passes promise each other: a bug of that pass, never the user's mistake."""
 
 
-def verify(module: tvm.IRModule, made_by: str) -> None:
+def verify_module(module: tvm.IRModule, made_by: str) -> None:
     """Raises InvalidModule, which names the pass `made_by` and the first fault."""
     try:
         # Every type is inferred again, which verifies every call of Octet's operators.

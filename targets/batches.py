@@ -85,7 +85,7 @@ def meant(outputs: "tuple[TensorSpec, ...]", results: dict[str, np.ndarray]) -> 
     return results
 
 
-def together(spec: "TensorSpec", parts: list[np.ndarray]) -> np.ndarray:
+def joined_outputs(spec: "TensorSpec", parts: list[np.ndarray]) -> np.ndarray:
     """`samples_of` of several runs. Where runs give different numbers of results (TensorSpec.counted), the shorter ones
     get -1 (NaN, or 0 of a type without) behind them."""
     if spec.counted is not None:
@@ -126,4 +126,4 @@ def run_samples(
             parts.append(samples_of(specs[name], outputs[name], batch, count))
         if progress is not None:
             progress(count)
-    return {name: together(specs[name], parts) for name, parts in kept.items()}
+    return {name: joined_outputs(specs[name], parts) for name, parts in kept.items()}

@@ -33,7 +33,7 @@ from .manifest.entries import (
 )
 from .npz import npz_bytes
 from .opening import open_session
-from .packed import packed
+from .packed import packed_stream
 from .runtime import Session
 from .seams import JsonObject
 from .selftest import read_selftest
@@ -93,7 +93,7 @@ class Package:
                     variant.source
                 )
             if variant.object:
-                members[f"variants/{variant.target}/{OBJECT}"] = packed(variant.object)
+                members[f"variants/{variant.target}/{OBJECT}"] = packed_stream(variant.object)
         for number, shape in enumerate(self.shapes):
             if shape.selftest:
                 members[_selftest_member(number)] = npz_bytes(shape.selftest)

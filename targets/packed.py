@@ -42,7 +42,7 @@ class PackedText(Packed):
             raise PackageError(f"a packed member is no text ({error}); compile the package again") from error
 
 
-def packed(content: str | bytes | Packed) -> bytes:
+def packed_stream(content: str | bytes | Packed) -> bytes:
     """The stream of a content: the same bytes for the same content."""
     if isinstance(content, Packed):
         return content.data

@@ -64,12 +64,12 @@ class Trust:
             )
         if broken := [one.key for one in signatures if one.key in self.keys and one not in proved]:
             raise PackageError(
-                f"{path}: the signature of {short(broken[0])} does not fit its manifest: it was altered; copy the "
+                f"{path}: the signature of {short_key(broken[0])} does not fit its manifest: it was altered; copy the "
                 "package again, or ask its signer"
             )
         raise PackageError(
             f"{path}: {len(proved)} of {self.signers} trusted signers needed; it is signed by "
-            f"{', '.join(short(one.key) for one in signatures)}; add a key that you trust, or have it signed"
+            f"{', '.join(short_key(one.key) for one in signatures)}; add a key that you trust, or have it signed"
         )
 
 
@@ -157,7 +157,7 @@ def private_key(path: str | os.PathLike[str]) -> Any:
     return key
 
 
-def short(key: str) -> str:
+def short_key(key: str) -> str:
     """What people call a key: the first digits of its SHA-256."""
     return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:16]
 

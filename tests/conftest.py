@@ -45,7 +45,7 @@ def _every_pass_leaves_valid_ir():
     given, types included."""
     from tvm_ffi import structural_equal
 
-    from octet.passes.verify import verify
+    from octet.passes.verify import verify_module
 
     with pytest.MonkeyPatch.context() as patch:
         for kind in _pass_classes():
@@ -53,7 +53,7 @@ def _every_pass_leaves_valid_ir():
             def verified(self, mod, call=kind.__call__):
                 made = call(self, mod)
                 if not structural_equal(made, mod, map_free_vars=True):
-                    verify(made, type(self).__name__)
+                    verify_module(made, type(self).__name__)
                 return made
 
             patch.setattr(kind, "__call__", verified)

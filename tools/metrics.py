@@ -181,7 +181,7 @@ def _map(name="map", overlap=None):
         percent=True,
         whole=True,
         needs=(precision.BOXES, precision.CLASSES),
-        fits=precision.check,
+        fits=precision.check_boxes,
     )
 
 

@@ -47,7 +47,7 @@ def reference() -> str:
     return "\n".join([_HEAD, *(f"::: octet{module}.{name}\n" for name, module in sorted(_WHERE.items()))])
 
 
-def write(folder: Path) -> None:
+def write_site(folder: Path) -> None:
     """Everything that mkdocs reads goes to `folder`, in place of what was there."""
     from .main import main
 
@@ -68,4 +68,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write_site(Path(sys.argv[1]))

@@ -93,7 +93,7 @@ def both_times(function, count: int) -> np.ndarray:
     return times
 
 
-def together(function, callers: int, seconds: float) -> np.ndarray:
+def time_callers(function, callers: int, seconds: float) -> np.ndarray:
     """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon
     as it has its answer. Raises what a call raises."""
     found: list[list[tuple[float, float]]] = [[] for _ in range(callers)]

@@ -18,7 +18,7 @@ class Applied:
     def __init__(self, database: Database, spec: TargetSpec):
         self._database, self._spec = database, spec
         self.tuned, self.default = 0, 0
-        self.device = devices.chosen(database, spec) if spec.backend.per_device else None
+        self.device = devices.chosen_device(database, spec) if spec.backend.per_device else None
 
     def __call__(self, workload: Keyed) -> Tuned | None:
         """The record's schedule, None for the analytical default; counts which of them it was."""
@@ -43,4 +43,6 @@ class Applied:
     def _record(self, key):
         if not self._spec.backend.per_device:
             return self._database.find(key_of(key, self._spec))
-        return devices.find(self._database, key, self._spec, self.device) if self.device is not None else None
+        return (
+            devices.record_on_device(self._database, key, self._spec, self.device) if self.device is not None else None
+        )

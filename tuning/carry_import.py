@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..targets.cuda.running.identity import identity, on_device
+from ..targets.cuda.running.identity import device_identity, on_device
 from ..targets.errors import DataError, OctetError
 from ..targets.kinds.table import BACKENDS
 from ..targets.measure import log
@@ -15,10 +15,10 @@ from ..targets.measure.job import Job, MeasuringTask
 from ..targets.measure.log import FINAL, FIRST, WINNER, Measurement
 from ..targets.registry import find
 from .database import Database, key_of
-from .measuring import interval
+from .measuring import interval_of_ratios
 from .records import Key, Record, Trial
 from .session import LEAST_GAIN
-from .spaces.registry import described, member
+from .spaces.registry import member, workload_and_spaces
 from .spaces.space import VERSIONS
 
 
@@ -65,7 +65,7 @@ def _check(path, job: Job):
         raise OctetError(f"{path}: the candidates are of another version's {job.target}; export new ones")
     for task in job.tasks:
         try:
-            workload, spaces = described(task.problem, spec)
+            workload, spaces = workload_and_spaces(task.problem, spec)
             schedules = [member(candidate.schedule, spaces) for candidate in task.candidates]
         except ValueError as error:
             raise DataError(
@@ -84,7 +84,7 @@ def _by_device(entries):
 
 
 def _device(entry):
-    return identity(entry.device.get("name", "unknown"), entry.device.get("multiprocessors"))
+    return device_identity(entry.device.get("name", "unknown"), entry.device.get("multiprocessors"))
 
 
 def _key(task, job, device):
@@ -133,12 +133,12 @@ def _beats(entry):
     """Whether a candidate is below the default's time by more than the noise."""
     if entry.error:
         return False
-    ratio, noise = interval(entry.ratios)
+    ratio, noise = interval_of_ratios(entry.ratios)
     return ratio + max(noise, LEAST_GAIN) < 1.0
 
 
 def _record(task, entry, key, target):
-    ratio, noise = interval(entry.ratios)
+    ratio, noise = interval_of_ratios(entry.ratios)
     own, default = (float(np.array(rows)[:, -1].min()) for rows in (entry.seconds, entry.default))
     schedule, plain = (task.candidates[number].schedule for number in (entry.candidate, 0))
     return Record(key, task.problem, target, schedule, plain, own, default, ratio, noise, _device(entry))

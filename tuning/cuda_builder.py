@@ -17,12 +17,12 @@ from ..targets.cuda.generated.nest import NestWorkload
 from ..targets.cuda.generated.stock import Stock
 from ..targets.cuda.kernel import CudaKernel
 from ..targets.cuda.kernels.conv import conv_kernel, packed_views, tiled_kernel
-from ..targets.cuda.kernels.conv_schedule import rounded, tile_for
+from ..targets.cuda.kernels.conv_schedule import rounded_up, tile_for
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.errors import TargetError
 from ..targets.measure.job import Role
 from ..targets.spec import TargetSpec
-from .portable import CudaCase, portable
+from .portable import CudaCase, portable_case
 from .spaces.cuda_families import family_of
 
 
@@ -91,8 +91,8 @@ def _compiled(kernel, constants, operands: tuple[tuple[Role, int], ...], schedul
 def _rows(p, tile, case):
     """The right operand of a product with its columns as rows: [batch][N][K rounded up], zeros behind; bias, multiplier
     [N rounded up]."""
-    outputs = rounded(p.outputs, tile.columns)
-    rows = np.zeros((p.groups, p.outputs, rounded(p.channels, 16)), np.int8)
+    outputs = rounded_up(p.outputs, tile.columns)
+    rows = np.zeros((p.groups, p.outputs, rounded_up(p.channels, 16)), np.int8)
     rows[:, :, : p.channels] = case.weight.transpose(0, 2, 1)
     return rows, *(np.pad(vector, (0, outputs - p.outputs)) for vector in (case.bias, case.multiplier))
 
@@ -102,7 +102,7 @@ class CudaBuilder:
 
     def __init__(self, spec: TargetSpec, processes: int):
         self._spec, self._processes, self._lock = spec, processes, threading.Lock()
-        self._case = functools.lru_cache(maxsize=2)(portable)
+        self._case = functools.lru_cache(maxsize=2)(portable_case)
 
     def build(self, wanted: list, until: float = math.inf) -> list:
         """Compiles candidates side by side, in threads.

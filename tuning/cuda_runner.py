@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..targets.cuda.running.driver import device
-from ..targets.cuda.running.identity import device_of, identity, same
+from ..targets.cuda.running.identity import device_identity, device_of, may_be_one_device
 from ..targets.errors import OctetError, TargetError
 from ..targets.measure.batch import Batch, Figures, run_batch
 from ..targets.measure.rounds import ratios
@@ -64,7 +64,7 @@ def here(spec: TargetSpec) -> str:
             "--export-candidates DIR for `octet measure` elsewhere"
         )
     named = device_of(spec)
-    if named is not None and not same(named, found.identity):
+    if named is not None and not may_be_one_device(named, found.identity):
         raise TargetError(
             f"tune: target {spec.name}@{named}: this machine's device is {found.identity}; leave out what follows the @"
         )
@@ -113,9 +113,9 @@ def check_device(remote, spec: TargetSpec) -> str:
             f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of "
             "another kind another --key"
         )
-    known = identity(found.get("name", "unknown"), found.get("multiprocessors"))
+    known = device_identity(found.get("name", "unknown"), found.get("multiprocessors"))
     named = device_of(spec)
-    if named is not None and not same(named, known):
+    if named is not None and not may_be_one_device(named, known):
         raise TargetError(
             f"tune: a worker's CUDA device is {known}, not {named}, and records are one device's; give machines of "
             "another kind another --key"

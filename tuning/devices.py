@@ -5,7 +5,7 @@ that has any. Several, and none of them named or here, are an error: nobody but 
 run."""
 
 from ..targets.cuda.running import driver
-from ..targets.cuda.running.identity import device_of, on_any_device, on_device, same
+from ..targets.cuda.running.identity import device_of, may_be_one_device, on_any_device, on_device
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from .database import Database, key_of
@@ -18,18 +18,20 @@ def recorded(database: Database, spec: TargetSpec) -> tuple[str, ...]:
     found: list[str] = []
     # A device's whole identity comes before its name alone.
     for record in sorted(database.records(), key=lambda record: -len(record.cpu)):
-        if _of(record, spec) and not any(same(device, record.cpu) and record.cpu in device for device in found):
+        if _of(record, spec) and not any(
+            may_be_one_device(device, record.cpu) and record.cpu in device for device in found
+        ):
             found.append(record.cpu)
     return tuple(sorted(found))
 
 
-def chosen(database: Database, spec: TargetSpec) -> str | None:
+def chosen_device(database: Database, spec: TargetSpec) -> str | None:
     """The device whose records apply, None where there are none. Raises OctetError for several."""
     devices, named, here = recorded(database, spec), device_of(spec), driver.device()
     if named is not None:
-        devices = tuple(device for device in devices if same(device, named))
-    elif here is not None and any(same(device, here.identity) for device in devices):
-        devices = tuple(device for device in devices if same(device, here.identity))
+        devices = tuple(device for device in devices if may_be_one_device(device, named))
+    elif here is not None and any(may_be_one_device(device, here.identity) for device in devices):
+        devices = tuple(device for device in devices if may_be_one_device(device, here.identity))
     if len(devices) > 1:
         raise OctetError(
             f"--db {database.shown}: has records of {spec.name} from {'; '.join(devices)}; name the one that the "
@@ -38,12 +40,12 @@ def chosen(database: Database, spec: TargetSpec) -> str | None:
     return devices[0] if devices else None
 
 
-def find(database: Database, workload_key: str, spec: TargetSpec, device: str) -> Record | None:
+def record_on_device(database: Database, workload_key: str, spec: TargetSpec, device: str) -> Record | None:
     """The device's record of a workload; one of before keys named devices if it was measured there."""
     record = database.find(key_of(workload_key, on_device(spec, device)))
     if record is None:
         older = database.find(key_of(workload_key, on_any_device(spec)))
-        record = older if older is not None and same(older.cpu, device) else None
+        record = older if older is not None and may_be_one_device(older.cpu, device) else None
     return record
 
 

@@ -11,7 +11,7 @@ from ..targets.schema import json_text, parsed
 from ..targets.writing import check_writable, write_atomically
 from .database import Database, key_of
 from .records import record_of
-from .spaces.registry import described, member
+from .spaces.registry import member, workload_and_spaces
 
 FORMAT = 1
 _LARGEST = 1 << 30  # A longer file, in bytes, is not read.
@@ -70,7 +70,7 @@ def _check(record):
         for one in ((spec, on_device(spec, record.cpu)) if spec.backend.per_device else (spec,))
     ):
         return
-    workload, spaces = described(record.problem, spec)
+    workload, spaces = workload_and_spaces(record.problem, spec)
     if workload.key != key.workload:
         raise ValueError("its problem is not the one that its key is of")
     member(record.schedule, spaces)

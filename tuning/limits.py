@@ -6,7 +6,7 @@ from ..targets.x86.peak import Peak
 from ..targets.x86.roofline import FLOPS, limit_of
 
 
-def limit(state, states, spec, peak: Peak | None) -> float:
+def least_time(state, states, spec, peak: Peak | None) -> float:
     """Seconds of one call that the machine cannot go below: products and other vector instructions at the peak, bytes
     at the bandwidth. A state has `task`, `case`, and `default_seconds` and `best_ratio` once it was measured. peak: of
     the machine; where it is not known, the best rates that any kernel of the session reached stand in."""

@@ -75,11 +75,12 @@ class Measuring:
             for entry in entries
         ]
         return [
-            None if r.ratios is None else (*interval(r.ratios), (r.seconds, found.default.seconds)) for r in results
+            None if r.ratios is None else (*interval_of_ratios(r.ratios), (r.seconds, found.default.seconds))
+            for r in results
         ]
 
 
-def interval(ratios: np.ndarray) -> tuple[float, float]:
+def interval_of_ratios(ratios: np.ndarray) -> tuple[float, float]:
     """Sums up repeated ratios.
 
     (median, half width of its interval of about 98 %) of repeated ratios: robust against single disturbed rounds."""

@@ -43,7 +43,7 @@ class CudaCase:
         )
 
 
-def portable(workload: CudaWorkload | NestWorkload) -> CudaCase:
+def portable_case(workload: CudaWorkload | NestWorkload) -> CudaCase:
     """The case of a CUDA workload."""
     if isinstance(workload, NestWorkload):
         return _nest(workload)

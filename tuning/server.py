@@ -49,7 +49,7 @@ class Server:
 
 def _started(host, ports, key, threads, tracker, parent):
     """In the server's process: the port. TVM's loop goes on in a thread."""
-    configure(threads, parent)
+    configure_server(threads, parent)
     listening = socket.socket(get_addr_family((host, ports[0])), socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     port = _bound(listening, host, ports)
@@ -63,7 +63,7 @@ def _started(host, ports, key, threads, tracker, parent):
     return port
 
 
-def configure(threads: int, parent: int) -> None:
+def configure_server(threads: int, parent: int) -> None:
     """What a server process sets before TVM makes its thread pool there: as many threads as cores, placed by the kernel
     (see targets/tvm/native_library.py). It and the processes of its sessions end with `parent`, the process that
     started it: whoever reaches the port runs code as its user."""

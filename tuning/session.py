@@ -184,7 +184,7 @@ class TuningSession:
 
     def limit(self, state: TaskState) -> float:
         """Seconds of one call that the machine cannot go below."""
-        return limits.limit(state, self.states, self.spec, self.peak)
+        return limits.least_time(state, self.states, self.spec, self.peak)
 
     def _step(self, state):
         """One batch of one task."""

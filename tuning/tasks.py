@@ -12,7 +12,7 @@ from ..targets.spec import TargetSpec
 from ..targets.variant import Variant
 from ..targets.workload_key import Keyed
 from .kinds.registry import spaces_of
-from .spaces.registry import described
+from .spaces.registry import workload_and_spaces
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
             "compile it again"
         )
     try:
-        found = Counter({described(parsed(text), spec)[0]: count for text, count in texts.items()})
+        found = Counter({workload_and_spaces(parsed(text), spec)[0]: count for text, count in texts.items()})
     except ValueError as error:
         raise OctetError(
             f"tune: the package describes its kernels in a way that this version does not know ({error}); compile it "

@@ -6,7 +6,7 @@ from ..targets import detect
 from ..targets.cuda.running.identity import on_device
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
-from ..targets.x86.peak import measure as measure_peak
+from ..targets.x86.peak import measure_peak as measure_peak
 from .backends import tuner_of
 from .database import Database
 from .session import TuningSession

@@ -44,7 +44,7 @@ def _nncf(preset, transformer):
         import openvino
 
         made = folder / f"nncf-{preset}-{'transformer' if transformer else 'plain'}.xml"
-        network = nncf_peer.read(model, {name: array.shape for name, array in feeds[0].items()})
+        network = nncf_peer.openvino_model(model, {name: array.shape for name, array in feeds[0].items()})
         openvino.save_model(nncf_peer.quantized(network, feeds, preset, transformer), made, compress_to_fp16=False)
         return made
 

@@ -30,7 +30,7 @@ def held_out(count: int, batch: int = 1) -> np.ndarray:
     return (np.arange(count) // batch) % stride == stride - 1
 
 
-def split(samples: Mapping[str, Array], batch: int = 1) -> tuple[dict[str, Array], dict[str, Array]]:
+def hold_out(samples: Mapping[str, Array], batch: int = 1) -> tuple[dict[str, Array], dict[str, Array]]:
     """(to fit, held out), which are the same where there are too few to hold any out. Arrays in a file stay there."""
     held = held_out(len(next(iter(samples.values()))), batch)
     if not held.any():
@@ -57,7 +57,7 @@ def spread(samples: Mapping[str, Array], count: int, batch: int = 1) -> dict[str
 
 def for_ranges(samples: Mapping[str, Array], model: "Model") -> dict[str, Array]:
     """The samples that ranges come from, those that are not held out. model: whatever has `inputs`."""
-    return split(samples, batch_of(model.inputs))[0]
+    return hold_out(samples, batch_of(model.inputs))[0]
 
 
 def fitted(samples: Mapping[str, Array], model: "Model") -> int:

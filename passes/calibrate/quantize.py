@@ -113,7 +113,7 @@ def _other_hub(model: Model, other: Model, recipe: Recipe, statistics: dict[str,
         ) from None
 
 
-def requantize(quantized: Quantized, recipe: Recipe) -> Quantized:
+def recalibrate(quantized: Quantized, recipe: Recipe) -> Quantized:
     """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that
     change which tensors are observed (activations, weights, float_operators, float_layers, int8_layers, attention,
     residuals, softmax), and floats, come from `quantized`."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def per_channel(value: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
+def channel_values(value: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
     """A constant operand of an elementwise operator as float32 [C], C = shape[axis]; None if it varies along another
     axis or widens the result, or where a tensor of rank 0 has no channels."""
     rank = len(shape)
@@ -33,6 +33,6 @@ def behind(weight: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return term if weight.ndim == 2 else term.reshape(1, -1, 1, 1)
 
 
-def scalar(value: np.ndarray | None) -> float | None:
+def one_value(value: np.ndarray | None) -> float | None:
     """A constant of one element as a Python float, else None."""
     return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None

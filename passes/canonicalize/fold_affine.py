@@ -17,7 +17,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import per_channel
+from .channel import channel_values
 from .graph import constant, is_float
 
 
@@ -59,7 +59,7 @@ def _merge(
     # A bias stays a bias: a term that also varies along other axes (a position embedding) must not swallow it.
     if (
         shape_of(x)
-        and any(per_channel(c, shape_of(x), axis) is None for c in (first, value))
+        and any(channel_values(c, shape_of(x), axis) is None for c in (first, value))
         and combine(first, value).size > first.size
     ):
         return None
@@ -77,8 +77,8 @@ def _scale_layer(graph: RewriteGraph, x: relax.Expr, value: np.ndarray, var: rel
         return None
     is_conv = ops.is_op(layer, "relax.nn.conv2d")
     axis = 1 if is_conv else -1
-    scale = per_channel(value, shape_of(x), axis)
-    shift = per_channel(bias, shape_of(x), axis) if bias is not None else None
+    scale = channel_values(value, shape_of(x), axis)
+    shift = channel_values(bias, shape_of(x), axis) if bias is not None else None
     if scale is None or (bias is not None and shift is None) or (not is_conv and weight.ndim != 2):
         return None
     if not graph.used_once(x) or not graph.used_once(layer_var):

@@ -17,7 +17,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import behind, by_input, per_channel
+from .channel import behind, by_input, channel_values
 from .graph import constant, is_float
 
 _EVEN = 4.0  # Factors that differ by less cost an input at most two of its eight bits.
@@ -78,5 +78,5 @@ def _operand(graph: RewriteGraph, x: relax.Expr, name: str, axis: int) -> tuple[
     value = constant(call.args[1]) if call is not None else None
     if value is None or not graph.used_once(x) or shape_of(call.args[0]) != shape_of(x):
         return None, x
-    vector = per_channel(value, shape_of(x), axis)
+    vector = channel_values(value, shape_of(x), axis)
     return (None, x) if vector is None else (vector, call.args[0])

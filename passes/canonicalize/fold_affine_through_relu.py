@@ -19,7 +19,7 @@ from .. import ops
 from ..operators.registry import operators
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import per_channel
+from .channel import channel_values
 from .graph import constant, is_float
 
 _HOMOGENEOUS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1)
@@ -46,7 +46,7 @@ def _fold(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr |
     if layer is None:
         return None
     axis = 1 if ops.is_op(layer, "relax.nn.conv2d") else -1
-    vector = per_channel(factor, shape_of(x), axis)
+    vector = channel_values(factor, shape_of(x), axis)
     if vector is None or np.all(np.abs(vector) == 1) or not np.isfinite(vector).all():
         return None
     shape = [1] * len(shape_of(x))

@@ -17,7 +17,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..operators.registry import operators
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import scalar
+from .channel import one_value
 from .graph import constant, is_float, known
 
 _BINARY = operators(lambda traits: traits.elementwise == 2 and traits.real_function)
@@ -53,7 +53,7 @@ def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
 
 
 def _constant_second(name: str, x: relax.Expr, c: np.ndarray) -> relax.Expr | None:
-    one = scalar(c)
+    one = one_value(c)
     if name == "relax.subtract":
         return relax.op.add(x, relax.const(-c))
     if name == "relax.divide" and np.all(c != 0):

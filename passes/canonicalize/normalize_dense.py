@@ -15,7 +15,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import per_channel, scalar
+from .channel import channel_values, one_value
 from .graph import constant, is_float
 
 
@@ -41,10 +41,10 @@ def _normalize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
         return None
     dense, conv = graph.match(x, "relax.matmul"), graph.match(x, "relax.nn.conv2d")
     layer = conv is not None or (dense is not None and constant(dense.args[1]) is not None)
-    if scalar(value) is not None and not (layer and ops.is_op(call, "relax.add")):
+    if one_value(value) is not None and not (layer and ops.is_op(call, "relax.add")):
         return _rebuild(call, x, value.reshape(())) if value.ndim else None
     axis, shape = (-1, [-1]) if len(shape_of(x)) != 4 or dense is not None else (1, [1, -1, 1, 1])
-    vector = per_channel(value, shape_of(x), axis)
+    vector = channel_values(value, shape_of(x), axis)
     if vector is None or list(value.shape) == list(vector.reshape(shape).shape):
         return None
     return _rebuild(call, x, vector.reshape(shape))

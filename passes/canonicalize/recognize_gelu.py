@@ -12,7 +12,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import scalar
+from .channel import one_value
 from .graph import constant
 
 _CUBIC = 0.044715
@@ -49,7 +49,9 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
 
 def _one_plus(graph: RewriteGraph, expr: relax.Expr) -> relax.Expr | None:
     add = graph.match(expr, "relax.add")
-    return graph.match(add.args[0], "octet.unary") if add is not None and scalar(constant(add.args[1])) == 1.0 else None
+    return (
+        graph.match(add.args[0], "octet.unary") if add is not None and one_value(constant(add.args[1])) == 1.0 else None
+    )
 
 
 def _kind(graph: RewriteGraph, inner: relax.Expr, x: relax.Expr) -> str | None:
@@ -87,7 +89,7 @@ def _is_product(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:
 
 def _is_one_plus_square(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr) -> bool:
     add = graph.match(expr, "relax.add")
-    return add is not None and scalar(constant(add.args[1])) == 1.0 and _is_monomial(graph, add.args[0], x, 2)
+    return add is not None and one_value(constant(add.args[1])) == 1.0 and _is_monomial(graph, add.args[0], x, 2)
 
 
 def _is_monomial(graph: RewriteGraph, expr: relax.Expr, x: relax.Expr, degree: int) -> bool:
@@ -118,7 +120,7 @@ def _strip(graph: RewriteGraph, expr: relax.Expr) -> tuple[float, relax.Expr]:
     """expr = factor * rest, with lone constant factors taken off."""
     factor = 1.0
     multiply = graph.match(expr, "relax.multiply")
-    while multiply is not None and (number := scalar(constant(multiply.args[1]))) is not None:
+    while multiply is not None and (number := one_value(constant(multiply.args[1]))) is not None:
         factor, expr = factor * number, multiply.args[0]
         multiply = graph.match(expr, "relax.multiply")
     return factor, expr

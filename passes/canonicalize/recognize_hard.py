@@ -13,7 +13,7 @@ from tvm.ir import IRModule
 from ...targets.seams import Attrs
 from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import scalar
+from .channel import one_value
 from .clips import bounds
 from .graph import constant
 
@@ -34,7 +34,7 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
         return None if alpha == 1.0 and beta == 0.0 else _hard_sigmoid(x, alpha, beta)
     if not ops.is_op(call, "relax.multiply"):
         return None
-    factor = scalar(constant(call.args[1]))
+    factor = one_value(constant(call.args[1]))
     if factor is not None:
         return _scaled_clip(graph, call.args[0], factor)
     for x, gate in (call.args, reversed(call.args)):
@@ -48,11 +48,11 @@ def _line(graph: RewriteGraph, expr: relax.Expr) -> tuple[relax.Expr, float, flo
     """expr = alpha * x + beta with the longest such chain that is spelled out."""
     alpha, beta = 1.0, 0.0
     add = graph.match(expr, "relax.add")
-    shift = scalar(constant(add.args[1])) if add is not None else None
+    shift = one_value(constant(add.args[1])) if add is not None else None
     if shift is not None:
         expr, beta = add.args[0], shift
     multiply = graph.match(expr, "relax.multiply")
-    slope = scalar(constant(multiply.args[1])) if multiply is not None else None
+    slope = one_value(constant(multiply.args[1])) if multiply is not None else None
     return (multiply.args[0], slope, beta) if slope is not None else (expr, alpha, beta)
 
 

@@ -19,7 +19,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import per_channel, scalar
+from .channel import channel_values, one_value
 from .clips import bounds
 from .graph import channels_last, channels_second, constant, is_float, kept, known, without_reshape
 
@@ -79,7 +79,7 @@ def inverse_root(graph: RewriteGraph, gate: relax.Expr) -> relax.Expr | None:
 def _normalized(graph: RewriteGraph, centred: relax.Expr, root: relax.Expr | None, var: relax.Var) -> relax.Expr | None:
     """layer_norm(x; 1, 0) if `centred` is x - mean(x) and `root` a function of mean(centred^2) + epsilon."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
-    epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
+    epsilon = one_value(constant(shifted.args[1])) if shifted is not None else None
     difference = graph.match(centred, "relax.subtract")
     if shifted is None or epsilon is None or difference is None:
         return None
@@ -153,7 +153,7 @@ def mean_of(graph: RewriteGraph, expr: relax.Expr) -> tuple[relax.Expr, int] | N
         return None
     rank = len(shape_of(mean.args[0]))
     axis = int(mean.attrs.axis[0]) % rank
-    factor = scalar(constant(scaled.args[1])) if scaled is not None else None
+    factor = one_value(constant(scaled.args[1])) if scaled is not None else None
     if scaled is not None and (
         factor is None or not np.isclose(factor * shape_of(mean.args[0])[axis], 1, rtol=1e-6, atol=0)
     ):
@@ -176,7 +176,7 @@ def _affine(graph: RewriteGraph, call: relax.Call, value: np.ndarray, var: relax
         return None
     if axis == 1 and (not graph.used_once(back.args[0]) or [int(a) % rank for a in norm.attrs.axes] != [rank - 1]):
         return None
-    vector = per_channel(value, shape_of(var), axis)
+    vector = channel_values(value, shape_of(var), axis)
     if vector is None or len(norm.attrs.axes) != 1:
         return None
     gamma, beta = (gamma * vector, beta) if ops.is_op(call, "relax.multiply") else (gamma, vector)

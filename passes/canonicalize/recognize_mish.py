@@ -7,7 +7,7 @@ from tvm.ir import IRModule
 
 from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import scalar
+from .channel import one_value
 from .graph import constant
 
 
@@ -35,7 +35,7 @@ def _recognize(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.E
 
 def _softplus(graph: RewriteGraph, log: relax.Expr) -> relax.Expr | None:
     total = graph.match(log.args[0], "relax.add")
-    if total is None or scalar(constant(total.args[1])) != 1.0:
+    if total is None or one_value(constant(total.args[1])) != 1.0:
         return None
     exp = graph.unary(total.args[0], "exp")
     return None if exp is None else ops.call("octet.unary", [exp.args[0]], kind="softplus")

@@ -14,7 +14,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .channel import per_channel, scalar
+from .channel import channel_values, one_value
 from .graph import constant, is_float, kept, known
 from .recognize_layer_norm import factor_of, inverse_root, mean_of
 
@@ -49,7 +49,7 @@ def _normalized(
 ) -> relax.Expr | None:
     """rms_norm(x; factor or 1) if `root` is a function of mean(x * x) + epsilon over the last axis."""
     shifted = graph.match(root.args[0], "relax.add") if root is not None else None
-    epsilon = scalar(constant(shifted.args[1])) if shifted is not None else None
+    epsilon = one_value(constant(shifted.args[1])) if shifted is not None else None
     mean = mean_of(graph, shifted.args[0]) if shifted is not None and epsilon is not None else None
     square = graph.match(mean[0], "relax.multiply") if mean is not None else None
     shape = shape_of(var)
@@ -64,14 +64,14 @@ def _normalized(
         return None
     if shape_of(shifted.args[0]) != kept(shape, mean[1]):
         return None
-    weight = np.ones(shape[-1], "float32") if factor is None else per_channel(known(factor), shape, -1)
+    weight = np.ones(shape[-1], "float32") if factor is None else channel_values(known(factor), shape, -1)
     return None if weight is None else relax.op.nn.rms_norm(x, relax.const(weight), [-1], epsilon)
 
 
 def _scaled(graph: RewriteGraph, call: relax.Call, value: np.ndarray, var: relax.Var) -> relax.Expr | None:
     norm = graph.match(call.args[0], "relax.nn.rms_norm")
     weight = constant(norm.args[1]) if norm is not None else None
-    vector = per_channel(value, shape_of(var), -1)
+    vector = channel_values(value, shape_of(var), -1)
     if weight is None or weight.ndim != 1 or vector is None or not graph.used_once(call.args[0]):
         return None
     return relax.op.nn.rms_norm(norm.args[0], relax.const(weight * vector), norm.attrs.axes, norm.attrs.epsilon)

@@ -9,7 +9,7 @@ from tvm import relax, tirx
 
 from ...targets.errors import UnsupportedModelError
 from .quantized.table import CONVERTERS as CODED
-from .read import first_line
+from .read import message_line
 from .tabular import CONVERTERS as TABULAR, DOMAIN as TABLES
 
 OLDEST_OPSET = 11
@@ -58,7 +58,7 @@ def check_proto(proto: onnx.ModelProto, path: Path) -> None:
         onnx.checker.check_model(_without_external(proto))
     except onnx.checker.ValidationError as error:
         raise UnsupportedModelError(
-            f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"
+            f"{path}: not a valid ONNX graph: {message_line(error)}; check the export with onnx.checker"
         ) from None
     except ValueError:
         pass  # The checker cannot take what is larger than a protobuf message may be; the importer can.
@@ -82,7 +82,7 @@ def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
         if "tensor(bfloat16)" in str(error):  # ONNX has bfloat16 for few operators, but the importer makes it float32.
             return
         raise UnsupportedModelError(
-            f"{path}: not a valid ONNX graph: {first_line(error)}; check the export with onnx.checker"
+            f"{path}: not a valid ONNX graph: {message_line(error)}; check the export with onnx.checker"
         ) from None
     except ValueError:
         pass  # The file is larger than a protobuf message may be.
@@ -113,7 +113,7 @@ def convert_opset(proto: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, 
     try:
         converted = onnx.version_converter.convert_version(proto, OLDEST_OPSET)
     except Exception as error:  # The C++ converter raises bare exceptions.
-        reason = first_line(error)
+        reason = message_line(error)
         raise UnsupportedModelError(
             f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset "
             f"{OLDEST_OPSET} or newer"

@@ -32,7 +32,7 @@ from .names import restore_names
 from .node import OnnxNode, attributes_of, name_of, unless_empty
 from .quantized.codes import Codes
 from .quantized.table import converter_of
-from .read import first_line
+from .read import message_line
 from .scopes import Scopes
 from .signature import misfit
 from .weights import array_in_file, in_float32
@@ -291,7 +291,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         except UnsupportedModelError as error:
             self._fail(node, str(error))
         except Exception as error:  # Whatever a converter meets, the user needs the node.
-            self._fail(node, f"cannot be imported: {first_line(error)}; {misfit(self._proto.graph, self._specs)}")
+            self._fail(node, f"cannot be imported: {message_line(error)}; {misfit(self._proto.graph, self._specs)}")
 
     def _refuse(self, var: relax.Var, reason: str) -> None:
         raise _Refusal(f"{self._path}: node {self._names.get(var, var.name)!r} {reason}")

@@ -17,7 +17,7 @@ from .importer import import_graph
 from .limits import check_extents, check_functions
 from .model import Model
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
-from .read import first_line, read_proto
+from .read import message_line, read_proto
 from .shapes.dimensions import Said
 from .shapes.several import one_model, said_of_each
 from .signature import fix_inputs, input_specs, misfit, output_axes, with_counts
@@ -119,7 +119,7 @@ def _inline_functions(proto: "onnx.ModelProto", path: Path) -> "onnx.ModelProto"
     try:
         return inliner.inline_local_functions(proto)
     except Exception as error:  # The C++ inliner raises bare exceptions.
-        reason = first_line(error)
+        reason = message_line(error)
         raise UnsupportedModelError(
             f"{path}: cannot inline the functions defined in the file: {reason}; export without functions"
         ) from None

@@ -88,7 +88,7 @@ def _digest(path: Path, size: int, digest: "hashlib._Hash") -> None:
         raise UnsupportedModelError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
-def first_line(error: Exception) -> str:
+def message_line(error: Exception) -> str:
     """An exception's message as one line without its final stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".:")

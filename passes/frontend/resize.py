@@ -12,7 +12,7 @@ import numpy as np
 from tvm import relax
 
 from ...targets.errors import UnsupportedModelError
-from .resize_weights import nearest, positions, weights
+from .resize_weights import positions, rounded_positions, weights
 
 if TYPE_CHECKING:
     from .node import OnnxNode
@@ -100,7 +100,9 @@ def _explicit(node: "OnnxNode", mode: str, coordinates: str, extents: list[int],
             beyond = (position < 0) | (position > shape[axis] - 1)
             outside |= beyond.reshape([-1 if i == axis else 1 for i in range(len(shape))])
         if mode == "nearest":
-            index = np.clip(nearest(position, node.text("nearest_mode", "round_prefer_floor")), 0, shape[axis] - 1)
+            index = np.clip(
+                rounded_positions(position, node.text("nearest_mode", "round_prefer_floor")), 0, shape[axis] - 1
+            )
             x = node.emit(relax.op.take(x, relax.const(index, "int64"), axis, mode="clip"), f"axis{axis}")
         else:
             x = _product(node, x, axis, _weights(node, mode, position, shape[axis], scales[axis]))

@@ -30,7 +30,7 @@ def positions(
     return (out + np.float32(0.5)) / scale - np.float32(0.5)
 
 
-def nearest(position: np.ndarray, rounding: str) -> np.ndarray:
+def rounded_positions(position: np.ndarray, rounding: str) -> np.ndarray:
     """Positions (float) as indices, rounded as ONNX's nearest_mode says."""
     if rounding == "floor":
         return np.floor(position)

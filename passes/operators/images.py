@@ -2,7 +2,7 @@
 
 from .attributes import CLIP_INT8, FLAG, ZERO_POINT, integer, integers, numbers, real
 from .definition import Arguments, Form, Operand, OperandType, Operator
-from .shapes import image, windows
+from .shapes import image, window_count
 from .traits import Traits
 
 # octet.resize2d's weights are at most this: the int32 sums stay below 2**24, where float32 holds them exactly.
@@ -22,7 +22,7 @@ def _avg_pool2d(a: Arguments) -> OperandType:
     n, c, h, w = image(a)
     top, left, bottom, right = a.attrs["padding"]
     (kh, kw), (sh, sw) = a.attrs["pool_size"], a.attrs["strides"]
-    return OperandType([n, c, windows(h, top, bottom, kh, sh), windows(w, left, right, kw, sw)], "int8")
+    return OperandType([n, c, window_count(h, top, bottom, kh, sh), window_count(w, left, right, kw, sw)], "int8")
 
 
 def _resize2d(a: Arguments) -> OperandType:

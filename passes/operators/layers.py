@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .attributes import CLIP_FLOAT, CLIP_INT8, ZERO_POINT, choice, integer, integers, real
 from .definition import Arguments, Form, Operand, OperandType, Operator
-from .shapes import broadcast, windows
+from .shapes import broadcast, window_count
 from .traits import Traits
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _conv2d(a: Arguments) -> OperandType:
         f"weight {a.shape(1)} in {groups} groups does not fit data {a.shape(0)}",
     )
     (sh, sw), (dh, dw) = a.attrs["strides"], a.attrs["dilation"]
-    size = [windows(h, top, bottom, kh, sh, dh), windows(w, left, right, kw, sw, dw)]
+    size = [window_count(h, top, bottom, kh, sh, dh), window_count(w, left, right, kw, sw, dw)]
     return _vectors(a, o, OperandType([n, o, *size], a.attrs["out_dtype"]))
 
 

@@ -3,7 +3,7 @@
 from .definition import Arguments, OperandType
 
 
-def windows(extent: int, before: int, after: int, kernel: int, stride: int, dilation: int = 1) -> int:
+def window_count(extent: int, before: int, after: int, kernel: int, stride: int, dilation: int = 1) -> int:
     """How many windows fit along an axis."""
     return (extent + before + after - dilation * (kernel - 1) - 1) // stride + 1
 

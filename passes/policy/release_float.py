@@ -18,7 +18,7 @@ from .. import ops
 from ..realize.chain import match_chain
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import rebuild
+from ..rewriting.graph import rebuild_expr
 from .regions import OUTSIDE, Regions
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class _Releaser(Forward):
         """The operator on float operands and the fp32 network's constants."""
         before = self._originals.get(var.name)
         if isinstance(value, relax.Tuple):
-            return rebuild(value, self._float)
+            return rebuild_expr(value, self._float)
         if not isinstance(value, relax.Call) or not isinstance(before, relax.Call) or before.op != value.op:
-            return self.emit(rebuild(value, self._float), var.name)
+            return self.emit(rebuild_expr(value, self._float), var.name)
         args = [
-            old if isinstance(old, tvm.ir.GenericConst) else rebuild(arg, self._float)
+            old if isinstance(old, tvm.ir.GenericConst) else rebuild_expr(arg, self._float)
             for old, arg in zip(before.args, value.args, strict=True)
         ]
         return self.emit(relax.Call(value.op, args, value.attrs, value.ty_args), var.name)

@@ -37,7 +37,7 @@ class Chain:
     high: float
 
 
-def literal(expr: "tirx.Expr") -> float:
+def number_of(expr: "tirx.Expr") -> float:
     """The Python number of a literal operand."""
     return float(expr.value)
 
@@ -50,7 +50,7 @@ def clip_bounds(graph: "DataflowGraph", call: relax.Expr | None) -> tuple[relax.
     if ops.is_op(call, "relax.nn.relu6"):
         return call.args[0], 0.0, 6.0
     if ops.is_op(call, "relax.clip"):
-        return call.args[0], literal(call.args[1]), literal(call.args[2])
+        return call.args[0], number_of(call.args[1]), number_of(call.args[2])
     if ops.is_op(call, "relax.maximum", "relax.minimum"):
         for operand, other in (call.args, reversed(call.args)):
             bound = graph.constant(other)
@@ -100,7 +100,7 @@ def _biased(graph: "DataflowGraph", expr: relax.Expr) -> Any:
         axis = _channel_axis(graph, call)
         if axis is not None:
             channels = shape_of(call)[axis]
-            biases = [per_axis(bias, len(shape_of(call)), axis, channels) for bias in biases]
+            biases = [values_along(bias, len(shape_of(call)), axis, channels) for bias in biases]
             if any(bias is None for bias in biases):
                 return None
             return expr, call, np.sum(biases, axis=0, dtype=np.float32) if biases else None
@@ -132,7 +132,7 @@ def _channel_axis(graph: "DataflowGraph", call: relax.Expr | None) -> int | None
     return None
 
 
-def per_axis(value: np.ndarray, rank: int, axis: int, extent: int) -> np.ndarray | None:
+def values_along(value: np.ndarray, rank: int, axis: int, extent: int) -> np.ndarray | None:
     """A constant that broadcasts over everything but `axis` as float32 [extent]; None if it varies elsewhere."""
     if value.ndim > rank:
         return None

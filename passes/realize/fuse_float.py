@@ -14,7 +14,7 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
-from ..constants import as_constant, transposed
+from ..constants import as_constant, contiguous_transpose
 from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
@@ -44,7 +44,7 @@ class _Fuser(Forward):
     def _fused(self, chain: "Chain") -> relax.Expr:
         weight = self.graph.constant(chain.call.args[1])
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
-        weight = weight if is_conv else transposed(weight)
+        weight = weight if is_conv else contiguous_transpose(weight)
         bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
         operands = [
             self.new(chain.call.args[0]),

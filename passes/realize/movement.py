@@ -14,7 +14,7 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import operators
-from ..rewriting.graph import rebuild
+from ..rewriting.graph import rebuild_expr
 from .linear import Refused
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def rebuild_int8(call: relax.Expr, int8: Callable[[relax.Expr], relax.Expr], par
         return ops.call(
             "octet.frame", [int8(call.args[0])], padding=attrs["padding"], fill=params.quantize(attrs["fill"]).tolist()
         )
-    return rebuild(call, int8)
+    return rebuild_expr(call, int8)
 
 
 def _realize_part(
@@ -106,4 +106,4 @@ def _split(context: "Realizer", var: relax.Var, split: relax.Expr, params: "Tens
     value = context.int8(split.args[0], params)
     if isinstance(value, Refused):
         return value
-    return context.emit(rebuild(split, lambda _: value), var.name)
+    return context.emit(rebuild_expr(split, lambda _: value), var.name)

@@ -21,7 +21,7 @@ from tvm import relax
 from .. import ops
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import rebuild
+from ..rewriting.graph import rebuild_expr
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
 from .chain import Chain, match_chain, peel_clips
@@ -185,7 +185,7 @@ class Realizer(Forward):
         return self._emit_like(var, self.graph.definition(var)) if isinstance(value, Refused) else value
 
     def _emit_like(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
-        new = self.emit(rebuild(value, self.float), var.name)
+        new = self.emit(rebuild_expr(value, self.float), var.name)
         self._origin[new] = var
         return new
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...targets.seams import Attrs
-from .ordered_product import product
+from .ordered_product import ordered_product
 
 # So many elements of the columns are multiplied together, so that memory does not grow with the image.
 _COLUMNS = 1 << 24
@@ -45,7 +45,7 @@ def convolve(
     o, depth = weight.shape[:2]
     if depth == 1:
         return _depthwise(view, weight, o // groups)
-    multiply = np.matmul if data.dtype == np.float64 else product  # Sums of integers are exact in any order.
+    multiply = np.matmul if data.dtype == np.float64 else ordered_product  # Sums of integers are exact in any order.
     result = np.empty((n, o, oh, ow), data.dtype)
     step, height = o // groups, max(1, _COLUMNS // (n * depth * kh * kw * ow))
     for group in range(groups):

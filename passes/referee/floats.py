@@ -19,7 +19,7 @@ from .. import unary
 from ..operators.relax_operators import KINDS
 from .conv import ceil_padding, convolve, window_counts, windows
 from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from .ordered_product import product
+from .ordered_product import ordered_product
 from .sums import F32, ordered_sum, sum16
 from .values import Evaluate, Values
 
@@ -48,7 +48,7 @@ def conv2d_f32(args: Values, attrs: Attrs) -> np.ndarray:
 def dense_f32(args: Values, attrs: Attrs) -> np.ndarray:
     """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
     data, weight, bias, *residual = args
-    value = product(data, weight.T) + bias
+    value = ordered_product(data, weight.T) + bias
     return clamp(value + residual[0] if residual else value, attrs)
 
 
@@ -170,7 +170,7 @@ _BINARY: dict[str, Callable[..., np.ndarray]] = {
     "greater_equal": np.greater_equal,
     "logical_and": np.logical_and,
     "logical_or": np.logical_or,
-    "matmul": lambda a, b: product(a, b) if a.dtype.kind == "f" else np.matmul(a, b),
+    "matmul": lambda a, b: ordered_product(a, b) if a.dtype.kind == "f" else np.matmul(a, b),
 }
 
 

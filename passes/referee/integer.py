@@ -21,7 +21,7 @@ from .values import Values
 F32 = np.float32
 
 
-def store(value: np.ndarray, zero_point: int, clip_min: int, clip_max: int) -> np.ndarray:
+def rounded_codes(value: np.ndarray, zero_point: int, clip_min: int, clip_max: int) -> np.ndarray:
     """clip(rne(value) + zero_point) as int8; `value` is float32 below 2^31 (overflow.py proves it)."""
     codes = np.rint(value).astype(np.int64) + zero_point
     return np.clip(codes, clip_min, clip_max).astype(np.int8)
@@ -43,7 +43,7 @@ def _finish(
         return clamp(value, attrs)
     if residual is not None:
         value = value + _difference(residual, attrs["residual_zero_point"]) * F32(attrs["residual_multiplier"])
-    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return rounded_codes(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
 def _difference(codes: np.ndarray, zero_point: int) -> np.ndarray:
@@ -74,18 +74,18 @@ def _matmul(args: Values, attrs: Attrs) -> np.ndarray:
     value = acc.astype(F32) * F32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
         return clamp(value, attrs)
-    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return rounded_codes(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
 def _add(args: Values, attrs: Attrs) -> np.ndarray:
     a = _difference(args[0], attrs["a_zero_point"]) * F32(attrs["a_multiplier"])
     b = _difference(args[1], attrs["b_zero_point"]) * F32(attrs["b_multiplier"])
-    return store(a + b, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return rounded_codes(a + b, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
 def _mul(args: Values, attrs: Attrs) -> np.ndarray:
     product = (args[0].astype(np.int32) - attrs["a_zero_point"]) * (args[1].astype(np.int32) - attrs["b_zero_point"])
-    return store(
+    return rounded_codes(
         product.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"]
     )
 
@@ -102,7 +102,7 @@ def _avg_pool2d(args: Values, attrs: Attrs) -> np.ndarray:
     else:
         count = window_counts(data.shape[2:], kernel, strides, padding)
     value = total.astype(F32) * (F32(attrs["multiplier"]) / count)
-    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return rounded_codes(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
 def _table(args: Values, attrs: Attrs) -> np.ndarray:
@@ -127,7 +127,7 @@ def _softmax(args: Values, attrs: Attrs) -> np.ndarray:
 
 def _requantize(args: Values, attrs: Attrs) -> np.ndarray:
     value = _difference(args[0], attrs["data_zero_point"]) * F32(attrs["multiplier"])
-    return store(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return rounded_codes(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
 def _embedding(args: Values, _: Attrs) -> np.ndarray:
@@ -141,7 +141,7 @@ def _resize2d(args: Values, attrs: Attrs) -> np.ndarray:
     total = interpolate(
         codes.astype(np.int32) - attrs["data_zero_point"], rows, columns, attrs["row_units"], attrs["column_units"]
     )
-    return store(
+    return rounded_codes(
         total.astype(F32) * F32(attrs["multiplier"]), attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"]
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 _TILE = 1 << 15  # So many sums are made together: float64 numbers that stay in the second-level cache.
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def ordered_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """float32 [.., M, K] @ [.., K, N] -> float32 [.., M, N], broadcast as np.matmul; a vector [K] is a row on the
     left and a column on the right.
 
@@ -14,9 +14,9 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     float32 once."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if b.ndim == 1:
-        return product(a, b[:, None])[..., 0]
+        return ordered_product(a, b[:, None])[..., 0]
     if a.ndim == 1:
-        return product(a[None], b)[..., 0, :]
+        return ordered_product(a[None], b)[..., 0, :]
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = np.broadcast_to(a, (*batch, *a.shape[-2:])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
     result = np.zeros((*batch, a.shape[-2], b.shape[-1]), np.float32)

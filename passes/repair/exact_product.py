@@ -10,7 +10,7 @@ import numpy as np
 _EXACT = 53  # Float64 holds integers of so many bits.
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def exact_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """[.., M, K] @ [.., K, N] -> float64 [.., M, N]. Finite numbers."""
     bits = (_EXACT - int(a.shape[-1]).bit_length()) // 2
     (a, a_step), (b, b_step) = _on_grid(a, bits), _on_grid(b, bits)

@@ -112,18 +112,18 @@ class _Finder:
         if is_op(value, *_SCALARS):
             return mine
         if is_op(value, *_WINDOWS):
-            return labels.pooled(mine)
+            return labels.pooled_labels(mine)
         if is_op(value, "relax.reshape"):
-            return labels.reshaped(mine, shape_of(node.inputs[0]), shape_of(node.var))
+            return labels.reshaped_labels(mine, shape_of(node.inputs[0]), shape_of(node.var))
         if is_op(value, "relax.permute_dims"):
-            return labels.permuted(mine, node)
+            return labels.permuted_labels(mine, node)
         if is_op(value, "relax.mean", "relax.sum"):
-            return labels.reduced(mine, node)
+            return labels.reduced_labels(mine, node)
         if is_op(value, "relax.nn.pad"):
-            return labels.padded(mine, node)
+            return labels.padded_labels(mine, node)
         if is_op(value, "relax.strided_slice"):
-            return labels.sliced(mine, node)
-        return labels.pieces(mine, node) if is_op(value, "relax.split") else None
+            return labels.sliced_labels(mine, node)
+        return labels.labels_of_pieces(mine, node) if is_op(value, "relax.split") else None
 
     def _conv(self, node: "Node") -> np.ndarray:
         groups, weight = attrs_of(node.value)["groups"], shape_of(node.inputs[1])
@@ -222,14 +222,14 @@ class _Finder:
         if any(is_constant(x) or self.labels.get(x) is None for x in node.inputs):
             return None
         axis = attrs_of(node.value)["axis"] % len(shape_of(node.var))
-        return labels.joined([self.labels[x] for x in node.inputs], [shape_of(x) for x in node.inputs], axis)
+        return labels.joined_labels([self.labels[x] for x in node.inputs], [shape_of(x) for x in node.inputs], axis)
 
     # From here on, methods note where constants can take a factor.
 
     def _made(self, node: "Node", axis: int, position: int, constant_axis: int) -> np.ndarray:
         """A constant that gives every channel of the result a factor of its own."""
         shape = shape_of(node.var)
-        mine = labels.along(self.exponents.fresh(shape[axis]), len(shape), axis)
+        mine = labels.labels_along(self.exponents.fresh(shape[axis]), len(shape), axis)
         self._note("maker", node, position, constant_axis, mine)
         return mine
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..annotate.graph import Node
 
 
-def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
+def labels_along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
     """Labels of channels that run along one axis of a tensor."""
     shape = [1] * rank
     shape[axis] = -1
@@ -39,23 +39,23 @@ def compressed(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def reshaped(labels: np.ndarray, old: tuple[int, ...], new: tuple[int, ...]) -> np.ndarray:
+def reshaped_labels(labels: np.ndarray, old: tuple[int, ...], new: tuple[int, ...]) -> np.ndarray:
     """Labels of a tensor behind a reshape."""
     return compressed(np.broadcast_to(labels, old).reshape(new))
 
 
-def permuted(labels: np.ndarray, node: "Node") -> np.ndarray:
+def permuted_labels(labels: np.ndarray, node: "Node") -> np.ndarray:
     """Labels of a tensor behind a permutation of its axes."""
     axes = attrs_of(node.value)["axes"]
     return labels.transpose(axes if axes is not None else None)
 
 
-def pooled(labels: np.ndarray) -> np.ndarray | None:
+def pooled_labels(labels: np.ndarray) -> np.ndarray | None:
     """The labels behind windows over the pixels of an image."""
     return labels if labels.ndim == 4 and labels.shape[2:] == (1, 1) else None
 
 
-def reduced(labels: np.ndarray, node: "Node") -> np.ndarray | None:
+def reduced_labels(labels: np.ndarray, node: "Node") -> np.ndarray | None:
     """A mean or sum over axes along which the channel does not change."""
     attrs = attrs_of(node.value)
     axes = (
@@ -66,7 +66,7 @@ def reduced(labels: np.ndarray, node: "Node") -> np.ndarray | None:
     return labels if attrs["keepdims"] else labels.squeeze(axes)
 
 
-def padded(labels: np.ndarray, node: "Node") -> np.ndarray | None:
+def padded_labels(labels: np.ndarray, node: "Node") -> np.ndarray | None:
     """The labels behind a padding: zeros have any factor, but only axes without channels may grow."""
     attrs = attrs_of(node.value)
     grows = [before or after for before, after in zip(attrs["pad_width"][0::2], attrs["pad_width"][1::2])]
@@ -74,7 +74,7 @@ def padded(labels: np.ndarray, node: "Node") -> np.ndarray | None:
     return labels if zeros and not any(grow and extent > 1 for grow, extent in zip(grows, labels.shape)) else None
 
 
-def sliced(labels: np.ndarray, node: "Node") -> np.ndarray:
+def sliced_labels(labels: np.ndarray, node: "Node") -> np.ndarray:
     """The labels behind relax.strided_slice."""
     axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in node.value.args[1:])
     for axis, start, stop, step in zip(axes, begin, end, strides[0] if strides else [1] * len(axes)):
@@ -85,7 +85,7 @@ def sliced(labels: np.ndarray, node: "Node") -> np.ndarray:
     return compressed(labels)
 
 
-def pieces(labels: np.ndarray, node: "Node") -> list[np.ndarray]:
+def labels_of_pieces(labels: np.ndarray, node: "Node") -> list[np.ndarray]:
     """The labels of each part behind relax.split."""
     axis, start, found = attrs_of(node.value)["axis"] % labels.ndim, 0, []
     for part in node.var.ty.fields:
@@ -96,7 +96,7 @@ def pieces(labels: np.ndarray, node: "Node") -> list[np.ndarray]:
     return found
 
 
-def joined(parts: list[np.ndarray], shapes: list[tuple[int, ...]], axis: int) -> np.ndarray:
+def joined_labels(parts: list[np.ndarray], shapes: list[tuple[int, ...]], axis: int) -> np.ndarray:
     """The labels behind relax.concat."""
     rank = parts[0].ndim
     widest = [max(part.shape[i] for part in parts) for i in range(rank)]

@@ -17,7 +17,7 @@ from tvm import IRModule
 from ..annotate.graph import Graph, is_constant
 from ..constants import array_of
 from ..ops import is_op
-from .exact_product import product
+from .exact_product import exact_product
 from .moments import Moments
 from .weights import Operand, products, replace_constants
 
@@ -66,7 +66,7 @@ def round_layer(weight: np.ndarray, scale: np.ndarray, moments: Moments, centred
         np.clip(rounded(ratio), -127, 127).astype(np.float32) for rounded in (np.floor, np.ceil, np.rint)
     )
     steps, unit = _on_grid(gram)
-    gradient = (product(gram, nearest - ratio) / unit).astype(np.float32)
+    gradient = (exact_product(gram, nearest - ratio) / unit).astype(np.float32)
     del gram
     # The way goes from where a weight is to the other side: 1, -1, or 0 where there is none.
     way = np.where(nearest == low, high - low, low - high)

@@ -20,7 +20,7 @@ def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(matrix.transpose(0, 2, 1)).reshape(shape)
 
 
-def places(
+def sampled_places(
     shape: tuple[int, ...],
     count: int,
     attrs: Attrs | None,

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tvm import relax
 
-from .function import function_of, live
-from .graph import Binding, DataflowGraph, rebuild
+from .function import function_of, live_bindings
+from .graph import Binding, DataflowGraph, rebuild_expr
 from .identities import Identities
 
 
@@ -48,7 +48,7 @@ class Forward:
         """An expression of the old function in the new one."""
         if isinstance(expr, relax.Var):
             return self.values.get(expr, expr)
-        return rebuild(expr, self.new) if isinstance(expr, (relax.Tuple, relax.TupleGetItem, relax.Call)) else expr
+        return rebuild_expr(expr, self.new) if isinstance(expr, (relax.Tuple, relax.TupleGetItem, relax.Call)) else expr
 
     def carry(self, var: relax.Var, value: relax.Expr) -> relax.Expr:
         """The operator of `var` on its new operands, with the identity that it had."""
@@ -75,5 +75,5 @@ class Forward:
         self, result: relax.Expr, params: Sequence[relax.Expr] | None = None
     ) -> tuple[relax.Function, list[Binding]]:
         """(the new function, its live bindings). params: its parameters where they are not those of the old one."""
-        kept = live(self._bindings, result)
+        kept = live_bindings(self._bindings, result)
         return function_of(self.graph.function, kept, result, params), kept

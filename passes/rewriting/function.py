@@ -7,7 +7,7 @@ from tvm import IRModule, relax
 from .graph import Binding, variables
 
 
-def live(bindings: list[Binding], result: relax.Expr) -> list[Binding]:
+def live_bindings(bindings: list[Binding], result: relax.Expr) -> list[Binding]:
     """The (variable, value) that `result` needs, in order."""
     needed, found = set(variables(result)), []
     for var, value in reversed(bindings):

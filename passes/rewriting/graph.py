@@ -94,18 +94,18 @@ def variables(expr: relax.Expr | None) -> list[relax.Var]:
     return []
 
 
-def rebuild(expr: relax.Expr, substitute: Substitute) -> relax.Expr:
+def rebuild_expr(expr: relax.Expr, substitute: Substitute) -> relax.Expr:
     """`expr` with every operand replaced by substitute(operand), itself where none changes; shapes and literals stay. A
     call's type is inferred again only where the type of an operand changed."""
     if isinstance(expr, (relax.Var, tvm.ir.GenericConst)):
         return substitute(expr)
     if isinstance(expr, relax.TupleGetItem):
-        source = rebuild(expr.tuple_value, substitute)
+        source = rebuild_expr(expr.tuple_value, substitute)
         return expr if source.same_as(expr.tuple_value) else relax.TupleGetItem(source, expr.index)
     if not isinstance(expr, (relax.Call, relax.Tuple)):
         return expr
     old = expr.args if isinstance(expr, relax.Call) else expr.fields
-    new = [rebuild(operand, substitute) for operand in old]
+    new = [rebuild_expr(operand, substitute) for operand in old]
     if all(map(_same, new, old)):
         return expr
     if isinstance(expr, relax.Tuple):
@@ -125,7 +125,7 @@ def _without_aliases(
     renamed: dict[relax.Var, relax.Var] = {}
     kept = []
     for binding in bindings:
-        value = rebuild(binding.value, lambda operand: renamed.get(operand, operand)) if renamed else binding.value
+        value = rebuild_expr(binding.value, lambda operand: renamed.get(operand, operand)) if renamed else binding.value
         if isinstance(value, relax.Var):
             renamed[binding.var] = value
         else:

@@ -13,8 +13,8 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Op
 
 from .. import ops
-from .function import function_of, live, replace_main
-from .graph import rebuild
+from .function import function_of, live_bindings, replace_main
+from .graph import rebuild_expr
 from .identities import Identities
 
 # A rule gets (graph, value, the binding's old variable) and gives what stands for it, or None where it does not apply.
@@ -106,16 +106,16 @@ def rewrite(mod: IRModule, rule: Rule) -> IRModule:
         return replaced.get(expr, expr)
 
     for binding in block.bindings:
-        value = rebuild(binding.value, new)
+        value = rebuild_expr(binding.value, new)
         if binding.var.same_as(output) and isinstance(value, relax.Tuple):
             result = value
             break
         replaced[binding.var] = graph._step(binding, value, rule)
     if not graph.changed and not graph.notes:
         return mod
-    result = rebuild(result, new)
+    result = rebuild_expr(result, new)
     names = (output.name, *(param.name for param in main.params))
-    function = function_of(main, *_distinct(live(graph._bindings, result), result, names, graph._derived))
+    function = function_of(main, *_distinct(live_bindings(graph._bindings, result), result, names, graph._derived))
     rewritten = relax.transform.DeadCodeElimination()(replace_main(mod, function))
     return (
         rewritten.with_attr("octet.notes", list(dict.fromkeys([*notes_of(mod), *graph.notes])))
@@ -155,11 +155,11 @@ def _distinct(
         return renamed.get(expr, expr)
 
     for var, value in bindings:
-        value = rebuild(value, new) if renamed else value
+        value = rebuild_expr(value, new) if renamed else value
         if names[var] != var.name:
             renamed[var] = relax.DataflowVar(names[var], var.ty)
         kept.append((new(var), value))
-    return kept, rebuild(result, new)
+    return kept, rebuild_expr(result, new)
 
 
 def _count_uses(bindings: list[relax.VarBinding], output: relax.Var) -> dict[relax.Var, int]:

@@ -16,7 +16,7 @@ from .. import ops
 from ..ops import shape_of
 from .forward import Forward
 from .function import replace_main
-from .graph import rebuild
+from .graph import rebuild_expr
 from .loops import MARKS, Loops, RecurrentLoop
 
 _LONGEST = 1000  # A loop of more steps is not unrolled.
@@ -67,7 +67,7 @@ class _Unroller(Forward):
                 if ops.is_op(value, "octet.loop_slice"):
                     self.values[var] = self._slice(var, self.new(value.args[0]), t)
                 elif not ops.is_op(value, *MARKS):
-                    new = rebuild(value, self.new)
+                    new = rebuild_expr(value, self.new)
                     self.values[var] = new if isinstance(new, relax.Tuple) else self.derive(new, f"{var.name}{t}")
             for var, parts in stacks.items():
                 parts[t] = self.new(results[var].args[0])

@@ -13,14 +13,14 @@ from octet.targets.stored_array import Array, SampleArrays
 
 from ..annotate import Annotate, Recipe
 from ..annotate.plan import Plan
-from ..calibrate.held_out import first_half, split, spread
+from ..calibrate.held_out import first_half, hold_out, spread
 from ..calibrate.qparams import QParams
 from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
 from ..frontend.model import Model
 from ..repair.weights import Layer, LayerValues, dequantized, layers_of, quantized_layer
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
-from .configuration import FLOAT, Configuration, Sites, configure, measured_tensors, sites_of
+from .configuration import FLOAT, Configuration, Sites, measured_tensors, qparams_of_sites, sites_of
 from .design import Design
 from .few import FEW, few_for, few_of
 from .learn import Learnt, learn, learning
@@ -57,7 +57,7 @@ class Bench:
     ) -> None:
         self.model = with_biases(model)
         self.threads, self.progress, self.libraries, self._measure = threads, progress, Libraries(), measure
-        self.fit, self.held = split(samples, batch_of(model.inputs))
+        self.fit, self.held = hold_out(samples, batch_of(model.inputs))
         self.held = first_half(self.held, batch_of(model.inputs)) if apart else self.held
         self._apart = apart
         count = few_of(self.model)
@@ -183,7 +183,7 @@ class Bench:
         sites = self._sites(network, design.recipe)
         self._collect(network, sites)
         if design.recipe not in network.configurations:
-            network.configurations[design.recipe] = configure(sites, network.statistics, design.recipe)
+            network.configurations[design.recipe] = qparams_of_sites(sites, network.statistics, design.recipe)
         configuration = network.configurations[design.recipe]
         missing = sites.operands.keys() - network.operands
         if network.simulator is None or missing:

@@ -71,7 +71,7 @@ def sites_of(mod: IRModule, recipe: Recipe) -> Sites:
     return Sites(operands, weights, tuple(edges_of(annotated)))
 
 
-def configure(sites: Sites, statistics: Mapping[str, Statistics], recipe: Recipe) -> Configuration:
+def qparams_of_sites(sites: Sites, statistics: Mapping[str, Statistics], recipe: Recipe) -> Configuration:
     """The qparams that statistics and a recipe give to the sites. statistics: by the tensor's name."""
     measured = {edge.edge: statistics[edge.tensor] for edge in sites.edges if edge.measured}
     qparams = group_qparams(sites.edges, measured, recipe)

@@ -28,7 +28,7 @@ _SYSROOT = "/usr/aarch64-linux-gnu"  # Debian's cross compiler keeps arm64's lib
 _HERE = Path(__file__).parent
 
 
-def missing() -> str:
+def lacking() -> str:
     """What this machine lacks to run arm64 code, in words; "" where it lacks nothing."""
     if shutil.which(QEMU) is None:
         return f"{QEMU} is not installed (Debian: qemu-user)"
@@ -55,7 +55,7 @@ class EmulatedArm64Session:
 
     def __init__(self, variant: Variant, threads: int = 1) -> None:
         """Raises OctetError where this machine cannot."""
-        if lacks := missing():
+        if lacks := lacking():
             raise OctetError(f"{variant.target}: cannot be emulated here: {lacks}")
         self._variant, self._threads = variant, threads
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tvm import tirx
 
-from ..cpu.expressions import bind, bits_of, by_parts, joined, lanes_of, pure, splat, split, typed
+from ..cpu.expressions import bind, bits_of, by_parts, joined_vectors, lanes_of, pure, splat, split_vector, typed
 
 if TYPE_CHECKING:
     from ..x86.isa import Isa
@@ -49,7 +49,7 @@ def _sdot(acc: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
 
 def _smull(acc: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     """Products of 16 bits. Two of them may leave 16 bits (-128 * -128), so they are added in 32."""
-    halves = zip(split(bind(_bytes("int8", a)), 2), split(bind(_bytes("int8", b)), 2))
+    halves = zip(split_vector(bind(_bytes("int8", a)), 2), split_vector(bind(_bytes("int8", b)), 2))
     products = (pure("int16x8", "llvm.aarch64.neon.smull.v8i16", x, y) for x, y in halves)
     pairs = [bind(pure("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", product)) for product in products]
     return acc + pure("int32x4", "llvm.aarch64.neon.addp.v4i32", *pairs)
@@ -100,13 +100,13 @@ def round_to_int(value: tirx.Expr) -> tirx.Expr:
 def pack_lanes(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
     """Four vectors of int32 -> uint8 = clip(v + zero_point, 0, 255): of the first register of each the 16 bytes behind
     each other, then of the second, ..."""
-    registers = [split(bind(vector), bits_of(vector) // BITS) for vector in vectors]
-    return joined([bind(_pack(group, zero_point)) for group in zip(*registers)])
+    registers = [split_vector(bind(vector), bits_of(vector) // BITS) for vector in vectors]
+    return joined_vectors([bind(_pack(group, zero_point)) for group in zip(*registers)])
 
 
 def pack_straight(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
     """Packs as `pack` does, but with the bytes of the first vector in front of those of the second, and so on."""
-    return joined([bind(_pack(split(bind(vector), 4), zero_point)) for vector in vectors])
+    return joined_vectors([bind(_pack(split_vector(bind(vector), 4), zero_point)) for vector in vectors])
 
 
 def _pack(registers: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:

@@ -65,9 +65,9 @@ class CpuBackend(Backend):
         return f"it lacks {', '.join(_missing(features))}"
 
     def stored(self, source: "PackedText | str") -> bytes:
-        from ..packed import packed
+        from ..packed import packed_stream
 
-        return packed(source)
+        return packed_stream(source)
 
     def restored(self, member: bytes) -> "PackedText | str":
         from ..packed import PackedText
@@ -94,9 +94,9 @@ class CpuBackend(Backend):
         return {}
 
     def peak(self, spec: "TargetSpec", session: "Session") -> "Peak":
-        from ..x86.peak import measure
+        from ..x86.peak import measure_peak
 
-        return measure(spec, session.threads)
+        return measure_peak(spec, session.threads)
 
     def emulations(self, variant: "Variant") -> list[Emulation]:
         from ..arm64 import emulator
@@ -105,7 +105,7 @@ class CpuBackend(Backend):
         portably = Emulation("its instructions spelled portably", _portably)
         if variant.target not in TARGETS or TARGETS[variant.target].machine != emulator.MACHINE:
             return [portably]
-        lacks = emulator.missing()
+        lacks = emulator.lacking()
         return [
             Emulation(
                 "its machine code under QEMU",

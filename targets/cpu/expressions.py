@@ -23,12 +23,12 @@ def bind(value: tirx.Expr | int) -> tirx.Expr:
     return T.Bind(value)
 
 
-def load(buffer: tirx.Buffer, index: tirx.Expr | int, lanes: int) -> tirx.Expr:
+def load_vector(buffer: tirx.Buffer, index: tirx.Expr | int, lanes: int) -> tirx.Expr:
     """`lanes` elements from `index` on."""
     return buffer.vload([index], f"{buffer.dtype}x{lanes}")
 
 
-def store(buffer: tirx.Buffer, index: tirx.Expr | int, value: tirx.Expr) -> None:
+def store_vector(buffer: tirx.Buffer, index: tirx.Expr | int, value: tirx.Expr) -> None:
     """Emits that the vector is written from `index` on."""
     T.add_to_parent(buffer.vstore([index], value))
 
@@ -60,14 +60,14 @@ def typed(dtype: str, vector: tirx.Expr) -> str:
     return f"{dtype}x{bits_of(vector) // (np.dtype(dtype).itemsize * 8)}"
 
 
-def joined(vectors: Sequence[tirx.Expr]) -> tirx.Expr:
+def joined_vectors(vectors: Sequence[tirx.Expr]) -> tirx.Expr:
     """Vectors of one type behind each other; of a single one that vector."""
     if len(vectors) == 1:
         return vectors[0]
     return tirx.Shuffle(vectors, list(range(len(vectors) * lanes_of(vectors[0]))))
 
 
-def split(vector: tirx.Expr, parts: int) -> list[tirx.Expr]:
+def split_vector(vector: tirx.Expr, parts: int) -> list[tirx.Expr]:
     """The vector, cut into so many parts."""
     size = lanes_of(vector) // parts
     return (
@@ -80,4 +80,6 @@ def split(vector: tirx.Expr, parts: int) -> list[tirx.Expr]:
 def by_parts(operation: Callable[..., tirx.Expr], parts: int, *vectors: tirx.Expr) -> tirx.Expr:
     """operation(first parts), operation(second parts), ... behind each other."""
     bound = [bind(vector) for vector in vectors]
-    return joined([bind(operation(*pieces)) for pieces in zip(*(split(vector, parts) for vector in bound))])
+    return joined_vectors(
+        [bind(operation(*pieces)) for pieces in zip(*(split_vector(vector, parts) for vector in bound))]
+    )

@@ -45,7 +45,9 @@ class CudaBackend(Backend):
         """The driver is asked only where a feature is a GPU's."""
         from .running import driver
 
-        return asked & driver.features() if any(feature.startswith(_FEATURE) for feature in asked) else frozenset()
+        return (
+            asked & driver.device_features() if any(feature.startswith(_FEATURE) for feature in asked) else frozenset()
+        )
 
     def lack(self, features: Iterable[str]) -> str:
         from .running import driver
@@ -105,9 +107,11 @@ class CudaBackend(Backend):
         return _device().name
 
     def measured_here(self, about: JsonObject) -> bool:
-        from .running.identity import identity, same
+        from .running.identity import device_identity, may_be_one_device
 
-        return same(identity(about.get("name", ""), about.get("multiprocessors")), _device().identity)
+        return may_be_one_device(
+            device_identity(about.get("name", ""), about.get("multiprocessors")), _device().identity
+        )
 
     def measuring_device(self, threads: int) -> "CudaDevice":
         from ..measure.cuda import CudaDevice

@@ -132,7 +132,7 @@ def packed(shape: tuple[int, ...] | Iterable[int], dtype: str = "int8") -> CudaL
     return CudaLayout("packed" if dtype == "int8" and 2 <= len(shape) <= 4 else "plain", shape, dtype)
 
 
-def rows(shape: tuple[int, ...]) -> CudaLayout:
+def row_layout(shape: tuple[int, ...]) -> CudaLayout:
     """The layout of int8 with the last axis as the channel."""
     shape = tuple(int(extent) for extent in shape)
     return CudaLayout("packed" if len(shape) in (2, 3) else "rows", shape, "int8")

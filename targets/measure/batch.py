@@ -100,7 +100,7 @@ class Figures:
         return cls(seconds, {int(i): error for i, error in said.errors.items()}, said.device)
 
 
-def part(task: MeasuringTask, numbers: Iterable[int]) -> MeasuringTask:
+def part_of_task(task: MeasuringTask, numbers: Iterable[int]) -> MeasuringTask:
     """The task with the default and the candidates of these numbers."""
     return replace(task, candidates=(task.candidates[0], *(task.candidates[i] for i in numbers)))
 

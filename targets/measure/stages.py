@@ -12,7 +12,7 @@ from ..errors import OctetError, TargetError
 from ..kinds.table import BACKENDS
 from ..seams import JsonObject
 from . import log
-from .batch import Batch, part, run_batch
+from .batch import Batch, part_of_task, run_batch
 from .carrier import Carrier
 from .job import MeasuringTask
 from .log import FINAL, FIRST, WINNER, Measurement
@@ -123,7 +123,7 @@ class _Work:
     def _stage(self, stage: str, numbers: Sequence[int], rounds: int) -> None:
         if not numbers:
             return
-        chosen = part(self.task, numbers)
+        chosen = part_of_task(self.task, numbers)
         names = {name for candidate in chosen.candidates for name in (candidate.code, *candidate.constants)}
         blobs = {name: self.carrier.blob(name) for name in sorted(names)}
         found = self.measure(Batch(self.carrier.job.kind, chosen, blobs, rounds, self.carrier.job.plan.threads))

@@ -13,12 +13,12 @@ from ..batches import (
     Results,
     batch_of,
     feed_of,
+    joined_outputs,
     meant,
     sample_shape,
     samples_of,
     takes_samples,
     takes_whole,
-    together,
 )
 from ..errors import DataError
 from .given_inputs import wrong_dtype
@@ -89,7 +89,7 @@ class Runs:
             return block if takes_whole(spec, self._batch) else block.reshape(-1, *spec.shape[1:])[: self._samples]
         names = [each.name for each in self._outputs]
         parts = [meant((spec,), dict(zip(names, values)))[spec.name] for values in zip(*self._results)]
-        return together(
+        return joined_outputs(
             spec,
             [
                 samples_of(spec, part, self._batch, min(self._batch, self._samples - run * self._batch))

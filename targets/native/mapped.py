@@ -32,7 +32,7 @@ def mapped(image: bytes) -> Iterator[str]:
             yield str(path)  # Once it is loaded, the file may go.
     except (OSError, RuntimeError) as error:
         raise PackageError(
-            f"the kernels cannot be loaded: {first_line(error)}; set TMPDIR to a folder that can be written, and see "
+            f"the kernels cannot be loaded: {last_line(error)}; set TMPDIR to a folder that can be written, and see "
             "that memory is left"
         ) from error
 
@@ -45,6 +45,6 @@ def _folder_for_a_link() -> str:
         return "/dev/shm"
 
 
-def first_line(error: object) -> str:
+def last_line(error: object) -> str:
     """The last line of what a library said, which names the error; the class of one that says nothing."""
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

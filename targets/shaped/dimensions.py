@@ -41,7 +41,7 @@ def _varying(signatures: "Sequence[Sequence[TensorSpec]]") -> dict[tuple[int, ..
     return found
 
 
-def described(signatures: "Sequence[Sequence[TensorSpec]]") -> str:
+def varying_shapes(signatures: "Sequence[Sequence[TensorSpec]]") -> str:
     """The shapes of the inputs that differ between signatures, the smallest first."""
     varying = {name for axes in _varying(signatures).values() for name, _ in axes}
     ordered = sorted(signatures, key=lambda specs: sum(spec.nbytes for spec in specs))

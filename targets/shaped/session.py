@@ -12,7 +12,7 @@ from ..batches import Arrays, Results
 from ..errors import DataError, OctetError
 from ..runtime import Session
 from ..variant import Step, TensorSpec
-from .dimensions import described, dimensions
+from .dimensions import dimensions, varying_shapes
 from .padded import PaddedSession
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class ShapedSession:
 
     def _refuse(self, key: tuple[tuple[int, ...], ...], extents: "dict[Dimension, int] | None") -> NoReturn:
         given = ", ".join(f"{spec.name} {list(shape)}" for spec, shape in zip(self.inputs, key))
-        listed = described([session.inputs for session in self.shapes])
+        listed = varying_shapes([session.inputs for session in self.shapes])
         fits = extents is not None and any(
             all(n <= dimension.extents[i] for dimension, n in extents.items()) for i in range(len(self.shapes))
         )

@@ -16,10 +16,10 @@ from ..package import Package
 from ..schema import printable
 from ..variant import Variant
 from .build import OURS, shared, static, write_sources
-from .features import machine_of, table
+from .features import feature_table, machine_of
 from .folder import check_folder, write_folder
 from .names import commented
-from .tensors import constants, parameters, tables
+from .tensors import constants, run_parameters, tables
 
 if TYPE_CHECKING:
     import os
@@ -48,7 +48,7 @@ def export(
     for a folder that holds other files, without a C compiler, and for variants that cannot be exported: of GPUs, and of
     packages without the kernels' object file."""
     check_folder(folder, _all_names(name))
-    variant = chosen(package, target)
+    variant = chosen_variant(package, target)
     number = next(i for i, one in enumerate(package.variants) if one is variant)
     shapes = [one.variants[number] for one in package.shapes]
     if form.codes:
@@ -71,7 +71,7 @@ def export(
     return variant, {file: len(data) for file, data in files.items()}
 
 
-def chosen(package: Package, target: str | None) -> Variant:
+def chosen_variant(package: Package, target: str | None) -> Variant:
     """The variant of that name, or the best one that this machine runs, for CPUs. Raises OctetError."""
     cpus = [one for one in package.variants if one.backend.exports]
     names = ", ".join(one.target for one in cpus) or "none of this package, compile it with a --target for CPUs"
@@ -113,7 +113,7 @@ def chosen(package: Package, target: str | None) -> Variant:
 
 def session_source(shapes: Sequence[Variant], name: str, form: ExportForm) -> str:
     """The C source of the functions that the header declares."""
-    texts = [table(shapes[0].features), tables(shapes, name)]
+    texts = [feature_table(shapes[0].features), tables(shapes, name)]
     if form.mapped:
         weights = shapes[0].weights.tobytes()
         texts.append(f"#define WEIGHTS_BYTES UINT64_C({len(weights)})")
@@ -138,7 +138,7 @@ def _texts(package: Package, shapes: Sequence[Variant], name: str, form: ExportF
     )
     files = {
         f"{name}.h": _filled("octet_net.h", name, ABOUT=about, CONSTANTS=constants(shapes, name, weights)),
-        f"{name}.hpp": _filled("octet_net.hpp", name, **parameters(variant)),
+        f"{name}.hpp": _filled("octet_net.hpp", name, **run_parameters(variant)),
         "main.c": _filled("main.c", name),
         "CMakeLists.txt": _filled("CMakeLists.txt", name, **kind),
     }

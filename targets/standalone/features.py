@@ -32,7 +32,7 @@ def machine_of(features: Iterable[str]) -> str | None:
     return next((machine for machine, known in _ASKED.items() if frozenset(features) <= known.keys()), None)
 
 
-def table(features: Iterable[str]) -> str:
+def feature_table(features: Iterable[str]) -> str:
     """The constants FEATURES and FEATURES_COUNT in C, as `cpu.h` takes them."""
     known = CPUID | AUXILIARY
     entries = [f"{{{', '.join(map(str, known[feature]))}}}" for feature in sorted(features)]

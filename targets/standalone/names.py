@@ -18,7 +18,7 @@ _WORDS = frozenset(
 _LIBRARIES = frozenset("c m dl rt pthread gcc gcc_s util asan tsan ubsan".split())
 
 
-def check_name(name: str) -> str:
+def check_c_name(name: str) -> str:
     """The name, where functions, a namespace and a library can be called so. Raises OctetError."""
     reason = _reason(name)
     if reason:
@@ -48,7 +48,7 @@ def name_of_file(stem: str) -> str:
     return made
 
 
-def literal(text: str) -> str:
+def c_string(text: str) -> str:
     """A C string literal of the text in UTF-8. Whatever could end it, or form a trigraph or a comment, is escaped."""
     plain = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _-+.,:;=()[]<>#$&!|~^'{}")
     return (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..variant import Variant
-from .names import commented, literal
+from .names import c_string, commented
 
 if TYPE_CHECKING:
     from ..variant import TensorSpec
@@ -34,12 +34,12 @@ def constants(shapes: Sequence[Variant], name: str, weights: str | None) -> str:
     number in the name. weights: the name of the file that holds them, if they are mapped."""
     first = shapes[0]
     known = {
-        "TARGET": literal(first.target),
+        "TARGET": c_string(first.target),
         "SHAPES": len(shapes),
         "INPUTS": len(first.inputs),
         "OUTPUTS": len(first.outputs),
     }
-    known |= {} if weights is None else {"WEIGHTS": literal(weights)}
+    known |= {} if weights is None else {"WEIGHTS": c_string(weights)}
     lines = [f"#define {name.upper()}_{key} {value}" for key, value in known.items()]
     for number, shape in enumerate(shapes):
         of = f"SHAPE_{number}_" if number else ""
@@ -58,7 +58,7 @@ def constants(shapes: Sequence[Variant], name: str, weights: str | None) -> str:
 
 def _described(spec: "TensorSpec") -> dict[str, object]:
     return {
-        "NAME": literal(spec.name),
+        "NAME": c_string(spec.name),
         "TYPE": _TYPES[spec.dtype],
         "RANK": len(spec.shape),
         "SHAPE": _braced(spec.shape),
@@ -86,12 +86,12 @@ def _row(spec: "TensorSpec", counters: Sequence[str], name: str) -> str:
     scale, zero_point = spec.quantization or (1.0, 0)
     kind = f"{name.upper()}_{np.dtype(spec.dtype).name.upper()}"
     return (
-        f"{{{literal(spec.name)}, {kind}, {len(spec.shape)}, {shape}, {prod(spec.shape)}, {spec.nbytes}, "
+        f"{{{c_string(spec.name)}, {kind}, {len(spec.shape)}, {shape}, {prod(spec.shape)}, {spec.nbytes}, "
         f"{int(spec.quantization is not None)}, {scale!r}, {zero_point}, {axis}, {by}}}"
     )
 
 
-def parameters(shape: Variant) -> dict[str, str]:
+def run_parameters(shape: Variant) -> dict[str, str]:
     """The parameters of `run` in C++: a view per tensor, and what is made of them."""
     inputs, outputs = (
         [(f"{side}{i}", _std(spec)) for i, spec in enumerate(specs)]

@@ -18,13 +18,13 @@ from ..cpu.expressions import (  # noqa: F401
     by_parts,
     const,
     effect,
-    joined,
+    joined_vectors,
     lanes_of,
-    load,
+    load_vector,
     pure,
     splat,
-    split,
-    store,
+    split_vector,
+    store_vector,
     typed,
 )
 from .isa import current
@@ -32,7 +32,7 @@ from .isa import current
 
 def broadcast4(buffer: tirx.Buffer, index: tirx.Expr | int, lanes: int = 16) -> tirx.Expr:
     """Four bytes at `index` repeated over all lanes: int32x16."""
-    return tirx.Broadcast(tirx.reinterpret("int32", load(buffer, index, 4)), lanes)
+    return tirx.Broadcast(tirx.reinterpret("int32", load_vector(buffer, index, 4)), lanes)
 
 
 def dot4(acc: tirx.Expr, unsigned_bytes: tirx.Expr, signed_bytes: tirx.Expr) -> tirx.Expr:
@@ -255,7 +255,7 @@ def pack_bytes(vectors: Sequence[tirx.Expr], zero_point: int) -> tirx.Expr:
         return neon.pack_straight(vectors, zero_point)
     # Each vector's two halves packed together need one permutation of dwords per 32 bytes, where _UNPACKED would mix
     # all registers.
-    halves = [half for v in vectors for half in split(bind(v), 2)]
+    halves = [half for v in vectors for half in split_vector(bind(v), 2)]
     packed = [tirx.reinterpret("int32x8", _pack(halves[i : i + 4], zero_point)) for i in (0, 4)]
     return tirx.Shuffle(
         [bind(tirx.reinterpret("uint8x32", tirx.Shuffle([p], [0, 4, 1, 5, 2, 6, 3, 7]))) for p in packed],

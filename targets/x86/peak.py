@@ -15,7 +15,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..arm64.instructions import product_of_pairs
-from ..cpu.expressions import bind, const, effect, load, splat, store, typed
+from ..cpu.expressions import bind, const, effect, load_vector, splat, store_vector, typed
 from ..detect import missing
 from .intrinsics import dot4_multiplied, dot4_safe, fma, multiplied
 from .isa import building_for, current
@@ -79,9 +79,11 @@ def _dots(tasks: int, steps: int) -> tuple[tirx.PrimFunc, int]:
     def body() -> None:
         seed, out = argument("seed", 64, "uint8"), argument("out", tasks * 16, "int32")
         with T.parallel(0, tasks) as task:
-            data = bind(multiplied(load(seed, 0, isa.bits // 8)))
+            data = bind(multiplied(load_vector(seed, 0, isa.bits // 8)))
             signed = bind(tirx.reinterpret(typed("int8", data), data))
-            _loop(steps, "int32", lambda old: multiply(old, data, signed))(lambda total: store(out, task * 16, total))
+            _loop(steps, "int32", lambda old: multiply(old, data, signed))(
+                lambda total: store_vector(out, task * 16, total)
+            )
 
     return emit_kernel("peak_dot", body), steps * SUMS * products * 2
 
@@ -92,8 +94,8 @@ def _fmas(tasks: int, steps: int) -> tuple[tirx.PrimFunc, int]:
     def body() -> None:
         seed, out = argument("seed", 16, "float32"), argument("out", tasks * 16, "float32")
         with T.parallel(0, tasks) as task:
-            data = bind(load(seed, 0, current().lanes))
-            _loop(steps, "float32", lambda old: fma(old, data, data))(lambda total: store(out, task * 16, total))
+            data = bind(load_vector(seed, 0, current().lanes))
+            _loop(steps, "float32", lambda old: fma(old, data, data))(lambda total: store_vector(out, task * 16, total))
 
     return emit_kernel("peak_fma", body), steps * SUMS * 2 * current().lanes
 
@@ -106,15 +108,15 @@ def _loop(
     lanes = current().lanes
     sums = T.alloc_buffer((SUMS * lanes,), dtype, scope="local")
     for i in range(SUMS):
-        store(sums, i * lanes, splat(i, "int32", lanes) if dtype == "int32" else splat(float(i), dtype, lanes))
+        store_vector(sums, i * lanes, splat(i, "int32", lanes) if dtype == "int32" else splat(float(i), dtype, lanes))
     with T.serial(0, steps):
         for i in range(SUMS):
-            store(sums, i * lanes, update(load(sums, i * lanes, lanes)))
+            store_vector(sums, i * lanes, update(load_vector(sums, i * lanes, lanes)))
 
     def finish(emit: Callable[[tirx.Expr], None]) -> None:
-        total = load(sums, 0, lanes)
+        total = load_vector(sums, 0, lanes)
         for i in range(1, SUMS):
-            total = total + load(sums, i * lanes, lanes)
+            total = total + load_vector(sums, i * lanes, lanes)
         emit(total)
 
     return finish
@@ -155,20 +157,20 @@ def _reads(tasks: int, size: int, passes: int) -> tuple[tirx.PrimFunc, int]:
         with T.parallel(0, tasks) as task:
             sums = T.alloc_buffer((vectors * 16,), "int32", scope="local")
             for i in range(vectors):
-                store(sums, i * 16, splat(0, "int32"))
+                store_vector(sums, i * 16, splat(0, "int32"))
             with T.serial(0, passes), T.serial(0, size // VECTOR // vectors) as step:
                 start = bind(task * (size // 4) + step * (vectors * 16))
                 for i in range(vectors):
-                    store(sums, i * 16, load(sums, i * 16, 16) + load(data, start + i * 16, 16))
-            total = load(sums, 0, 16)
+                    store_vector(sums, i * 16, load_vector(sums, i * 16, 16) + load_vector(data, start + i * 16, 16))
+            total = load_vector(sums, 0, 16)
             for i in range(1, vectors):
-                total = total + load(sums, i * 16, 16)
-            store(out, task * 16, total)
+                total = total + load_vector(sums, i * 16, 16)
+            store_vector(out, task * 16, total)
 
     return emit_kernel("peak_read", body), passes * size
 
 
-def measure(spec: "TargetSpec", threads: int, runs: int = _RUNS) -> Peak:
+def measure_peak(spec: "TargetSpec", threads: int, runs: int = _RUNS) -> Peak:
     """Runs every loop on `threads` cores, `runs` times. spec: the TargetSpec whose dot product is meant; it must run
     here. With 40 runs about four seconds."""
     # Asking also gets the permission to use tiles.

@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 from ..cpu.expressions import (
     const,
     effect,
-    load,
+    load_vector,
     pure,
 )
 
@@ -35,7 +35,9 @@ def tile_configure(config: Any) -> None:
     # The buffer lies on the stack.
     now = T.alloc_buffer((TILE_BYTES,), "uint8", annotations={"disable_lower_builtin": True})
     effect("llvm.x86.sttilecfg", tirx.address_of(now[0]))
-    difference = tirx.reinterpret("int32x16", load(now, 0, 64)) ^ tirx.reinterpret("int32x16", load(config, 0, 64))
+    difference = tirx.reinterpret("int32x16", load_vector(now, 0, 64)) ^ tirx.reinterpret(
+        "int32x16", load_vector(config, 0, 64)
+    )
     with T.If(pure("int32", "llvm.vector.reduce.or", difference) != 0):
         with T.Then():
             effect("llvm.x86.ldtilecfg", tirx.address_of(config[0]))

@@ -14,7 +14,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..cpu.expressions import splat, store
+from ..cpu.expressions import splat, store_vector
 from .intrinsics import add_bytes, fence, fma, pack_bytes, pack_interleaved, part, round_to_int
 from .layout import STORED_OFFSET
 
@@ -109,7 +109,7 @@ def store_bytes(buffer: tirx.Buffer, at: tirx.Expr | int, value: tirx.Expr, coun
     done = 0
     for size in (64, 32, 16, 8, 4):
         if count & size:
-            store(buffer, at + done, part(value, done, size))
+            store_vector(buffer, at + done, part(value, done, size))
             done += size
 
 
@@ -120,7 +120,7 @@ def clip_floats(value: tirx.Expr, clip_min: float, clip_max: float) -> tirx.Expr
     return tirx.min(value, splat(float(clip_max), "float32")) if clip_max != float("inf") else value
 
 
-def quotient(value: tirx.Expr, divisor: float) -> tirx.Expr:
+def saturated_quotient(value: tirx.Expr, divisor: float) -> tirx.Expr:
     """float32x16 / divisor, rounded as IEEE division rounds, saturated at +-1024; for the steps before `round_to_int`.
 
     A multiplication with the reciprocal and two corrections of the exact remainder (Markstein, "IA-64 and Elementary

@@ -71,7 +71,7 @@ class Problems:
 @pytest.mark.parametrize("seed", range(10 if SOAK else 1))
 @pytest.mark.parametrize("level", range(len(LEVELS)), ids=[spec.name for spec in LEVELS])
 def test_a_level_gives_the_referees_bytes(level, seed, monkeypatch):
-    problems, lacks = Problems(drawn(level, seed)), emulator.missing()
+    problems, lacks = Problems(drawn(level, seed)), emulator.lacking()
     if lacks:
         monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # The LLVM IR is all that is wanted.
     variant = build(problems.module, problems.inputs, LEVELS[level].name, self_check=bool(seed % 2))

@@ -35,7 +35,7 @@ def body(b, x):
 @pytest.mark.parametrize("level", LEVELS)
 def test_columns_become_channels(level, monkeypatch):
     monkeypatch.setattr(spread_columns, "_MULTIPLY_ADDS", 0)
-    module, feed, lacks = network({"x": (2, 1, 9, 21)}, body), samples({"x": (2, 1, 9, 21)}), emulator.missing()
+    module, feed, lacks = network({"x": (2, 1, 9, 21)}, body), samples({"x": (2, 1, 9, 21)}), emulator.lacking()
     if lacks:
         monkeypatch.setattr(codegen, "link", lambda *_: (b"", b""))  # The LLVM IR is all that is wanted.
     variant = build(module, feed, level)

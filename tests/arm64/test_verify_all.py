@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from rule_harness import build, dequantize, network, quantize, samples
 
 ARM = [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
-needs_cross = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing())
+needs_cross = pytest.mark.skipif(bool(emulator.lacking()), reason=emulator.lacking())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_without_qemu_the_table_says_so(package, tmp_path, monkeypatch):
 def test_machine_code_goes_to_the_emulator_of_its_processor(monkeypatch):
     """Whether or not this machine has one."""
     variants = [SimpleNamespace(target=spec.name) for spec in ARM]
-    monkeypatch.setattr(emulator, "missing", lambda: "")
+    monkeypatch.setattr(emulator, "lacking", lambda: "")
     for variant in variants:
         machine_code, portable = registry.TARGETS[variant.target].backend.emulations(variant)
         assert machine_code.lacks == "" and "QEMU" in machine_code.how and "portably" in portable.how
@@ -125,9 +125,9 @@ def test_one_package_for_x86_arm64_and_gpus(package, tmp_path, monkeypatch):
     assert inspected.exit_code == 0 and all(lines_of(inspected.output, name) for name in names), inspected.output
     with load(tmp_path / "all.octet") as session:
         assert session.target == (names[0] if driver.device() is None else "cuda-sm80")
-    monkeypatch.setattr(driver, "features", lambda: frozenset({"cuda_sm80"}))
+    monkeypatch.setattr(driver, "device_features", lambda: frozenset({"cuda_sm80"}))
     assert whole.best().target == "cuda-sm80"
-    monkeypatch.setattr(driver, "features", frozenset)
+    monkeypatch.setattr(driver, "device_features", frozenset)
     assert whole.best().target == names[0]
     monkeypatch.setattr(detect, "cpu_features", lambda: registry.TARGETS["arm64-i8mm"].features)
     assert whole.best().target == "arm64-dotprod"

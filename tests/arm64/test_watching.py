@@ -24,7 +24,7 @@ from rule_harness import build, network, samples  # noqa: E402
 LEVELS = [spec.name for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
 SOAK = bool(os.environ.get("OCTET_SOAK"))
 pytestmark = pytest.mark.skipif(not SOAK, reason="make soak runs these (OCTET_SOAK)")
-needs_cross = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing())
+needs_cross = pytest.mark.skipif(bool(emulator.lacking()), reason=emulator.lacking())
 each = pytest.mark.parametrize("seed", range(10))
 level = pytest.mark.parametrize("level", LEVELS)
 

@@ -2,25 +2,25 @@
 
 import numpy as np
 
-from octet.passes.calibrate.held_out import MOST, first_half, split, spread
+from octet.passes.calibrate.held_out import MOST, first_half, hold_out, spread
 
 
 def test_held_out_samples_are_not_fitted_to():
-    fit, held = split({"x": np.arange(100)})
+    fit, held = hold_out({"x": np.arange(100)})
     assert not set(fit["x"]) & set(held["x"]) and len(held["x"]) == 25 and len(fit["x"]) == 75
-    assert len(split({"x": np.arange(2000)})[1]["x"]) <= MOST
+    assert len(hold_out({"x": np.arange(2000)})[1]["x"]) <= MOST
 
 
 def test_a_run_is_held_out_as_a_whole():
     """Its samples may be the steps of one sequence."""
-    fit, held = split({"x": np.arange(35), "y": np.arange(35) * 2}, batch=5)
+    fit, held = hold_out({"x": np.arange(35), "y": np.arange(35) * 2}, batch=5)
     assert held["x"].tolist() == [15, 16, 17, 18, 19] and held["y"].tolist() == [30, 32, 34, 36, 38]
     assert sorted([*fit["x"], *held["x"]]) == list(range(35))
 
 
 def test_a_few_samples_do_both():
     for count, batch in ((7, 1), (15, 5)):
-        fit, held = split({"x": np.arange(count)}, batch)
+        fit, held = hold_out({"x": np.arange(count)}, batch)
         assert fit["x"].tolist() == held["x"].tolist() == list(range(count))
 
 

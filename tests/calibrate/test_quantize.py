@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from octet.passes.annotate import Recipe
-from octet.passes.calibrate.quantize import quantize, requantize
+from octet.passes.calibrate.quantize import quantize, recalibrate
 from octet.passes.referee import reference
 from octet.targets.errors import DataError
 
@@ -42,7 +42,7 @@ def test_what_it_returns(quantized, model):
 
 
 def test_other_calibrators_from_the_same_statistics(quantized, model, samples, referee):
-    again = requantize(quantized, Recipe(calibrator="mse"))
+    again = recalibrate(quantized, Recipe(calibrator="mse"))
     fresh = quantize(model, samples, Recipe(calibrator="mse"), executor_factory=referee, summaries=False)
     assert again.qparams == fresh.qparams and again.recipe.calibrator == "mse"
 

@@ -27,8 +27,8 @@ from octet.targets.cuda.kernels.conv_schedule import (
     buildable,
     candidates,
     depth_of,
-    estimate,
-    rounded,
+    estimated_clocks,
+    rounded_up,
 )
 from octet.targets.registry import find
 
@@ -50,7 +50,7 @@ def conv(images, channels, size, outputs, kernel=1, stride=1) -> Conv:
     height, width = size if isinstance(size, tuple) else (size, size)
     pad = kernel // 2
     out = [(extent + 2 * pad - kernel) // stride + 1 for extent in (height, width)]
-    data = 4 if channels <= 4 else rounded(channels, 16)
+    data = 4 if channels <= 4 else rounded_up(channels, 16)
     return Conv(
         images,
         height,
@@ -65,7 +65,7 @@ def conv(images, channels, size, outputs, kernel=1, stride=1) -> Conv:
         pad,
         pad,
         data,
-        rounded(outputs, 16),
+        rounded_up(outputs, 16),
         1,
         channels,
         outputs,
@@ -133,7 +133,7 @@ def _tile(text) -> Tile:
 
 def error(layers, spec, costs: Costs, clock: float) -> float:
     """Mean of |log(measured / estimated)|. clock: of the device, in MHz."""
-    logs = [abs(math.log(one.us * clock / estimate(one.problem, one.tile, spec, costs))) for one in layers]
+    logs = [abs(math.log(one.us * clock / estimated_clocks(one.problem, one.tile, spec, costs))) for one in layers]
     return sum(min(value, _WORST) for value in logs) / len(logs)
 
 
@@ -157,9 +157,11 @@ def chosen(layers, spec, costs: Costs, clock: float) -> dict[str, tuple[float, f
     sums, offered = {}, candidates(spec) + (candidates(spec, WGMMA) if spec.dot == "wgmma" else ())
     for one in layers:
         tiles = [replace(tile, splits=splits) for tile in offered for splits in SPLITS]
-        least = min(estimate(one.problem, tile, spec, costs) for tile in tiles if buildable(one.problem, tile, spec))
+        least = min(
+            estimated_clocks(one.problem, tile, spec, costs) for tile in tiles if buildable(one.problem, tile, spec)
+        )
         before, after = sums.get(one.item, (0.0, 0.0))
-        sums[one.item] = (before + estimate(one.problem, one.tile, spec, costs) / clock, after + least / clock)
+        sums[one.item] = (before + estimated_clocks(one.problem, one.tile, spec, costs) / clock, after + least / clock)
     return sums
 
 

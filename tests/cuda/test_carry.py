@@ -11,7 +11,7 @@ import octet.passes  # noqa: F401 - prepares TVM
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
-from octet.targets.cuda.running.identity import identity, on_device
+from octet.targets.cuda.running.identity import device_identity, on_device
 from octet.targets.cuda.workload import workload_of
 from octet.targets.measure import carrier, log
 from octet.targets.registry import find
@@ -21,7 +21,7 @@ from octet.tuning.carry_import import import_measurements
 from octet.tuning.cuda_runner import CudaRunner, RemoteDevice
 from octet.tuning.database import Database, key_of
 from octet.tuning.fleet import LOOPBACK
-from octet.tuning.portable import portable
+from octet.tuning.portable import portable_case
 from octet.tuning.server import Server
 from octet.tuning.spaces.registry import spaces_of
 from octet.tuning.tasks import Task
@@ -62,7 +62,7 @@ def machine(here, tmp_path_factory):
     database.close()
     assert (figures["tasks"], figures["candidates"]) == (2, 8)
     for schedule in spaces_of(GROUPS, SPEC)[0].every():
-        cuda_builder.build(GROUPS, schedule, portable(GROUPS), SPEC)
+        cuda_builder.build(GROUPS, schedule, portable_case(GROUPS), SPEC)
     patch.undo()
     counts = {function: text.rsplit("(", 1)[1].count("a") for function, text in texts.items()}
     text = emulated_source("\n".join(texts.values()), counts)
@@ -111,7 +111,7 @@ def test_measured_resumed_and_learnt_from(copied, python, tmp_path):
     assert import_measurements(folder, database)["trials"] == 8 and database.count_trials() == 16, (
         "of this device, and of the target for the next export"
     )
-    assert len(database.trials(key_of(DENSE.key, on_device(SPEC, identity("emulated device", 1))))) == 4
+    assert len(database.trials(key_of(DENSE.key, on_device(SPEC, device_identity("emulated device", 1))))) == 4
     database.close()
 
 
@@ -215,7 +215,7 @@ def test_workers_measure_what_they_are_sent(machine, monkeypatch):
 
     monkeypatch.setattr(cuda_builder, "compile_cubin", machine[2])
     monkeypatch.setenv("OCTET_LIBCUDA", str(machine[1]))
-    case, every = portable(GROUPS), spaces_of(GROUPS, SPEC)[0].every()
+    case, every = portable_case(GROUPS), spaces_of(GROUPS, SPEC)[0].every()
     default, *built = (cuda_builder.build(GROUPS, schedule, case, SPEC) for schedule in (None, every[0], every[1]))
     server = Server(LOOPBACK, range(9700, 9790), "gpu", 1)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from octet.targets.cuda.kernels.conv import Conv
-from octet.targets.cuda.kernels.conv_schedule import Tile, estimate, resident, tile_for
+from octet.targets.cuda.kernels.conv_schedule import Tile, estimated_clocks, resident, tile_for
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.registry import find
 
@@ -30,10 +30,10 @@ def test_a_layer_takes_what_memory_needs_for_its_operands():
     layer = dense(1 << 20, 32, 32)
     tile = tile_for(layer, SM90)
     bytes_per_clock = SM90.extra["memory_bytes"] * SM90.extra["multiprocessors"]
-    assert estimate(layer, tile, SM90) >= (2 * (32 << 20) + 32 * 32) / bytes_per_clock
+    assert estimated_clocks(layer, tile, SM90) >= (2 * (32 << 20) + 32 * 32) / bytes_per_clock
 
 
 def test_more_results_of_the_same_sums_take_longer():
     """The epilogue counts: as many products, four times as many results."""
     one, other = dense(8192, 2048, 1024), dense(8192, 512, 4096)
-    assert one.macs == other.macs and estimate(other, LARGE, SM90) > estimate(one, LARGE, SM90)
+    assert one.macs == other.macs and estimated_clocks(other, LARGE, SM90) > estimated_clocks(one, LARGE, SM90)

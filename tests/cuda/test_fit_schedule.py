@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from fit_schedule import _macs, _moved, error, fitted, measured, resnet50
 
-from octet.targets.cuda.kernels.conv_schedule import COSTS, candidates, estimate
+from octet.targets.cuda.kernels.conv_schedule import COSTS, candidates, estimated_clocks
 from octet.targets.registry import find
 
 SM90 = find("cuda-sm90")
@@ -25,7 +25,7 @@ def _rows(costs):
     kernels = []
     for number, layer in enumerate(layers):
         tile = tiles[number % len(tiles)]
-        us = estimate(layer, tile, SM90, costs) / CLOCK
+        us = estimated_clocks(layer, tile, SM90, costs) / CLOCK
         kernels.append([f"{number}:conv", "mma_conv2d", _schedule(tile), _macs(layer), _moved(layer), us])
     return [{"stage": "machine"}, {"stage": "profile", "item": "kernels of resnet50, batch 4", "kernels": kernels}]
 

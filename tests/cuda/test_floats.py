@@ -197,7 +197,7 @@ def test_products_on_the_oldest_target():
 def test_a_function_is_written_once_per_set_of_parameters():
     one, two = (functions.function("leaky_relu", {"alpha": alpha}) for alpha in (0.1, 0.2))
     assert one[0] != two[0] and one == functions.function("leaky_relu", {"alpha": 0.1})
-    assert functions.known("celu") and not functions.known("gamma")
+    assert functions.has_device_code("celu") and not functions.has_device_code("gamma")
 
 
 def test_of_a_table_only_what_is_taken_counts():

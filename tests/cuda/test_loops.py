@@ -16,7 +16,7 @@ from octet.passes.pipeline import canonicalize, float_layers, to_integers
 from octet.passes.referee import reference
 from octet.passes.rewriting.loops import loops_of
 from octet.passes.rewriting.unroll_loops import UnrollLoops
-from octet.passes.running import run
+from octet.passes.running import run_passes
 
 _spec = importlib.util.spec_from_file_location(
     "recurrent_nodes", Path(__file__).parents[1] / "frontend" / "test_recurrent.py"
@@ -32,7 +32,7 @@ CASES = {
 
 def module_of(model, feed, dtype):
     if dtype == "float32":
-        return run(float_layers("fp32"), model.module)
+        return run_passes(float_layers("fp32"), model.module)
     hub = quantize(
         model,
         {name: value[None] for name, value in feed.items()},

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from octet.targets.cuda.generated.nest_text import LARGEST, function_of
+from octet.targets.cuda.generated.nest_text import LARGEST, parsed_function
 from octet.targets.errors import DataError
 from octet.targets.registry import find
 from octet.targets.workloads import workload_from
@@ -29,7 +29,7 @@ RUNS = 'tvm.base.os.mkdir("{}")'  # The parser by itself would evaluate it.
 
 
 def test_a_nest_is_read():
-    assert function_of(NEST).script() == NEST
+    assert parsed_function(NEST).script() == NEST
     assert workload_from({"kind": "cuda-nest", "operator": "tile", "tir": NEST}).name == "generated tile int8[4, 7]"
 
 
@@ -71,7 +71,7 @@ def test_a_nest_is_read():
 def test_nothing_else_is(value, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="its nest"):
-        function_of(NEST.replace(VALUE, value.replace("{}", "made") if value == RUNS else value))
+        parsed_function(NEST.replace(VALUE, value.replace("{}", "made") if value == RUNS else value))
     assert not (tmp_path / "made").exists()
 
 
@@ -91,7 +91,7 @@ def test_nothing_else_is(value, tmp_path, monkeypatch, capfd):
 )
 def test_texts_that_are_no_nest(text):
     with pytest.raises(ValueError, match="its nest"):
-        function_of(text)
+        parsed_function(text)
 
 
 def test_a_record_runs_nothing(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
 from octet.targets.cuda.compiling.compiler import find_compiler
 from octet.targets.cuda.generated import nest
-from octet.targets.cuda.generated.stock import Stock, decisions, scheduled
+from octet.targets.cuda.generated.stock import Stock, scheduled, stock_choices
 from octet.targets.errors import TargetError
 from octet.targets.measure.job import Input
 from octet.targets.tuned import Tuned
@@ -20,7 +20,7 @@ from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
 from octet.tuning.cuda_builder import build
 from octet.tuning.database import Database, key_of
-from octet.tuning.portable import portable
+from octet.tuning.portable import portable_case
 from octet.tuning.records import Record
 from octet.tuning.search import CostModel, ScheduleSearch
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
@@ -46,8 +46,8 @@ def tasks():
 
 
 def test_the_stock_rules_decide_threads_and_unrolling(tasks):
-    assert decisions(tasks["tile"].function) == {"threads": (32, 64, 128, 256, 512, 1024)}
-    assert "unroll" in decisions(tasks["product of axes"].function)
+    assert stock_choices(tasks["tile"].function) == {"threads": (32, 64, 128, 256, 512, 1024)}
+    assert "unroll" in stock_choices(tasks["product of axes"].function)
     text = scheduled(tasks["tile"].function, Stock(256, 0)).script()
     assert 'T.thread_binding(T.int64(256), thread="threadIdx.x")' in text and "blockIdx.x" in text
 
@@ -104,7 +104,7 @@ def test_a_session_can_search_and_build(tasks):
     except TargetError as error:
         pytest.skip(str(error))
     workload = tasks["product of axes"]
-    case, (space,) = portable(workload), spaces_of(workload, SM80)
+    case, (space,) = portable_case(workload), spaces_of(workload, SM80)
     assert case.made[0].array().dtype == np.float32 and case.expected.size == 50
     search = ScheduleSearch(space, CostModel(), "nest", SM80.tvm_target())
     for schedule in (None, *search.propose(2)):
@@ -121,8 +121,8 @@ def test_indices_are_no_task():
 
 
 def test_a_nest_that_its_text_does_not_give_back_is_no_task(tasks, monkeypatch):
-    module, read = _module("small")[0], nest.function_of
-    monkeypatch.setattr(nest, "function_of", lambda text: read(tasks["tile"].tir))
+    module, read = _module("small")[0], nest.parsed_function
+    monkeypatch.setattr(nest, "parsed_function", lambda text: read(tasks["tile"].tir))
     assert tasks_of_graph(module, SM80) == []
 
 

@@ -186,7 +186,7 @@ def test_an_upgrade(newcomer, monkeypatch):
     pair, public, private = said(UPGRADE)
     newcomer.follow(UPGRADE)
     with pytest.raises(OctetError) as wrong:
-        environment.check()
+        environment.check_tvm()
     assert str(wrong.value) == pair
     stubs, privates = module_of("tests/structure/test_stubs.py"), module_of("tests/targets/test_privates.py")
     monkeypatch.delattr(relax.op, "tile")

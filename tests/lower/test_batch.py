@@ -7,7 +7,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
-from octet.passes.lower.batch.pieces import split
+from octet.passes.lower.batch.pieces import split_batch
 from octet.passes.lower.batch.plan import Stretch, plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.referee.reference import run
@@ -154,7 +154,7 @@ def results(module, inputs, choose, threads=1):
 def test_every_cut_equals_the_referee(case, samples, at):
     _, variant = results(*network(case), forced(samples, at))
     assert variant.loops and all(count == 4 // samples or at for _, _, count in variant.loops)
-    assert (len(split(network(case)[0], forced(samples))) == 1) == (case != "mixing")
+    assert (len(split_batch(network(case)[0], forced(samples))) == 1) == (case != "mixing")
 
 
 @pytest.mark.parametrize("lanes", [2, 3, 5])
@@ -211,7 +211,7 @@ def planned(*layers, shape, batch=32):
                 y = conv(builder.emit, y, channels)
             result = builder.emit_output(relax.Tuple([y]))
         builder.emit_func_output(result)
-    split(builder.get(), lambda graph: found.extend(plan_stretches(graph)) or [])
+    split_batch(builder.get(), lambda graph: found.extend(plan_stretches(graph)) or [])
     return [stretch.samples for stretch in found]
 
 
@@ -222,4 +222,4 @@ def test_large_images_go_one_by_one_and_large_weights_see_many_samples():
 
 
 def test_the_tokens_of_a_transformer_stay_one_matrix():
-    assert split(network("attention", 8)[0]) == []
+    assert split_batch(network("attention", 8)[0]) == []

@@ -6,7 +6,7 @@ import pytest
 from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
-from octet.passes.lower.batch.pieces import split
+from octet.passes.lower.batch.pieces import split_batch
 from octet.passes.lower.batch.plan import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.referee.reference import run
@@ -66,7 +66,7 @@ def test_what_lies_in_front_of_such_a_result_still_runs_in_parts():
             y = builder.emit(R.exp(builder.emit(R.exp(builder.emit(R.exp(x))))))
             result = builder.emit_output(relax.Tuple([builder.emit(R.permute_dims(y, [1, 0, 2]))]))
         builder.emit_func_output(result)
-    assert [piece.samples for piece in split(builder.get(), lambda found: plan_stretches(found, l2=1 << 20))] == [
+    assert [piece.samples for piece in split_batch(builder.get(), lambda found: plan_stretches(found, l2=1 << 20))] == [
         1,
         BATCH,
     ]

@@ -4,7 +4,7 @@ import tvm
 from tvm import tirx
 
 from octet.passes.lower import codegen
-from octet.targets.cpu.expressions import bind, load, pure, store
+from octet.targets.cpu.expressions import bind, load_vector, pure, store_vector
 from octet.targets.x86.kernel import argument, emit_kernel
 
 
@@ -14,10 +14,10 @@ def sums_of_sums(depth):
 
     def body():
         data = argument("data", 8, "int32")
-        value = bind(load(data, 0, 8))
+        value = bind(load_vector(data, 0, 8))
         for _ in range(depth):
             value = bind(pure("int32x8", "llvm.x86.avx2.phadd.d", value, value))
-        store(data, 0, value)
+        store_vector(data, 0, value)
 
     return tvm.IRModule({"sums": emit_kernel("sums", body)})
 

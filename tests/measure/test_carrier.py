@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from octet.targets.errors import DataError, OctetError, OctetWarning
 from octet.targets.measure import carrier, log
-from octet.targets.measure.batch import Batch, Figures, part
+from octet.targets.measure.batch import Batch, Figures, part_of_task
 from octet.targets.measure.job import (
     Candidate,
     Input,
@@ -134,7 +134,7 @@ def test_only_what_counts_is_compared():
 
 def test_a_batch_survives_the_way():
     job = job_of()
-    batch = Batch("cuda", part(job.tasks[0], [1]), {name: BLOBS[name] for name in job.blobs}, 3, (1, 2))
+    batch = Batch("cuda", part_of_task(job.tasks[0], [1]), {name: BLOBS[name] for name in job.blobs}, 3, (1, 2))
     assert Batch.unpack(batch.pack()) == batch and from_json(to_json(job)) == job
     figures = Figures({0: np.ones((3, 1)), 2: np.full((1, 1), 0.5)}, {1: "crashed"}, {"name": "d"})
     again = Figures.read(figures.as_json())

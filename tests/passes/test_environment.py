@@ -19,8 +19,8 @@ def installed(**versions):
 
 def test_the_tested_pairs_pass():
     for ffi in environment.TVM_FFI:
-        environment.check(installed(of={"apache-tvm": environment.TVM[0], "apache-tvm-ffi": ffi}))
-    environment.check()
+        environment.check_tvm(installed(of={"apache-tvm": environment.TVM[0], "apache-tvm-ffi": ffi}))
+    environment.check_tvm()
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ def test_the_tested_pairs_pass():
 )
 def test_a_mismatch_is_one_line(of, said):
     with pytest.raises(OctetError) as error:
-        environment.check(installed(of=of))
+        environment.check_tvm(installed(of=of))
     assert said in str(error.value) and "\n" not in str(error.value)

@@ -10,7 +10,7 @@ from octet.passes.pipeline import float_layers
 from octet.passes.realize.fuse_float import FuseFloat
 from octet.passes.realize.use_bfloat16 import UseBfloat16
 from octet.passes.referee import reference
-from octet.passes.running import run
+from octet.passes.running import run_passes
 from octet.targets.bfloat16 import round_to_bfloat16
 
 RNG = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_before_and_expected(build, becomes):
 def test_results_are_near_and_merging_changes_no_bit(build):
     module = build(two, x=[2, 8, 5, 5])
     data = {"x": RNG.normal(size=(2, 8, 5, 5)).astype("float32")}
-    exact, merged = (reference.run(run(float_layers(floats), module), data)[0] for floats in ("fp32", "bf16"))
+    exact, merged = (reference.run(run_passes(float_layers(floats), module), data)[0] for floats in ("fp32", "bf16"))
     both = reference.run(
         UseBfloat16()(FuseFloat()(build(lambda net, x: relax.Tuple([two(net, x), net(R.nn.relu(x))]), x=[2, 8, 5, 5]))),
         data,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from octet.passes.referee.ordered_product import product
+from octet.passes.referee.ordered_product import ordered_product
 
 RNG = np.random.default_rng(0)
 
@@ -20,8 +20,10 @@ def by_definition(a, b):
 def test_sums_are_taken_in_the_documented_order(m, k, n):
     a, b = (RNG.standard_normal(shape) * np.exp2(RNG.integers(-40, 40, shape)) for shape in ((m, k), (k, n)))
     a, b = a.astype(np.float32), b.astype(np.float32)
-    assert product(a, b).tobytes() == by_definition(a, b).tobytes()
-    assert product(a[:, ::-1][:, ::-1], b.T.copy().T).tobytes() == by_definition(a, b).tobytes(), "whatever the strides"
+    assert ordered_product(a, b).tobytes() == by_definition(a, b).tobytes()
+    assert ordered_product(a[:, ::-1][:, ::-1], b.T.copy().T).tobytes() == by_definition(a, b).tobytes(), (
+        "whatever the strides"
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_sums_are_taken_in_the_documented_order(m, k, n):
 )
 def test_batches_and_vectors_are_those_of_matmul(left, right):
     a, b = RNG.integers(-9, 9, left).astype(np.float32), RNG.integers(-9, 9, right).astype(np.float32)
-    found = product(a, b)
+    found = ordered_product(a, b)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.matmul(a, b))
 
@@ -45,5 +47,5 @@ def test_batches_and_vectors_are_those_of_matmul(left, right):
 def test_infinities_and_nan_are_results():
     a, b = np.array([[np.inf, 1], [3e38, 3e38], [np.nan, 0]], np.float32), np.array([[1, 0], [1, 1]], np.float32)
     np.testing.assert_array_equal(
-        product(a, b), np.array([[np.inf, np.nan], [np.inf, 3e38], [np.nan, np.nan]], np.float32)
+        ordered_product(a, b), np.array([[np.inf, np.nan], [np.inf, 3e38], [np.nan, np.nan]], np.float32)
     )

@@ -11,7 +11,7 @@ from octet.passes.repair.add_biases import AddBiases
 from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
 from octet.passes.repair.moments import Moments
 from octet.passes.repair.round_weights import RoundWeights, round_layer
-from octet.passes.repair.rows import as_matrix, from_matrix, places, rows_at
+from octet.passes.repair.rows import as_matrix, from_matrix, rows_at, sampled_places
 from octet.passes.repair.weights import layers_of, replace_constants
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design
@@ -151,15 +151,15 @@ def test_places_of_a_linear_layer_are_no_padding():
     kept = np.array([True, False, True, True, False, False])
     rng = np.random.default_rng(0)
     assert (
-        set(places((2, 3, 8), 10, None, (), rng, kept)[:, 0]) == {0, 2, 3}
-        and len(places((2, 3, 8), 2, None, (), rng, kept)) == 2
+        set(sampled_places((2, 3, 8), 10, None, (), rng, kept)[:, 0]) == {0, 2, 3}
+        and len(sampled_places((2, 3, 8), 2, None, (), rng, kept)) == 2
     )
     for nothing in (
         None,
         np.zeros(6, bool),
         np.ones(5, bool),
     ):  # There is no mask, a sample without a real place, or a mask of something else.
-        assert set(places((2, 3, 8), 10, None, (), rng, nothing)[:, 0]) == set(range(6))
+        assert set(sampled_places((2, 3, 8), 10, None, (), rng, nothing)[:, 0]) == set(range(6))
 
 
 def test_bias_delta_is_the_mean_error():
@@ -181,7 +181,7 @@ def test_rows_are_the_convolution():
         rng.standard_normal((2, 4, 7, 9)).astype(np.float32),
         rng.standard_normal((6, 2, 3, 3)).astype(np.float32),
     )
-    where = places(x.shape, 10_000, attrs, (3, 3), rng)
+    where = sampled_places(x.shape, 10_000, attrs, (3, 3), rng)
     rows = rows_at(x, where, attrs, (3, 3), 2)
     found = np.einsum("rgk,gko->rgo", rows, as_matrix(weight, 2)).reshape(len(rows), 6)
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 2)))

@@ -96,10 +96,11 @@ def test_exponents():
 
 
 def test_labels_through_heads():
-    linear = labels.along(np.arange(12), 3, -1)
-    heads = labels.reshaped(linear, (2, 5, 12), (2, 5, 3, 4))
+    linear = labels.labels_along(np.arange(12), 3, -1)
+    heads = labels.reshaped_labels(linear, (2, 5, 12), (2, 5, 3, 4))
     assert heads.shape == (1, 1, 3, 4) and np.array_equal(heads.reshape(-1), np.arange(12))
     assert np.array_equal(
-        labels.reshaped(heads.transpose(0, 2, 1, 3), (2, 3, 5, 4), (2, 15, 4))[0, ::5], np.arange(12).reshape(3, 4)
+        labels.reshaped_labels(heads.transpose(0, 2, 1, 3), (2, 3, 5, 4), (2, 15, 4))[0, ::5],
+        np.arange(12).reshape(3, 4),
     )
-    assert labels.reshaped(linear, (2, 5, 12), (10, 12)).shape == (1, 12)
+    assert labels.reshaped_labels(linear, (2, 5, 12), (10, 12)).shape == (1, 12)

@@ -6,7 +6,7 @@ import pytest
 
 from octet.targets.errors import DataError
 from octet.tools.scoring.boxes import detections, overlaps, suppress
-from octet.tools.scoring.precision import check, mean_average_precision, truth_of
+from octet.tools.scoring.precision import check_boxes, mean_average_precision, truth_of
 
 CORNERS = np.array(
     [[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 40, 30], [60, 60, 70, 80]], np.float32
@@ -135,8 +135,8 @@ def test_overlaps_by_hand():
 )
 def test_data_that_do_not_fit(data, said):
     with pytest.raises(DataError, match=said):
-        check(data, 1, "val.npz")
-    check(TRUTH, 1, "val.npz")
+        check_boxes(data, 1, "val.npz")
+    check_boxes(TRUTH, 1, "val.npz")
 
 
 @pytest.mark.parametrize("outputs", [{"y": np.zeros((1, 10), np.float32)}, {"boxes": np.zeros((1, 8, 4), np.float32)}])

@@ -17,9 +17,9 @@ from octet.targets.errors import OctetError
 from octet.targets.opening import open_session
 from octet.targets.package import Package, selftest_of
 from octet.targets.registry import TARGETS
-from octet.targets.standalone.export import ExportForm, chosen, export
+from octet.targets.standalone.export import ExportForm, chosen_variant, export
 from octet.targets.standalone.features import AUXILIARY, CPUID, machine_of
-from octet.targets.standalone.names import check_name, commented, literal, name_of_file
+from octet.targets.standalone.names import c_string, check_c_name, commented, name_of_file
 from octet.targets.variant import Launch, Variant
 from octet.tools.main import main
 
@@ -125,12 +125,12 @@ def test_no_compiler(toy_package, tmp_path, monkeypatch):
 )
 def test_names_that_no_library_can_have(name):
     with pytest.raises(OctetError, match="take letters, digits and single underscores"):
-        check_name(name)
+        check_c_name(name)
 
 
 def test_names(toy_package, tmp_path):
     assert (
-        check_name("net_2") == "net_2"
+        check_c_name("net_2") == "net_2"
         and name_of_file("mobilenet-v2.1") == "mobilenet_v2_1"
         and name_of_file("2nd net") == "nd_net"
     )
@@ -156,35 +156,35 @@ def test_targets(toy_variant, toy_package, tmp_path):
     )
     package = Package((gpu, toy_variant))
     assert (
-        chosen(package, None) is toy_variant
-        and chosen(package, "native") is toy_variant
-        and chosen(package, toy_variant.target) is toy_variant
+        chosen_variant(package, None) is toy_variant
+        and chosen_variant(package, "native") is toy_variant
+        and chosen_variant(package, toy_variant.target) is toy_variant
     )
     for target, match in (
         ("cuda-sm90", f"runs on a GPU, and export is for CPUs; take one of these: {toy_variant.target}"),
         ("arm", f"the package holds cuda-sm90, {toy_variant.target}; take"),
     ):
         with pytest.raises(OctetError, match=match):
-            chosen(package, target)
+            chosen_variant(package, target)
     with pytest.raises(OctetError, match="holds cuda-sm90 only, and export is for CPUs"):
-        chosen(Package((gpu,)), None)
+        chosen_variant(Package((gpu,)), None)
     foreign = replace(
         toy_variant,
         target="tomorrow",
         features=frozenset({"asimd", "i8mm"} if platform.machine() == "x86_64" else {"avx2"}),
     )
-    assert chosen(Package((foreign,)), "tomorrow") is foreign
+    assert chosen_variant(Package((foreign,)), "tomorrow") is foreign
     with pytest.raises(
         OctetError, match="runs no variant of the package; name the one to export with --target: tomorrow"
     ):
-        chosen(Package((foreign,)), None)
+        chosen_variant(Package((foreign,)), None)
     with pytest.raises(
         OctetError,
         match="target tomorrow: export knows no processor with avx1024; take one of these: " + toy_variant.target,
     ):
-        chosen(Package((toy_variant, replace(foreign, features=frozenset({"avx1024"})))), "tomorrow")
+        chosen_variant(Package((toy_variant, replace(foreign, features=frozenset({"avx1024"})))), "tomorrow")
     with pytest.raises(OctetError, match="as an earlier octet wrote it; compile it again"):
-        chosen(Package((replace(toy_variant, object=b""),)), None)
+        chosen_variant(Package((replace(toy_variant, object=b""),)), None)
     refused("--target amd: the package holds", toy_package, "-o", tmp_path / "out", "--target", "amd")
 
 
@@ -276,4 +276,4 @@ def test_names_of_tensors_are_only_text(toy_variant, run, tmp_path):
         "print",
     )
     assert run(tmp_path / "out", "./print") == evil * 2
-    assert "*/" not in commented(evil) and literal('"\\\n') == '"\\042\\134\\012"'
+    assert "*/" not in commented(evil) and c_string('"\\\n') == '"\\042\\134\\012"'

@@ -40,7 +40,7 @@ def test_the_reference_has_every_public_name():
 
 @pytest.mark.skipif(not all(map(find_spec, ("mkdocs", "material", "mkdocstrings"))), reason="needs the extra docs")
 def test_it_builds(tmp_path):
-    site.write(tmp_path / "build" / "site-source")
+    site.write_site(tmp_path / "build" / "site-source")
     shutil.copy(site.ROOT / "mkdocs.yml", tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=tmp_path, capture_output=True, text=True

@@ -246,9 +246,9 @@ def test_a_signature_is_the_same_each_time_and_the_commands_say_whose_it_is(sign
     assert signed.read_bytes() == before
     (key,) = trust.trust_of([pairs / "old.pub"]).keys
     made = octet_run("verify", signed, "--key", pairs / "old.pub")
-    assert made.exit_code == 0 and f"signed by {trust.short(key)} ({pairs / 'old.pub'})" in made.output.replace(
+    assert made.exit_code == 0 and f"signed by {trust.short_key(key)} ({pairs / 'old.pub'})" in made.output.replace(
         "\n", ""
     ), made.output
-    assert trust.short(key) in octet_run("inspect", signed).output
+    assert trust.short_key(key) in octet_run("inspect", signed).output
     with zipfile.ZipFile(signed) as file:
         assert file.namelist()[-1] == archive.SIGNATURES

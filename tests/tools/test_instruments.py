@@ -14,8 +14,8 @@ from octet.passes.instruments import instruments
 from octet.passes.listing import listing
 from octet.passes.pipeline import CANONICALIZE, NAMES, canonicalize
 from octet.passes.policy.release_float import ReleaseFloat
-from octet.passes.running import NamedPass, apply, run, unwatched
-from octet.passes.verify import InvalidModule, verify
+from octet.passes.running import NamedPass, apply, run_passes, unwatched
+from octet.passes.verify import InvalidModule, verify_module
 from octet.targets.errors import OctetError
 from octet.tools.main import main
 
@@ -87,9 +87,9 @@ def test_every_pass_of_a_compilation_is_seen_in_the_order_of_the_way(small, mode
 
 def test_a_pass_that_breaks_the_module_is_named_where_that_is_asked_for():
     module = function(lambda emit, x: relax.op.exp(x))
-    assert run([NamedPass("Break", broken)], module) is not module
+    assert run_passes([NamedPass("Break", broken)], module) is not module
     with instruments(verify_ir=True), pytest.raises(InvalidModule, match="pass 1, Break: .*stray"):
-        run([NamedPass("Break", broken)], module)
+        run_passes([NamedPass("Break", broken)], module)
 
 
 def test_what_works_on_something_else_is_not_seen():
@@ -102,12 +102,12 @@ def test_what_works_on_something_else_is_not_seen():
 
 
 def test_verify():
-    verify(function(lambda emit, x: relax.op.exp(x)), "pass")
+    verify_module(function(lambda emit, x: relax.op.exp(x)), "pass")
     with pytest.raises(InvalidModule, match="pass: main is not one dataflow block"):
-        verify(function(lambda emit, x: relax.op.exp(x), dataflow=False), "pass")
+        verify_module(function(lambda emit, x: relax.op.exp(x), dataflow=False), "pass")
     n = tvm.tirx.Var("n", "int64")
     with pytest.raises(InvalidModule, match="x is .*its type or its shape is not known"):
-        verify(function(lambda emit, x: relax.op.exp(x), shape=(n, 9)), "pass")
+        verify_module(function(lambda emit, x: relax.op.exp(x), shape=(n, 9)), "pass")
 
 
 def test_constants_are_listed_by_their_types():
@@ -123,7 +123,7 @@ def test_passes_that_are_made_elsewhere_have_their_names():
 @pytest.mark.parametrize("name", ["FoldPads", "foldpad", ""])
 def test_an_unknown_pass(name):
     with pytest.raises(OctetError, match=f"pass '{name}' is unknown: take .*FoldPad"):
-        pipeline.check_name(name)
+        pipeline.check_pass_name(name)
 
 
 def test_the_command_writes_stops_and_leaves_no_package(small, octet, tmp_path):

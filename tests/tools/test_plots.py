@@ -17,7 +17,9 @@ INF, NAN = np.inf, np.nan
 @pytest.mark.parametrize(
     "drawn",
     [
-        lambda: plots.steps([("as calibrated", -INF, True), ("calibrator max", 30.0, False), ("exact", INF, False)]),
+        lambda: plots.steps_plot(
+            [("as calibrated", -INF, True), ("calibrator max", 30.0, False), ("exact", INF, False)]
+        ),
         lambda: plots.before_after([("mse", 0.5, INF, "0.5", "inf"), ("sqnr", 200.0, NAN, "200", "nan")]),
         lambda: plots.noise([(1, "a", LayerError("a", "conv", INF, INF)), (2, "b", LayerError("b", "conv", 0.1, INF))]),
         lambda: plots.sensitivity([{"name": "a", "error": INF}, {"name": "b", "error": 0.1}], ()),
@@ -35,7 +37,7 @@ def test_what_is_not_finite_is_drawn(drawn):
 
 
 def test_a_step_that_is_not_finite_says_so():
-    assert "not finite" in plots.steps([("as calibrated", -INF, True), ("calibrator max", 30.0, False)])
+    assert "not finite" in plots.steps_plot([("as calibrated", -INF, True), ("calibrator max", 30.0, False)])
 
 
 def test_what_a_broken_layer_inherits_is_unknown():

@@ -8,7 +8,7 @@ import pytest
 
 from octet.passes.calibrate.qparams import choose
 from octet.passes.calibrate.statistics import Statistics
-from octet.tools.pages.small_plots import _ticks, channels, histogram
+from octet.tools.pages.small_plots import _ticks, channels, histogram_plot
 
 
 def statistics_of(values):
@@ -19,10 +19,10 @@ def statistics_of(values):
 
 def test_clipped_values_are_red():
     values = np.linspace(-4, 4, 1000)
-    text = histogram(statistics_of(values), choose(-2, 2, "affine"))
+    text = histogram_plot(statistics_of(values), choose(-2, 2, "affine"))
     red, blue = (re.search(rf'd="([^"]*)" fill="{colour}"', text)[1].count("Z") for colour in ("#dc2626", "#2563eb"))
     assert 55 <= red <= 61 and red + blue == 120, "half of the range is clipped"
-    assert 'd="" fill="#dc2626"' in histogram(statistics_of(values), choose(-4, 4, "affine"))
+    assert 'd="" fill="#dc2626"' in histogram_plot(statistics_of(values), choose(-4, 4, "affine"))
     ElementTree.fromstring(text)
 
 
@@ -35,7 +35,7 @@ def test_a_line_for_every_channel():
 
 
 def test_constant_data_have_no_plot():
-    assert histogram(statistics_of(np.zeros(5)), choose(0, 0, "symmetric")).count("Z") <= 1
+    assert histogram_plot(statistics_of(np.zeros(5)), choose(0, 0, "symmetric")).count("Z") <= 1
     assert channels(np.zeros((4, 2)), 0) == ""
     assert channels(np.ones((1, 2)), 0).startswith("<svg")
 

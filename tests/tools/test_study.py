@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import OctetError
-from octet.tools.building.experiments import interval
+from octet.tools.building.experiments import interval_of_losses
 from octet.tools.building.judge import MetricJudge
 from octet.tools.commands.calibrate import parse_shard
 from octet.tools.metrics import METRICS, find_metric
@@ -38,9 +38,9 @@ def test_intervals_are_paired():
     judge, f1 = (
         MetricJudge({}, Scoring(METRICS[name], {"y": labels}, count=400), {"y": 1.0}) for name in ("top1", "f1")
     )
-    low, high = interval(judge, exact, worse, 0, "y")
-    assert low < 0.02 < high and high - low < 0.03 and interval(judge, exact, exact, 0, "y") == (0.0, 0.0)
-    assert interval(f1, exact, worse, 3, "y") == interval(f1, exact, worse, 3, "y")
+    low, high = interval_of_losses(judge, exact, worse, 0, "y")
+    assert low < 0.02 < high and high - low < 0.03 and interval_of_losses(judge, exact, exact, 0, "y") == (0.0, 0.0)
+    assert interval_of_losses(f1, exact, worse, 3, "y") == interval_of_losses(f1, exact, worse, 3, "y")
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b"])

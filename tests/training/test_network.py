@@ -18,7 +18,7 @@ from octet.targets.batches import run_samples  # noqa: E402
 from octet.targets.errors import UnsupportedModelError  # noqa: E402
 from octet.tools.training.samples import answers  # noqa: E402
 from octet.tools.training.starts import narrowed, starts_of  # noqa: E402
-from octet.tools.training.tuned import export, network_of  # noqa: E402
+from octet.tools.training.tuned import export_trained, network_of  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network  # noqa: E402
@@ -67,7 +67,7 @@ def test_bytes_of_the_compiled_package(tmp_path, recipe):
     first = answers(network, quantized.model, arrays, 40)["y"]
     assert np.array_equal(first, answered(quantized, arrays))
     second = answers(moved(network), quantized.model, arrays, 96)["y"]
-    export(quantized, network, folder / "tuned.onnx", arrays)
+    export_trained(quantized, network, folder / "tuned.onnx", arrays)
     tuned = octet.compile(octet.quantize(octet.load_onnx(folder / "tuned.onnx")))
     assert np.array_equal(second, run_samples(tuned.session(1), arrays)["y"]) and not np.array_equal(first, second)
 
@@ -264,4 +264,4 @@ def test_scales_that_one_channel_holds_up_are_narrowed_and_mean_the_same_everywh
     assert narrowed(per_channel) is per_channel
     network = network_of(made)
     assert np.array_equal(answers(network, made.model, arrays, 8)["y"], answered(made, arrays))
-    export(made, network, tmp_path / "tuned.onnx", arrays)
+    export_trained(made, network, tmp_path / "tuned.onnx", arrays)

@@ -6,12 +6,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'octet[train]')")
 
 from octet.tools.training.layer import Start, TrainedLayer  # noqa: E402
-from octet.tools.training.straight_through import EXACT, instead, stored, sum_of_products  # noqa: E402
+from octet.tools.training.straight_through import EXACT, instead, rounded_codes, sum_of_products  # noqa: E402
 
 
 def test_codes_are_rounded_to_even_and_cut_and_gradients_stop_where_they_are_cut():
     value = torch.tensor([-200.0, -1.5, 0.5, 2.5, 130.0], requires_grad=True)
-    codes = stored(value * 1, 3, -128, 127)
+    codes = rounded_codes(value * 1, 3, -128, 127)
     codes.sum().backward()
     assert codes.tolist() == [-128, 1, 3, 5, 127] and value.grad.tolist() == [0, 1, 1, 1, 0]
 

@@ -17,7 +17,7 @@ from octet.targets.errors import TargetError
 from octet.targets.registry import find
 from octet.targets.workloads import workload_from
 from octet.tuning import cuda_builder
-from octet.tuning.portable import portable
+from octet.tuning.portable import portable_case
 from octet.tuning.search import FEATURES, CostModel, ScheduleSearch, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
@@ -106,7 +106,7 @@ def test_sampled_schedules_agree_with_the_referee(spec, monkeypatch):
     monkeypatch.setattr(cuda_builder, "compile_cubin", lambda text, arch: (text.encode(), {}))
     rng, made = np.random.default_rng(spec.rank), []
     for name, workload in WORKLOADS.items():
-        case = portable(workload)
+        case = portable_case(workload)
         for space in spaces_of(workload, spec):
             every = [s for s in space.every() if s != space.default]
             picked = [every[i] for i in rng.choice(len(every), min(len(every), 1), replace=False)]
@@ -152,7 +152,7 @@ def test_spills_are_no_candidates(monkeypatch):
         lambda text, arch: (b"", {text.split("void __launch_bounds__")[1].split(") ")[1].split("(")[0]: usage}),
     )
     with pytest.raises(TargetError, match="12 bytes spilled"):
-        cuda_builder.build(workload, None, portable(workload), SM80)
+        cuda_builder.build(workload, None, portable_case(workload), SM80)
     assert cuda_builder.CudaBuilder(SM80, 1).build([(workload, None)]) == [
         "did not compile: its registers do not suffice: 12 bytes spilled"
     ]

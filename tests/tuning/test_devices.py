@@ -7,7 +7,7 @@ from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.running.driver import Device
-from octet.targets.cuda.running.identity import identity, on_device, same
+from octet.targets.cuda.running.identity import device_identity, may_be_one_device, on_device
 from octet.targets.cuda.workload import workload_of
 from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find
@@ -21,8 +21,8 @@ from octet.tuning.spaces.registry import spaces_of, to_json
 SPEC = find("cuda-sm80")
 WORKLOAD = workload_of(Conv(4096, *ROW, 64, 64, 1, 64, 64, 0), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0))
 TILES = {tile.rows: tile for tile in reversed(spaces_of(WORKLOAD, SPEC)[0].every())}
-A100, A30 = identity("NVIDIA A100-SXM4-80GB", 108), identity("NVIDIA A30", 56)
-SLICE = identity("NVIDIA A100-SXM4-80GB", 14)
+A100, A30 = device_identity("NVIDIA A100-SXM4-80GB", 108), device_identity("NVIDIA A30", 56)
+SLICE = device_identity("NVIDIA A100-SXM4-80GB", 14)
 
 
 @pytest.fixture
@@ -85,11 +85,11 @@ def test_records_of_before_keys_named_devices_still_apply(database):
 
 def test_what_one_device_may_be():
     assert (
-        same(A30, A30)
-        and same(A30, "NVIDIA A30")
-        and same("NVIDIA A30", A30)
-        and not same(A100, SLICE)
-        and not same(A30, A100)
+        may_be_one_device(A30, A30)
+        and may_be_one_device(A30, "NVIDIA A30")
+        and may_be_one_device("NVIDIA A30", A30)
+        and not may_be_one_device(A100, SLICE)
+        and not may_be_one_device(A30, A100)
     )
     assert (
         key_of("w", SPEC).target

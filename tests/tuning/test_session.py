@@ -11,7 +11,7 @@ from octet.targets.registry import find
 from octet.targets.x86.peak import Peak
 from octet.tools.tuning import display
 from octet.tuning.database import Database, key_of
-from octet.tuning.measuring import interval
+from octet.tuning.measuring import interval_of_ratios
 from octet.tuning.runner import Compared, Measured
 from octet.tuning.session import BATCH, TuningSession
 from octet.tuning.spaces.registry import from_json, spaces_of
@@ -202,6 +202,6 @@ def test_nothing_to_tune_and_no_budget():
 
 
 def test_interval():
-    ratio, noise = interval(np.array([0.9, 0.91, 0.89, 0.9]))
+    ratio, noise = interval_of_ratios(np.array([0.9, 0.91, 0.89, 0.9]))
     assert ratio == pytest.approx(0.9) and 0 < noise < 0.05
-    assert interval(np.array([0.5, 0.5, 0.5, 2.0]))[0] == 0.5
+    assert interval_of_ratios(np.array([0.5, 0.5, 0.5, 2.0]))[0] == 0.5

@@ -12,7 +12,7 @@ from octet.targets.workloads import workload_from
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.windows.pooling import PoolProblem
 from octet.targets.x86.workload import Workload, from_dict, workload_of
-from octet.tuning.spaces.registry import described
+from octet.tuning.spaces.registry import workload_and_spaces
 
 PROBLEM = ConvProblem(
     "int8", 1, 16, 8, 8, 32, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 5, Epilogue("int8", 7, 7, 127, True, -3, 0.5)
@@ -94,7 +94,7 @@ NUMBERS = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_that_no_kernel_has_are_refused(name):
     with pytest.raises(ValueError):
-        described(json.loads(json.dumps(Workload(NUMBERS[name]).as_dict())), find("avx512bf16"))
+        workload_and_spaces(json.loads(json.dumps(Workload(NUMBERS[name]).as_dict())), find("avx512bf16"))
 
 
 @pytest.mark.parametrize("field, value", [("size", [0, 0]), ("multiplier", 1e300), ("kind", "least")])

@@ -10,7 +10,7 @@ import pytest
 import tvm
 
 from octet.targets import registry
-from octet.targets.x86.checks.kernels import compare, weighted_sum
+from octet.targets.x86.checks.kernels import comparing_kernel, weighted_sum
 from octet.targets.x86.conv import amx as conv_amx
 from octet.targets.x86.conv.choose import conv_kernel
 from octet.targets.x86.conv.sums import with_checksum
@@ -59,7 +59,9 @@ class Layer:
         )
         with building_for(spec.dot):
             self.weighted = weighted_sum(self.kernel.check.right)
-            self.compare = compare((_size(self.kernel.func),), (_size(self.weighted),), self.kernel.check.constant)
+            self.compare = comparing_kernel(
+                (_size(self.kernel.func),), (_size(self.weighted),), self.kernel.check.constant
+            )
         functions = (self.kernel.func, self.weighted, self.compare)
         self.library = module_here(tvm.IRModule({str(func.attrs["global_symbol"]): func for func in functions}), spec)
 

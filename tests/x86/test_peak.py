@@ -50,6 +50,6 @@ def test_every_byte_is_read(spec):
 
 @ENDS
 def test_every_limit_is_measured(spec):
-    found = peak.measure(spec, threads=1, runs=2)
+    found = peak.measure_peak(spec, threads=1, runs=2)
     assert found.threads == 1 and all(0 < rate < math.inf for rate in found.as_dict().values())
     assert found.l2_gbytes >= found.l3_gbytes >= found.memory_gbytes  # A nearer cache is never slower, by definition.

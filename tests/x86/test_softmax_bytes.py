@@ -98,7 +98,7 @@ def test_quotients_on_both_sides_of_a_boundary(scale, zero_point):
 def test_the_bound_of_the_error_holds_and_seldom_matters(columns):
     """The approximation, in float64 but for its polynomial and reduced argument, against the contract: within a third
     of the bound (the rest is rounding)."""
-    rng, bound = np.random.default_rng(0), softmax_bytes.relative_error(columns, 1 / 127)
+    rng, bound = np.random.default_rng(0), softmax_bytes.quotient_error(columns, 1 / 127)
     x = (rng.standard_normal((400, columns)) * rng.uniform(0.1, 6, (400, 1))).astype(np.float32)
     shifted = x - x.max(-1, keepdims=True)
     powers = float_math.exp(NumpyOps, shifted)

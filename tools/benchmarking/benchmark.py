@@ -11,7 +11,7 @@ from ...targets.registry import find
 from ...targets.shaped.session import AnySession, for_samples
 from ...targets.stored_array import shapes_of_npz
 from ..building.given import as_compiled
-from ..building.opening import check_origin, fp32_session, manifest_of, open_model
+from ..building.opening import check_origin, fp32_session, open_model, origin_of
 from ..console import progress
 from ..data import read_samples
 from ..inputs import random_inputs
@@ -80,7 +80,7 @@ def run_benchmark(options, tell=lambda text: None) -> dict:
         peak = machine_peak(session)
         report["peak"] = peak.as_dict()
     if options.profile:
-        report["kernels"] = profile_of(session, feed, peak, manifest_of(options.model))
+        report["kernels"] = profile_of(session, feed, peak, origin_of(options.model))
     return report
 
 
@@ -94,7 +94,7 @@ def _varying(options):
     if options.against is not None:
         of_data = for_samples(session, {name: array.shape for name, array in samples.items()})
         batches = Feeds(of_data.inputs, samples, of_data.batch, CALIBRATION_SAMPLES)
-        values = as_compiled(of_data, manifest_of(options.model)).values
+        values = as_compiled(of_data, origin_of(options.model)).values
         peers, failed = runners(
             chosen_peers(options.against), options.onnx_path, batches, requests, session.threads, values
         )
@@ -163,11 +163,11 @@ def _others(options, session, feed, precision):
     failed: dict[str, str] = {}
     if options.onnx_path is not None and precision == "int8":
         check_origin(options.model, options.onnx_path)
-        fp32 = fp32_session(options.onnx_path, options.threads, as_compiled(session, manifest_of(options.model)))
+        fp32 = fp32_session(options.onnx_path, options.threads, as_compiled(session, origin_of(options.model)))
         others["octet-fp32"] = lambda: fp32.run(feed)
     if options.against is not None:
         samples, _ = read_samples(options.calib, session)
-        values = {**options.given.values, **as_compiled(session, manifest_of(options.model)).values}
+        values = {**options.given.values, **as_compiled(session, origin_of(options.model)).values}
         batches = Feeds(session.inputs, samples, session.batch, CALIBRATION_SAMPLES)
         made, failed = runners(
             chosen_peers(options.against),

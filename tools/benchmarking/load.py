@@ -8,7 +8,7 @@ import numpy as np
 
 from ...targets.batches import takes_whole
 from ...targets.shaped.session import AnySession
-from ..timing import Lost, together
+from ..timing import Lost, time_callers
 
 _SLICES = 3
 # A stream runs so many seconds, and at most so often, in one call of `run_many`: long enough that starting threads does
@@ -61,9 +61,9 @@ def under_load(
     samples = _samples(session, feed, callers[-1])
     many = len(next(iter(samples.values())))
     at_once = f"{name}, run_many of {many}"
-    measured = {(name, count): partial(together, lambda: session.run(feed), count) for count in callers}
+    measured = {(name, count): partial(time_callers, lambda: session.run(feed), count) for count in callers}
     measured |= {
-        (at_once, streams): partial(together, partial(session.run_many, samples, streams), 1) for streams in callers
+        (at_once, streams): partial(time_callers, partial(session.run_many, samples, streams), 1) for streams in callers
     }
     measured |= {(peer, callers[-1]): partial(process.together, callers[-1]) for peer, process in (peers or {}).items()}
     found: dict[tuple[str, int], list] = {key: [] for key in measured}

@@ -172,7 +172,7 @@ def _row(bench, judge, exact, design, folding, count, seed):
 def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, count=0):
     scores = judge.scoring.scores(outputs)
     worst = judge.scoring.worst(judge.reference, scores)
-    low, high = interval(judge, exact, outputs, seed, worst)
+    low, high = interval_of_losses(judge, exact, outputs, seed, worst)
     drop = _worse(judge, judge.reference[worst], scores[worst])
     return StudyRow(
         design.recipe.weights,
@@ -188,7 +188,7 @@ def _row_of(judge, exact, outputs, error, design, folding, seed, calibration, co
     )
 
 
-def interval(judge: MetricJudge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
+def interval_of_losses(judge: MetricJudge, exact: dict, outputs: dict, seed: int, output: str) -> tuple[float, float]:
     """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired
     differences where samples are right or wrong and the score is their mean, else by resampling them."""
     scoring = judge.scoring.of(output)

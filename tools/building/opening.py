@@ -73,6 +73,6 @@ def _fp32_session(model, threads):
     return float_session(given_hub(canonical).model if model.comes_quantised else canonical, threads)
 
 
-def manifest_of(path) -> dict | None:
+def origin_of(path) -> dict | None:
     """What a package says about its origin; None for an ONNX file."""
     return read_package(path).info if Path(path).suffix == ".octet" else None

@@ -20,7 +20,7 @@ from ..reporter import Reporter
 from .bfloat16 import check_floats
 from .boundary import check_boundary, integer_networks, say_boundary
 from .options import BuildOptions
-from .padding import padded
+from .padding import with_pads
 from .policy import BuiltByPolicy, build_by_policy
 from .records import records_for
 from .referee import agrees_with_referee
@@ -72,7 +72,7 @@ def build_package(
         others=tuple(packages[1:]),
     )
     say_boundary(package, quantized.recipe, [made.realized.module])
-    return made.quantized, padded(made.quantized.model, package) if package.others else package
+    return made.quantized, with_pads(made.quantized.model, package) if package.others else package
 
 
 def resolve_targets(targets) -> tuple:

@@ -20,7 +20,7 @@ from ..metrics import METRICS
 _LEAST_DB = 30.0
 
 
-def padded(model: Model, package: Package) -> Package:
+def with_pads(model: Model, package: Package) -> Package:
     """The package with its `pads`, and info["padding"], why: {"proved": whether on the graph, "reason": the operator
     that forbids it, or None}.
 

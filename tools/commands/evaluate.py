@@ -46,7 +46,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     import time
 
     from ..building.given import as_compiled
-    from ..building.opening import check_origin, manifest_of, open_model
+    from ..building.opening import check_origin, open_model, origin_of
     from ..console import check_json, out, progress, say, write_json
     from ..data import read_samples
     from ..evaluating.comparing import check_options, compare, fp32_outputs, print_comparison
@@ -64,7 +64,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
     count = len(next(iter(arrays.values())))
     scoring = scoring_of(chosen, others, session, count, data, output_names, fp32=onnx_path is not None)
     if scoring.absent:
-        scoring = scoring.completed(fp32_outputs(onnx_path, session, arrays, as_compiled(session, manifest_of(model))))
+        scoring = scoring.completed(fp32_outputs(onnx_path, session, arrays, as_compiled(session, origin_of(model))))
     start = time.perf_counter()
     with progress("evaluate", count) as advance:
         values = score(session, arrays, scoring, advance)
@@ -87,7 +87,7 @@ def evaluate(model, data, metric, output_names, against, calib, onnx_path, threa
         report["against"], report["versions"] = compare(
             names,
             onnx_path or model,
-            given if onnx_path is None else as_compiled(session, manifest_of(model)),
+            given if onnx_path is None else as_compiled(session, origin_of(model)),
             calib,
             session,
             precision,

@@ -42,9 +42,9 @@ def export(package, output, target, name, static, io, embed):
 
     from ...targets.package import read_package
     from ...targets.standalone.export import ExportForm, export as write
-    from ...targets.standalone.names import check_name, name_of_file
+    from ...targets.standalone.names import check_c_name, name_of_file
 
-    name = check_name(name) if name is not None else name_of_file(Path(package).stem)
+    name = check_c_name(name) if name is not None else name_of_file(Path(package).stem)
     variant, sizes = write(read_package(package), output, name, target, ExportForm(static, not embed, io == "int8"))
     listed = ", ".join(
         f"{file} {size:,}"

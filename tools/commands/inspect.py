@@ -20,7 +20,7 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets import detect
     from ...targets.errors import PackageError
     from ...targets.package import failed_outputs, read_package, size_of
-    from ...targets.trust import short
+    from ...targets.trust import short_key
     from ..building.bfloat16 import bfloat16_report
     from ..console import check_json, out, size, table, write_json
     from .decision_tables import print_bfloat16, print_operators, print_policy
@@ -40,7 +40,7 @@ def inspect(package, kernels, self_test, json_path):
     )
     if read.signatures:
         console.print(
-            f"signed by {', '.join(short(one.key) for one in read.signatures)}, as it says; octet verify --key "
+            f"signed by {', '.join(short_key(one.key) for one in read.signatures)}, as it says; octet verify --key "
             "NAME.pub tells whether that is so"
         )
     console.print("made by " + ", ".join(f"{name} {version}" for name, version in info["versions"].items()))

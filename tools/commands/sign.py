@@ -16,7 +16,7 @@ def keygen(name):
     import os
 
     from ...targets.errors import OctetError
-    from ...targets.trust import PASSPHRASE, new_key, short, trust_of
+    from ...targets.trust import PASSPHRASE, new_key, short_key, trust_of
     from ...targets.writing import check_writable, write_atomically
 
     secret, public = f"{name}.key", f"{name}.pub"
@@ -33,7 +33,7 @@ def keygen(name):
     (key,) = trust.keys
     say(
         f"{secret}: {'encrypted with ' + PASSPHRASE if passphrase else 'not encrypted'}, signs packages; {public}: "
-        f"key {short(key)}, for those who load them"
+        f"key {short_key(key)}, for those who load them"
     )
 
 
@@ -58,7 +58,7 @@ def sign(package, keys, removed, output):
     """Sign a package, in place. What is signed is every byte of it; its code is not run."""
     from ...targets import archive
     from ...targets.errors import OctetError
-    from ...targets.trust import MOST_SIGNATURES, private_key, short, signed, trust_of
+    from ...targets.trust import MOST_SIGNATURES, private_key, short_key, signed, trust_of
     from ...targets.writing import check_writable
 
     if not keys and not removed:
@@ -71,7 +71,7 @@ def sign(package, keys, removed, output):
     for key, where in gone.items():
         if found.pop(key, None) is None:
             raise OctetError(
-                f"{package}: is not signed by {short(key)} ({where}); see its signers with: octet inspect {package}"
+                f"{package}: is not signed by {short_key(key)} ({where}); see its signers with: octet inspect {package}"
             )
     made = [signed(contents.text, private_key(path)) for path in keys]
     found |= {one.key: one for one in made}
@@ -80,4 +80,4 @@ def sign(package, keys, removed, output):
             f"{package}: would have {len(found)} signatures, at most {MOST_SIGNATURES} are read; remove some"
         )
     archive.write(output, contents.text, contents.members, tuple(found[key] for key in sorted(found)))
-    say(f"{output}: signed by {', '.join(short(key) for key in sorted(found)) or 'nobody'}")
+    say(f"{output}: signed by {', '.join(short_key(key) for key in sorted(found)) or 'nobody'}")

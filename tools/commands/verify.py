@@ -48,13 +48,13 @@ def verify(package, keys, signers, emulate, every, orders):
     recorded bytes."""
     from ...targets.errors import OctetError
     from ...targets.package import read_package
-    from ...targets.trust import short, trust_of
+    from ...targets.trust import short_key, trust_of
     from ..console import out, say, table
 
     trust = trust_of(keys or None, signers)
     found = read_package(package, trust=trust)
     if trust is not None:
-        say(f"signed by {', '.join(f'{short(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
+        say(f"signed by {', '.join(f'{short_key(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
     if not found.selftest:
         raise OctetError(
             f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it "

@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 
-from ...passes.calibrate.held_out import split
+from ...passes.calibrate.held_out import hold_out
 from ...passes.frontend.model import Model
 from ...passes.sensitivity.output_error import OutputErrors, judged
 from ...passes.sensitivity.padding import padding_of
@@ -69,7 +69,7 @@ class Yardstick:
     def _measured(self, fp32: Session, session: Session, padding, decided) -> tuple[dict, Samples]:
         assert self.samples is not None, "`agreement` answers for nobody without samples"
         batch = batch_of(fp32.inputs)
-        fit, held = split(self.samples, batch)
+        fit, held = hold_out(self.samples, batch)
         names, each = judged(fp32.outputs, self.outputs), Samples()
         total, errors = _count(held), OutputErrors(names)
         decisions = Decisions({name: kind for name, kind in decided.items() if name in names})

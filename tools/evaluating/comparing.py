@@ -80,7 +80,7 @@ def compare(names, path, given, calib, session, precision, values, arrays, scori
         for row in work.results(names):
             rows.append(row)
             advance()
-    return [_row(row, scoring, ours[0][1]) for row in rows], comparison.versions(names)
+    return [_row(row, scoring, ours[0][1]) for row in rows], comparison.tool_versions(names)
 
 
 def _row(row, scoring, fp32):

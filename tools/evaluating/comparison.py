@@ -101,13 +101,15 @@ class Comparison:
             yield (
                 shown,
                 lambda p=preset, k=kind: nncf_peer.session(
-                    nncf_peer.quantized(nncf_peer.read(path, shapes), feeds, p, k), threads
+                    nncf_peer.quantized(nncf_peer.openvino_model(path, shapes), feeds, p, k), threads
                 ),
             )
         if "nncf-accuracy-control" in names:
             yield (
                 "nncf accuracy control",
-                lambda: nncf_peer.session(self._controlled(nncf_peer.read(path, shapes), feeds, transformer), threads),
+                lambda: nncf_peer.session(
+                    self._controlled(nncf_peer.openvino_model(path, shapes), feeds, transformer), threads
+                ),
             )
 
     def _controlled(self, model, feeds, transformer):
@@ -169,7 +171,7 @@ def chosen_tools(text: str) -> tuple[str, ...]:
     return names
 
 
-def versions(names) -> dict[str, str]:
+def tool_versions(names) -> dict[str, str]:
     """{distribution: its version} of what is behind the named tools."""
     from importlib.metadata import version
 

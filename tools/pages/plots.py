@@ -84,7 +84,7 @@ def before_after(panels) -> str:
         return text()
 
 
-def steps(found) -> str:
+def steps_plot(found) -> str:
     """Draws what the signal-to-noise ratio was after each step that was tried.
 
     found: (name, SQNR in dB, kept) of what was tried, in order."""
@@ -93,7 +93,7 @@ def steps(found) -> str:
         axes.barh(
             at, [_bar(sqnr) for _, sqnr, _ in found], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in found]
         )
-        axes.set_yticks(at, [short(name, 44) for name, *_ in found])
+        axes.set_yticks(at, [short_name(name, 44) for name, *_ in found])
         for height, (_, sqnr, _) in zip(at, found):
             axes.annotate(
                 in_words(sqnr), (_bar(sqnr), height), (3, 0), textcoords="offset points", va="center", fontsize=7
@@ -124,7 +124,7 @@ def noise(errors) -> str:
         else:
             axes.set_xticks(
                 at,
-                [f"{short(name, 22)}  {number}" for number, name, _ in errors],
+                [f"{short_name(name, 22)}  {number}" for number, name, _ in errors],
                 rotation=60,
                 ha="right",
                 rotation_mode="anchor",
@@ -146,7 +146,7 @@ def sensitivity(ranking, left) -> str:
         axes.set_ylim(_FLOOR, max(levels.max(), -30.0) + 5)
         axes.set_xticks(
             at,
-            [short(entry["name"], 22) for entry in shown],
+            [short_name(entry["name"], 22) for entry in shown],
             rotation=60,
             ha="right",
             rotation_mode="anchor",
@@ -189,7 +189,7 @@ def _bar(sqnr):
     return float(np.clip(sqnr, -_CEILING, 120.0)) if sqnr > -np.inf else 0.0
 
 
-def short(name: str, most: int = 28) -> str:
+def short_name(name: str, most: int = 28) -> str:
     """The end of a long name, which tells layers apart; `$` would start a formula."""
     name = printable(name).replace("\n", " ")
     return (name if len(name) <= most else "…" + name[-most:]).replace("$", "")

@@ -58,7 +58,7 @@ def render(workflow, report: dict) -> str:
         "tiles": _tiles(report),
         "before_after": plots.before_after(_panels(report)),
         "steps": [_step(step) for step in found.get("steps", ())],
-        "steps_plot": plots.steps(tried) if len(tried) > 1 else "",
+        "steps_plot": plots.steps_plot(tried) if len(tried) > 1 else "",
         "noise": plots.noise([(numbers[e.name], e.name, e) for e in errors.values()]) if errors else "",
         "ranking": [{**entry, "float": entry["name"] in left, "sqnr": _sqnr(entry["error"])} for entry in ranking],
         "sensitivity": plots.sensitivity(ranking, left) if ranking else "",
@@ -208,7 +208,7 @@ def _activation(name, statistics, qparams, recipe):
         f"{shown}: {qparams.range[0]:.4g} … {qparams.range[1]:.4g} of {statistics.range[0]:.4g} … "
         f"{statistics.range[1]:.4g}; step {qparams.scale:.3g}; {f'{clipped:.4%}' if clipped else 'nothing'} clipped"
     )
-    return {"name": name, "note": note, "plot": small_plots.histogram(statistics, qparams)}
+    return {"name": name, "note": note, "plot": small_plots.histogram_plot(statistics, qparams)}
 
 
 def _weight(layer, recipe):

@@ -59,7 +59,7 @@ def roofline(kernels: list[dict], peak: dict) -> str:
             )
         for k in _named(shown):
             axes.annotate(
-                plots.short(k["layer"] or k["name"], 24),
+                plots.short_name(k["layer"] or k["name"], 24),
                 (2 * k["macs"] / k["bytes"], k["gops"]),
                 (4, -9),
                 textcoords="offset points",

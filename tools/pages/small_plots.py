@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 360, 170, 40, 20, 8
 _BARS = 120
 
 
-def histogram(statistics, qparams) -> str:
+def histogram_plot(statistics, qparams) -> str:
     """Values of a tensor, logarithmic, with the range that was chosen; what is clipped is red."""
     low, high = statistics.range
     low, high = min(low, qparams.range[0]), max(high, qparams.range[1])

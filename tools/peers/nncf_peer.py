@@ -19,7 +19,7 @@ def prepared():
     return nncf
 
 
-def read(path, shapes: dict):
+def openvino_model(path, shapes: dict):
     """OpenVINO's model of an ONNX file with the given input shapes ({name: shape})."""
     import openvino
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..timing import Lost, both_times, together
+from ..timing import Lost, both_times, time_callers
 
 SECONDS = 600  # A peer has so much time to load a model, to quantise it, or for one round of a benchmark.
 # A peer may take so many bytes of memory, or so many for each byte of the model where that is more.
@@ -75,7 +75,7 @@ class Peer:
         return self._ask(("both_times", count))
 
     def together(self, callers: int, seconds: float) -> np.ndarray:
-        """What `timing.together` gives of the function's `many`, for as many callers at one time as that takes."""
+        """What `timing.time_callers` gives of the function's `many`, for as many callers at one time as that takes."""
         return self._ask(("together", callers, seconds))
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ def _serve(open, pipe, parents, memory):
                 pipe.send((False, run()))
                 continue
             if what == "together":
-                pipe.send((False, together(run.many, *rest)))
+                pipe.send((False, time_callers(run.many, *rest)))
                 continue
             pipe.send((False, both_times(run, *rest)))
     except EOFError:

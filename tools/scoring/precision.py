@@ -39,7 +39,7 @@ def truth_of(outputs: dict) -> dict:
     return {BOXES: boxes, CLASSES: classes}
 
 
-def check(data: dict, count: int, where) -> None:
+def check_boxes(data: dict, count: int, where) -> None:
     """Raises DataError where `data` has no boxes and classes for `count` samples."""
     for key, rank, kind in ((BOXES, 3, np.floating), (CLASSES, 2, np.integer)):
         if key not in data:

@@ -21,7 +21,7 @@ from ...targets.stored_array import Array, select
 from ..building.calibration import measuring
 from ..reporter import Reporter
 from .course import Course
-from .tuned import export
+from .tuned import export_trained
 
 _VERSION = "3"  # State files of another version mean something else, and no training goes on from them.
 
@@ -47,7 +47,7 @@ class Finetuning:
         calibrated, lessons, state = self._calibrated(), self.course.lessons, f"{output}.state"
         taken = self.course.take(calibrated, state, self._identity(), self._tell, self.reporter.phase)
         self.reporter.phase("write")
-        export(
+        export_trained(
             taken.quantized,
             taken.network,
             output,

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from ...passes.operators.relax_operators import KINDS
 from ...targets.float_math import STEPS
-from .integer import aligned, f32, images
+from .integer import f32, of_one_rank, on_images
 
 
 def _of_all(function):
-    return lambda args, attrs: function(*aligned(*args))
+    return lambda args, attrs: function(*of_one_rank(*args))
 
 
 def _clamped(value, attrs):
@@ -30,7 +30,7 @@ def convolved(x, weight, attrs):
 
 def _conv2d(args, attrs):
     data, weight, bias, *residual = args
-    value = images(lambda x: convolved(x, weight[0], attrs), data) + bias[0].reshape(-1, 1, 1)
+    value = on_images(lambda x: convolved(x, weight[0], attrs), data) + bias[0].reshape(-1, 1, 1)
     return _clamped(value + residual[0] if residual else value, attrs)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ...passes.referee.conv import window_counts
 from ...passes.referee.integer import INTEGER as REFEREE
-from .straight_through import instead, rounded, stored, sum_of_products
+from .straight_through import instead, rounded, rounded_codes, sum_of_products
 
 
 def f32(value) -> float:
@@ -21,7 +21,7 @@ def f32(value) -> float:
     return float(np.float32(value))
 
 
-def images(function, data, *others):
+def on_images(function, data, *others):
     """A function of [N, C, H, W] on [samples, N, C, H, W]; others: tensors of more samples and images, or of one."""
     together = [x.expand(data.shape[0], *x.shape[1:]).flatten(0, 1) for x in others]
     result = function(data.flatten(0, 1), *together)
@@ -29,17 +29,17 @@ def images(function, data, *others):
 
 
 def _stored(value, attrs):
-    return stored(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+    return rounded_codes(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
 
 
-def aligned(*tensors):
+def of_one_rank(*tensors):
     """All with the same number of axes behind that of the samples."""
     rank = max(x.dim() for x in tensors)
     return [x.reshape(x.shape[0], *[1] * (rank - x.dim()), *x.shape[1:]) for x in tensors]
 
 
 def _matmul(args, attrs):
-    a, b = aligned(*args)
+    a, b = of_one_rank(*args)
     zero_point = attrs.get("a_zero_point", 0)
     value = sum_of_products(
         torch.matmul, a - zero_point, b, (128.0 + abs(zero_point)) * 128.0 * a.shape[-1]
@@ -50,13 +50,13 @@ def _matmul(args, attrs):
 
 
 def _add(args, attrs):
-    a, b = aligned(*args)
+    a, b = of_one_rank(*args)
     left = (a - attrs["a_zero_point"]) * f32(attrs["a_multiplier"])
     return _stored(left + (b - attrs["b_zero_point"]) * f32(attrs["b_multiplier"]), attrs)
 
 
 def _mul(args, attrs):
-    a, b = aligned(*args)
+    a, b = of_one_rank(*args)
     return _stored((a - attrs["a_zero_point"]) * (b - attrs["b_zero_point"]) * f32(attrs["multiplier"]), attrs)
 
 
@@ -74,7 +74,7 @@ def _avg_pool2d(args, attrs):
         else window_counts(data.shape[3:], kernel, strides, attrs["padding"])
     )
     factors = torch.as_tensor(np.float32(attrs["multiplier"]) / counts, device=data.device)
-    return _stored(images(total, data) * factors, attrs)
+    return _stored(on_images(total, data) * factors, attrs)
 
 
 def _requantize(args, attrs):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .straight_through import EXACT, instead, rounded, stored, sum_of_products
+from .straight_through import EXACT, instead, rounded, rounded_codes, sum_of_products
 
 _LARGEST_BIAS = 2.0**29  # A bias has at most so many steps, half of what `realize` leaves as it is.
 
@@ -95,4 +95,4 @@ class TrainedLayer(nn.Module):
             return torch.clamp(value, attrs["clip_min"], attrs["clip_max"])
         if residual is not None:
             value = value + (residual - attrs["residual_zero_point"]) * float(np.float32(attrs["residual_multiplier"]))
-        return stored(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])
+        return rounded_codes(value, attrs["out_zero_point"], attrs["clip_min"], attrs["clip_max"])

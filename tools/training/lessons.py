@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...passes.calibrate.held_out import split
+from ...passes.calibrate.held_out import hold_out
 from ...targets.batches import batch_of
 from ...targets.errors import OctetError
 from ...targets.samples import LABELS, OF
@@ -51,7 +51,7 @@ def lessons_of(network, train, validate, metric: str | None, names) -> Lessons:
     if given is not None:
         return Lessons(arrays, labels, classes, given[0], _judging(chosen, given, network, validate, names))
     scoring = taught or _judging(METRICS["sqnr"] if chosen.classes else chosen, (arrays, others), network, train, names)
-    fitted, held = (parts["rows"] for parts in split({"rows": np.arange(count)}, batch_of(network.inputs)))
+    fitted, held = (parts["rows"] for parts in hold_out({"rows": np.arange(count)}, batch_of(network.inputs)))
     cut = [{name: select(array, rows) for name, array in arrays.items()} for rows in (fitted, held)]
     return Lessons(cut[0], {name: array[fitted] for name, array in labels.items()}, classes, cut[1], scoring.rows(held))
 

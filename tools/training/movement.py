@@ -11,7 +11,7 @@ from ...passes.operators.registry import operators
 from ...passes.ops import shape_of
 from ...passes.referee.conv import ceil_padding
 from ...passes.referee.reference import evaluate
-from .integer import images
+from .integer import on_images
 
 _VIEWS = operators(lambda traits: traits.view) & {
     "relax.reshape",
@@ -60,7 +60,7 @@ def _max_pool2d(args, attrs, call):
         padded = F.pad(x, (left, right, top, bottom), value=float("-inf"))
         return F.max_pool2d(padded, attrs["pool_size"], attrs["strides"], dilation=attrs["dilation"])
 
-    return images(largest, data)
+    return on_images(largest, data)
 
 
 def _interleave(args, attrs, call):

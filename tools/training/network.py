@@ -21,7 +21,7 @@ from ...passes.rewriting.graph import DataflowGraph, variables
 from ...passes.rewriting.loops import MARKS, Loops, RecurrentLoop
 from ...targets.errors import UnsupportedModelError
 from .floating import APPROXIMATE, EXACT, convolved, translates
-from .integer import INTEGER, images
+from .integer import INTEGER, on_images
 from .layer import Start, TrainedLayer
 from .movement import MOVEMENT
 from .straight_through import instead
@@ -165,7 +165,9 @@ def _layer(layer, call, args):
     attrs, residual = ops.attrs_of(call), args[4] if len(args) > 4 else None
     if call.op.name == "octet.dense":
         return layer(lambda data, weight: torch.matmul(data, weight.T), args[0], args[0].dim() - 1, attrs, residual)
-    return layer(lambda data, weight: images(lambda x: convolved(x, weight, attrs), data), args[0], 2, attrs, residual)
+    return layer(
+        lambda data, weight: on_images(lambda x: convolved(x, weight, attrs), data), args[0], 2, attrs, residual
+    )
 
 
 def referee(call, args):

@@ -4,7 +4,7 @@
 import numpy as np
 import torch
 
-from ...targets.batches import batch_of, feed_of, samples_of, together
+from ...targets.batches import batch_of, feed_of, joined_outputs, samples_of
 from .network import Network, tensor_of
 
 
@@ -38,4 +38,4 @@ def answers(
                 for run in range(len(value)):
                     parts[spec.name].append(samples_of(spec, value[run], batch, min(batch, len(rows) - run * batch)))
             progress(len(rows))
-    return {spec.name: together(spec, parts[spec.name]) for spec in model.outputs}
+    return {spec.name: joined_outputs(spec, parts[spec.name]) for spec in model.outputs}

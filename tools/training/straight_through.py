@@ -57,7 +57,7 @@ def instead(approximation, exact):
     return _Instead.apply(approximation, exact)
 
 
-def stored(value, zero_point, low, high):
+def rounded_codes(value, zero_point, low, high):
     """clip(rne(value) + zero_point, low, high): codes; the gradient passes where nothing is cut. value: float32 below
     2^31, the result of an operation; its memory is taken."""
     return _Stored.apply(value, zero_point, low, high)

@@ -37,7 +37,7 @@ def trained(quantized: Quantized, network: Network) -> Quantized:
         return replace(quantized, module=with_layers(quantized.module, values))
 
 
-def export(quantized: Quantized, network: Network, path, arrays) -> None:
+def export_trained(quantized: Quantized, network: Network, path, arrays) -> None:
     """Writes the trained network as ONNX QDQ, if that file gives the network's own bytes for the samples `arrays`:
     anything else is a bug."""
     made = trained(quantized, network)

@@ -13,7 +13,7 @@ from ...targets.x86.conv.direct_schedule import DirectSchedule
 from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.isa import building_for
 from ...targets.x86.layout import Layout
-from ..operands import DATA, SECOND, answer, epilogue_vectors, image_of, made, periodic, together
+from ..operands import DATA, SECOND, answer, case_of_operands, epilogue_vectors, image_of, made, periodic
 from ..spaces import amx, bf16, depthwise, direct
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind
@@ -72,7 +72,7 @@ def case_of(p: ConvProblem) -> Case:
     tolerance = (
         None if p.dtype != "float32" else _ROUNDING * np.sqrt(weight[0].size) * max(1.0, float(np.abs(expected).max()))
     )
-    return Case(**together(*operands), constants=constants, **answer(expected, target), tolerance=tolerance)
+    return Case(**case_of_operands(*operands), constants=constants, **answer(expected, target), tolerance=tolerance)
 
 
 def kernel_of(p: ConvProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:

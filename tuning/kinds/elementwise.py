@@ -17,7 +17,18 @@ from ...targets.x86.elementwise.table import ENTRIES, TableProblem, pack_tables,
 from ...targets.x86.isa import building_for
 from ...targets.x86.layout import SLACK, Layout
 from ...targets.x86.vector_loops import LoopSchedule, default_loops
-from ..operands import DATA, SECOND, TABLE, answer, made, random_bytes, rows_of, signed, stored, together
+from ..operands import (
+    DATA,
+    SECOND,
+    TABLE,
+    answer,
+    case_of_operands,
+    channels_of_pixels,
+    even_bytes,
+    made,
+    stored_values,
+    values_as_stored,
+)
 from ..spaces import loops
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind
@@ -29,7 +40,7 @@ def binary_case(p: BinaryProblem) -> Case:
     operands = [made(DATA, p.elements + SLACK, "uint8"), made(SECOND, second_elements(p) + SLACK, "uint8")]
     pixels = {STREAM: p.images * p.pixels, CHANNEL: p.images}.get(p.second, 1)
     layouts = [Layout("rows", (count, p.channels), "int8") for count in (p.images * p.pixels, pixels)]
-    a, b = (rows_of(array, layout) for (array, _), layout in zip(operands, layouts))
+    a, b = (channels_of_pixels(array, layout) for (array, _), layout in zip(operands, layouts))
     b = b.repeat(p.pixels, axis=0) if p.second == CHANNEL else b
     attrs = {
         "a_zero_point": p.a_zero_point,
@@ -41,7 +52,9 @@ def binary_case(p: BinaryProblem) -> Case:
         "a_multiplier": p.a_multiplier,
         "b_multiplier": p.b_multiplier,
     }
-    return Case(**together(*operands), constants={}, **answer(INTEGER[f"octet.{p.kind}"]([a, b], attrs), layouts[0]))
+    return Case(
+        **case_of_operands(*operands), constants={}, **answer(INTEGER[f"octet.{p.kind}"]([a, b], attrs), layouts[0])
+    )
 
 
 def requantize_case(p: RequantizeProblem) -> Case:
@@ -53,19 +66,23 @@ def requantize_case(p: RequantizeProblem) -> Case:
         "clip_min": p.clip_min,
         "clip_max": p.clip_max,
     }
-    result = INTEGER["octet.requantize"]([signed(operand[0])[None, : p.elements]], attrs)
+    result = INTEGER["octet.requantize"]([values_as_stored(operand[0])[None, : p.elements]], attrs)
     return Case(
-        **together(operand), constants={}, expected=stored(result), pitch=p.elements, elements=p.elements + SLACK
+        **case_of_operands(operand),
+        constants={},
+        expected=stored_values(result),
+        pitch=p.elements,
+        elements=p.elements + SLACK,
     )
 
 
 def table_case(p: TableProblem) -> Case:
     operand, layout = made(DATA, p.elements + SLACK, "uint8"), Layout("rows", (p.pixels, p.channels), "int8")
-    table = random_bytes(TABLE, *((p.channels, ENTRIES) if p.per_channel else (ENTRIES,))).view(np.int8)
+    table = even_bytes(TABLE, *((p.channels, ENTRIES) if p.per_channel else (ENTRIES,))).view(np.int8)
     return Case(
-        **together(operand),
+        **case_of_operands(operand),
         constants={"table": table},
-        **answer(INTEGER["octet.table"]([rows_of(operand[0], layout), table], {}), layout),
+        **answer(INTEGER["octet.table"]([channels_of_pixels(operand[0], layout), table], {}), layout),
     )
 
 

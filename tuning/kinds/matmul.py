@@ -10,7 +10,7 @@ from ...targets.x86.isa import building_for
 from ...targets.x86.matmul.problem import MatmulProblem, Matrices
 from ...targets.x86.matmul.product import matmul
 from ...targets.x86.matmul.schedule import MatmulSchedule, constants_of, default_schedule
-from ..operands import BIAS, DATA, SECOND, made, signed, stored, together
+from ..operands import BIAS, DATA, SECOND, case_of_operands, made, stored_values, values_as_stored
 from ..spaces import attention
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind
@@ -26,7 +26,9 @@ def case_of(p: MatmulProblem) -> Case:
     if mask is not None:
         operands.append(made(BIAS, mask.elements, "float32"))
         places.append((mask, (p.rows, p.columns)))
-    a, b, *added = (_matrices(signed(array), p, *place) for (array, _), place in zip(operands, places, strict=True))
+    a, b, *added = (
+        _matrices(values_as_stored(array), p, *place) for (array, _), place in zip(operands, places, strict=True)
+    )
     attrs = {
         "multiplier": p.multiplier,
         "out_zero_point": p.out_zero_point,
@@ -40,7 +42,7 @@ def case_of(p: MatmulProblem) -> Case:
         result = _probabilities(
             np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": "float32"})), p.softmax, added
         )
-    return Case(**together(*operands), constants={}, **_answer(p, stored(result)))
+    return Case(**case_of_operands(*operands), constants={}, **_answer(p, stored_values(result)))
 
 
 def _matrices(flat, p, where: Matrices, shape):

@@ -5,13 +5,13 @@ from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.matmul.problem import MatmulProblem
 from ...targets.x86.windows.pooling import PoolProblem
 from ...targets.x86.workload import Workload
-from ..portable import portable
+from ..portable import portable_case
 from ..spaces import cuda_families
 from ..spaces.space import Space
 from . import conv, elementwise, matmul, rows, windows
 from .kind import Kind
 
-CUDA = Kind(portable, cuda_families.spaces_of, cuda_families.SCHEDULES)
+CUDA = Kind(portable_case, cuda_families.spaces_of, cuda_families.SCHEDULES)
 KINDS: dict[type, Kind] = {
     ConvProblem: conv.KIND,
     MatmulProblem: matmul.KIND,

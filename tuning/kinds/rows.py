@@ -10,7 +10,7 @@ from ...targets.x86.isa import building_for
 from ...targets.x86.rows.layer_norm import LayerNormProblem, RowSchedule, default_schedule, layer_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
-from ..operands import BIAS, DATA, WEIGHT, answer, made, rows_of, together
+from ..operands import BIAS, DATA, WEIGHT, answer, case_of_operands, channels_of_pixels, made
 from ..spaces import rows
 from ..spaces.space import Space
 from .elementwise import SCHEDULES, plain_kernel, spaces_of
@@ -21,11 +21,11 @@ _SCALE = 0.1  # One step of logits in bytes has this size.
 
 def softmax_case(p: SoftmaxProblem) -> Case:
     operand = made(DATA, p.source.elements, "float32")
-    result = softmax_of(rows_of(operand[0], p.source), p.peak)
+    result = softmax_of(channels_of_pixels(operand[0], p.source), p.peak)
     return Case(
-        **together(operand),
+        **case_of_operands(operand),
         constants={},
-        **answer(quantized(result, (p.scale, p.zero_point) if p.scale is not None else None), p.target),
+        **answer(on_scale(result, (p.scale, p.zero_point) if p.scale is not None else None), p.target),
     )
 
 
@@ -35,7 +35,7 @@ def softmax_of(rows: np.ndarray, peak: bool) -> np.ndarray:
     return found * (np.float32(1) / found.max(axis=-1, keepdims=True)) if peak else found
 
 
-def quantized(values: np.ndarray, scale_and_zero_point: tuple[float, int] | None) -> np.ndarray:
+def on_scale(values: np.ndarray, scale_and_zero_point: tuple[float, int] | None) -> np.ndarray:
     """R.quantize per tensor; None: as they are."""
     if scale_and_zero_point is None:
         return values
@@ -50,9 +50,9 @@ def softmax_table_case(p: SoftmaxTableProblem) -> Case:
     table = softmax_table(_SCALE)
     attrs = {"levels": p.levels, "out_zero_point": p.out_zero_point}
     return Case(
-        **together(operand),
+        **case_of_operands(operand),
         constants={"table": table},
-        **answer(INTEGER["octet.softmax"]([rows_of(operand[0], layout), table], attrs), layout),
+        **answer(INTEGER["octet.softmax"]([channels_of_pixels(operand[0], layout), table], attrs), layout),
     )
 
 
@@ -60,7 +60,7 @@ def layer_norm_case(p: LayerNormProblem) -> Case:
     operand = made(DATA, p.operand.elements, p.operand.storage)
     width = -(-p.channels // 16) * 16
     gamma, beta = (made(seed, width, "float32")[0] for seed in (WEIGHT, BIAS))
-    x = rows_of(operand[0], p.operand)
+    x = channels_of_pixels(operand[0], p.operand)
     if p.source is not None:
         x = (x.astype(np.float32) - np.float32(p.source[1])) * np.float32(p.source[0])
     result = FLOAT["relax.nn.layer_norm"](
@@ -68,7 +68,9 @@ def layer_norm_case(p: LayerNormProblem) -> Case:
         {"axes": [-1], "epsilon": p.epsilon, "scale": True, "center": True},
     )
     return Case(
-        **together(operand), constants={"gamma": gamma, "beta": beta}, **answer(quantized(result, p.target), p.result)
+        **case_of_operands(operand),
+        constants={"gamma": gamma, "beta": beta},
+        **answer(on_scale(result, p.target), p.result),
     )
 
 

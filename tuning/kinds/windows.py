@@ -9,7 +9,7 @@ from ...targets.x86.vector_loops import default_loops
 from ...targets.x86.windows.average import AverageSchedule, avg_pool2d, default_schedule
 from ...targets.x86.windows.maximum import max_pool2d
 from ...targets.x86.windows.pooling import PoolProblem
-from ..operands import DATA, answer, image_of, made, together
+from ..operands import DATA, answer, case_of_operands, image_of, made
 from ..spaces import loops, windows
 from ..spaces.space import Space
 from .elementwise import FAMILY, SCHEDULES as LOOPS
@@ -41,7 +41,9 @@ def case_of(p: PoolProblem) -> Case:
         if p.dtype == "int8"
         else FLOAT["relax.nn.avg_pool2d"]
     )
-    return Case(**together(operand), constants={}, **answer(referee([image_of(operand[0], p.source)], attrs), p.target))
+    return Case(
+        **case_of_operands(operand), constants={}, **answer(referee([image_of(operand[0], p.source)], attrs), p.target)
+    )
 
 
 def kernel_of(p: PoolProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:

@@ -12,7 +12,7 @@ from ...targets.cuda.kernels.conv_schedule import (
     buildable,
     candidates,
     depth_of,
-    estimate,
+    estimated_clocks,
     resident,
     tile_for,
 )
@@ -88,7 +88,7 @@ def _features(p, s, spec):
             s.shared_bytes,
             s.threads,
             depth_of(p),
-            estimate(p, s, spec),
+            estimated_clocks(p, s, spec),
         )
     ]
     copies, reads = 1 / s.rows + 1 / s.columns, s.warp_rows / s.rows + s.warp_columns / s.columns
@@ -116,7 +116,7 @@ def _guesses(p, default, spec, decisions):
             and buildable(p, tile, spec)
             and all(getattr(tile, name) in values for name, values in decisions.items())
         ):
-            shapes[tile] = estimate(p, tile, spec)
+            shapes[tile] = estimated_clocks(p, tile, spec)
     best = sorted(shapes, key=shapes.__getitem__)[: GUESSES - 2]
     deeper = [
         replace(default, stages=stages)

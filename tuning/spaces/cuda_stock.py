@@ -3,14 +3,16 @@
 from math import log2, prod
 
 from ...targets.cuda.generated.nest import NestWorkload
-from ...targets.cuda.generated.stock import Stock, decisions
+from ...targets.cuda.generated.stock import Stock, stock_choices
 from ...targets.spec import TargetSpec
 from .space import Space, choices, fixed
 
 
 def space(workload: NestWorkload, spec: TargetSpec) -> Space:
     default = Stock()
-    found = {name: choices(*values, getattr(default, name)) for name, values in decisions(workload.function).items()}
+    found = {
+        name: choices(*values, getattr(default, name)) for name, values in stock_choices(workload.function).items()
+    }
     return Space(
         "stock", workload, fixed(default, found), Stock, default, lambda s: True, lambda s: _features(workload, s, spec)
     )

@@ -2,7 +2,7 @@
 
 from math import log2
 
-from ...targets.x86.conv.depthwise_pack import lanes_of
+from ...targets.x86.conv.depthwise_pack import channels_per_vector
 from ...targets.x86.conv.depthwise_schedule import DepthwiseSchedule, default_schedule
 from ...targets.x86.conv.problem import ConvProblem
 from .space import Space, choices, chunks, fixed
@@ -24,7 +24,7 @@ def space(p: ConvProblem) -> Space:
 
 
 def _features(p, s):
-    (kh, kw), lanes = p.kernel, lanes_of(p)
+    (kh, kw), lanes = p.kernel, channels_per_vector(p)
     columns = (s.pixels - 1) * p.strides[1] + (kw - 1) * p.dilation[1] + 1
     tiles = -(-p.out_width // s.pixels)
     tasks = -(-p.batch * p.out_height // s.rows)

@@ -6,7 +6,7 @@ from ...targets.tuned import words
 from ...targets.workloads import workload_from
 from ..kinds.registry import SCHEDULES, spaces_of
 
-__all__ = ["SCHEDULES", "described", "from_json", "member", "spaces_of", "text_of", "to_json"]
+__all__ = ["SCHEDULES", "from_json", "member", "spaces_of", "text_of", "to_json", "workload_and_spaces"]
 
 
 def to_json(family: str, schedule) -> dict:
@@ -27,7 +27,7 @@ def from_json(entry: dict):
     return entry["family"], made(**decisions)
 
 
-def described(problem: dict, spec):
+def workload_and_spaces(problem: dict, spec):
     """Reads a workload and finds its spaces.
 
     (workload, its spaces on a target) of JSON values that came from a database or a file. Raises ValueError for

@@ -18,7 +18,7 @@ from tvm.ir import Call, IRModule
 from ... import ops
 from ...ops import shape_of
 from ...rewriting.rule import RewriteGraph, rewrite
-from ..channel import behind, by_input, per_channel
+from ..channel import behind, by_input, channel_values
 from ..graph import constant, known
 from .integers import limits_of, steps_behind
 
@@ -75,7 +75,7 @@ def _line(steps: Sequence[relax.Expr], shape: tuple[int, ...], axis: int) -> tup
         value = (
             None
             if ops.is_op(step, "relax.nn.pad") or shape_of(step.args[0]) != shape_of(step)
-            else per_channel(known(step.args[1]), shape, axis)
+            else channel_values(known(step.args[1]), shape, axis)
         )
         if value is None:
             return None

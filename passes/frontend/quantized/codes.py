@@ -121,7 +121,7 @@ def scale_of(
     return Scale(value, int(zero.reshape(-1)[0]), str(zero.dtype))
 
 
-def per_axis(values: np.ndarray, rank: int, axis: int) -> np.ndarray:
+def broadcast_along(values: np.ndarray, rank: int, axis: int) -> np.ndarray:
     """Scales or zero points of an axis, ready to be broadcast."""
     shape = [1] * rank
     if values.size > 1:

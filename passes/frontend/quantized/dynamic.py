@@ -7,7 +7,7 @@ import numpy as np
 
 from ....targets.errors import UnsupportedModelError
 from ....targets.seams import Attrs
-from .codes import Codes, Scaled, ZeroPoint, per_axis
+from .codes import Codes, Scaled, ZeroPoint, broadcast_along
 from .linear import name_of_operand, real_operand
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def integer_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs)
         )
     zero = graph.known(name_of_operand(node, 3)) if name_of_operand(node, 3) else np.zeros(1, weight.dtype)
     axis = 0 if node.op_type == "ConvInteger" else weight.ndim - 1
-    steps = weight.astype("int32") - per_axis(zero.astype("int32"), weight.ndim, axis)
+    steps = weight.astype("int32") - broadcast_along(zero.astype("int32"), weight.ndim, axis)
     product = graph.apply(
         node,
         "Conv" if node.op_type == "ConvInteger" else "MatMul",

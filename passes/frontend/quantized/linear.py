@@ -14,7 +14,7 @@ from ...operators.registry import operators
 from ...ops import is_op
 from ...rewriting.grids import Grid
 from ..narrow import NOTE
-from .codes import Codes, per_axis, scale_of
+from .codes import Codes, broadcast_along, scale_of
 
 if TYPE_CHECKING:
     import onnx
@@ -46,7 +46,10 @@ def real_operand(
     if isinstance(value, np.ndarray) and scale is not None:
         zero = np.zeros(1, value.dtype) if zero is None else zero
         return _real(
-            graph, value, per_axis(scale.astype("float32"), value.ndim, axis), per_axis(zero, value.ndim, axis)
+            graph,
+            value,
+            broadcast_along(scale.astype("float32"), value.ndim, axis),
+            broadcast_along(zero, value.ndim, axis),
         )
     return _dequantized(
         graph, node, value, scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index))
@@ -143,4 +146,4 @@ def _grid(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, constant:
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
     if block:
         return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))
-    return tuple(per_axis(v, constant.ndim, axis) for v in (scale, zero))
+    return tuple(broadcast_along(v, constant.ndim, axis) for v in (scale, zero))

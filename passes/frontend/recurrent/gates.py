@@ -36,7 +36,7 @@ class Functions:
         return iter(self.each)
 
 
-def check(node: "OnnxNode", ways: int) -> None:
+def check_recurrent(node: "OnnxNode", ways: int) -> None:
     """Raises UnsupportedModelError for what no layer has here, and for weights of other extents than the node says."""
     if node.attrs.get("clip") or node.attrs.get("input_forget"):
         raise UnsupportedModelError("clips its gates or couples them; export a plain one")

@@ -14,7 +14,7 @@ from tvm import relax
 from ....targets.errors import UnsupportedModelError
 from ... import ops
 from ...ops import shape_of
-from .gates import GATES, Functions, check, gate_functions, within_lengths
+from .gates import GATES, Functions, check_recurrent, gate_functions, within_lengths
 
 if TYPE_CHECKING:
     from ..node import OnnxNode
@@ -39,7 +39,7 @@ def recurrent(node: "OnnxNode") -> relax.Tuple:
     if way not in ("forward", "reverse", "bidirectional"):
         raise UnsupportedModelError(f"has the direction {way[:40]!a}; export it again")
     ways = 2 if way == "bidirectional" else 1
-    check(node, ways)
+    check_recurrent(node, ways)
     functions, inside = gate_functions(node, ways), within_lengths(node, steps, batch)
     directions = [_Direction(0, way == "reverse")] + [_Direction(1, True)] * (way == "bidirectional")
     found = [_Layer(node, x, steps, batch, each, functions[each.index], inside).run() for each in directions]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ....targets.x86.layout import Layout
 
 
-def link(
+def link_pieces(
     pieces: list[Piece], modules: list[tvm.IRModule], params: "list[relax.Expr]", weights: Weights
 ) -> tuple[Program, tvm.IRModule]:
     """(the program, a module with the kernels of all pieces). modules: of the pieces, lowered and scheduled. params: of

@@ -55,7 +55,7 @@ class Piece:
     results: tuple[Crossing, ...]
 
 
-def split(module: tvm.IRModule, choose: Choose = plan_stretches) -> list[Piece]:
+def split_batch(module: tvm.IRModule, choose: Choose = plan_stretches) -> list[Piece]:
     """The pieces of `main`; none where the network stays one: a batch of 1 (the extent that all parameters begin with),
     no stretch that may run in parts and gains by it, or a result that no operator computes. choose: BatchGraph -> list
     of Stretch."""

@@ -16,9 +16,9 @@ from ....targets.x86.fallback import schedule_fallback
 from ....targets.x86.isa import building_for
 from ...rewriting.loops import loops_of
 from ...rewriting.unroll_loops import UnrollLoops
-from ...running import run
-from ..batch.link import link
-from ..batch.pieces import split
+from ...running import run_passes
+from ..batch.link import link_pieces
+from ..batch.pieces import split_batch
 from ..batch.plan import Choose
 from ..codegen import compile_network
 from ..entry import emit_shapes
@@ -135,7 +135,7 @@ class CpuLowering:
 
     def workloads(self, module: tvm.IRModule, spec: "TargetSpec", note: "Callable[[Keyed, int], None]") -> None:
         with building_for(spec.dot):
-            pieces = split(module)
+            pieces = split_batch(module)
             for piece in pieces:
                 asked = _noted(note, piece.chunks)
                 lower(
@@ -175,11 +175,11 @@ def _lowered(
             fallbacks.extend(without)
             return lowered
 
-        return run(lowering(walk, schedule, f"{spec.name}{note}{piece}"), part)
+        return run_passes(lowering(walk, schedule, f"{spec.name}{note}{piece}"), part)
 
     if watch is not None:
         module = UnrollLoops("a network that watches itself")(module)
-    pieces = split(module, choose) if watch is None and not loops_of(module) else None
+    pieces = split_batch(module, choose) if watch is None and not loops_of(module) else None
     if not pieces:
         kernels = legal(module)
         program = linearize(kernels, weights, watch)
@@ -193,7 +193,7 @@ def _lowered(
         legal(p.module, [c.layout for c in p.params], [c.layout for c in p.results], f", piece {i}")
         for i, p in enumerate(pieces, 1)
     ]
-    program, kernels = link(pieces, modules, list(module["main"].params), weights)
+    program, kernels = link_pieces(pieces, modules, list(module["main"].params), weights)
     return kernels, program
 
 

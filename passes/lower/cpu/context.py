@@ -13,7 +13,7 @@ from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
 from ....targets.x86.checks.coefficients import LayerSum
 from ....targets.x86.layout import AS_IS, SLACK, Layout, channel_stride, packed, sure
-from ....targets.x86.movement.copy import shift
+from ....targets.x86.movement.copy import flip_signs
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
 from ....targets.x86.view import View, contiguous, view_of
@@ -155,7 +155,7 @@ class CpuContext:
         layout = Layout("plain", value.layout.shape, dtype)
         key = (value.var, value.layout, layout)
         if key not in self._forms:
-            self._forms[key] = self.emit(shift(value.layout, layout), [value], layout, "reformat")
+            self._forms[key] = self.emit(flip_signs(value.layout, layout), [value], layout, "reformat")
         return self._forms[key]
 
     def _constant_value(self, expr: relax.Expr) -> Value:

@@ -6,10 +6,10 @@ from ....targets.x86.layout import Layout
 from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, QuantizedFunction, Scores, Softmax, TableBehind
 from ..peepholes import Peepholes
 from .rules_conv import RULES as LAYERS
-from .rules_matmul import product
+from .rules_matmul import product_kernel
 from .rules_recurrent import step_with_peepholes
 from .rules_rows import layer_norm_rows, softmax_rows
-from .rules_unary import quantized
+from .rules_unary import quantized_unary
 from .value import Value
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ def _pixels(chain: Pixels, ctx: "CpuContext") -> Value:
 
 # A chain is lowered by the function of its class, given the context.
 FUSED = {
-    Scores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root),
-    PeakScores: lambda chain, ctx: product(chain.product, ctx, chain.parts, chain.root, peak=True),
+    Scores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root),
+    PeakScores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root, peak=True),
     Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point),
     PeakSoftmax: lambda chain, ctx: softmax_rows(
         chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point, peak=True
     ),
     LayerNorm: layer_norm_rows,
     TableBehind: _table_behind,
-    QuantizedFunction: lambda chain, ctx: quantized(chain.call, ctx, chain.scale, chain.zero_point),
+    QuantizedFunction: lambda chain, ctx: quantized_unary(chain.call, ctx, chain.scale, chain.zero_point),
     Pixels: _pixels,
     Peepholes: step_with_peepholes,
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ROW = 64  # Rows of probabilities begin at cache lines, which have so many bytes.
 
 
-def product(
+def product_kernel(
     call: "relax.Call",
     ctx: "CpuContext",
     softmax: "SoftmaxParts | None" = None,
@@ -124,4 +124,4 @@ def _result(shape: tuple[int, ...], dtype: str, aligned: bool) -> View:
     return View(shape, strides, 0, dtype, (prod(batch) * rows * width + SLACK,), SLACK)
 
 
-RULES = {"octet.matmul": product}
+RULES = {"octet.matmul": product_kernel}

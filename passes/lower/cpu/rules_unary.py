@@ -34,7 +34,7 @@ def _elementwise(
     return ctx.emit(unary(problem), [value], value.layout, call.op.name)
 
 
-def quantized(call: "relax.Call", ctx: "CpuContext", scale: float, zero_point: int) -> "Value":
+def quantized_unary(call: "relax.Call", ctx: "CpuContext", scale: float, zero_point: int) -> "Value":
     """Lowers octet.unary with its result quantised: one kernel where all are whole vectors, else two."""
     value, (kind, parameters) = ctx.packed(call.args[0]), scalar_function_of(call)
     layout, ordered = sure(packed(value.layout.shape, "int8")), tuple(sorted(parameters.items()))

@@ -17,9 +17,9 @@ import numpy as np
 from tvm import relax
 
 from ....targets.cuda.kernels.attention import Attention, attention, fits, warps_for
-from ....targets.cuda.kernels.conv_schedule import rounded
+from ....targets.cuda.kernels.conv_schedule import rounded_up
 from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, softmax_rows
-from ....targets.cuda.layout import CudaLayout, Strided, plain, rows
+from ....targets.cuda.layout import CudaLayout, Strided, plain, row_layout
 from ... import ops
 from ...ops import shape_of
 from ...rewriting.graph import DataflowGraph
@@ -90,7 +90,7 @@ def _attention(chain: AttentionHeads, ctx: CudaContext) -> CudaTensor:
     """Keys and values are read where they lie, or moved as for products of their own."""
     parts, (first, second) = chain.scores.parts, (chain.scores.product, chain.product)
     (images, heads, queries, depth), width = shape_of(first.args[0]), shape_of(second)[-1]
-    keys, scores = shape_of(first)[-1], rows(shape_of(first))
+    keys, scores = shape_of(first)[-1], row_layout(shape_of(first))
     q, k, v = (ctx.view(arg) for arg in (*first.args, second.args[1]))
     layout = result_of(ctx, shape_of(second))
     q, k, read = placed(ctx, q, k, shape_of(first), depth, scores, first.op.name)
@@ -103,7 +103,7 @@ def _attention(chain: AttentionHeads, ctx: CudaContext) -> CudaTensor:
         depth,
         width,
         heads,
-        q.layout.steps[-2] if queries > 1 else rounded(depth, 16),
+        q.layout.steps[-2] if queries > 1 else rounded_up(depth, 16),
         layout.steps[-2],
         warps_for(keys),
         parts.scale is not None,
@@ -170,7 +170,7 @@ def _able(chain: LayerNorm) -> bool:
 
 def _softmax(scores: CudaTensor, parts: SoftmaxParts, root: relax.Expr, ctx: CudaContext) -> CudaTensor:
     shape, mask, scale = shape_of(root), parts.mask, parts.scale
-    layout = rows(shape) if len(shape) > 1 else plain(shape, "int8")
+    layout = row_layout(shape) if len(shape) > 1 else plain(shape, "int8")
     extents = (1, 1, 1, *shape[:-1])[-3:]
     steps = _mask_steps(mask)
     stride = layout.stride if layout.kind != "plain" else shape[-1]
@@ -196,7 +196,7 @@ def _norm(chain: LayerNorm, ctx: CudaContext) -> CudaTensor:
     value, stride = (
         (ctx.plain(chain.operand), shape[-1]) if chain.source is None else _rows(ctx.find(chain.operand), ctx)
     )
-    layout = plain(shape, "float32") if chain.target is None else rows(shape)
+    layout = plain(shape, "float32") if chain.target is None else row_layout(shape)
     out_stride = shape[-1] if chain.target is None else layout.stride
     rms = ops.is_op(chain.call, "relax.nn.rms_norm")
     scaled, centred = (True, False) if rms else (bool(attrs["scale"]), bool(attrs["center"]))
@@ -218,5 +218,5 @@ def _norm(chain: LayerNorm, ctx: CudaContext) -> CudaTensor:
 
 def _rows(tensor: CudaTensor, ctx: CudaContext) -> tuple[CudaTensor, int]:
     """(int8 with its rows together, elements from row to row)."""
-    layout: CudaLayout = rows(tensor.layout.shape)
+    layout: CudaLayout = row_layout(tensor.layout.shape)
     return ctx.formed(tensor, layout), layout.stride

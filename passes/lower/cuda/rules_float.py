@@ -78,7 +78,7 @@ def astype(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 
 
 def _unary(call: "relax.Call", ctx: "CudaContext", kind: str, attrs: Attrs) -> "CudaTensor | None":
-    if _dtype(call) != "float32" or not functions.known(kind):
+    if _dtype(call) != "float32" or not functions.has_device_code(kind):
         return None
     return _emit(call, ctx, floats.unary(prod(shape_of(call)), kind, attrs), [ctx.plain(call.args[0])])
 

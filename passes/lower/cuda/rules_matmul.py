@@ -13,10 +13,10 @@ import numpy as np
 
 from ....targets.cuda.kernels import movement
 from ....targets.cuda.kernels.conv import Conv, Epilogue, Views, tiled_kernel
-from ....targets.cuda.kernels.conv_schedule import rounded, tile_for
+from ....targets.cuda.kernels.conv_schedule import rounded_up, tile_for
 from ....targets.cuda.kernels.movement import ColumnSums, Turn
 from ....targets.cuda.kernels.window import ROW
-from ....targets.cuda.layout import GRANULE, Strided, plain, rows
+from ....targets.cuda.layout import GRANULE, Strided, plain, row_layout
 from ....targets.cuda.workload import workload_of
 from ....targets.seams import Attrs
 from ... import ops
@@ -43,7 +43,9 @@ def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
         return None
     to_float = attrs["out_dtype"] == "float32"
     result = plain(shape, "float32") if to_float else result_of(ctx, shape)
-    canonical = Conv(m, *ROW, rows((m, k)).stride, n if to_float else rows((m, n)).stride, batch, k, n, 0, True)
+    canonical = Conv(
+        m, *ROW, row_layout((m, k)).stride, n if to_float else row_layout((m, n)).stride, batch, k, n, 0, True
+    )
     epilogue = epilogue_of(attrs, to_float)
     workload = workload_of(canonical, epilogue)
     found = ctx.found(workload)
@@ -55,7 +57,7 @@ def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
         stride=left.layout.steps[-2] if m > 1 else canonical.stride,
         out_stride=n if to_float else result.steps[-2],
     )
-    outputs = rounded(n, tile.columns)
+    outputs = rounded_up(n, tile.columns)
     vectors = [
         _bias(ctx, problem, right, views, outputs, call.op.name),
         np.full(outputs, attrs["multiplier"], np.float32),
@@ -105,7 +107,7 @@ def result_of(ctx: "CudaContext", shape: tuple[int, ...]) -> "CudaLayout | Strid
         if [int(axis) % 4 for axis in user.attrs.axes] == _SWAPPED:
             _, heads, m, n = shape
             return Strided(shape, (m * heads * n, n, heads * n, 1), "int8")
-    return rows(shape)
+    return row_layout(shape)
 
 
 def placed(
@@ -120,12 +122,12 @@ def placed(
     """(left operand, right operand, Views)."""
     *lead, m, n = shape
     if not _readable(_broadcast(a, (*lead, m, k)), (*lead, m), k):
-        a = _left(ctx, a, rows((*lead, m, k)), operator)
+        a = _left(ctx, a, row_layout((*lead, m, k)), operator)
     batches = _batches(
         lead, *(steps[:-2] for steps in (_broadcast(a, (*lead, m, k)), _broadcast(b, (*lead, k, n)), result.steps))
     )
     if batches is None:  # More axes than two lie anyhow.
-        a, b = _left(ctx, a, rows((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
+        a, b = _left(ctx, a, row_layout((*lead, m, k)), operator), _whole(ctx, b, (*lead, k, n), operator)
         batches = _batches(lead, *(tensor.steps[:-2] for tensor in (a.layout, b.layout, result)))
     assert batches is not None  # The matrices of the batch follow each other now.
     inner, (a_steps, b_steps, y_steps) = batches
@@ -134,7 +136,7 @@ def placed(
     turned[-2:] = turned[:-3:-1]
     if _readable(turned, (*lead, n), k):
         return a, b, Views(*(inner, *a_steps, *b_steps, *y_steps, column_step))
-    padded = rounded(k, GRANULE)
+    padded = rounded_up(k, GRANULE)
     batch = 1 if not any(b_steps) else prod(lead)  # Without steps one matrix serves all.
     problem = Turn(*(batch, inner, n, k, padded, *b_steps, column_step, depth_step))
     rights = ctx.emit(movement.turn(problem), [b], plain((batch, n, padded), "int8"), operator)

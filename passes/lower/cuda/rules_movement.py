@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....targets.cuda.kernels import movement
-from ....targets.cuda.layout import Strided, packed, plain, reshaped, rows
+from ....targets.cuda.layout import Strided, packed, plain, reshaped, row_layout
 from ... import ops
 from ...ops import shape_of
 from ...referee.resize import nearest_indices
@@ -41,7 +41,7 @@ def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     ):
         return None
     value, user = ctx.find(call.args[0]), ctx.only_user(ctx.var)
-    layout = rows(value.layout.shape) if ops.is_op(user, "octet.matmul") else packed(value.layout.shape, "int8")
+    layout = row_layout(value.layout.shape) if ops.is_op(user, "octet.matmul") else packed(value.layout.shape, "int8")
     kernel = movement.quantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
     return ctx.emit(kernel, [value], layout, call.op.name)
 

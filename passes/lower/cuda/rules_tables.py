@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ....targets.cuda.kernels.interpolate import Interpolation, interpolate
 from ....targets.cuda.kernels.softmax_table import SoftmaxTable, softmax_table
-from ....targets.cuda.layout import packed, rows
+from ....targets.cuda.layout import packed, row_layout
 from ....targets.softmax_table import softmax_shift
 from ... import ops
 from ...ops import shape_of
@@ -39,7 +39,7 @@ def resize(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
 def softmax(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     """Lowers octet.softmax, whose exponentials come from a table."""
     attrs, tensor = ops.attrs_of(call), ctx.find(call.args[0])
-    layout = rows(tensor.layout.shape)
+    layout = row_layout(tensor.layout.shape)
     problem = SoftmaxTable(
         layout.pixels,
         layout.channels,

@@ -27,7 +27,7 @@ from ....targets.watch.inputs import WatchedInput
 from ....targets.watch.words import Check, Words
 from ....targets.x86.checks.coefficients import LayerSum, byte_sum
 from ....targets.x86.checks.counts import count_ends, moments
-from ....targets.x86.checks.kernels import compare, weighted_sum
+from ....targets.x86.checks.kernels import comparing_kernel, weighted_sum
 from ....targets.x86.isa import building_for
 from .clips import CountedBytes
 
@@ -205,7 +205,7 @@ class Watch:
         word = ("word", len(self.checks))
         self.checks.append(check)
         first, second = (tuple(self._sizes[sums] // 4 for sums in side) for side in (left, right))
-        func = compare(first, second, constant)
+        func = comparing_kernel(first, second, constant)
         return RawCall(self._added(func), [*left, *right, word], check.layer, 1, True)
 
     def _added(self, func: "tirx.PrimFunc") -> str:

@@ -143,7 +143,12 @@ class Printer:
         if name == "isnan":
             return f"is_nan({self.expr(e.args[0])})"
         kind = _SCALAR.get(name, name)
-        if dtype == "float32" and len(e.args) == 1 and functions.known(kind) and not functions.parameters(kind):
+        if (
+            dtype == "float32"
+            and len(e.args) == 1
+            and functions.has_device_code(kind)
+            and not functions.parameters(kind)
+        ):
             function, text = functions.function(kind, {})
             self.prelude[function] = text
             return f"{function}({self.expr(e.args[0])})"

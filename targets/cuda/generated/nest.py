@@ -10,7 +10,7 @@ from tvm import s_tir, tirx
 
 from ...seams import JsonObject
 from ...workload_key import Keyed
-from .nest_text import function_of
+from .nest_text import parsed_function
 
 KIND = "cuda-nest"
 # Measuring can make up values of these types alone: an index would have to lie within what it points into.
@@ -32,17 +32,17 @@ class NestWorkload(Keyed):
     @cached_property
     def function(self) -> tirx.PrimFunc:
         """The nest as a PrimFunc."""
-        return function_of(self.tir)
+        return parsed_function(self.tir)
 
     @property
     def result(self) -> tuple[tuple[int, ...], str]:
         """(shape, dtype)."""
-        return shape_of(self.function.params[-1])
+        return extents_and_dtype(self.function.params[-1])
 
     @property
     def operands(self) -> list[tuple[tuple[int, ...], str]]:
         """(extents, dtype) of everything that is read."""
-        return [shape_of(buffer) for buffer in list(self.function.params)[:-1]]
+        return [extents_and_dtype(buffer) for buffer in list(self.function.params)[:-1]]
 
     @property
     def name(self) -> str:
@@ -101,6 +101,6 @@ def from_dict(entry: JsonObject) -> NestWorkload:
     return made
 
 
-def shape_of(buffer: tirx.Buffer) -> tuple[tuple[int, ...], str]:
+def extents_and_dtype(buffer: tirx.Buffer) -> tuple[tuple[int, ...], str]:
     """(extents, dtype)."""
     return tuple(int(extent) for extent in buffer.shape), str(buffer.dtype)

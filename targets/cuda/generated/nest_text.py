@@ -50,7 +50,7 @@ _NODES = (
 )  # A formatter would give each a line of its own.  # fmt: skip
 
 
-def function_of(text: str) -> "tirx.PrimFunc":
+def parsed_function(text: str) -> "tirx.PrimFunc":
     """The tirx.PrimFunc whose script a text is. Raises ValueError for every other text, without evaluating anything of
     it."""
     if len(text) > LARGEST:

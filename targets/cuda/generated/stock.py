@@ -23,7 +23,7 @@ class Stock:
     unroll: int = 0
 
 
-def decisions(function: tirx.PrimFunc) -> dict[str, tuple[int, ...]]:
+def stock_choices(function: tirx.PrimFunc) -> dict[str, tuple[int, ...]]:
     """{field of Stock: what the stock rules let it be} of a nest (NestWorkload.function); a field is missing where they
     see nothing to decide."""
     return {name: tuple(choices) for name, (_, choices) in _sampled(_space(function).trace).items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..kernel import CudaKernel, literal
 from . import functions
 from .conv import Epilogue, Views
-from .conv_schedule import rounded
+from .conv_schedule import rounded_up
 
 if TYPE_CHECKING:
     from ...spec import TargetSpec
@@ -47,7 +47,7 @@ def warps_for(keys: int) -> int:
 def shared_bytes(keys: int, depth: int, width: int) -> int:
     """Bytes of shared memory, as AttentionMemory in device/attention.cuh divides it."""
     warps = warps_for(keys)
-    columns = rounded(keys, 8 * warps)
+    columns = rounded_up(keys, 8 * warps)
     return columns * (depth + 16) + (width + 16) * (columns + 16) + 4 * 16 * (columns + 8 + warps + 1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..kernel import CudaKernel, blocks, literal
 from ..layout import GRANULE
 from .conv_constants import folded_bias, tiled_constants
-from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, rounded, tile_for
+from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, rounded_up, tile_for
 from .window import Window
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def tiled_kernel(
     shared = max(tile.shared_bytes, table)
     assert shared <= spec.extra["shared_bytes"], tile
     state = (
-        4 * (rounded(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
+        4 * (rounded_up(grid[0] * grid[1], 32) + grid[0] * grid[1] * tile.rows * tile.columns) if tile.splits > 1 else 0
     )
     return CudaKernel(
         f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}",
@@ -188,7 +188,7 @@ def tiled_kernel(
 
 def packed_views(p: Conv) -> Views:
     """Products behind one another, the right operand's columns padded to whole granules."""
-    pitch = rounded(p.channels, 16)
+    pitch = rounded_up(p.channels, 16)
     return Views(p.groups, 0, p.images * p.stride, 0, p.outputs * pitch, 0, p.images * p.out_stride, pitch)
 
 
@@ -257,6 +257,6 @@ def _direct(
         blocks(p.pixels * p.groups * p.outputs, schedule.threads),
         schedule.threads,
     )
-    rows = np.zeros((p.groups * p.outputs, p.kernel_height, p.kernel_width, rounded(p.channels, 4)), np.int8)
+    rows = np.zeros((p.groups * p.outputs, p.kernel_height, p.kernel_width, rounded_up(p.channels, 4)), np.int8)
     rows[..., : p.channels] = weight.transpose(0, 2, 3, 1)
     return kernel, (rows, bias, multiplier)

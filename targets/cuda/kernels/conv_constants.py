@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .conv_schedule import Tile, depth_of, rounded
+from .conv_schedule import Tile, depth_of, rounded_up
 
 if TYPE_CHECKING:
     from .conv import Conv
@@ -46,12 +46,12 @@ def tiled_constants(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """[groups][outputs rounded up to a tile][taps * channels rounded up to a stage]; a bias for every class of
     pixels."""
-    outputs, channels = rounded(p.outputs, tile.columns), 4 if p.stride == 4 else rounded(p.channels, 16)
+    outputs, channels = rounded_up(p.outputs, tile.columns), 4 if p.stride == 4 else rounded_up(p.channels, 16)
     taps = np.zeros((p.groups, outputs, p.kernel_height, p.kernel_width, channels), np.int8)
     taps[:, : p.outputs, ..., : p.channels] = weight.reshape(p.groups, p.outputs, *weight.shape[1:]).transpose(
         0, 1, 3, 4, 2
     )
-    rows = np.zeros((p.groups, outputs, rounded(depth_of(p), tile.depth)), np.int8)
+    rows = np.zeros((p.groups, outputs, rounded_up(depth_of(p), tile.depth)), np.int8)
     rows[..., : depth_of(p)] = taps.reshape(p.groups, outputs, -1)
     down = classes(p.out_height, p.step_height, p.top, p.kernel_height, p.dilation_height, p.height, p.zero_point)
     across = classes(p.out_width, p.step_width, p.left, p.kernel_width, p.dilation_width, p.width, p.zero_point)

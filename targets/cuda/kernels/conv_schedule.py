@@ -186,14 +186,16 @@ _WGMMA_SHAPES = (
 )
 
 
-def rounded(value: int, unit: int) -> int:
+def rounded_up(value: int, unit: int) -> int:
     """The least multiple of `unit` that holds `value`."""
     return -(-value // unit) * unit
 
 
 def depth_of(problem: "Conv") -> int:
     """Bytes of the sum: 16-byte granules per tap, one word per tap of a first layer."""
-    return problem.kernel_height * problem.kernel_width * (4 if problem.stride == 4 else rounded(problem.channels, 16))
+    return (
+        problem.kernel_height * problem.kernel_width * (4 if problem.stride == 4 else rounded_up(problem.channels, 16))
+    )
 
 
 def candidates(spec: "TargetSpec", wmma: int = 0) -> tuple[Tile, ...]:
@@ -235,7 +237,7 @@ def tile_for(problem: "Conv", spec: "TargetSpec", wmma: int | None = None, colum
         for tile in fitting
         if splits == 1 or _splits_evenly(problem, tile, splits)
     ]
-    return min(tiles, key=lambda tile: estimate(problem, tile, spec))
+    return min(tiles, key=lambda tile: estimated_clocks(problem, tile, spec))
 
 
 def _splits_evenly(problem: "Conv", tile: Tile, splits: int) -> bool:
@@ -248,12 +250,12 @@ def _splits_evenly(problem: "Conv", tile: Tile, splits: int) -> bool:
 def resident(tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> int:
     """Blocks that share a multiprocessor: as many as its registers, threads and shared memory hold, of which it has
     what the largest block may take."""
-    registers, beside = rounded(tile.registers, 8) * tile.threads, _RESERVED if spec.extra["arch"] >= 80 else 0
+    registers, beside = rounded_up(tile.registers, 8) * tile.threads, _RESERVED if spec.extra["arch"] >= 80 else 0
     shared = (spec.extra["shared_bytes"] + beside) // (tile.shared_bytes + beside)
     return max(1, min(_REGISTERS // registers, spec.extra["threads"] // tile.threads, shared, costs.resident))
 
 
-def estimate(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> float:
+def estimated_clocks(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Costs = COSTS) -> float:
     """The estimated clocks of the whole layer."""
     blocks = -(-problem.pixels // tile.rows) * -(-problem.outputs // tile.columns) * problem.groups * tile.splits
     steps = -(-(-(-depth_of(problem) // tile.depth)) // tile.splits)

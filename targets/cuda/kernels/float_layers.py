@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..kernel import CudaKernel, blocks, literal
-from .conv_schedule import rounded
+from .conv_schedule import rounded_up
 from .window import Window
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def conv(
             "float_conv2d", "float_layers.cuh", f"conv_float<{literal(p)}>", 5, blocks(p.results, 128), 128
         ), weight
     tile = tile if tile is not None else tile_for(p.pixels, outputs, p.terms, p.groups, spec)
-    packed = np.zeros((p.groups, rounded(p.terms, tile.depth), rounded(outputs, tile.columns)), np.float32)
+    packed = np.zeros((p.groups, rounded_up(p.terms, tile.depth), rounded_up(outputs, tile.columns)), np.float32)
     packed[:, : p.terms, :outputs] = weight.reshape(p.groups, outputs, p.terms).transpose(0, 2, 1)
     return _tiled("conv2d", f"conv_tf32<{literal(p)}, {literal(tile)}>", 5, (p.pixels, outputs, p.groups), tile), packed
 

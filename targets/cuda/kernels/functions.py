@@ -122,7 +122,7 @@ _ALL: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
 }
 
 
-def known(kind: str) -> bool:
+def has_device_code(kind: str) -> bool:
     """Whether there is device code for a kind of function."""
     return kind in _ALL
 

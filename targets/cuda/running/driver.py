@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ...errors import OctetError
-from .identity import identity
+from .identity import device_identity
 
 ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # Targets exist for these architectures.
 EXACT = (90,)  # A second target exists for these, whose code runs on that architecture alone.
@@ -27,7 +27,7 @@ class Device:
     @property
     def identity(self) -> str:
         """The name by which tuning records know the device."""
-        return identity(self.name, self.multiprocessors)
+        return device_identity(self.name, self.multiprocessors)
 
 
 class Driver:
@@ -104,7 +104,7 @@ def state() -> str:
     return "there is no CUDA device" if found is None else f"the device is {found.name}, sm_{found.arch}"
 
 
-def features() -> frozenset[str]:
+def device_features() -> frozenset[str]:
     """Which of the CUDA targets' features this machine has: code for an older architecture runs as it is or through its
     PTX, "a" only where it is the device's."""
     found = device()

@@ -8,13 +8,13 @@ from ...spec import TargetSpec
 _BETWEEN = ", "
 
 
-def identity(name: str, multiprocessors: int | None = None) -> str:
+def device_identity(name: str, multiprocessors: int | None = None) -> str:
     """A device's identity, as `octet targets` prints it: the driver's name, which tells boards and memories apart, and
     multiprocessors, which tell slices (MIG) apart."""
     return name if multiprocessors is None else f"{name}{_BETWEEN}{multiprocessors} multiprocessors"
 
 
-def same(device: str, other: str) -> bool:
+def may_be_one_device(device: str, other: str) -> bool:
     """Whether two identities may be one device: one of them may be the name alone."""
     return device == other or _name(device) == other or device == _name(other)
 

@@ -37,7 +37,7 @@ class Loaded:
                 "the CPU variant with target="
             )
         self._driver, self._device = found, card
-        needs.check(variant.target, needs.needs_of(variant.library), card, found.integer("cuDriverGetVersion"))
+        needs.check_driver(variant.target, needs.needs_of(variant.library), card, found.integer("cuDriverGetVersion"))
         with ExitStack() as held:
             self._held = held
             self._open(variant)

@@ -39,7 +39,7 @@ def needs_of(fatbin: bytes) -> Needs | None:
     return None
 
 
-def check(target: str, needs: Needs | None, device: Device, version: int) -> None:
+def check_driver(target: str, needs: Needs | None, device: Device, version: int) -> None:
     """Refuses a driver that is too old for a library. version: of the driver. Raises PackageError in one line where it
     is older than what the device would run needs."""
     if needs is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..conv import amx, direct_schedule
-from ..conv.depthwise_pack import chunk_starts, fold_of, lanes_of
+from ..conv.depthwise_pack import channels_per_vector, chunk_starts, fold_of
 from ..conv.listed_copy import gathered
 from ..conv.problem import ConvProblem
 from ..tiles import TILE_ROWS
@@ -36,7 +36,8 @@ def computed_channels(p: ConvProblem, family: str) -> np.ndarray:
     if family == "depthwise":
         starts = chunk_starts(p)
         counts[:] = sum(
-            (np.arange(p.out_channels) >= start) & (np.arange(p.out_channels) < start + lanes_of(p)) for start in starts
+            (np.arange(p.out_channels) >= start) & (np.arange(p.out_channels) < start + channels_per_vector(p))
+            for start in starts
         )
     return counts
 

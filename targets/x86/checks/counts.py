@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, pure, splat
+from ...cpu.expressions import bind, load_vector, pure, splat
 from ..intrinsics import dot4, dot4_safe
 from ..isa import current
 from ..kernel import argument, emit_kernel
@@ -36,7 +36,7 @@ def _count_ends(groups: int, step: int, period: int, tail: int, high: int, low: 
     sums = _Sums(1 + low)
 
     def look(at: tirx.Expr | int, i: int, left: int) -> None:
-        x, valid = bind(load(data, at, width)), _valid(load(values, i * width, width), left)
+        x, valid = bind(load_vector(data, at, width)), _valid(load_vector(values, i * width, width), left)
         sums.add(0, i, pure(f"uint8x{width}", "llvm.usub.sat", x, splat(high - 1, "uint8", width)), valid)
         if low:
             sums.add(1, i, pure(f"uint8x{width}", "llvm.usub.sat", splat(1, "uint8", width), x), valid)
@@ -61,11 +61,11 @@ def _moments(groups: int, step: int, period: int, tail: int, parts: int) -> None
     sums, middle = _Sums(2 * parts), splat(STORED_OFFSET, "uint8", width)
 
     def look(at: tirx.Expr | int, i: int, left: int) -> None:
-        x = bind(load(data, at, width))
+        x = bind(load_vector(data, at, width))
         above, below = (pure(f"uint8x{width}", "llvm.usub.sat", *pair) for pair in ((x, middle), (middle, x)))
         distance = bind(above | below)
         for part in range(parts):
-            member = bind(_valid(load(members, part * period * BYTES + i * width, width), left))
+            member = bind(_valid(load_vector(members, part * period * BYTES + i * width, width), left))
             sums.add(part, i, x, member)
             sums.add(parts + part, i, distance, member)
 

@@ -1,10 +1,10 @@
 """The kernels of self-checks. Sums are s32 and wrap: they are numbers modulo 2^32. Their results are vectors of 16
-words, whose order means nothing; `compare` adds them up."""
+words, whose order means nothing; `comparing_kernel` adds them up."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, pure, splat, store
+from ...cpu.expressions import bind, load_vector, pure, splat, store_vector
 from ..conv.sums import LANES
 from ..intrinsics import dot4, dot4_safe
 from ..isa import current
@@ -53,11 +53,11 @@ def _weighted(rows: int, last: int, size: int, vectors: int, digits: int) -> Non
 
         def piece(at: tirx.Expr, to: tirx.Expr | int, chain: tirx.Expr | int) -> None:
             for part in range(parts):
-                x = bind(load(data, at + part * 4 * lanes, 4 * lanes))
+                x = bind(load_vector(data, at + part * 4 * lanes, 4 * lanes))
                 for d in range(digits):
                     i = (chain * digits + d) * parts + part
                     acc[i] = (dot4 if current().vnni else dot4_safe)(
-                        acc[i], x, load(coefficients, to + d * BYTES + part * 4 * lanes, 4 * lanes)
+                        acc[i], x, load_vector(coefficients, to + d * BYTES + part * 4 * lanes, 4 * lanes)
                     )
 
         first = bind(task * share)
@@ -78,10 +78,10 @@ def _weighted(rows: int, last: int, size: int, vectors: int, digits: int) -> Non
             for d in range(digits):
                 for chain in range(unroll):
                     total = total + (acc[(chain * digits + d) * parts + part] << splat(bits * d, "int32", lanes))
-            store(sums, task * LANES + part * lanes, total)
+            store_vector(sums, task * LANES + part * lanes, total)
 
 
-def compare(left: tuple[int, ...], right: tuple[int, ...], constant: int) -> tirx.PrimFunc:
+def comparing_kernel(left: tuple[int, ...], right: tuple[int, ...], constant: int) -> tirx.PrimFunc:
     """PrimFunc(s32[size] for every size of left and right, word s32[1]): word = all of left - all of right - constant;
     0 where both sides agree."""
     return emit_kernel(f"compare_{sum(left)}_{sum(right)}", lambda: _compare(left, right, constant))
@@ -94,6 +94,6 @@ def _compare(left: tuple[int, ...], right: tuple[int, ...], constant: int) -> No
     acc[0] = splat(0, "int32")
     for side, size, adds in sides:
         with T.serial(0, size // LANES) as i:
-            value = load(side, i * LANES, LANES)
+            value = load_vector(side, i * LANES, LANES)
             acc[0] = acc[0] + value if adds else acc[0] - value
     T.buffer_store(word, pure("int32", "llvm.vector.reduce.add", acc[0]) - tirx.const(constant, "int32"), [0])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, const, load
+from ...cpu.expressions import bind, const, load_vector
 from ..bf16_intrinsics import tile_dot_bf16
 from ..intrinsics import prefetch
 from ..tiles import TILE_BYTES, TILE_ROWS, TILE_ROWS_AT, tile_dot, tile_load, tile_store, tile_zero
@@ -221,8 +221,8 @@ class Micro:
         base, channel = bind(place.at + tile * (16 * 32) + first * 32), bind(place.block * BLOCK)
 
         def accumulator(r: int, v: int) -> tirx.Expr:
-            value = load(sums, base + r * 32 + v * 16, 16)
-            return value if biased else value + load(self.bias, channel + v * 16, 16)
+            value = load_vector(sums, base + r * 32 + v * 16, 16)
+            return value if biased else value + load_vector(self.bias, channel + v * 16, 16)
 
         emit_epilogue(self.p.epilogue, self.operands, found, vectors, channel, accumulator)
 

@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...bfloat16 import BLOCK
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..bf16_intrinsics import bf16_functions, dot_bf16
 from ..elementwise.bfloat16 import PAIRS
 from ..intrinsics import fma
@@ -150,13 +150,13 @@ class _Kernel:
             for _ in range(3)
         )
         for _, _, slot in slots:
-            store(totals, slot, splat(0.0, "float32", lanes))
+            store_vector(totals, slot, splat(0.0, "float32", lanes))
         weights, done = bind(block * (blocks_of(walk) * BLOCK * s.vectors * 16)), 0
         for run in walk.runs:
             with T.serial(0, -(-run.length // BLOCK)) as step:
                 for _, _, slot in slots:
-                    store(even, slot, splat(0.0, "float32", lanes))
-                    store(odd, slot, splat(0.0, "float32", lanes))
+                    store_vector(even, slot, splat(0.0, "float32", lanes))
+                    store_vector(odd, slot, splat(0.0, "float32", lanes))
                 self.block(
                     (even, odd),
                     bind(at + run.offset + step * BLOCK),
@@ -164,11 +164,18 @@ class _Kernel:
                     registers,
                 )
                 for _, _, slot in slots:
-                    store(totals, slot, load(totals, slot, lanes) + (load(even, slot, lanes) + load(odd, slot, lanes)))
+                    store_vector(
+                        totals,
+                        slot,
+                        load_vector(totals, slot, lanes)
+                        + (load_vector(even, slot, lanes) + load_vector(odd, slot, lanes)),
+                    )
             done += -(-run.length // BLOCK)
         p, channel = self.p, bind(block * (s.vectors * 16))
         rows = [Row(bind((line * walk.pixels + start + i) * p.out_stride)) for i in range(s.pixels)]
-        total = lambda r, v: load(totals, (r * vectors + v) * 16, 16) + load(self.bias, channel + v * 16, 16)
+        total = lambda r, v: (
+            load_vector(totals, (r * vectors + v) * 16, 16) + load_vector(self.bias, channel + v * 16, 16)
+        )
         emit_epilogue(p.epilogue, self.operands, rows, vectors, channel, total)
 
     def block(self, sums: tuple[tirx.Expr, tirx.Expr], at: tirx.Expr, weights: tirx.Expr, registers: int) -> None:
@@ -180,15 +187,17 @@ class _Kernel:
         with T.serial(0, BLOCK // (2 * each)) as k:
             for chain, chained in enumerate(sums):
                 found = [
-                    bind(load(self.weights, weights + (2 * k + chain) * size + r * (lanes * each), lanes * each))
+                    bind(load_vector(self.weights, weights + (2 * k + chain) * size + r * (lanes * each), lanes * each))
                     for r in range(registers)
                 ]
                 for i in range(self.s.pixels):
                     element = bind(self.element(at + i * stride + k * (2 * each), chain))
                     for r in range(registers):
                         slot = (i * registers + r) * lanes
-                        store(
-                            chained, slot, (dot_bf16 if pairs else fma)(load(chained, slot, lanes), element, found[r])
+                        store_vector(
+                            chained,
+                            slot,
+                            (dot_bf16 if pairs else fma)(load_vector(chained, slot, lanes), element, found[r]),
                         )
 
     def element(self, at: tirx.Expr, chain: int) -> tirx.Expr:
@@ -196,7 +205,7 @@ class _Kernel:
         lanes = current().lanes
 
         def word(index: tirx.Expr) -> tirx.Expr:
-            return tirx.reinterpret("uint32", load(self.source, index, 2))
+            return tirx.reinterpret("uint32", load_vector(self.source, index, 2))
 
         if current().bf16_pairs:
             return tirx.Broadcast(word(at + 2 * chain), lanes)

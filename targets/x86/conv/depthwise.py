@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..elementwise.table import permuted
 from ..intrinsics import part
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, on_stack, task_loop
 from ..layout import SLACK
 from .depthwise_kernel import DepthwiseKernel
-from .depthwise_pack import chunk_starts, fold_of, lanes_of, pad_value, tap_groups
+from .depthwise_pack import channels_per_vector, chunk_starts, fold_of, pad_value, tap_groups
 from .depthwise_schedule import DepthwiseSchedule, is_local, padded_extents, walk_of
 from .epilogue import Operands, table_argument
 from .problem import ConvProblem
@@ -46,7 +46,7 @@ def conv2d_depthwise(p: ConvProblem, s: DepthwiseSchedule) -> tirx.PrimFunc:
 
 def _body(p: "Checked | ConvProblem", s: DepthwiseSchedule) -> None:
     e, int8 = p.epilogue, p.dtype == "int8"
-    lanes = lanes_of(p)
+    lanes = channels_per_vector(p)
     chunks = len(chunk_starts(p))
     storage = "uint8" if int8 else "float32"
     data = argument("data", p.batch * p.height * p.width * p.data_stride + SLACK, storage)
@@ -119,13 +119,15 @@ def _by_channels(
             def fill(first: int, count: int) -> None:
                 if count > 0:
                     with T.serial(0, count) as x:
-                        store(stage, row + (first + x) * 64, padding)
+                        store_vector(stage, row + (first + x) * 64, padding)
 
             with T.If(tirx.all(y >= p.padding[0], y < p.padding[0] + p.height)):
                 with T.Then():
                     fill(0, p.padding[1])
                     with T.serial(0, p.width) as x:
-                        store(stage, row + (p.padding[1] + x) * 64, load(data, source + x * p.data_stride, 64))
+                        store_vector(
+                            stage, row + (p.padding[1] + x) * 64, load_vector(data, source + x * p.data_stride, 64)
+                        )
                     fill(p.padding[1] + p.width, p.padding[3])
                 with T.Else():
                     fill(0, width)
@@ -141,7 +143,7 @@ def _look_up(out: tirx.Buffer, table: tirx.Buffer, first: tirx.Expr, size: tirx.
     that overlap would be looked up twice."""
     with T.serial(0, tirx.floordiv(size, 64)) as i:
         at = bind(first + i * 64)
-        store(out, at, permuted(bind(load(out, at, 64)), table))
+        store_vector(out, at, permuted(bind(load_vector(out, at, 64)), table))
     with T.serial(0, tirx.floordiv(tirx.floormod(size, 64), piece)) as i:
         at = bind(first + tirx.floordiv(size, 64) * 64 + i * piece)
-        store(out, at, part(bind(permuted(bind(load(out, at, 64)), table)), 0, piece))
+        store_vector(out, at, part(bind(permuted(bind(load_vector(out, at, 64)), table)), 0, piece))

@@ -7,10 +7,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import dot4_multiplied, dot_pairs, fma, interleave_bytes, multiplied, split_pairs
 from ..isa import current
-from .depthwise_pack import chunk_starts, lanes_of, pad_value, tap_groups
+from .depthwise_pack import channels_per_vector, chunk_starts, pad_value, tap_groups
 from .epilogue import Operands, Row, emit_depthwise, emit_epilogue
 from .problem import ConvProblem
 
@@ -31,7 +31,7 @@ class DepthwiseKernel:
 
     def line(self, image: tirx.Expr, row: tirx.Expr) -> None:
         """Emits one row of the output."""
-        p, lanes = self.p, lanes_of(self.p)
+        p, lanes = self.p, channels_per_vector(self.p)
         first = bind(row * p.strides[0] - p.padding[0])
         reach = (p.kernel[0] - 1) * p.dilation[0]
         line = bind((image * p.out_height + row) * (p.out_width * p.out_stride))
@@ -85,7 +85,7 @@ class DepthwiseKernel:
             return padding
         # Pixels beside the image are not read.
         shift = 0 if all(within) else min(max(column, 0), p.width - fold) - column
-        value = load(self.data, start + at + shift * self.pitch, lanes)
+        value = load_vector(self.data, start + at + shift * self.pitch, lanes)
         if not all(within):
             each = lanes // fold
             order = [
@@ -150,7 +150,7 @@ class DepthwiseKernel:
         """Emits one register tile. `start`: first output pixel, maybe a loop's; `example`: a number for which the same
         columns lie inside the image."""
         p, count, fold = self.p, self.vectors, self.fold
-        int8, lanes = p.dtype == "int8", lanes_of(p)
+        int8, lanes = p.dtype == "int8", channels_per_vector(p)
         sums = T.alloc_buffer((count * lanes,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         at = bind(self.column(start, 0) * self.pitch + source)
         if int8 and current().parts > 1:
@@ -161,7 +161,7 @@ class DepthwiseKernel:
             self.products(rows, chunk, at, example, sums, 0)
         vectors = lanes // 16
         outputs = [Row(bind(line + (start + i * fold) * p.out_stride + channel)) for i in range(count)]
-        accumulator = lambda r, v: load(sums, (r * vectors + v) * 16, 16)
+        accumulator = lambda r, v: load_vector(sums, (r * vectors + v) * 16, 16)
         if int8:
             emit_depthwise(
                 p.epilogue, self.operands, outputs, chunk * lanes, min(lanes, p.out_stride * fold), accumulator
@@ -181,13 +181,13 @@ class DepthwiseKernel:
         """The sums of a tile's pixels, of one register's bytes of the 64 channels (int8) or of all 16 (float32). The
         lanes of a register of sums are those of its `part` of the vector of 16."""
         p, count, isa = self.p, self.vectors, current()
-        int8, lanes = p.dtype == "int8", lanes_of(p)
+        int8, lanes = p.dtype == "int8", channels_per_vector(p)
         vectors, size = lanes // 16, 16 // (isa.parts if int8 else 1)
         mine = T.alloc_buffer((count * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True})
         for v in range(vectors):
-            first = bind(load(self.bias, chunk * lanes + v * 16 + part * size, size))
+            first = bind(load_vector(self.bias, chunk * lanes + v * 16 + part * size, size))
             for i in range(count):
-                store(mine, (i * vectors + v) * size, first)
+                store_vector(mine, (i * vectors + v) * size, first)
         width = size * (4 if int8 else 1)
         begin = bind(at + part * width) if int8 and isa.parts > 1 else at
         for taps, served in self.uses.items():
@@ -201,10 +201,14 @@ class DepthwiseKernel:
             for i, g in served:
                 for v, x in enumerate(parts):
                     slot, first = (i * vectors + v) * size, ((chunk * len(tap_groups(p)) + g) * vectors + v) * 16
-                    store(mine, slot, self.multiplied(load(mine, slot, size), x, first, part * size, size))
+                    store_vector(
+                        mine, slot, self.multiplied(load_vector(mine, slot, size), x, first, part * size, size)
+                    )
         for i in range(count):
             for v in range(vectors):
-                store(sums, (i * vectors + v) * 16 + part * size, load(mine, (i * vectors + v) * size, size))
+                store_vector(
+                    sums, (i * vectors + v) * 16 + part * size, load_vector(mine, (i * vectors + v) * size, size)
+                )
 
     def multiplied(
         self,
@@ -216,9 +220,9 @@ class DepthwiseKernel:
     ) -> tirx.Expr:
         """old + x times `size` weights, from `lane` on, of the vector of 16 that is number `first` / 16."""
         if self.p.dtype == "float32":
-            return fma(old, x, load(self.weights, first + lane, size))
+            return fma(old, x, load_vector(self.weights, first + lane, size))
         if self.weights.dtype == "int8":
-            return dot4_multiplied(old, x, load(self.weights, (first + lane) * 4, 4 * size))
+            return dot4_multiplied(old, x, load_vector(self.weights, (first + lane) * 4, 4 * size))
         return dot_pairs(
-            old, x, [load(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)]
+            old, x, [load_vector(self.weights, first * 4 + parity * 32 + lane * 2, 2 * size) for parity in (0, 1)]
         )

@@ -7,7 +7,7 @@ from ..layout import STORED_OFFSET
 from .problem import ConvProblem
 
 
-def lanes_of(p: ConvProblem) -> int:
+def channels_per_vector(p: ConvProblem) -> int:
     """Channels that one vector of the kernel has."""
     return 64 if p.dtype == "int8" else 16
 
@@ -20,7 +20,7 @@ def fold_of(p: ConvProblem) -> int:
 
 def chunk_starts(p: ConvProblem) -> list[int]:
     """First channel of every vector of channels."""
-    lanes = lanes_of(p)
+    lanes = channels_per_vector(p)
     return [min(first, max(p.out_stride - lanes, 0)) for first in range(0, p.out_stride, lanes)]
 
 
@@ -39,7 +39,7 @@ def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
     VPDPBUSD: int16 [chunk][group][vector][taps 0 and 2, taps 1 and 3][lane][2], the order of VPMADDWD on the even and
     odd bytes of a dword."""
     groups, chunks = tap_groups(p), len(chunk_starts(p))
-    packed = np.zeros((chunks, len(groups), lanes_of(p), 4 if p.dtype == "int8" else 1), weight.dtype)
+    packed = np.zeros((chunks, len(groups), channels_per_vector(p), 4 if p.dtype == "int8" else 1), weight.dtype)
     for g, group in enumerate(groups):
         for t, (r, c) in enumerate(group):
             packed[:, g, :, t] = pack_channels(p, weight[:, 0, r, c]).reshape(chunks, -1)
@@ -51,7 +51,7 @@ def pack_weights(p: ConvProblem, weight: np.ndarray) -> np.ndarray:
 def pack_channels(p: ConvProblem, values: np.ndarray) -> np.ndarray:
     """One value per channel in the order of the accumulators: int8 [chunk][vector][16], float32 [chunk][16]; padded
     with zeros."""
-    lanes, fold = lanes_of(p), fold_of(p)
+    lanes, fold = channels_per_vector(p), fold_of(p)
     padded = np.pad(values, (0, (p.out_stride if fold > 1 else max(lanes, p.out_stride)) - len(values)))
     padded = np.tile(padded, fold)
     chunks = np.stack([padded[first : first + lanes] for first in chunk_starts(p)])

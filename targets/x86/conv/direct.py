@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import broadcast4, dot4_multiplied, fma, multiplied
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel, task_loop
@@ -172,13 +172,13 @@ class DirectKernel:
         """Begins the sums with the bias."""
         lanes, registers = current().lanes, vectors * current().parts
         for r in range(registers):
-            first = bind(load(self.bias, channel + r * lanes, lanes))
+            first = bind(load_vector(self.bias, channel + r * lanes, lanes))
             for i in range(self.s.pixels):
-                store(sums, (i * registers + r) * lanes, first)
+                store_vector(sums, (i * registers + r) * lanes, first)
 
     def sums_of(self, sums: tirx.Buffer, pixel: int, vector: int, vectors: int) -> tirx.Expr:
         """16 sums of a pixel, of neighbouring channels."""
-        return load(sums, (pixel * vectors + vector) * 16, 16)
+        return load_vector(sums, (pixel * vectors + vector) * 16, 16)
 
     def taps(
         self,
@@ -256,13 +256,15 @@ class DirectKernel:
         pixel -> its four bytes, or its value, in all lanes."""
         int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
         size = lanes * step_of(self.p)
-        found = [bind(load(self.weights, weights + r * size, size)) for r in range(registers)]
+        found = [bind(load_vector(self.weights, weights + r * size, size)) for r in range(registers)]
         for i in used:
             element = element_of(i)
             for r in range(registers):
                 slot = (i * registers + r) * lanes
-                old = load(sums, slot, lanes)
-                store(sums, slot, dot4_multiplied(old, element, found[r]) if int8 else fma(old, element, found[r]))
+                old = load_vector(sums, slot, lanes)
+                store_vector(
+                    sums, slot, dot4_multiplied(old, element, found[r]) if int8 else fma(old, element, found[r])
+                )
 
     def element(self, index: tirx.Expr | int, inside: tirx.Expr | bool) -> tirx.Expr:
         """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""

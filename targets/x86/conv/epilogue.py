@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..elementwise.bfloat16 import pack_bits, round_bits
 from ..elementwise.table import ENTRIES, permuted
 from ..intrinsics import fence, pack_bytes, pack_interleaved, part, round_to_int
@@ -70,7 +70,9 @@ def emit_epilogue(
                 for v in range(vectors):
                     at = row.index + channel + v * 16
                     value = _float_result(e, operands, accumulator(r, v), channel + v * 16, at)
-                    store(operands.out, at, value if e.out_dtype == "float32" else pack_bits(round_bits(bind(value))))
+                    store_vector(
+                        operands.out, at, value if e.out_dtype == "float32" else pack_bits(round_bits(bind(value)))
+                    )
         return
     items = [(r, v) for r in range(len(rows)) for v in range(vectors)]
     for start in range(0, len(items), 4):
@@ -95,26 +97,28 @@ def emit_depthwise(
             values = [
                 bind(
                     _clip_float(
-                        e, tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
+                        e,
+                        tirx.Cast("float32x16", accumulator(r, v))
+                        * load_vector(operands.multiplier, channel + v * 16, 16),
                     )
                 )
                 for v in range(4)
             ]
             for lane in range(max(1, channels // 16)):  # A 128-bit lane of all four holds 16 neighbouring channels.
-                store(
+                store_vector(
                     operands.out,
                     row.index + lane * 16,
                     tirx.Shuffle(values, [v * 16 + lane * 4 + i for v in range(4) for i in range(4)]),
                 )
             continue
         scaled = [
-            tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
+            tirx.Cast("float32x16", accumulator(r, v)) * load_vector(operands.multiplier, channel + v * 16, 16)
             for v in range(4)
         ]
         words = [bind(round_to_int(x)) for x in scaled]
         packed = _to_bytes(e, operands, pack_interleaved(words, e.out_zero_point + STORED_OFFSET))
         for offset, size in _pieces(max(1, channels // 16)):
-            store(operands.out, row.index + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
+            store_vector(operands.out, row.index + offset * 16, part(packed, offset * 16, min(size * 16, channels)))
 
 
 def supports_depthwise(p: ConvProblem) -> bool:
@@ -133,9 +137,9 @@ def _pack_group(
 ) -> None:
     words = []
     for r, v in group:
-        scaled = tirx.Cast("float32x16", accumulator(r, v)) * load(operands.multiplier, channel + v * 16, 16)
+        scaled = tirx.Cast("float32x16", accumulator(r, v)) * load_vector(operands.multiplier, channel + v * 16, 16)
         if e.residual:
-            stored = load(operands.residual, rows[r].index + channel + v * 16, 16)
+            stored = load_vector(operands.residual, rows[r].index + channel + v * 16, 16)
             shifted = tirx.Cast(
                 "float32x16", tirx.Cast("int32x16", stored) - splat(e.residual_zero_point + STORED_OFFSET, "int32")
             )
@@ -147,7 +151,7 @@ def _pack_group(
         with _guard(rows[r]):
             at = rows[r].index + channel + group[lanes[0]][1] * 16
             for offset, size in _pieces(len(lanes)):
-                store(
+                store_vector(
                     operands.out,
                     at + offset * 16,
                     part(packed, (lanes[0] + offset) * 16, min(size * 16, operands.lanes * size)),
@@ -175,12 +179,12 @@ def _float_result(
     e: Epilogue, operands: Operands, acc: tirx.Expr, channel: tirx.Expr | int, at: tirx.Expr | int
 ) -> tirx.Expr:
     value = (
-        tirx.Cast("float32x16", acc) * load(operands.multiplier, channel, 16)
+        tirx.Cast("float32x16", acc) * load_vector(operands.multiplier, channel, 16)
         if operands.multiplier is not None
         else acc
     )
     if e.residual:
-        value = value + load(operands.residual, at, 16)
+        value = value + load_vector(operands.residual, at, 16)
     return _clip_float(e, value)
 
 

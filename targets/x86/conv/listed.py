@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ..intrinsics import broadcast4, dot2, dot4_safe
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop
@@ -99,7 +99,7 @@ def _local(p: "Checked | ConvProblem", s: DirectSchedule) -> bool:
     return is_matmul(p) and s.pixels_outer and s.units * s.pixels * p.data_stride <= STACK_BYTES // 2
 
 
-def source_of(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
+def input_or_copy(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
     """What the kernel reads: the input itself, or a copy of it with its padding."""
     if _local(p, s):
         return Source(p.height, p.width, False, 0, 0)
@@ -118,7 +118,7 @@ def source_width(p: ConvProblem) -> int:
 
 def workspace(p: ConvProblem, s: DirectSchedule, steps: StepList) -> int:
     """Bytes of the kernel's last argument; 0 if it takes none."""
-    elements = source_of(p, s, steps).elements
+    elements = input_or_copy(p, s, steps).elements
     return elements + SLACK if elements else 0
 
 
@@ -139,7 +139,7 @@ def _body(p: "Checked | ConvProblem", s: DirectSchedule, steps: StepList) -> Non
     out_storage = "uint8" if e.out_dtype == "int8" else e.out_dtype
     residual = argument("residual", out_elements, out_storage) if e.residual else None
     out = argument("out", out_elements, out_storage)
-    source, local = source_of(p, s, steps), _local(p, s)
+    source, local = input_or_copy(p, s, steps), _local(p, s)
     copy = argument("workspace", workspace(p, s, steps), "uint8") if source.elements else None
     if copy is not None:
         emit_copy(p, source, data, copy, steps)
@@ -228,20 +228,20 @@ class _Kernel:
         lanes, registers = current().lanes, vectors * current().parts
         sums = T.alloc_buffer((s.pixels * vectors * 16,), "int32", annotations={"disable_lower_builtin": True})
         for r in range(registers):
-            first = bind(load(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
+            first = bind(load_vector(self.bias, block * (s.vectors * 16) + r * lanes, lanes))
             for i in range(s.pixels):
-                store(sums, (i * registers + r) * lanes, first)
+                store_vector(sums, (i * registers + r) * lanes, first)
         weights, entries, safe, unsafe = header
         pitches = [self.pitch(i) for i in range(s.pixels)]
 
         def add(i: int, r: int, value: Callable[[tirx.Expr], tirx.Expr]) -> None:
             slot = (i * registers + r) * lanes
-            store(sums, slot, value(load(sums, slot, lanes)))
+            store_vector(sums, slot, value(load_vector(sums, slot, lanes)))
 
         with T.serial(0, safe) as k:
             offset = bind(at + self.table[entries + k])
             found = [
-                bind(load(self.weights, weights + k * (s.vectors * 64) + r * 4 * lanes, 4 * lanes))
+                bind(load_vector(self.weights, weights + k * (s.vectors * 64) + r * 4 * lanes, 4 * lanes))
                 for r in range(registers)
             ]
             for i in range(s.pixels):
@@ -254,7 +254,9 @@ class _Kernel:
                 offset = bind(self.at.wide + 2 * (at - self.wide_from + self.table[entries + safe + k]))
                 for half in (0, 1):
                     first = behind + (k * 2 + half) * (s.vectors * 64)
-                    found = [bind(load(self.weights, first + r * 4 * lanes, 4 * lanes)) for r in range(registers)]
+                    found = [
+                        bind(load_vector(self.weights, first + r * 4 * lanes, 4 * lanes)) for r in range(registers)
+                    ]
                     for i in range(s.pixels):
                         element = bind(broadcast4(self.wide, offset + 2 * pitches[i] + 4 * half, lanes))
                         for r in range(registers):
@@ -266,7 +268,7 @@ class _Kernel:
             rows,
             vectors,
             block * (s.vectors * 16),
-            lambda r, v: load(sums, (r * vectors + v) * 16, 16),
+            lambda r, v: load_vector(sums, (r * vectors + v) * 16, 16),
         )
 
     def pitch(self, i: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import task_loop
 from ..layout import STORED_OFFSET
 from .direct_schedule import line_of
@@ -46,9 +46,9 @@ def emit_copy(
             def piece(i: tirx.Expr | int, lanes: int) -> None:
                 x = bind(value(i, lanes))
                 if source.copied:
-                    store(copy, target + at + i, x)
+                    store_vector(copy, target + at + i, x)
                 if steps.unsafe:
-                    store(
+                    store_vector(
                         copy,
                         source.wide + 2 * (target + at + i),
                         tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)),
@@ -63,13 +63,13 @@ def emit_copy(
             start = bind((image * p.height + y) * line)
             left = p.padding[1] * p.data_stride
             outside(0, left)
-            put(left, line, lambda i, lanes: load(data, start + i, lanes))
+            put(left, line, lambda i, lanes: load_vector(data, start + i, lanes))
             outside(left + line, row - left - line)
 
         if sparse:
             with T.serial(0, p.out_width) as x:
                 start = bind(((image * p.height + y) * p.width + x * p.strides[1]) * p.data_stride)
-                put(x * p.data_stride, p.data_stride, lambda i, lanes: load(data, start + i, lanes))
+                put(x * p.data_stride, p.data_stride, lambda i, lanes: load_vector(data, start + i, lanes))
             return
         if source.height == p.height:
             inside()
@@ -93,8 +93,8 @@ def widened(
     with T.serial(0, tirx.min(count * s.pixels, line_of(p) - begin)) as pixel:
 
         def piece(i: tirx.Expr | int, lanes: int) -> None:
-            x = bind(load(data, (begin + pixel) * p.data_stride + i, lanes))
-            store(
+            x = bind(load_vector(data, (begin + pixel) * p.data_stride + i, lanes))
+            store_vector(
                 stack,
                 2 * (pixel * p.data_stride + i),
                 tirx.reinterpret(f"uint8x{2 * lanes}", tirx.Cast(f"uint16x{lanes}", x)),

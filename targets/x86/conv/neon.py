@@ -7,7 +7,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...arm64.instructions import product_of_pairs, row_of_pairs, starts_of_pairs
-from ...cpu.expressions import bind, joined, lanes_of, load, splat, store
+from ...cpu.expressions import bind, joined_vectors, lanes_of, load_vector, splat, store_vector
 from ..intrinsics import multiplied
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
@@ -44,7 +44,7 @@ class LaneKernel(DirectKernel):
             found = {}
             for i in used:
                 if inside[i]:
-                    value = load(self.data, at + i * p.strides[1] * p.data_stride + k * (4 * step), 4 * step)
+                    value = load_vector(self.data, at + i * p.strides[1] * p.data_stride + k * (4 * step), 4 * step)
                     found[i] = bind(tirx.reinterpret("int32x4", multiplied(value)) if p.dtype == "int8" else value)
             for lane in range(4):
                 first = weights + (k * 4 + lane) * (16 * step * self.s.vectors)
@@ -65,14 +65,14 @@ class PairKernel(DirectKernel):
     def start(self, sums: tirx.Buffer, channel: tirx.Expr | int, vectors: int) -> None:
         """The sums begin with the bias, that of two channels for each of the pair's pixels."""
         for r in range(vectors * 4):
-            for half, first in enumerate(map(bind, starts_of_pairs(bind(load(self.bias, channel + r * 4, 4))))):
+            for half, first in enumerate(map(bind, starts_of_pairs(bind(load_vector(self.bias, channel + r * 4, 4))))):
                 for pair in range(self.s.pixels // 2):
-                    store(sums, (pair * vectors * 8 + 2 * r + half) * 4, first)
+                    store_vector(sums, (pair * vectors * 8 + 2 * r + half) * 4, first)
 
     def sums_of(self, sums: tirx.Buffer, pixel: int, vector: int, vectors: int) -> tirx.Expr:
         """16 sums of a pixel, of neighbouring channels, taken out of its pair."""
         at = (pixel // 2 * vectors + vector) * 32
-        return row_of_pairs([bind(load(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
+        return row_of_pairs([bind(load_vector(sums, at + 4 * r, 4)) for r in range(8)], pixel % 2)
 
     def taps(
         self,
@@ -98,7 +98,9 @@ class PairKernel(DirectKernel):
         for c in range(0, columns, 2):
             places = [at + (i * p.strides[1] + c) * p.data_stride for i in range(s.pixels)]
             pixels = [
-                joined([self.bytes_of(place + j * p.data_stride, p.data_stride, not out[c + j]) for j in range(2)])
+                joined_vectors(
+                    [self.bytes_of(place + j * p.data_stride, p.data_stride, not out[c + j]) for j in range(2)]
+                )
                 for place, out in zip(places, beside)
             ]
             self.products(sums, list(map(bind, pixels)), weights + c * p.data_stride * (16 * s.vectors), vectors)
@@ -127,10 +129,10 @@ class PairKernel(DirectKernel):
             data = [bind(tirx.Shuffle(pixels[i : i + 2], order)) for i in range(0, len(pixels), 2)]
             first = weights + part * (16 * self.s.vectors)
             for r in range(vectors * 8):
-                channels = bind(load(self.weights, first + r * 2 * PAIR_STEP, 2 * PAIR_STEP))
+                channels = bind(load_vector(self.weights, first + r * 2 * PAIR_STEP, 2 * PAIR_STEP))
                 for pair, values in enumerate(data):
                     slot = (pair * vectors * 8 + r) * 4
-                    store(sums, slot, product_of_pairs(load(sums, slot, 4), values, channels))
+                    store_vector(sums, slot, product_of_pairs(load_vector(sums, slot, 4), values, channels))
 
     def bytes_of(self, index: tirx.Expr | int, count: int, inside: tirx.Expr | bool) -> tirx.Expr:
         """Input bytes of a pixel; the zero point where it is not `inside`."""
@@ -138,9 +140,9 @@ class PairKernel(DirectKernel):
         if inside is False:
             return bind(zero_points)
         if inside is True:
-            return bind(load(self.data, index, count))
+            return bind(load_vector(self.data, index, count))
         return bind(
             tirx.Select(
-                tirx.Broadcast(inside, count), load(self.data, tirx.Select(inside, index, 0), count), zero_points
+                tirx.Broadcast(inside, count), load_vector(self.data, tirx.Select(inside, index, 0), count), zero_points
             )
         )

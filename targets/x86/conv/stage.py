@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import load, splat, store
+from ...cpu.expressions import load_vector, splat, store_vector
 from ..kernel import argument, task_loop
 from ..layout import SLACK, STORED_OFFSET
 from .problem import ConvProblem
@@ -102,15 +102,18 @@ def _fold_rows(p: ConvProblem, stage: Stage, padded: Stage, buffer: tirx.Buffer,
         if stage.width < 16:
             for x in range(stage.width):
                 for f in range(fold):
-                    store(buffer, target + (x * fold + f) * 4, load(buffer, source + (f * padded.width + x) * 4, 4))
+                    store_vector(
+                        buffer, target + (x * fold + f) * 4, load_vector(buffer, source + (f * padded.width + x) * 4, 4)
+                    )
             return
         with T.serial(0, -(-stage.width // 16)) as i:
             x = T.Bind(tirx.min(i * 16, stage.width - 16))
             rows = [
-                tirx.reinterpret("int32x16", load(buffer, source + (f * padded.width + x) * 4, 64)) for f in range(fold)
+                tirx.reinterpret("int32x16", load_vector(buffer, source + (f * padded.width + x) * 4, 64))
+                for f in range(fold)
             ]
             for part, value in enumerate(_interleave([T.Bind(row) for row in rows])):
-                store(buffer, target + x * 4 * fold + part * 64, tirx.reinterpret("uint8x64", value))
+                store_vector(buffer, target + x * 4 * fold + part * 64, tirx.reinterpret("uint8x64", value))
 
 
 def _interleave(rows: list[tirx.Expr]) -> list[tirx.Expr]:
@@ -146,22 +149,26 @@ def _copy_row(
         return
     if stride == 1:
         _each_vector(
-            pixels * channels, _lanes(source), lambda i, lanes: store(target, at + i, load(source, start + i, lanes))
+            pixels * channels,
+            _lanes(source),
+            lambda i, lanes: store_vector(target, at + i, load_vector(source, start + i, lanes)),
         )
         return
     with T.serial(0, pixels) as x:
         _each_vector(
             channels,
             _lanes(source),
-            lambda i, lanes: store(
-                target, at + x * channels + i, load(source, start + x * (stride * channels) + i, lanes)
+            lambda i, lanes: store_vector(
+                target, at + x * channels + i, load_vector(source, start + x * (stride * channels) + i, lanes)
             ),
         )
 
 
 def _fill(target: tirx.Buffer, at: tirx.Expr | int, length: int, value: float) -> None:
     if length > 0:
-        _each_vector(length, _lanes(target), lambda i, lanes: store(target, at + i, splat(value, target.dtype, lanes)))
+        _each_vector(
+            length, _lanes(target), lambda i, lanes: store_vector(target, at + i, splat(value, target.dtype, lanes))
+        )
 
 
 def _lanes(buffer: tirx.Expr) -> int:

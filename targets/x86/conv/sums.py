@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import argument
 from .problem import ConvProblem
 
@@ -46,7 +46,7 @@ class Sums:
         accumulator: Callable[[int, int], tirx.Expr],
     ) -> None:
         """Adds rows x (vectors * 16) sums; those of a row that is not valid count as nothing."""
-        total = load(self.out, self.at, LANES)
+        total = load_vector(self.out, self.at, LANES)
         for v in range(vectors):
             of_channel = None
             for r, row in enumerate(rows):
@@ -54,8 +54,8 @@ class Sums:
                 if row.valid is not None:
                     value = tirx.Select(tirx.Broadcast(row.valid, LANES), value, splat(0, "int32"))
                 of_channel = value if of_channel is None else of_channel + value
-            total = total + of_channel * load(self.coefficients, channel + v * LANES, LANES)
-        store(self.out, self.at, bind(total))
+            total = total + of_channel * load_vector(self.coefficients, channel + v * LANES, LANES)
+        store_vector(self.out, self.at, bind(total))
 
 
 def with_checksum(p: ConvProblem) -> Checked:
@@ -78,5 +78,5 @@ def for_task(operands: "Operands", coefficients: Any, sums: Any, task: tirx.Expr
     if sums is None:
         return operands
     at = bind(task * LANES)
-    store(sums, at, splat(0, "int32"))
+    store_vector(sums, at, splat(0, "int32"))
     return replace(operands, sums=Sums(coefficients, sums, at))

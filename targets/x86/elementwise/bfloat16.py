@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 
 from ...bfloat16 import BLOCK, FEW, SMALLEST
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..isa import current
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout, packed, sure
@@ -74,22 +74,24 @@ def _body(p: RoundProblem) -> None:
     if p.source.kind == "plain":
         _image(p, x, y)
     elif channels == source == target:
-        sweep(p.source.pixels * channels, 16, traffic, lambda at, _: _store(y, at, round_bits(load(x, at, 16)), 16))
+        sweep(
+            p.source.pixels * channels, 16, traffic, lambda at, _: _store(y, at, round_bits(load_vector(x, at, 16)), 16)
+        )
     else:
         with each(p.source.pixels, traffic) as row:
             at, to = bind(row * source), bind(row * target)
             whole = channels // 16 * 16
             if whole:
-                steps(whole, 16, lambda i, _: _store(y, to + i, round_bits(load(x, at + i, 16)), 16))
+                steps(whole, 16, lambda i, _: _store(y, to + i, round_bits(load_vector(x, at + i, 16)), 16))
             if channels > whole:
                 bits = tirx.Select(
                     _numbers() < splat(channels - whole, "int32"),
-                    round_bits(load(x, at + whole, 16)),
+                    round_bits(load_vector(x, at + whole, 16)),
                     splat(0, "uint32"),
                 )
                 _store(y, to + whole, bits, min(16, target))
             if target > FEW and target - channels >= 16:
-                store(y, to + target - 16, splat(0, "uint16"))
+                store_vector(y, to + target - 16, splat(0, "uint16"))
 
 
 def _numbers() -> tirx.Expr:
@@ -98,7 +100,7 @@ def _numbers() -> tirx.Expr:
 
 def _store(y: tirx.Buffer, at: tirx.Expr | int, bits: tirx.Expr, count: int) -> None:
     words = bind(pack_bits(bits))
-    store(y, at, words if count == 16 else tirx.Shuffle([words], list(range(count))))
+    store_vector(y, at, words if count == 16 else tirx.Shuffle([words], list(range(count))))
 
 
 def _image(p: RoundProblem, x: tirx.Buffer, y: tirx.Buffer) -> None:
@@ -108,7 +110,7 @@ def _image(p: RoundProblem, x: tirx.Buffer, y: tirx.Buffer) -> None:
     with each(n * per_image, n * h * w * (4 * c + 2 * FEW)) as task:
         image = bind(tirx.floordiv(task, per_image))
         pixel = bind(tirx.min(tirx.floormod(task, per_image) * 16, h * w - 16))
-        planes = [bind(round_bits(load(x, (image * c + i) * (h * w) + pixel, 16))) for i in range(c)] + [
+        planes = [bind(round_bits(load_vector(x, (image * c + i) * (h * w) + pixel, 16))) for i in range(c)] + [
             splat(0, "uint32")
         ] * (FEW - c)
         order = PAIRS[:FEW] if current().bf16_pairs else range(FEW)
@@ -116,4 +118,4 @@ def _image(p: RoundProblem, x: tirx.Buffer, y: tirx.Buffer) -> None:
         words = [bind(low | (high << splat(16, "uint32"))) for low, high in ((a, b), (c, d))]
         for half in (0, 8):
             both = tirx.Shuffle(words, [half + i // 2 + 16 * (i % 2) for i in range(16)])
-            store(y, (image * (h * w) + pixel + half) * FEW, tirx.reinterpret("uint16x32", both))
+            store_vector(y, (image * (h * w) + pixel + half) * FEW, tirx.reinterpret("uint16x32", both))

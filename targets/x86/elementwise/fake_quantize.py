@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import emit_kernel
 from ..layout import Layout
 from ..vector import LANES
@@ -60,7 +60,7 @@ def fake_quantize(p: FakeQuantizeProblem) -> tirx.PrimFunc:
 def _copy(x: tirx.Buffer, y: tirx.Buffer, elements: int) -> None:
     def piece(at: tirx.Expr | int, count: int) -> None:
         for i in range(0, count, LANES):
-            store(y, at + i, load(x, at + i, LANES))
+            store_vector(y, at + i, load_vector(x, at + i, LANES))
 
     _sweep(elements, piece)
 
@@ -72,8 +72,8 @@ def _quantized(
 
     def piece(at: tirx.Expr | int, count: int) -> None:
         for i in range(0, count, LANES):
-            steps = tirx.nearbyint(load(x, at + i, LANES) / scale)
-            store(y, at + i, tirx.min(tirx.max(steps, low), high) * scale)
+            steps = tirx.nearbyint(load_vector(x, at + i, LANES) / scale)
+            store_vector(y, at + i, tirx.min(tirx.max(steps, low), high) * scale)
 
     _sweep(elements, piece)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
 from ..vector import LANES
@@ -36,7 +36,7 @@ def unary(p: UnaryProblem) -> "tirx.PrimFunc":
 
     def piece(x: "tirx.Buffer", y: "tirx.Buffer", at: "tirx.Expr | int", count: int) -> None:
         for i in range(0, count, LANES):
-            store(y, at + i, function(p.kind, bind(load(x, at + i, LANES)), dict(p.parameters)))
+            store_vector(y, at + i, function(p.kind, bind(load_vector(x, at + i, LANES)), dict(p.parameters)))
 
     def body() -> None:
         x, y = (argument(name, p.elements + SLACK, "float32") for name in ("x", "y"))
@@ -85,8 +85,8 @@ def binary_float(p: FloatBinaryProblem) -> "tirx.PrimFunc":
         count: int,
     ) -> None:
         for i in range(0, count, LANES):
-            pair = load(a, at + i, LANES), load(b, other + i, LANES)
-            store(y, at + i, combined(p.kind, *(reversed(pair) if p.swapped else pair)))
+            pair = load_vector(a, at + i, LANES), load_vector(b, other + i, LANES)
+            store_vector(y, at + i, combined(p.kind, *(reversed(pair) if p.swapped else pair)))
 
     def body() -> None:
         a = argument("a", p.elements + SLACK, "float32")

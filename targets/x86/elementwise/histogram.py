@@ -3,7 +3,7 @@
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, splat, store
+from ...cpu.expressions import bind, splat, store_vector
 from ..kernel import emit_kernel
 from .summary import LANES
 
@@ -51,6 +51,6 @@ def histogram(bins: int, shift: int, slots: int) -> tirx.PrimFunc:
             (bits >> number(31)) & number(bins)
         )
         zero = number(2 * bins) if lanes == 1 else tirx.Ramp(2 * bins, 1, lanes)
-        store(keys, 0, tirx.Select(tirx.EQ(magnitude, number(0)), zero, key))
+        store_vector(keys, 0, tirx.Select(tirx.EQ(magnitude, number(0)), zero, key))
 
     return emit_kernel("histogram", body)

@@ -11,7 +11,7 @@ from math import gcd, lcm
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import fence
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
@@ -93,7 +93,9 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None) -> tirx.PrimF
                 p.elements,
                 BYTES,
                 how,
-                lambda at, count: store_bytes(y, at, bind(combine(load(a, at, BYTES), load(b, at, BYTES))), count),
+                lambda at, count: store_bytes(
+                    y, at, bind(combine(load_vector(a, at, BYTES), load_vector(b, at, BYTES))), count
+                ),
             )
             return
         if p.pixels % (lcm(p.stride, BYTES) // p.stride) == 0:
@@ -106,7 +108,7 @@ def binary(p: BinaryProblem, schedule: LoopSchedule | None = None) -> tirx.PrimF
                 p.stride,
                 BYTES,
                 lambda c, count: store_bytes(
-                    y, row + c, bind(combine(load(a, row + c, BYTES), load(b, image + c, BYTES))), count
+                    y, row + c, bind(combine(load_vector(a, row + c, BYTES), load_vector(b, image + c, BYTES))), count
                 ),
             )
 
@@ -128,16 +130,16 @@ def _by_periods(p: BinaryProblem, how: LoopSchedule, a: tirx.Buffer, b: tirx.Buf
                 gcd(p.stride, BYTES),
             )
             with T.serial(0, p.stride // size) as piece:
-                value = bind(load(b, values + piece * size, size))
+                value = bind(load_vector(b, values + piece * size, size))
                 for repeat in range(repeats):
-                    store(source, repeat * p.stride + piece * size, value)
+                    store_vector(source, repeat * p.stride + piece * size, value)
             values = 0
         start = bind((image * groups + first) * period)
         with T.serial(0, period // BYTES) as vector:
-            second = [bind(x) for x in _floats(load(source, values + vector * BYTES, BYTES), p.b_zero_point)]
+            second = [bind(x) for x in _floats(load_vector(source, values + vector * BYTES, BYTES), p.b_zero_point)]
             with T.serial(0, most if groups % most == 0 else tirx.min(most, groups - first)) as group:
                 at = bind(start + group * period + vector * BYTES)
-                store_bytes(y, at, bind(_result(p, load(a, at, BYTES), second)))
+                store_bytes(y, at, bind(_result(p, load_vector(a, at, BYTES), second)))
 
 
 def _floats(stored: tirx.Expr, zero_point: int) -> list[tirx.Expr]:
@@ -198,7 +200,8 @@ def requantize_kernel(p: RequantizeProblem, schedule: LoopSchedule | None = None
 
     def piece(x: tirx.Buffer, y: tirx.Buffer, at: tirx.Expr | int, count: int) -> None:
         planes = [
-            to_float(w) * splat(p.multiplier, "float32") for w in split_bytes(bind(load(x, at, BYTES)), p.zero_point)
+            to_float(w) * splat(p.multiplier, "float32")
+            for w in split_bytes(bind(load_vector(x, at, BYTES)), p.zero_point)
         ]
         store_bytes(y, at, bind(round_planes(planes, p.out_zero_point, p.clip_min, p.clip_max)), count)
 

@@ -20,7 +20,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import emit_kernel
 from ..layout import Layout
 from ..vector_loops import PARALLEL_BYTES
@@ -106,7 +106,7 @@ def summary(several: bool, parallel: bool) -> tirx.PrimFunc:
         with T.parallel(0, PARTS) if parallel else T.serial(0, PARTS) as part:
             lanes = T.alloc_buffer((4 * LANES,), "float32", scope="local")
             for row, value in ((MINIMUM, BIG), (MAXIMUM, -BIG), (ZEROS, 0.0), (NONFINITE, 0.0)):
-                store(lanes, row * LANES, splat(value, "float32"))
+                store_vector(lanes, row * LANES, splat(value, "float32"))
             if several:
                 size = bind((rows + PARTS - 1) // PARTS)
                 with T.serial(0, tirx.max(tirx.min(rows - part * size, size), 0)) as i:
@@ -121,7 +121,7 @@ def summary(several: bool, parallel: bool) -> tirx.PrimFunc:
             else:
                 _row(x, lanes, part, length)
             for row in range(4):
-                store(y, (part * 4 + row) * LANES, load(lanes, row * LANES, LANES))
+                store_vector(y, (part * 4 + row) * LANES, load_vector(lanes, row * LANES, LANES))
         _reduce(y)
         _choose(p, x, y, several)
 
@@ -143,7 +143,7 @@ def _row(x: tirx.Buffer, lanes: tirx.Buffer, part: tirx.Expr, length: tirx.Expr)
 
 def _masked(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, count: tirx.Expr) -> None:
     """The first `count` lanes of a vector: the others hold anything, but there are 16."""
-    value = bind(load(x, start, LANES))
+    value = bind(load_vector(x, start, LANES))
     valid = tirx.LT(tirx.Ramp(0, 1, LANES), tirx.Broadcast(count, LANES))
     low, high, other = (bind(tirx.Select(valid, value, splat(neutral, "float32"))) for neutral in (BIG, -BIG, 1.0))
     zero = splat(0.0, "float32")
@@ -167,7 +167,7 @@ def _tail(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, count: tirx.Expr
 
 def _gather(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, elements: int) -> None:
     """`elements` <= BLOCK neighbours; combined pairwise first, so that the accumulators do not wait for each other."""
-    values = [bind(load(x, start + at, LANES)) for at in range(0, elements, LANES)]
+    values = [bind(load_vector(x, start + at, LANES)) for at in range(0, elements, LANES)]
     zero = splat(0.0, "float32")
     zeros = [tirx.Select(tirx.EQ(value, zero), splat(1.0, "float32"), zero) for value in values]
     _update(
@@ -180,7 +180,7 @@ def _gather(x: tirx.Buffer, lanes: tirx.Buffer, start: tirx.Expr, elements: int)
 
 
 def _whole(lanes: tirx.Buffer) -> tuple[Callable[[int], tirx.Expr], Callable[[int, tirx.Expr], None]]:
-    return lambda row: load(lanes, row * LANES, LANES), lambda row, new: store(lanes, row * LANES, new)
+    return lambda row: load_vector(lanes, row * LANES, LANES), lambda row, new: store_vector(lanes, row * LANES, new)
 
 
 def _update(
@@ -205,9 +205,9 @@ def _pairwise(combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], values: Sequ
 
 def _reduce(y: tirx.Buffer) -> None:
     """The parts and lanes of every row to one value."""
-    store(y, SUMMARY, splat(0.0, "float32"))
+    store_vector(y, SUMMARY, splat(0.0, "float32"))
     for row, combine in ((MINIMUM, tirx.min), (MAXIMUM, tirx.max), (ZEROS, add), (NONFINITE, add)):
-        vector = bind(_pairwise(combine, [load(y, (part * 4 + row) * LANES, LANES) for part in range(PARTS)]))
+        vector = bind(_pairwise(combine, [load_vector(y, (part * 4 + row) * LANES, LANES) for part in range(PARTS)]))
         T.buffer_store(
             y, _pairwise(combine, [tirx.Shuffle([vector], [lane]) for lane in range(LANES)]), [SUMMARY + row]
         )

@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...arm64 import instructions as neon
-from ...cpu.expressions import bind, load, pure, splat
+from ...cpu.expressions import bind, load_vector, pure, splat
 from ..intrinsics import shuffle_bytes
 from ..isa import current
 from ..kernel import argument, built_once, emit_kernel
@@ -90,7 +90,7 @@ def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None) -> tirx.
             p.elements,
             BYTES,
             how,
-            lambda at, count: store_bytes(y, at, bind(look_up(bind(load(x, at, BYTES)), table)), count),
+            lambda at, count: store_bytes(y, at, bind(look_up(bind(load_vector(x, at, BYTES)), table)), count),
         )
 
     return emit_kernel(p.name, body)
@@ -99,14 +99,14 @@ def table_kernel(p: TableProblem, schedule: LoopSchedule | None = None) -> tirx.
 def permuted(index: tirx.Expr, table: tirx.Buffer) -> tirx.Expr:
     """table[index] of uint8x64 with byte permutations; table: a buffer of 256 stored bytes."""
     if current().neon:
-        return neon.permuted(index, [bind(load(table, at, 16)) for at in range(0, ENTRIES, 16)])
+        return neon.permuted(index, [bind(load_vector(table, at, 16)) for at in range(0, ENTRIES, 16)])
     low, high = (
         pure(
             "uint8x64",
             "llvm.x86.avx512.vpermi2var.qi.512",
-            load(table, at, BYTES),
+            load_vector(table, at, BYTES),
             index,
-            load(table, at + BYTES, BYTES),
+            load_vector(table, at + BYTES, BYTES),
         )
         for at in (0, 128)
     )
@@ -118,7 +118,7 @@ def _shuffled(index: tirx.Expr, table: tirx.Buffer) -> tirx.Expr:
     for half, start in enumerate((index, index ^ splat(128, "uint8", BYTES))):
         at = bind(tirx.reinterpret("int8x64", start))
         for step in range(_STEPS):
-            entries = tirx.Shuffle([load(table, (half * _STEPS + step) * 16, 16)] * 4, list(range(BYTES)))
+            entries = tirx.Shuffle([load_vector(table, (half * _STEPS + step) * 16, 16)] * 4, list(range(BYTES)))
             found = shuffle_bytes(entries, tirx.reinterpret("uint8x64", at))
             result = bind(found if result is None else result ^ found)
             at = bind(pure("int8x64", "llvm.ssub.sat", at, splat(16, "int8", BYTES)))

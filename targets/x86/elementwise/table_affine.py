@@ -10,7 +10,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import fence, pack_bytes, part, round_to_int
 from ..kernel import argument, built_once, emit_kernel
 from ..layout import SLACK, channel_stride
@@ -99,14 +99,14 @@ def affine_kernel(pixels: int, channels: int, low: int, high: int) -> tirx.PrimF
             words = []
             for v in range(vectors):
                 at = first + v * 16
-                value = tirx.Cast("float32x16", tirx.Cast("int32x16", load(x, row + at, 16)))
-                words.append(bind(round_to_int(fence(value * load(scale, at, 16)) + load(shift, at, 16))))
+                value = tirx.Cast("float32x16", tirx.Cast("int32x16", load_vector(x, row + at, 16)))
+                words.append(bind(round_to_int(fence(value * load_vector(scale, at, 16)) + load_vector(shift, at, 16))))
             packed = pack_bytes(words + words[-1:] * (4 - vectors), 0)
             if low > 0:
                 packed = tirx.max(packed, splat(low, "uint8", 64))
             packed = bind(tirx.min(packed, splat(high, "uint8", 64)) if high < 255 else packed)
             for start, size in ((0, 4),) if vectors == 4 else ((0, 2), (2, 1)) if vectors == 3 else ((0, vectors),):
-                store(y, row + first + start * 16, part(packed, start * 16, size * 16))
+                store_vector(y, row + first + start * 16, part(packed, start * 16, size * 16))
 
         with each(pixels, 2 * pixels * stride) as pixel:
             row = bind(pixel * stride)

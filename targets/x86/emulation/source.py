@@ -59,10 +59,10 @@ def for_machine(source: str, host: TargetSpec) -> str:
     if not host.features >= {"avx512_bf16"}:
         source = without_bfloat(source)
     source = _ATTRIBUTES.sub(lambda found: f"{found[1]}{_CPU.sub('', found[2])}{_host_attributes(host)} }}", source)
-    return _MACHINE.sub("", source) + portable(absent, source, host) + _metadata(host)
+    return _MACHINE.sub("", source) + portable_spellings(absent, source, host) + _metadata(host)
 
 
-def portable(instructions: Iterable[Instruction], beside: str, host: TargetSpec) -> str:
+def portable_spellings(instructions: Iterable[Instruction], beside: str, host: TargetSpec) -> str:
     """Definitions of the instructions and of what they use, but for declarations that the text `beside` has."""
     uses = list(dict.fromkeys(use for one in instructions for use in one.uses))
     have = set(re.findall(r"^declare .*?(@llvm\.[\w.]+)\(", beside, re.MULTILINE))

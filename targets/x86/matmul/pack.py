@@ -8,7 +8,7 @@ count. `corrections[n]` = -(128 + z) * sum of column n: the first operand is sto
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import dot4, interleave_bytes
 from ..isa import current
 from ..reformat.transpose import lanes_of_four, transpose16
@@ -51,7 +51,9 @@ def _pack_keys(
                 rows.append(
                     bind(
                         _signed(
-                            tirx.reinterpret("int32x16", load(b, base + column * p.b.column + step * INNER_BLOCK, 64))
+                            tirx.reinterpret(
+                                "int32x16", load_vector(b, base + column * p.b.column + step * INNER_BLOCK, 64)
+                            )
                         )
                     )
                 )
@@ -77,7 +79,7 @@ def _put(
     elif left < 4:
         value = value & splat((1 << (8 * left)) - 1, "int32")
     value = bind(value)
-    store(packed, (block * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
+    store_vector(packed, (block * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
     if left > 0 and _offset(p):
         sums[0] = dot4(sums[0], splat(abs(_offset(p)), "uint8", 64), value)
 
@@ -89,7 +91,7 @@ def _offset(p: MatmulProblem) -> int:
 
 def _correct(p: MatmulProblem, corrections: tirx.Buffer, block: tirx.Expr | int, total: tirx.Expr) -> None:
     """Emits the corrections. total: of the columns, times the magnitude of the offset."""
-    store(corrections, block * 16, splat(0, "int32") - total if _offset(p) > 0 else total)
+    store_vector(corrections, block * 16, splat(0, "int32") - total if _offset(p) > 0 else total)
 
 
 def _pack_values(
@@ -111,10 +113,12 @@ def _pack_values(
             sums: Accumulators = sums,
         ) -> None:
             start = base + (step * INNER_BLOCK + i * 4) * p.b.row + first * 16
-            rows = [bind(load(b, start + r * p.b.row, 64) ^ splat(128, "uint8", 64)) for r in range(present)]
+            rows = [bind(load_vector(b, start + r * p.b.row, 64) ^ splat(128, "uint8", 64)) for r in range(present)]
             for j, value in enumerate(lanes_of_four([bind(v) for v in interleave_bytes(rows)])[:count]):
                 value = bind(value)
-                store(packed, ((first + j) * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value))
+                store_vector(
+                    packed, ((first + j) * p.inner_steps + step) * TILE + i * 64, tirx.reinterpret("uint8x64", value)
+                )
                 if _offset(p):
                     sums[j] = dot4(sums[j], splat(abs(_offset(p)), "uint8", 64), value)
 
@@ -127,6 +131,6 @@ def _pack_values(
         for absent in range(-(-p.inner // 4), p.inner_steps * 16):
             for j in range(count):
                 at = ((first + j) * p.inner_steps + absent // 16) * TILE + absent % 16 * 64
-                store(packed, at, splat(0, "uint8", 64))
+                store_vector(packed, at, splat(0, "uint8", 64))
         for j in range(count):
             _correct(p, corrections, first + j, sums[j])

@@ -14,7 +14,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import broadcast4, dot4_multiplied, fence, multiplied
 from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
@@ -181,16 +181,19 @@ class _Kernel:
         acc = Accumulators(height * count, "int32")
         for r in range(height):
             for v in range(count):
-                acc[r * count + v] = load(self.corrections, (block + v) * 16, 16)
+                acc[r * count + v] = load_vector(self.corrections, (block + v) * 16, 16)
         with T.serial(0, -(-p.inner // 4)) as quad:
-            b = [bind(load(self.packed, (block + v) * (p.inner_steps * TILE) + quad * 64, 64)) for v in range(count)]
+            b = [
+                bind(load_vector(self.packed, (block + v) * (p.inner_steps * TILE) + quad * 64, 64))
+                for v in range(count)
+            ]
             for r in range(height):
                 a = bind(multiplied(broadcast4(self.a, at + r * p.a.row + quad * 4)))
                 for v in range(count):
                     acc[r * count + v] = dot4_multiplied(acc[r * count + v], a, b[v])
         for r in range(height):
             for v in range(count):
-                store(self.sums, (t * TILE_ROWS + first + r) * width + (block + v) * 16, acc[r * count + v])
+                store_vector(self.sums, (t * TILE_ROWS + first + r) * width + (block + v) * 16, acc[r * count + v])
 
     def _blocks(self, size: int, body: Callable[[tirx.Expr | int, int], None]) -> None:
         """body(block, count) over all column blocks, `size` at a time."""
@@ -228,11 +231,13 @@ class _Kernel:
             over(
                 p.column_blocks,
                 1,
-                lambda first, _: store(self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)),
+                lambda first, _: store_vector(
+                    self.out, to + first * 16, clip_floats(scaled(first), p.clip_min, p.clip_max)
+                ),
             )
 
     def _scaled(self, sums_at: tirx.Expr, v: tirx.Expr | int) -> tirx.Expr:
-        return to_float(load(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
+        return to_float(load_vector(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
 
     def _softmax(self, row: tirx.Expr, sums_at: tirx.Expr, rows: int) -> None:
         p, e = self.p, self.p.softmax
@@ -243,13 +248,13 @@ class _Kernel:
 
         def value(r: int, v: int) -> tirx.Expr:
             x = held(
-                to_float(load(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16))
+                to_float(load_vector(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16))
                 * splat(float(multiplier), "float32")
             )
             if scale != 1.0:
                 x = held(x * splat(scale, "float32"))
             if e.mask is not None:
-                x = fence(x) + load(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
+                x = fence(x) + load_vector(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
             return x
 
         emit_softmax_bytes(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
@@ -48,10 +48,10 @@ def broadcast(p: BroadcastProblem) -> "tirx.PrimFunc":
             if strides[-1] == 0:
                 value = splat(bind(x[start]), x.dtype, 4)
                 with T.serial(0, p.target.channel_stride // 4) as c:
-                    store(y, target + c * 4, value)
+                    store_vector(y, target + c * 4, value)
             elif p.source.kind != "plain":
                 with T.serial(0, p.target.channel_stride // 4) as c:
-                    store(y, target + c * 4, load(x, start + c * 4, 4))
+                    store_vector(y, target + c * 4, load_vector(x, start + c * 4, 4))
             else:
                 with T.serial(0, channels) as c:
                     T.buffer_store(y, x[start + c * strides[-1]], [target + c])

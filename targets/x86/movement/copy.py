@@ -21,7 +21,7 @@ def copy(layout: Layout) -> tirx.PrimFunc:
 
 
 @built_once
-def shift(source: Layout, target: Layout) -> tirx.PrimFunc:
+def flip_signs(source: Layout, target: Layout) -> tirx.PrimFunc:
     """(x, y). Plain codes, stored as u8 = s8 + 128, from or to plain int8 as it is: the highest bit of every byte is
     turned over."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import built_once, emit_kernel
 from ..layout import SLACK, Layout
 from ..vector import BYTES, LANES, store_bytes
@@ -104,16 +104,16 @@ def gather(p: GatherProblem) -> "tirx.PrimFunc":
 
         def blank(target: "tirx.Expr", count: int) -> None:
             if border and count:
-                copy(y, target, border[0], 0, count)
+                copy_elements(y, target, border[0], 0, count)
             elif count:
                 assert not isinstance(p.fill, tuple)  # A pixel that may have one of several fillers is copied.
-                fill(y, target, count, p.fill)
+                fill_elements(y, target, count, p.fill)
 
         def line(source: "tirx.Expr", target: "tirx.Expr") -> None:
             assert run is not None, p
             before, first, count, behind = (pixels * stride for pixels in run)
             blank(target, before)
-            copy(y, target + before, x, source + first, count)
+            copy_elements(y, target + before, x, source + first, count)
             blank(target + before + count, behind)
 
         def pixels(source: "tirx.Expr", target: "tirx.Expr") -> None:
@@ -122,7 +122,7 @@ def gather(p: GatherProblem) -> "tirx.PrimFunc":
                 _either(
                     FILL in p.columns,
                     column,
-                    lambda: copy(y, target + j * stride, x, source + column, stride),
+                    lambda: copy_elements(y, target + j * stride, x, source + column, stride),
                     lambda: blank(target + j * stride, stride),
                 )
 
@@ -149,19 +149,23 @@ def _either(both: bool, offset: "tirx.Expr", present: Callable[[], object], abse
             absent()
 
 
-def copy(y: "tirx.Buffer", target: "tirx.Expr | int", x: "tirx.Buffer", source: "tirx.Expr | int", count: int) -> None:
+def copy_elements(
+    y: "tirx.Buffer", target: "tirx.Expr | int", x: "tirx.Buffer", source: "tirx.Expr | int", count: int
+) -> None:
     """Emits a copy of `count` elements (a multiple of 4), which may read one vector behind them."""
     if x.dtype == "uint8":
-        steps(count, BYTES, lambda at, size: store_bytes(y, target + at, bind(load(x, source + at, BYTES)), size))
+        steps(
+            count, BYTES, lambda at, size: store_bytes(y, target + at, bind(load_vector(x, source + at, BYTES)), size)
+        )
     else:
-        steps(count, LANES, lambda at, size: store(y, target + at, load(x, source + at, size)))
+        steps(count, LANES, lambda at, size: store_vector(y, target + at, load_vector(x, source + at, size)))
 
 
-def fill(y: "tirx.Buffer", target: "tirx.Expr | int", count: int, value: float) -> None:
+def fill_elements(y: "tirx.Buffer", target: "tirx.Expr | int", count: int, value: float) -> None:
     """`count` elements (a multiple of 4) of `value`."""
     lanes = BYTES if y.dtype == "uint8" else LANES
     constant = int(value) if y.dtype == "uint8" else float(value)
-    write = store_bytes if y.dtype == "uint8" else (lambda buffer, at, vector, size: store(buffer, at, vector))
+    write = store_bytes if y.dtype == "uint8" else (lambda buffer, at, vector, size: store_vector(buffer, at, vector))
     steps(count, lanes, lambda at, size: write(y, target + at, splat(constant, y.dtype, lanes), size))
 
 
@@ -223,14 +227,14 @@ def _section(
     full = count // lanes
     if full > 4:
         with T.serial(0, full) as i:
-            store(y, target + i * lanes, load(x, source + i * lanes, lanes))
+            store_vector(y, target + i * lanes, load_vector(x, source + i * lanes, lanes))
     else:
         for j in range(full):
-            store(y, target + j * lanes, load(x, source + j * lanes, lanes))
+            store_vector(y, target + j * lanes, load_vector(x, source + j * lanes, lanes))
     done = full * lanes
     while done < count:
         size = lanes
         while size > 1 and (size > room - done or size // 2 >= count - done):
             size //= 2
-        store(y, target + done, load(x, source + done, size))
+        store_vector(y, target + done, load_vector(x, source + done, size))
         done += size

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each
@@ -75,7 +75,7 @@ def _copy(
     whole = extent // lanes
     if whole:
         with T.serial(0, whole) as i:
-            store(y, sink + i * lanes, load(x, source + i * lanes, lanes))
+            store_vector(y, sink + i * lanes, load_vector(x, source + i * lanes, lanes))
     done = whole * lanes
     while done < extent:
         while lanes > extent - done:
@@ -83,5 +83,5 @@ def _copy(
         if lanes == 1:
             T.buffer_store(y, x[source + done], [sink + done])
         else:
-            store(y, sink + done, load(x, source + done, lanes))
+            store_vector(y, sink + done, load_vector(x, source + done, lanes))
         done += lanes

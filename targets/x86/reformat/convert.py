@@ -7,7 +7,7 @@ from tvm import tirx
 from ...cpu.expressions import bind, splat
 from ..elementwise.math import function
 from ..intrinsics import fence
-from ..vector import quotient, to_float
+from ..vector import saturated_quotient, to_float
 
 if TYPE_CHECKING:
     from .choose import ReformatProblem
@@ -18,15 +18,15 @@ def quantizes(p: "ReformatProblem") -> bool:
     return p.source.dtype == "float32" and p.target.dtype == "int8"
 
 
-def scaled(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
+def over_scale(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
     """float32x16 -> x / scale, ready to be rounded; of the function of x where there is one."""
     if p.function is not None:
         kind, parameters = p.function
         value = function(kind, bind(value), dict(parameters))
-    return quotient(value, p.scale)
+    return saturated_quotient(value, p.scale)
 
 
-def real(p: "ReformatProblem", words: tirx.Expr) -> tirx.Expr:
+def times_scale(p: "ReformatProblem", words: tirx.Expr) -> tirx.Expr:
     """int32x16 (s8 - zero point) -> float32x16. The fence keeps the product from meeting a sum in another kernel's
     code."""
     return fence(to_float(words) * splat(p.scale, "float32"))
@@ -46,7 +46,7 @@ def scalar_real(p: "ReformatProblem", stored: tirx.Expr) -> tirx.Expr:
     return tirx.Cast("float32", tirx.Cast("int32", stored) - (p.zero_point + 128)) * tirx.const(p.scale, "float32")
 
 
-def scalar(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
+def converted_element(p: "ReformatProblem", value: tirx.Expr) -> tirx.Expr:
     """One element, converted as the problem says."""
     if p.source.dtype == p.target.dtype:
         return value

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import built_once, emit_kernel
 from ..vector import join_bytes, round_planes, widen
 from ..vector_loops import each, tensors
-from .convert import quantizes, real, scalar, scaled
+from .convert import converted_element, over_scale, quantizes, times_scale
 from .transpose import pixels_from_quads, transpose16
 
 if TYPE_CHECKING:
@@ -70,20 +70,20 @@ def _block(
     narrow: bool = False,
 ) -> None:
     """16 pixels x `channels` <= 16; absent channels repeat the last one (they fill padding)."""
-    rows = [load(x, source + min(c, channels - 1) * pixels, 16) for c in range(4 if narrow else 16)]
+    rows = [load_vector(x, source + min(c, channels - 1) * pixels, 16) for c in range(4 if narrow else 16)]
     stride = p.target.channel_stride
     if p.target.dtype == "float32":
         if p.source.dtype == "int8":
-            rows = [real(p, widen(row, p.zero_point)) for row in rows]
+            rows = [times_scale(p, widen(row, p.zero_point)) for row in rows]
         for pixel, value in enumerate(transpose16([bind(row) for row in rows])):
-            store(y, out + pixel * stride, value)
+            store_vector(y, out + pixel * stride, value)
         return
     quads = [_quad(p, rows[k : k + 4], min(4, channels - k)) for k in range(0, len(rows), 4)]
     if narrow:
-        store(y, out, quads[0])
+        store_vector(y, out, quads[0])
         return
     for pixel, value in enumerate(pixels_from_quads(quads)):
-        store(y, out + pixel * stride, value)
+        store_vector(y, out + pixel * stride, value)
 
 
 def _quad(p: "ReformatProblem", rows: list[tirx.Expr], present: int) -> tirx.Expr:
@@ -92,7 +92,7 @@ def _quad(p: "ReformatProblem", rows: list[tirx.Expr], present: int) -> tirx.Exp
     if present <= 0:
         return splat(128, "uint8", 64)
     if quantizes(p):
-        vectors = [scaled(p, bind(row)) for row in rows[:present]]
+        vectors = [over_scale(p, bind(row)) for row in rows[:present]]
         return bind(round_planes(vectors + vectors[-1:] * (4 - present), p.zero_point))
     words = [bind(tirx.Cast("int32x16", row)) for row in rows[:present]]
     return bind(join_bytes(words + words[-1:] * (4 - present), -128))
@@ -104,4 +104,6 @@ def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Buffer, rows: int, pixel
     with each(rows, traffic) as row:
         image, pixel = bind(row // pixels), bind(row % pixels)
         with T.serial(0, channels) as c:
-            T.buffer_store(y, scalar(p, x[image * (channels * pixels) + c * pixels + pixel]), [row * stride + c])
+            T.buffer_store(
+                y, converted_element(p, x[image * (channels * pixels) + c * pixels + pixel]), [row * stride + c]
+            )

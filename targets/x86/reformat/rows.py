@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ..kernel import built_once, emit_kernel
 from ..vector import round_straight, store_bytes, widen
 from ..vector_loops import each, steps, sweep, tensors
-from .convert import quantizes, real, scalar, scaled
+from .convert import converted_element, over_scale, quantizes, times_scale
 
 if TYPE_CHECKING:
     from .choose import ReformatProblem
@@ -62,16 +62,16 @@ def _vector(
     if p.source.dtype == p.target.dtype:
         lanes = 64 if p.source.dtype == "int8" else 16
         if lanes == 64:
-            store_bytes(y, target, bind(load(x, source, 64)), count)
+            store_bytes(y, target, bind(load_vector(x, source, 64)), count)
             return
         for i in range(0, count, 16):
-            store(y, target + i, load(x, source + i, 16))
+            store_vector(y, target + i, load_vector(x, source + i, 16))
     elif quantizes(p):
-        vectors = [scaled(p, load(x, source + i, 16)) for i in range(0, -(-count // 16) * 16, 16)]
+        vectors = [over_scale(p, load_vector(x, source + i, 16)) for i in range(0, -(-count // 16) * 16, 16)]
         store_bytes(y, target, bind(round_straight(vectors, p.zero_point)), count)
     else:
         for i in range(0, count, 16):
-            store(y, target + i, real(p, widen(load(x, source + i, 16), p.zero_point)))
+            store_vector(y, target + i, times_scale(p, widen(load_vector(x, source + i, 16), p.zero_point)))
 
 
 def _narrow(
@@ -83,9 +83,9 @@ def _narrow(
     count: int,
 ) -> None:
     """Exactly `count` elements (16 or 4), without reading more."""
-    values = load(x, source, count)
+    values = load_vector(x, source, count)
     if p.source.dtype == p.target.dtype:
-        store(y, target, values)
+        store_vector(y, target, values)
     elif quantizes(p):
         ratio = tirx.Div(values, tirx.Broadcast(tirx.const(p.scale, "float32"), count))
         bound = tirx.Broadcast(tirx.const(1024.0, "float32"), count)
@@ -94,14 +94,16 @@ def _narrow(
             tirx.const(p.zero_point + 128, "int32"), count
         )
         low, high = (tirx.Broadcast(tirx.const(v, "int32"), count) for v in (0, 255))
-        store(y, target, tirx.Cast(f"uint8x{count}", tirx.max(tirx.min(words, high), low)))
+        store_vector(y, target, tirx.Cast(f"uint8x{count}", tirx.max(tirx.min(words, high), low)))
     else:
         words = tirx.Cast(f"int32x{count}", values) - tirx.Broadcast(tirx.const(p.zero_point + 128, "int32"), count)
-        store(y, target, tirx.Cast(f"float32x{count}", words) * tirx.Broadcast(tirx.const(p.scale, "float32"), count))
+        store_vector(
+            y, target, tirx.Cast(f"float32x{count}", words) * tirx.Broadcast(tirx.const(p.scale, "float32"), count)
+        )
 
 
 def _elements(
     p: "ReformatProblem", x: tirx.Expr, source: tirx.Expr, y: tirx.Buffer, target: tirx.Expr, length: int
 ) -> None:
     with T.serial(0, length) as i:
-        T.buffer_store(y, scalar(p, x[source + i]), [target + i])
+        T.buffer_store(y, converted_element(p, x[source + i]), [target + i])

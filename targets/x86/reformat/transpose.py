@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import load
+from ...cpu.expressions import load_vector
 from ..intrinsics import part
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def quads_from_pixels(buffer: "tirx.Buffer", index: Callable[[int], tirx.Expr]) 
     """The inverse, from memory: index(pixel) is where the 16 bytes of a pixel lie."""
     rows = []
     for i in range(4):
-        lanes = [tirx.reinterpret("int32x4", load(buffer, index(4 * lane + i), 16)) for lane in range(4)]
+        lanes = [tirx.reinterpret("int32x4", load_vector(buffer, index(4 * lane + i), 16)) for lane in range(4)]
         rows.append(T.Bind(tirx.Shuffle(lanes, list(range(16)))))
     return [tirx.reinterpret("uint8x64", q) for q in _inverse_lanes(rows)]
 

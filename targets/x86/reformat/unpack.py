@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ..intrinsics import part
 from ..kernel import built_once, emit_kernel
 from ..vector import round_straight, split_bytes
 from ..vector_loops import each, tensors
-from .convert import quantizes, real, scalar, scaled
+from .convert import converted_element, over_scale, quantizes, times_scale
 from .transpose import quads_from_pixels, transpose16
 
 if TYPE_CHECKING:
@@ -69,22 +69,26 @@ def _block(
 
 def _write(y: tirx.Buffer, at: tirx.Expr, values: list[tirx.Expr], k: int) -> None:
     if k < len(values):
-        store(y, at, values[k])
+        store_vector(y, at, values[k])
 
 
 def _channels(p: "ReformatProblem", x: tirx.Buffer, source: tirx.Expr) -> list[tirx.Expr]:
     """Vectors of 16 pixels, one per channel: 16, or 4 of a tensor that has no more."""
     stride = p.source.channel_stride
     if p.source.dtype == "float32":
-        columns = transpose16([bind(load(x, source + pixel * stride, 16)) for pixel in range(16)])
+        columns = transpose16([bind(load_vector(x, source + pixel * stride, 16)) for pixel in range(16)])
         return (
-            [part(bind(round_straight([scaled(p, column)], p.zero_point)), 0, 16) for column in columns]
+            [part(bind(round_straight([over_scale(p, column)], p.zero_point)), 0, 16) for column in columns]
             if quantizes(p)
             else columns
         )
-    quads = [bind(load(x, source, 64))] if stride == 4 else quads_from_pixels(x, lambda pixel: source + pixel * stride)
+    quads = (
+        [bind(load_vector(x, source, 64))]
+        if stride == 4
+        else quads_from_pixels(x, lambda pixel: source + pixel * stride)
+    )
     if p.target.dtype == "float32":
-        return [bind(real(p, word)) for quad in quads for word in split_bytes(quad, p.zero_point)]
+        return [bind(times_scale(p, word)) for quad in quads for word in split_bytes(quad, p.zero_point)]
     return [bind(tirx.Cast("uint8x16", word)) for quad in quads for word in split_bytes(quad, -128)]
 
 
@@ -93,4 +97,4 @@ def _scalar(p: "ReformatProblem", x: tirx.Expr, y: tirx.Buffer, rows: int, pixel
     with each(rows, traffic) as row:
         image, c = bind(row // channels), bind(row % channels)
         with T.serial(0, pixels) as pixel:
-            T.buffer_store(y, scalar(p, x[(image * pixels + pixel) * stride + c]), [row * pixels + pixel])
+            T.buffer_store(y, converted_element(p, x[(image * pixels + pixel) * stride + c]), [row * pixels + pixel])

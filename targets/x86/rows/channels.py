@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ... import float_math
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..elementwise.math import VectorOps
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
@@ -110,26 +110,28 @@ def _reduced(
 
 def _softmax(p: ReduceProblem, x: tirx.Buffer, y: tirx.Buffer, row: tirx.Expr | int, start: tirx.Expr | int) -> None:
     largest = splat(
-        _reduced(p, _LOWEST, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, _LOWEST), tirx.max),
+        _reduced(
+            p, _LOWEST, "float32", lambda at, valid: _kept(load_vector(x, start + at, LANES), valid, _LOWEST), tirx.max
+        ),
         "float32",
     )
 
     def power(at: tirx.Expr | int, valid: int) -> tirx.Expr:
-        value = float_math.exp(VectorOps, VectorOps.sub(load(x, start + at, LANES), largest))
-        store(y, start + at, value)
+        value = float_math.exp(VectorOps, VectorOps.sub(load_vector(x, start + at, LANES), largest))
+        store_vector(y, start + at, value)
         return _kept(value, valid, 0.0)
 
     total = splat(_reduced(p, 0.0, "float32", power, lambda a, b: a + b), "float32")
     if p.kind == "softmax":
-        _vectors(p, lambda at, valid: store(y, start + at, tirx.Div(load(y, start + at, LANES), total)))
+        _vectors(p, lambda at, valid: store_vector(y, start + at, tirx.Div(load_vector(y, start + at, LANES), total)))
         return
     shift = float_math.log(VectorOps, total)
-    _vectors(p, lambda at, valid: store(y, start + at, (load(x, start + at, LANES) - largest) - shift))
+    _vectors(p, lambda at, valid: store_vector(y, start + at, (load_vector(x, start + at, LANES) - largest) - shift))
 
 
 def _sum_row(p: ReduceProblem, x: tirx.Buffer, y: tirx.Buffer, row: tirx.Expr | int, start: tirx.Expr | int) -> None:
     total = _reduced(
-        p, 0.0, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, 0.0), lambda a, b: a + b
+        p, 0.0, "float32", lambda at, valid: _kept(load_vector(x, start + at, LANES), valid, 0.0), lambda a, b: a + b
     )
     T.buffer_store(
         y, tirx.Div(total, tirx.const(float(p.source.channels), "float32")) if p.kind == "mean" else total, [row]
@@ -142,13 +144,15 @@ def _extreme_row(
     """The first place of the extreme value: its value first, then the smallest index that holds it."""
     pick, neutral = (tirx.max, -inf) if p.kind == "argmax" else (tirx.min, inf)
     best = splat(
-        _reduced(p, neutral, "float32", lambda at, valid: _kept(load(x, start + at, LANES), valid, neutral), pick),
+        _reduced(
+            p, neutral, "float32", lambda at, valid: _kept(load_vector(x, start + at, LANES), valid, neutral), pick
+        ),
         "float32",
     )
     nowhere = p.source.channels - 1
 
     def place(at: tirx.Expr | int, valid: int) -> tirx.Expr:
-        value = load(x, start + at, LANES)
+        value = load_vector(x, start + at, LANES)
         index = tirx.Ramp(0, 1, LANES) + splat(at, "int32")
         hit = tirx.Select(tirx.EQ(value, best), index, splat(nowhere, "int32"))
         return hit if valid == LANES else tirx.min(hit, splat(nowhere, "int32"))

@@ -7,7 +7,7 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout, packed, sure
 from ..vector_loops import each, steps, tensors
@@ -56,8 +56,8 @@ def embedding(p: EmbeddingProblem) -> tirx.PrimFunc:
             start, to = bind(row * p.width), bind(i * stride)
 
             def piece(at: tirx.Expr | int, _: int) -> None:
-                codes = tirx.Cast(f"int32x{lanes}", load(table, start + at, lanes))
-                store(y, to + at, tirx.Cast(f"float32x{lanes}", codes) * scale)
+                codes = tirx.Cast(f"int32x{lanes}", load_vector(table, start + at, lanes))
+                store_vector(y, to + at, tirx.Cast(f"float32x{lanes}", codes) * scale)
 
             steps(p.width, lanes, piece)
 

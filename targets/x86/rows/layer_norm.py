@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
-from ...cpu.expressions import bind, const, load, pure, splat, store
+from ...cpu.expressions import bind, const, load_vector, pure, splat, store_vector
 from ..intrinsics import fence
 from ..isa import current
 from ..kernel import built_once, emit_kernel, on_stack
@@ -122,20 +122,22 @@ def _kernel(p: LayerNormProblem, s: RowSchedule, centred: bool) -> tirx.PrimFunc
             def gather(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
                     value = held(mask_tail(_loaded(p, x, at[r] + (first + i) * 16), 16 if whole else tail, 0.0))
-                    store(values, r * width + (first + i) * 16, value)
+                    store_vector(values, r * width + (first + i) * 16, value)
                     sums[r] = sums[r] + (value if centred else fence(value * value))
 
             def centre(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
                     place = r * width + (first + i) * 16
-                    value = held(mask_tail(load(values, place, 16) - factors[r], 16 if whole else tail, 0.0))
-                    store(values, place, value)
+                    value = held(mask_tail(load_vector(values, place, 16) - factors[r], 16 if whole else tail, 0.0))
+                    store_vector(values, place, value)
                     sums[r] = sums[r] + fence(value * value)
 
             def finish(first: int, size: int) -> None:
                 for r in range(rows):
                     results = [
-                        _scaled(load(values, r * width + (first + i) * 16, 16), factors[r], affine, (first + i) * 16)
+                        _scaled(
+                            load_vector(values, r * width + (first + i) * 16, 16), factors[r], affine, (first + i) * 16
+                        )
                         for i in range(size)
                     ]
                     _write(p, y, to[r] + first * 16, results)
@@ -179,22 +181,22 @@ def _each_vector(vectors: int, tail: int, body: Callable[..., None]) -> None:
 
 def _loaded(p: LayerNormProblem, x: tirx.Buffer, at: tirx.Expr) -> tirx.Expr:
     if p.source is None:
-        return load(x, at, 16)
+        return load_vector(x, at, 16)
     scale, zero_point = p.source
-    words = tirx.Cast("int32x16", load(x, at, 16)) - splat(zero_point + STORED_OFFSET, "int32")
+    words = tirx.Cast("int32x16", load_vector(x, at, 16)) - splat(zero_point + STORED_OFFSET, "int32")
     return fence(tirx.Cast("float32x16", words) * splat(scale, "float32"))
 
 
 def _scaled(value: tirx.Expr, inverse: tirx.Expr, affine: list[tirx.Buffer], at: tirx.Expr | int) -> tirx.Expr:
     """The normalised values times gamma, plus beta. affine: gamma and, if there is one, beta."""
-    scaled = fence(fence(value * inverse) * load(affine[0], at, 16))
-    return scaled if len(affine) == 1 else scaled + load(affine[1], at, 16)
+    scaled = fence(fence(value * inverse) * load_vector(affine[0], at, 16))
+    return scaled if len(affine) == 1 else scaled + load_vector(affine[1], at, 16)
 
 
 def _write(p: LayerNormProblem, y: tirx.Buffer, at: tirx.Expr, results: list[tirx.Expr]) -> None:
     if p.target is None:
         for i, value in enumerate(results):
-            store(y, at + i * 16, value)
+            store_vector(y, at + i * 16, value)
         return
     scale, zero_point = p.target
     store_bytes(

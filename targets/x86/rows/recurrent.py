@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ...recurrent_math import STEPS
 from ..elementwise.math import VectorOps
 from ..kernel import built_once, emit_kernel
@@ -51,15 +51,15 @@ def recurrent(p: RecurrentProblem) -> "tirx.PrimFunc":
             gates, at = bind(row * p.gates.channel_stride), bind(row * p.state.channel_stride)
             with T.serial(0, vectors) as v:
                 pair = [
-                    [held(load(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)]
+                    [held(load_vector(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)]
                     for buffer in (x, r)
                 ]
-                before = held(load(state, at + v * 16, 16))
+                before = held(load_vector(state, at + v * 16, 16))
                 if p.peepholes:
                     pair[0] = [
-                        VectorOps.add(value, VectorOps.mul(before, load(seen[0], gate * p.hidden + v * 16, 16)))
+                        VectorOps.add(value, VectorOps.mul(before, load_vector(seen[0], gate * p.hidden + v * 16, 16)))
                         for gate, value in enumerate(pair[0])
                     ]
-                store(y, at + v * 16, function(VectorOps, pair[0], pair[1], before))
+                store_vector(y, at + v * 16, function(VectorOps, pair[0], pair[1], before))
 
     return emit_kernel(f"{p.kind.split('.')[1]}{'_seen' * p.peepholes}_{p.rows}x{p.hidden}", body)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import load
+from ...cpu.expressions import load_vector
 from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import Layout
 from ..vector_loops import LoopSchedule, default_loops, each, tensors
@@ -70,7 +70,7 @@ def softmax(p: SoftmaxProblem, schedule: LoopSchedule | None = None) -> "tirx.Pr
             row = T.Bind(task * rows)
 
             def value(r: int, v: int) -> "tirx.Expr":
-                return load(x, (row + r) * source.channel_stride + v * 16, 16)
+                return load_vector(x, (row + r) * source.channel_stride + v * 16, 16)
 
             if p.scale is None:
                 emit_softmax(columns, 1, value, scratch, write_floats(y, lambda r: (row + r) * target.channel_stride))

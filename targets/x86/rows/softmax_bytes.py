@@ -4,7 +4,7 @@ difference, once more exactly.
 The contract is byte = clip(rne(fl(fl(e / total) / scale)) + zero point) with e = exp(fl(x - largest)) as in
 targets/float_math.py and the sum of sum16. Computed to the bit that is dozens of instructions per vector. But a byte
 shows 8 of 24 bits: with e' = 2 ** (x log2(e) - c) of a short polynomial and FMAs, y = e' / total' / scale differs from
-the contract's quotient by a factor within 1 +- `relative_error`, so where y (1 - error) and y (1 + error) round to the
+the contract's quotient by a factor within 1 +- `quotient_error`, so where y (1 - error) and y (1 + error) round to the
 same byte, that is the byte. Rows with an element where they do not (few) are computed by emit_softmax.
 
 With `peak` the row is multiplied by 1 / its largest value: fl(fl(e / total) * fl(1 / fl(1 / total))) / scale,
@@ -23,7 +23,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, const, load, pure, splat, store
+from ...cpu.expressions import bind, const, load_vector, pure, splat, store_vector
 from ..intrinsics import fma, fraction_and_scale, third_bytes
 from ..vector import store_bytes
 from ..vector_loops import Accumulators
@@ -46,7 +46,7 @@ _PER_ROW = 5
 _STAGE_BYTES = 4 << 10
 
 
-def relative_error(columns: int, scale: float, peak: bool = False) -> float:
+def quotient_error(columns: int, scale: float, peak: bool = False) -> float:
     """Bound of |y / (the contract's quotient) - 1| for elements with y >= 0.49; smaller ones are far from a rounding
     boundary.
 
@@ -97,7 +97,7 @@ def emit_softmax_bytes(
         at,
         float(np.float32(scale)),
         zero_point,
-        relative_error(columns, scale, peak),
+        quotient_error(columns, scale, peak),
         peak,
     )
     assert zero_point in (0, -128), zero_point
@@ -174,7 +174,7 @@ class _Stages:
         def body(start: int, size: int, lanes: int = 16) -> None:
             for r, i in self._pieces(size):
                 x = held(mask_tail(self.value(first + r, start + i), lanes, -np.inf))
-                store(self.scratch, self._place(first + r, start + i), x)
+                store_vector(self.scratch, self._place(first + r, start + i), x)
                 largest[r * step + i] = tirx.max(largest[r * step + i], x)
 
         over(self.vectors if tail == 16 else self.vectors - 1, step, body)
@@ -195,8 +195,8 @@ class _Stages:
         def body(begin: int, size: int) -> None:
             for r, i in self._pieces(size):
                 place = self._place(first + r, begin + i)
-                e = _power(held(fma(start[r], load(self.scratch, place, 16), splat(_LOG2_E, "float32"))))
-                store(self.scratch, place, e)
+                e = _power(held(fma(start[r], load_vector(self.scratch, place, 16), splat(_LOG2_E, "float32"))))
+                store_vector(self.scratch, place, e)
                 total[r * step + i] = total[r * step + i] + e
 
         over(self.vectors, step, body)
@@ -244,7 +244,7 @@ class _Stages:
             for r, (low, high, ceiling) in enumerate(factors):
                 words = []
                 for i in range(size):
-                    e = held(load(self.scratch, self._place(first + r, begin + i), 16))
+                    e = held(load_vector(self.scratch, self._place(first + r, begin + i), 16))
                     e = e if ceiling is None else held(tirx.min(e, ceiling))
                     below, above = (
                         bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k)))

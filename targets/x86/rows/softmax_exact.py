@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import load, splat, store
+from ...cpu.expressions import load_vector, splat, store_vector
 from ..intrinsics import fence
 from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators
@@ -40,19 +40,23 @@ def emit_softmax(
     def prepare(first: int, size: int, lanes: int = 16) -> None:
         for r, i in pieces(size):
             x = held(mask_tail(value(r, first + i), lanes, -inf))
-            store(scratch, r * width + (first + i) * 16, x)
+            store_vector(scratch, r * width + (first + i) * 16, x)
             largest[r * step + i] = tirx.max(largest[r * step + i], x)
 
     def raise_to(first: int, size: int) -> None:
         for r, i in pieces(size):
-            e = exp_nonpositive(held(load(scratch, r * width + (first + i) * 16, 16) - largest[r * step]))
-            store(scratch, r * width + (first + i) * 16, e)
+            e = exp_nonpositive(held(load_vector(scratch, r * width + (first + i) * 16, 16) - largest[r * step]))
+            store_vector(scratch, r * width + (first + i) * 16, e)
             total[r] = total[r] + e
 
     def finish(first: int, size: int) -> None:
         for r in range(rows):
             write(
-                r, first, [load(scratch, r * width + (first + i) * 16, 16) for i in range(size)], total[r], inverse[r]
+                r,
+                first,
+                [load_vector(scratch, r * width + (first + i) * 16, 16) for i in range(size)],
+                total[r],
+                inverse[r],
             )
 
     largest, total, inverse = (
@@ -101,6 +105,6 @@ def write_floats(out: tirx.Buffer, at: Callable[[int], tirx.Expr]) -> Callable[.
 
     def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, _: tirx.Expr) -> None:
         for i, value in enumerate(values):
-            store(out, at(r) + (first + i) * 16, tirx.Div(value, total))
+            store_vector(out, at(r) + (first + i) * 16, tirx.Div(value, total))
 
     return write

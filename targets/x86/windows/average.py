@@ -10,7 +10,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import add_bytes
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
@@ -124,9 +124,9 @@ def _sum(
 def _accumulate(sums: Accumulators, first: int, vectors: int, x: tirx.Buffer, at: tirx.Expr) -> None:
     if x.dtype == "float32":
         for v in range(vectors):
-            sums[first + v] = sums[first + v] + load(x, at + v * LANES, LANES)
+            sums[first + v] = sums[first + v] + load_vector(x, at + v * LANES, LANES)
         return
-    stored = bind(load(x, at, BYTES))
+    stored = bind(load_vector(x, at, BYTES))
     for k in range(4):
         sums[first + k] = add_bytes(sums[first + k], stored, k)
 
@@ -145,7 +145,7 @@ def _write(
     if p.dtype == "float32":
         divisor = splat(bind(count), "float32")
         for v, total in enumerate(sums[: size // LANES]):
-            store(y, target + v * LANES, total / divisor)
+            store_vector(y, target + v * LANES, total / divisor)
         return
     start = splat(valid * (p.data_zero_point + STORED_OFFSET), "int32")
     factor = splat(bind(tirx.const(p.multiplier, "float32") / count), "float32")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, store
+from ...cpu.expressions import bind, load_vector, store_vector
 from ..kernel import built_once, emit_kernel
 from ..vector import BYTES, LANES, store_bytes
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, steps, tensors
@@ -48,24 +48,24 @@ def _pixel(
     target: tirx.Expr,
 ) -> None:
     lanes, stride = BYTES if p.dtype == "int8" else LANES, p.source.channel_stride
-    write = store_bytes if p.dtype == "int8" else (lambda buffer, at, value, count: store(buffer, at, value))
+    write = store_bytes if p.dtype == "int8" else (lambda buffer, at, value, count: store_vector(buffer, at, value))
     if p.size[0] * p.size[1] <= UNROLLED_TAPS:
         starts = [bind(rows(i) + column) for i in range(p.size[0]) for column in columns]
         steps(
             stride,
             lanes,
             lambda c, count: write(
-                y, target + c, bind(_maximum([load(x, start + c, lanes) for start in starts])), count
+                y, target + c, bind(_maximum([load_vector(x, start + c, lanes) for start in starts])), count
             ),
         )
         return
 
     def large(c: tirx.Expr | int, count: int) -> None:
         best = Accumulators(1, x.dtype, lanes)
-        best[0] = load(x, rows(0) + columns[0] + c, lanes)
+        best[0] = load_vector(x, rows(0) + columns[0] + c, lanes)
         with T.serial(0, p.size[0]) as i:
             row = bind(rows(i))
-            best[0] = _maximum([best[0]] + [load(x, row + column + c, lanes) for column in columns])
+            best[0] = _maximum([best[0]] + [load_vector(x, row + column + c, lanes) for column in columns])
         write(y, target + c, bind(best[0]), count)
 
     steps(stride, lanes, large)

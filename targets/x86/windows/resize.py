@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat, store
+from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import fence
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
@@ -55,12 +55,14 @@ def resize_linear(p: ResizeProblem) -> "tirx.PrimFunc":
                 target = bind((row * out_w + j) * stride)
 
                 def line(one: "tirx.Expr", other: "tirx.Expr", c: "tirx.Expr | int") -> "tirx.Expr":
-                    return _mixed(load(x, one + c, LANES), load(x, other + c, LANES), share)
+                    return _mixed(load_vector(x, one + c, LANES), load_vector(x, other + c, LANES), share)
 
                 steps(
                     stride,
                     LANES,
-                    lambda c, _: store(y, target + c, _mixed(line(first, second, c), line(third, fourth, c), weight)),
+                    lambda c, _: store_vector(
+                        y, target + c, _mixed(line(first, second, c), line(third, fourth, c), weight)
+                    ),
                 )
 
     return emit_kernel("resize_linear_" + "x".join(map(str, (*p.source.shape, *p.target.shape[2:]))), body)

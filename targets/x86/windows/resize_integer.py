@@ -8,7 +8,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, load, splat
+from ...cpu.expressions import bind, load_vector, splat
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET, Layout
 from ..vector import BYTES, LANES, check_range, round_straight, store_bytes, to_float, widen
@@ -73,7 +73,7 @@ def resize_integer(p: IntegerResizeProblem) -> tirx.PrimFunc:
         for v in range(-(-count // LANES)):
             total = splat(-offset, "int32")
             for start, weight in corners:
-                total = total + widen(load(x, start + c + v * LANES, LANES)) * weight
+                total = total + widen(load_vector(x, start + c + v * LANES, LANES)) * weight
             vectors.append(to_float(bind(total)) * splat(float(np.float32(p.multiplier)), "float32"))
         return round_straight(vectors, p.out_zero_point, p.clip_min, p.clip_max)
 

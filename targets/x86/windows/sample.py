@@ -10,7 +10,7 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, const, load, pure, splat, store
+from ...cpu.expressions import bind, const, load_vector, pure, splat, store_vector
 from ..intrinsics import fma
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
@@ -60,7 +60,7 @@ def sample_linear(p: SampleProblem) -> tirx.PrimFunc:
                     for i, a, v in down
                     for j, b, u in across
                 ]
-                steps(stride, LANES, lambda c, _: store(y, at * stride + c, _mixed(p, x, pixels, c)))
+                steps(stride, LANES, lambda c, _: store_vector(y, at * stride + c, _mixed(p, x, pixels, c)))
 
     name = "x".join(map(str, (*p.source.shape, *p.target.shape[2:])))
     return emit_kernel(f"sample_{name}{'_corners' * p.corners}{'_border' * p.border}", body)
@@ -90,6 +90,6 @@ def _mixed(
     zero = splat(0.0, "float32")
     total = zero
     for start, weight, inside in pixels:
-        value = load(x, start + c, LANES)
+        value = load_vector(x, start + c, LANES)
         total = fma(total, value if p.border else tirx.Select(inside, value, zero), weight)
     return total
