@@ -1,7 +1,7 @@
 """Post-training quantization in one call: annotate, calibrate, and the QDQ hub."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tvm import IRModule
@@ -111,27 +111,6 @@ def _other_hub(model: Model, other: Model, recipe: Recipe, statistics: dict[str,
             f"{model.name}: for {shapes[0]} its graph has a tensor {error.args[0]!r} that it does not have for "
             f"{shapes[1]}; compile a package for each shape"
         ) from None
-
-
-def recalibrate(quantized: Quantized, recipe: Recipe) -> Quantized:
-    """The hub of another calibrator or percentile from the same statistics, without running a sample. The choices that
-    change which tensors are observed (activations, weights, float_operators, float_layers, int8_layers, attention,
-    residuals, softmax), and floats, come from `quantized`."""
-    kept = quantized.recipe
-    observed = (
-        "activations",
-        "weights",
-        "float_operators",
-        "float_layers",
-        "int8_layers",
-        "attention",
-        "residuals",
-        "softmax",
-        "floats",
-    )
-    recipe = replace(recipe, **{name: getattr(kept, name) for name in observed})
-    annotated = apply(Annotate(recipe), quantized.model.module)
-    return _hub(quantized.model, annotated, recipe, quantized.decisions, quantized.statistics)
 
 
 def checked_samples(model: Model, samples: Samples) -> Any:

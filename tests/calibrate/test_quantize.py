@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from octet.passes.annotate import Recipe
-from octet.passes.calibrate.quantize import quantize, recalibrate
+from octet.passes.calibrate.quantize import quantize
 from octet.passes.referee import reference
 from octet.targets.errors import DataError
 
@@ -39,12 +39,6 @@ def test_what_it_returns(quantized, model):
     assert quantized.qparams.keys() == {edge.group for edge in quantized.edges if edge.spec != "weight"}
     gate = next(edge for edge in quantized.edges if edge.tensor == "gate")
     assert quantized.qparams[gate.group].range == pytest.approx((0.0, 1.0))
-
-
-def test_other_calibrators_from_the_same_statistics(quantized, model, samples, referee):
-    again = recalibrate(quantized, Recipe(calibrator="mse"))
-    fresh = quantize(model, samples, Recipe(calibrator="mse"), executor_factory=referee, summaries=False)
-    assert again.qparams == fresh.qparams and again.recipe.calibrator == "mse"
 
 
 @pytest.mark.parametrize(

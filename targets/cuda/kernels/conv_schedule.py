@@ -8,6 +8,8 @@ and its own results have followed one another. A layer takes at least what memor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from .tile_shapes import SHAPES, WGMMA_SHAPES
+
 if TYPE_CHECKING:
     from ...spec import TargetSpec
     from .conv import Conv
@@ -147,44 +149,6 @@ class Rows:
 
 Schedule = Tile | Depthwise | Direct | Rows
 
-_SHAPES = (
-    (256, 128, 64, 4, 2),
-    (128, 256, 64, 2, 4),
-    (128, 128, 64, 2, 2),
-    (128, 64, 64, 2, 2),
-    (64, 128, 64, 2, 2),
-    (64, 64, 64, 2, 2),
-    (128, 32, 64, 4, 1),
-    (128, 64, 32, 2, 2),
-    (128, 32, 32, 4, 1),
-    (64, 64, 128, 2, 2),
-    (64, 32, 64, 2, 2),
-    (64, 32, 128, 2, 2),
-    (32, 64, 128, 2, 2),
-    (32, 32, 128, 2, 2),
-    (32, 32, 64, 2, 2),
-    (128, 16, 64, 4, 1),
-    (64, 16, 64, 4, 1),
-)
-# Shapes of wgmma come with stages: two blocks share a multiprocessor where sums leave room, else one has it all.
-_WGMMA_SHAPES = (
-    (192, 256, 128, 12, 1, 4),
-    (128, 256, 128, 8, 1, 4),
-    (256, 128, 128, 8, 1, 4),
-    (128, 192, 128, 8, 1, 4),
-    (128, 128, 128, 8, 1, 3),
-    (128, 256, 64, 8, 1, 6),
-    (256, 128, 64, 8, 1, 6),
-    (128, 128, 64, 8, 1, 6),
-    (256, 64, 64, 8, 1, 5),
-    (128, 64, 128, 8, 1, 4),
-    (128, 64, 64, 8, 1, 6),
-    (64, 256, 128, 4, 2, 4),
-    (64, 128, 128, 4, 1, 4),
-    (64, 64, 128, 4, 1, 4),
-    (64, 64, 64, 4, 1, 6),
-)
-
 
 def rounded_up(value: int, unit: int) -> int:
     """The least multiple of `unit` that holds `value`."""
@@ -200,7 +164,7 @@ def depth_of(problem: "Conv") -> int:
 
 def candidates(spec: "TargetSpec", wmma: int = 0) -> tuple[Tile, ...]:
     """The tiles that a target's shared memory holds. wmma: as in a Tile."""
-    shapes = _WGMMA_SHAPES if wmma == WGMMA else [(*shape, spec.extra["stages"]) for shape in _SHAPES]
+    shapes = WGMMA_SHAPES if wmma == WGMMA else [(*shape, spec.extra["stages"]) for shape in SHAPES]
     tiles = tuple(replace(Tile(*shape), wmma=wmma) for shape in shapes)
     return tuple(tile for tile in tiles if tile.sound and tile.shared_bytes <= spec.extra["shared_bytes"])
 

@@ -254,17 +254,15 @@ class DirectKernel:
     ) -> None:
         """Emits sums += element * weights for the pixels `used`. weights: offset of the vectors' weights. element_of:
         pixel -> its four bytes, or its value, in all lanes."""
-        int8, lanes, registers = self.p.dtype == "int8", current().lanes, vectors * current().parts
+        multiply = dot4_multiplied if self.p.dtype == "int8" else fma
+        lanes, registers = current().lanes, vectors * current().parts
         size = lanes * step_of(self.p)
         found = [bind(load_vector(self.weights, weights + r * size, size)) for r in range(registers)]
         for i in used:
             element = element_of(i)
             for r in range(registers):
                 slot = (i * registers + r) * lanes
-                old = load_vector(sums, slot, lanes)
-                store_vector(
-                    sums, slot, dot4_multiplied(old, element, found[r]) if int8 else fma(old, element, found[r])
-                )
+                store_vector(sums, slot, multiply(load_vector(sums, slot, lanes), element, found[r]))
 
     def element(self, index: tirx.Expr | int, inside: tirx.Expr | bool) -> tirx.Expr:
         """One input element (int8: four bytes) in every lane of a register; padding where it is not `inside`."""
