@@ -31,7 +31,7 @@ octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and
                        residual])
 octet.dense            the same for data [..., K] and weight [N, K]
 octet.embedding        (table int8 [N, K], scale f32 [N], indices) -> f32 [.., K]
-octet.matmul           (a, b) int8, both computed at run time; b has zero point 0. attrs: multiplier, a_zero_point (0
+octet.matmul           (a, b) int8, both computed at run time. attrs: multiplier, a_zero_point and b_zero_point (0
                        unless said), out_zero_point, clip_min, clip_max
 octet.add              (a, b) int8 -> int8, NumPy broadcasting
 octet.mul              (a, b) int8 -> int8, NumPy broadcasting
@@ -75,8 +75,8 @@ embedding: y[.., k] = f32(table[i, k]) * scale[i], i = min(max(index, 0), N - 1)
 add:  y = clip(rne(f32(a - a_zero_point) * a_multiplier + f32(b - b_zero_point) * b_multiplier) + out_zero_point,
                clip_min, clip_max)
 mul:  y = clip(rne(f32((a - a_zero_point) * (b - b_zero_point)) * multiplier) + out_zero_point, clip_min, clip_max)
-matmul: y = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), acc = sum((a - a_zero_point) * b) exactly in s32,
-    out_dtype as above
+matmul: y = clip(rne(f32(acc) * multiplier) + out_zero_point, ...), acc = sum((a - a_zero_point) * (b -
+    b_zero_point)) exactly in s32, out_dtype as above
 avg_pool2d: y = clip(rne(f32(sum(x - data_zero_point)) * (multiplier / count in f32)) + out_zero_point, clip_min,
                      clip_max)
     multiplier = s_x / s_y; count = the window's size, or its valid part when count_include_pad is 0

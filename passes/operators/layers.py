@@ -98,7 +98,11 @@ def _embedding(a: Arguments) -> OperandType:
     return OperandType([*indices, width], "float32")
 
 
-_PRODUCT = {"multiplier": real(low=0), "a_zero_point": integer(-128, 127, optional=True)}
+_PRODUCT = {
+    "multiplier": real(low=0),
+    "a_zero_point": integer(-128, 127, optional=True),
+    "b_zero_point": integer(-128, 127, optional=True),
+}
 _PAIR = (Operand("a", ("int8",)), Operand("b", ("int8",)))
 
 LAYERS = (
@@ -120,7 +124,7 @@ LAYERS = (
     ),
     Operator(
         "octet.matmul",
-        "product of two computed matrices, the second with zero point 0",
+        "product of two computed matrices",
         forms=(
             Form(_PAIR, _PRODUCT | _INT8 | {"out_dtype": choice("int8")}),
             Form(_PAIR, _PRODUCT | _FLOAT | _UNUSED | {"out_dtype": choice("float32")}),

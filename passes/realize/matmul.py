@@ -2,7 +2,7 @@
 
 R.quantize(clip(R.matmul(dq(x), dq(w)) + bias [+ dq(r)]), s, z) -> octet.dense(x, w', bias s32, multiplier[, r])
                                                                    w [K, N], w' [N, K]
-R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                  -> octet.matmul(a, b), b with zero point 0
+R.quantize(clip(R.matmul(dq(a), dq(b))), s, z)                  -> octet.matmul(a, b)
 """
 
 from typing import TYPE_CHECKING
@@ -43,10 +43,8 @@ def realize_matmul(
         return Refused("an operand is not quantised")
     if min(len(shape_of(arg)) for arg in call.args) < 2:
         return Refused("a matmul with a vector stays in float")
-    if b.qparams.zero_point:
-        return Refused("a matmul of two computed tensors needs a symmetric second operand (zero point 0)")
     factor = multiplier([a.qparams.scale, b.qparams.scale], 1.0 if out is None else out.scale)
-    largest = (128 + abs(a.qparams.zero_point)) * 128 * shape_of(call.args[0])[-1]
+    largest = (128 + abs(a.qparams.zero_point)) * (128 + abs(b.qparams.zero_point)) * shape_of(call.args[0])[-1]
     if largest >= overflow.ACCUMULATOR_LIMIT or (out is not None and not overflow.converts(largest * float(factor))):
         return Refused(
             f"an accumulator could reach {largest}, {largest * float(factor):.3g} when requantised (limit 2^31)"
@@ -57,6 +55,7 @@ def realize_matmul(
         [a.value, b.value],
         multiplier=float(factor),
         a_zero_point=a.qparams.zero_point,
+        b_zero_point=b.qparams.zero_point,
         out_zero_point=0 if out is None else out.zero_point,
         clip_min=low,
         clip_max=high,

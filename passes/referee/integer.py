@@ -70,7 +70,8 @@ def _dense(args: Values, attrs: Attrs) -> np.ndarray:
 
 
 def _matmul(args: Values, attrs: Attrs) -> np.ndarray:
-    acc = np.matmul(args[0].astype(np.float64) - attrs.get("a_zero_point", 0), args[1].astype(np.float64))
+    a, b = (x.astype(np.float64) - attrs.get(f"{name}_zero_point", 0) for name, x in zip("ab", args))
+    acc = np.matmul(a, b)
     value = acc.astype(F32) * F32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
         return clamp(value, attrs)

@@ -87,6 +87,7 @@ def _matmul(p: MatmulProblem) -> MatmulProblem:
         clip_max=high[p.clip_max < high[0]],
         softmax=softmax,
         a_zero_point=0,
+        b_zero_point=5 if p.b_zero_point else 0,
     )
 
 

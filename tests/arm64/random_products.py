@@ -221,13 +221,16 @@ def product(rng):
     rows, inner, columns = few(rng, 1, 37), one(rng, *CHANNELS), few(rng, 1, 70)
     batch = one(rng, (), (few(rng, 2, 5),), (2, few(rng, 2, 3)))
     turned, dtype = few(rng, 0, 1), one(rng, "int8", "int8", "float32")
-    zero_point = one(rng, -128, 0, 9)
-    attrs = {"multiplier": 0.02 / np.sqrt(inner), "a_zero_point": zero_point, "out_dtype": dtype} | (
-        clips(rng) if dtype == "int8" else {"out_zero_point": 0, "clip_min": -np.inf, "clip_max": np.inf}
+    zero_point, right = one(rng, -128, 0, 9), one(rng, 0, -7, 127)
+    zero_points = {"a_zero_point": zero_point, "b_zero_point": right}
+    attrs = (
+        {"multiplier": 0.02 / np.sqrt(inner), "out_dtype": dtype}
+        | zero_points
+        | (clips(rng) if dtype == "int8" else {"out_zero_point": 0, "clip_min": -np.inf, "clip_max": np.inf})
     )
 
     def body(b, x, y):
-        y = coded(b, y, 0)
+        y = coded(b, y, right)
         y = b.emit(R.permute_dims(y, [*range(len(batch)), len(batch) + 1, len(batch)])) if turned else y
         found = emitted(b, "octet.matmul", [coded(b, x, zero_point), y], **attrs)
         return real(b, found) if dtype == "int8" else found

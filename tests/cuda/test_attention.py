@@ -199,22 +199,18 @@ def test_operands_that_lie_anyhow():
         "few": ((3, 2, 3), (3, 3, 2)),
         "left of one": ((4, 16), (3, 2, 16, 32)),
     }
-    made = []
-    for a, b in shapes.values():
+    made, names = [], []
+    for lies, (a, b) in shapes.items():
         inputs = {"a": codes(RNG, *a), "b": codes(RNG, *b)}
-        call = dict(multiplier=0.004, a_zero_point=9, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
-        made.append(
-            (
-                function(
-                    lambda builder, x, y, call=call: builder.emit(ops.call("octet.matmul", [x, y], **call)), **inputs
-                ),
-                inputs,
-            )
-        )
+        call = dict(multiplier=0.004, out_dtype="int8", out_zero_point=0, clip_min=-128, clip_max=127)
+        for name, zero_points in (("left", {"a_zero_point": 9}), ("both", {"a_zero_point": -128, "b_zero_point": 7})):
+            emit = lambda builder, x, y, call=call | zero_points: builder.emit(ops.call("octet.matmul", [x, y], **call))
+            made.append((function(emit, **inputs), inputs))
+            names.append(f"{lies}, zero point of {name}")
     found = nets([module for module, _ in made])
     emulated = emulator(found)
     assert [
         name
-        for name, net, (module, inputs) in zip(shapes, found, made, strict=True)
+        for name, net, (module, inputs) in zip(names, found, made, strict=True)
         if differences(emulated, net, module, inputs, seeds=(0, 2))
     ] == []

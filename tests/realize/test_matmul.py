@@ -39,10 +39,10 @@ def two_tensors(zero_points, quantised=True):
     return body
 
 
-@pytest.mark.parametrize("zero_point", [0, -128, 9])
-def test_matmul_of_two_tensors(build, operators, assert_close_codes, zero_point):
+@pytest.mark.parametrize("zero_points", [(0, 0), (-128, 0), (9, -7), (0, 127)])
+def test_matmul_of_two_tensors(build, operators, assert_close_codes, zero_points):
     shapes = {"a": [2, 3, 10], "b": [2, 10, 4]}
-    module = build(two_tensors((zero_point, 0)), **shapes)
+    module = build(two_tensors(zero_points), **shapes)
     result = Realize()(module)
     assert operators(result) == ["octet.matmul"]
     rng = np.random.default_rng(1)
@@ -61,6 +61,9 @@ def test_matmul_with_a_float_result(build, operators):
     np.testing.assert_allclose(reference.run(module, feed)[0], reference.run(result, feed)[0], rtol=1e-5, atol=1e-5)
 
 
-def test_an_affine_second_operand_is_a_reason(build):
-    (layer,) = realize(build(two_tensors((0, 5)), a=[3, 10], b=[10, 4])).layers
-    assert layer.reason == "a matmul of two computed tensors needs a symmetric second operand (zero point 0)"
+def test_zero_points_count_in_what_an_accumulator_could_reach(build):
+    shapes = {"a": [1, 40000], "b": [40000, 2]}
+    (layer,) = realize(build(two_tensors((0, 0)), **shapes)).layers
+    assert layer.reason == ""
+    (layer,) = realize(build(two_tensors((-128, 127)), **shapes)).layers
+    assert layer.reason.startswith(f"an accumulator could reach {256 * 255 * 40000}")

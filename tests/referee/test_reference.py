@@ -154,9 +154,10 @@ def test_add_mul_requantize_matmul(seed, za, zb, zy):
         assert got_mul[index] == stored(F32(p * q) * m, attrs)
         assert got_requantize[index] == stored(F32(p) * m, attrs)
     left, right = codes(rng, (2, 3, 5)), codes(rng, (5, 4))
-    got = run("octet.matmul", [left, right], multiplier=float(m), a_zero_point=za, out_dtype="int8", **attrs)
+    zero_points = {"a_zero_point": za, "b_zero_point": zb}
+    got = run("octet.matmul", [left, right], multiplier=float(m), out_dtype="int8", **zero_points, **attrs)
     for i, j, k in product(*map(range, got.shape)):
-        acc = sum((int(p) - za) * int(q) for p, q in zip(left[i, j], right[:, k]))
+        acc = sum((int(p) - za) * (int(q) - zb) for p, q in zip(left[i, j], right[:, k]))
         assert got[i, j, k] == stored(F32(acc) * m, attrs)
 
 

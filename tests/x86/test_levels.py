@@ -45,6 +45,7 @@ POOL = {
 }
 REQUANTIZE = {"data_zero_point": 3, "multiplier": 0.77, "out_zero_point": -3, "clip_min": -50, "clip_max": 60}
 MATMUL = {"multiplier": 0.003, "out_zero_point": 0, "clip_min": -120, "clip_max": 119, "out_dtype": "int8"}
+AFFINE = MATMUL | {"a_zero_point": 9, "b_zero_point": -128}
 
 
 def body(b, x, y, q, k):
@@ -53,12 +54,14 @@ def body(b, x, y, q, k):
     table = relax.const(np.random.default_rng(0).permutation(256).astype("uint8").view("int8"))
     looked_up = b.emit(ops.call("octet.table", [left, table]))
     product = b.emit(ops.call("octet.matmul", [quantize(b, q, zero_point=0), quantize(b, k, zero_point=0)], **MATMUL))
+    affine = b.emit(ops.call("octet.matmul", [quantize(b, q, zero_point=9), quantize(b, k, zero_point=-128)], **AFFINE))
     bytes_of = [
         b.emit(ops.call("octet.add", [left, right], **ADD)),
         b.emit(ops.call("octet.requantize", [looked_up], **REQUANTIZE)),
         b.emit(ops.call("octet.avg_pool2d", [left], **POOL)),
         b.emit(relax.op.nn.max_pool2d(left, [3, 3], [2, 2], [1, 1, 1, 1])),
         product,
+        affine,
     ]
     soft = quantize(b, b.emit(relax.op.nn.softmax(dequantize(b, product, zero_point=0), -1)), 1 / 127, 0)
     floats = [b.emit(ops.call("octet.unary", [x], kind=kind)) for kind in ("exp", "tanh")]

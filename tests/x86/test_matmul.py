@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rule_harness import check, check_all, dequantize, quantize
 
 
-def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_point=0):
+def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_point=0, b_zero_point=0):
     low, high = (-120, 119) if dtype == "int8" else (-np.inf, np.inf)
     attrs = {
         "multiplier": multiplier,
@@ -25,6 +25,7 @@ def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_
         "clip_max": high,
         "out_dtype": dtype,
         "a_zero_point": a_zero_point,
+        "b_zero_point": b_zero_point,
     }
     return builder.emit(ops.call("octet.matmul", [a, b], **attrs))
 
@@ -35,24 +36,30 @@ def over_largest(builder, p):
     return builder.emit(relax.op.multiply(p, builder.emit(ops.call("octet.unary", [largest], kind="reciprocal"))))
 
 
-def attention(batch, tokens, heads, size, scale, levels, peak=False):
+def attention(batch, tokens, heads, size, scale, levels, peak=False, zero_points=(0, 0, 0)):
     """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size];
-    probabilities in `levels` steps, with `peak` over their largest one."""
+    probabilities in `levels` steps, with `peak` over their largest one. zero_points: of q, k and v."""
     zero_point = 0 if levels == 127 else -128
 
     def body(b, q, k, v, *mask):
-        def split(x, axes):
-            x = b.emit(relax.op.reshape(quantize(b, x, 0.05, 0), [batch, tokens, heads, size]))
+        def split(x, axes, zero_point):
+            x = b.emit(relax.op.reshape(quantize(b, x, 0.05, zero_point), [batch, tokens, heads, size]))
             return b.emit(relax.op.permute_dims(x, axes))
 
-        q, k, v = split(q, [0, 2, 1, 3]), split(k, [0, 2, 3, 1]), split(v, [0, 2, 1, 3])
-        scores = product(b, q, k, "float32")
+        q, k, v = map(split, (q, k, v), ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), zero_points)
+        scores = product(b, q, k, "float32", a_zero_point=zero_points[0], b_zero_point=zero_points[1])
         scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(scale)))) if scale else scores
         scores = b.emit(relax.op.add(scores, mask[0])) if mask else scores
         soft = b.emit(relax.op.nn.softmax(scores, -1))
         soft = over_largest(b, soft) if peak else soft
         mixed = product(
-            b, quantize(b, soft, 1 / levels, zero_point), v, multiplier=0.01, zero_point=5, a_zero_point=zero_point
+            b,
+            quantize(b, soft, 1 / levels, zero_point),
+            v,
+            multiplier=0.01,
+            zero_point=5,
+            a_zero_point=zero_point,
+            b_zero_point=zero_points[2],
         )
         joined = b.emit(relax.op.permute_dims(mixed, [0, 2, 1, 3]))
         return dequantize(b, b.emit(relax.op.reshape(joined, [batch, tokens, heads * size])))
@@ -63,32 +70,34 @@ def attention(batch, tokens, heads, size, scale, levels, peak=False):
 @pytest.mark.parametrize("target", ["amx", "avx512vnni"])
 def test_attention(target):
     cases = {}
-    for batch, tokens, heads, size, masked, scale, levels, peak in [
-        (2, 50, 4, 32, True, 0.37, 255, False),
-        (1, 97, 2, 64, False, 0.125, 255, False),
-        (1, 7, 2, 16, True, None, 127, False),
-        (2, 33, 1, 20, True, 0.5, 255, False),
-        (2, 41, 2, 32, True, 0.37, 255, True),
+    symmetric = (0, 0, 0)
+    for batch, tokens, heads, size, masked, scale, levels, peak, zero_points in [
+        (2, 50, 4, 32, True, 0.37, 255, False, symmetric),
+        (1, 97, 2, 64, False, 0.125, 255, False, symmetric),
+        (1, 7, 2, 16, True, None, 127, False, symmetric),
+        (2, 33, 1, 20, True, 0.5, 255, False, (3, -11, 7)),
+        (2, 41, 2, 32, True, 0.37, 255, True, (0, 127, -128)),
     ]:
         shapes = dict.fromkeys("qkv", (batch, tokens, heads * size)) | (
             {"mask": (batch, 1, 1, tokens)} if masked else {}
         )
         cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (
             shapes,
-            attention(batch, tokens, heads, size, scale, levels, peak),
+            attention(batch, tokens, heads, size, scale, levels, peak, zero_points),
         )
     check_all(cases, target)
 
 
 def test_products_of_any_rank():
-    def body(dtype, zero_point):
+    def body(dtype, zero_point, right):
         def of(builder, x, y):
             result = product(
                 builder,
                 quantize(builder, x, 0.05, zero_point),
-                quantize(builder, y, 0.05, 0),
+                quantize(builder, y, 0.05, right),
                 dtype,
                 a_zero_point=zero_point,
+                b_zero_point=right,
             )
             return result if dtype == "float32" else dequantize(builder, result)
 
@@ -102,8 +111,8 @@ def test_products_of_any_rank():
     ]
     check_all(
         {
-            f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype, zero_point))
-            for a, b in operands
+            f"{a} {b} {dtype}": ({"x": a, "y": b}, body(dtype, zero_point, right))
+            for right, (a, b) in zip((7, 0, -128, 127), operands)
             for dtype, zero_point in (("int8", -128), ("float32", 9))
         }
     )

@@ -39,10 +39,10 @@ def of_one_rank(*tensors):
 
 
 def _matmul(args, attrs):
-    a, b = of_one_rank(*args)
-    zero_point = attrs.get("a_zero_point", 0)
+    a, b = aligned(*args)
+    left, right = (attrs.get(f"{name}_zero_point", 0) for name in "ab")
     value = sum_of_products(
-        torch.matmul, a - zero_point, b, (128.0 + abs(zero_point)) * 128.0 * a.shape[-1]
+        torch.matmul, a - left, b - right, (128.0 + abs(left)) * (128.0 + abs(right)) * a.shape[-1]
     ).float() * f32(attrs["multiplier"])
     if attrs["out_dtype"] == "float32":
         return torch.clamp(value, attrs["clip_min"], attrs["clip_max"])

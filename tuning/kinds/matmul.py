@@ -35,6 +35,7 @@ def case_of(p: MatmulProblem) -> Case:
         "clip_min": p.clip_min,
         "clip_max": p.clip_max,
         "a_zero_point": p.a_zero_point,
+        "b_zero_point": p.b_zero_point,
     }
     if p.softmax is None:
         result = np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": p.out_dtype}))

@@ -67,6 +67,7 @@ def product_kernel(
         attrs["clip_max"],
         epilogue,
         attrs.get("a_zero_point", 0),
+        attrs.get("b_zero_point", 0),
     )
     schedule, notes = schedule_of(problem, ctx, default_schedule)
     func = matmul(problem, ctx.spec.dot, schedule)

@@ -73,7 +73,8 @@ def _attention_of(graph: DataflowGraph, scores: Scores, spec: "TargetSpec") -> A
     if not ops.is_op(call, "octet.matmul") or call.args[0] != scores.root or ops.attrs_of(call)["out_dtype"] != "int8":
         return None
     if (
-        ops.attrs_of(scores.product).get("a_zero_point", 0)
+        any(ops.attrs_of(scores.product).get(name, 0) for name in ("a_zero_point", "b_zero_point"))
+        or ops.attrs_of(call).get("b_zero_point", 0)
         or ops.attrs_of(call).get("a_zero_point", 0) != scores.parts.zero_point
     ):
         return None

@@ -58,6 +58,10 @@ def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
         out_stride=n if to_float else result.steps[-2],
     )
     outputs = rounded_up(n, tile.columns)
+    parts = left  # An operand that nobody reads.
+    if attrs.get("b_zero_point", 0):
+        views = replace(views, row_parts=True)
+        parts = _row_parts(ctx, problem, left, views, attrs["b_zero_point"], call.op.name)
     vectors = [
         _bias(ctx, problem, right, views, outputs, call.op.name),
         np.full(outputs, attrs["multiplier"], np.float32),
@@ -65,7 +69,7 @@ def matmul(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     into = CudaTensor(result, ctx.storage(prod(shape))) if isinstance(result, Strided) else None
     return ctx.emit(
         tiled_kernel("matmul", problem, epilogue, tile, ctx.spec, views),
-        [left, right, *vectors, left],
+        [left, right, *vectors, parts],
         result,
         call.op.name,
         batch * m * n * k,
@@ -88,11 +92,31 @@ def _bias(
         problem.channels,
         outputs,
         problem.zero_point,
+        0,
         views.b_outer,
         views.b_inner,
         views.column_pitch,
     )
     return ctx.emit(movement.column_sums(sums), [right], plain((problem.groups, outputs), "int32"), operator)
+
+
+def _row_parts(
+    ctx: "CudaContext", problem: Conv, left: CudaTensor, views: Views, zero_point: int, operator: str
+) -> CudaTensor:
+    """-zb * sum(a - za) of every row, [batch, rows], for the zero point zb of the right operand."""
+    sums = ColumnSums(
+        problem.groups,
+        views.inner,
+        problem.images,
+        problem.channels,
+        problem.images,
+        zero_point,
+        zero_point * problem.zero_point * problem.channels,
+        views.a_outer,
+        views.a_inner,
+        problem.stride,
+    )
+    return ctx.emit(movement.column_sums(sums), [left], plain((problem.groups, problem.images), "int32"), operator)
 
 
 def result_of(ctx: "CudaContext", shape: tuple[int, ...]) -> "CudaLayout | Strided":

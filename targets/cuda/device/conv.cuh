@@ -18,6 +18,7 @@ struct Views {
   int inner;
   long a_outer, a_inner, b_outer, b_inner, y_outer, y_inner;
   int column_pitch;
+  bool row_parts;  // the residual operand is what every row's sums begin with, int32 [batch][rows]
 };
 
 // The lines (or columns) of a result by which taps of their windows lie outside of the image: `before` and `behind` of them are classes of their own, those between

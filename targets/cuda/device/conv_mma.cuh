@@ -72,6 +72,18 @@ OCTET_DEVICE void add_bias(Fragments<T>& result, const int* bias, int first, int
   }
 }
 
+// Adds to the sums of each row its own number.
+template <Conv P, Tile T>
+OCTET_DEVICE void add_row_parts(Fragments<T>& result, const int* parts, int first) {
+  using F = Fragments<T>;
+#pragma unroll
+  for (int i = 0; i < 2 * F::row_tiles; ++i) {
+    int row = first + F::row() + i / 2 * F::row_step + i % 2 * 8, part = row < out_pixels(P) ? parts[row] : 0;
+#pragma unroll
+    for (int j = 0; j < 2 * F::column_pairs; ++j) result.sums[i / 2][j][i % 2 * 2] += part, result.sums[i / 2][j][i % 2 * 2 + 1] += part;
+  }
+}
+
 template <Conv P, Tile T, Epilogue E, Views V>
 OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, const float* multiplier, const unsigned char* residual, const int* table, void* y,
                          int first, int column) {
@@ -242,6 +254,7 @@ OCTET_DEVICE void conv_tiled(const void* x, const void* weights, const void* bia
   if constexpr (T.splits > 1)
     if (!combine<P, T>(result, memory, static_cast<int*>(state))) return;
   if constexpr (!early) add_bias<P, T>(result, biases, first, column);
+  if constexpr (V.row_parts) add_row_parts<P, T>(result, static_cast<const int*>(residual) + group_of_block<T>() * out_pixels(P), first);
   finish<P, T, E, V>(result, memory, static_cast<const float*>(multiplier) + vectors, static_cast<const unsigned char*>(residual),
                      static_cast<const int*>(bias) + P.groups * classes * padded, y, first, column);
 }

@@ -56,10 +56,10 @@ OCTET_DEVICE void turn(const void* x, void* y) {
   store4(static_cast<signed char*>(y) + (static_cast<long>(number) * M.columns + column) * M.padded + 4 * word, pack_bytes(part[0], part[1], part[2], part[3]));
 }
 
-// Of every column of a batch's right operands, whose bytes lie together: -zero_point times the sum of them. y: int32 [batch][padded], 0 behind the last column. batch: (outer times)
+// Of every column of a batch's right operands (or row of its left ones), whose bytes lie together: start - zero_point times the sum of them. y: int32 [batch][padded], 0 behind the last column. batch: (outer times)
 // inner matrices; depth: bytes of a column.
 struct ColumnSums {
-  int batch, inner, columns, depth, padded, zero_point;
+  int batch, inner, columns, depth, padded, zero_point, start;
   long outer_step, inner_step, column_pitch;
 };
 
@@ -74,7 +74,7 @@ OCTET_DEVICE void column_sums(const void* x, void* y) {
     for (int i = 0; i < M.depth / 4; ++i) total = dp4a(load4(from + 4 * i), 0x01010101u, total);
     for (int i = M.depth / 4 * 4; i < M.depth; ++i) total += from[i];
   }
-  static_cast<int*>(y)[index] = -M.zero_point * total;
+  static_cast<int*>(y)[index] = M.start - M.zero_point * total;
 }
 
 // Sets bytes: the frame of nn.pad, the gaps of interleave.

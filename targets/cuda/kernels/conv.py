@@ -79,7 +79,8 @@ class Conv(Window):
 
 @dataclass(frozen=True)
 class Views:
-    """The parameters of device/conv.cuh that say where the products of a batch lie. Bytes, multiples of 16."""
+    """The parameters of device/conv.cuh that say where the products of a batch lie. Bytes, multiples of 16. row_parts:
+    whether the residual operand is what every row's sums begin with, int32 [batch, rows]."""
 
     inner: int
     a_outer: int
@@ -89,6 +90,7 @@ class Views:
     y_outer: int
     y_inner: int
     column_pitch: int
+    row_parts: bool = False
 
 
 @dataclass(frozen=True)

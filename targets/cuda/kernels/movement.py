@@ -134,6 +134,7 @@ class ColumnSums:
     depth: int
     padded: int
     zero_point: int
+    start: int
     outer_step: int
     inner_step: int
     column_pitch: int

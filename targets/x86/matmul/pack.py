@@ -3,7 +3,8 @@
 A block of 16 columns and 64 inner elements becomes 16 rows of 64 bytes: row i holds elements 4i .. 4i + 3 of every
 column, side by side, as s8. Inner elements behind the end are zero, so whatever the first operand has there does not
 count. `corrections[n]` = -(128 + z) * sum of column n: the first operand is stored as u8 = s8 + 128, and sum((u8 - 128
-- z) * b) = sum(u8 * b) - (128 + z) * sum(b). Where dot products take s8 * s8 the stored bytes are s8: -z * sum(b)."""
+- z) * b) = sum(u8 * b) - (128 + z) * sum(b). Where dot products take s8 * s8 the stored bytes are s8: -z * sum(b).
+Where the second operand has a zero point, too, the rows of the first have corrections (product.py)."""
 
 from tvm import tirx
 from tvm.tirx.script import builder as T

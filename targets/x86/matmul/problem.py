@@ -54,6 +54,7 @@ class MatmulProblem:
     clip_max: float = inf
     softmax: SoftmaxEpilogue | None = None
     a_zero_point: int = 0
+    b_zero_point: int = 0
     dtype = "int8"
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 parallel.
 
 A task takes the rows of one matrix (or a share of them): it repacks the second operand on the stack (pack.py), computes
-32 rows of s32 sums at a time, all columns, and finishes them row by row: requantize, float32, or softmax."""
+32 rows of s32 sums at a time, all columns, and finishes them row by row: requantize, float32, or softmax. What a
+zero point of the second operand takes away from a row is added there (row_sums.py)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from ..vector_loops import Accumulators
 from .pack import TILE, emit_pack, packed_bytes
 from .pairs import emit_pairs
 from .problem import MatmulProblem, Matrices
+from .row_sums import row_part
 from .schedule import STACK_LIMIT, MatmulSchedule, default_schedule, scratch_floats, stack_bytes
 
 
@@ -53,6 +55,7 @@ def _body(p: MatmulProblem, s: MatmulSchedule, dot: str) -> None:
         width = p.column_blocks * 16
         packed, corrections = on_stack(packed_bytes(p), "uint8"), on_stack(width, "int32")
         sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(scratch_floats(p, s), "float32")
+        row_parts = on_stack(TILE_ROWS * 16 if p.b_zero_point else 16, "int32")
         matrix, chunk = (
             (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         )
@@ -64,6 +67,7 @@ def _body(p: MatmulProblem, s: MatmulSchedule, dot: str) -> None:
             packed,
             corrections,
             sums,
+            row_parts,
             scratch,
             out,
             _start(p, p.out, matrix),
@@ -108,6 +112,7 @@ class _Kernel:
     packed: tirx.Buffer
     corrections: Any  # The field is None where no corrections are asked for, else their buffer.
     sums: tirx.Buffer
+    row_parts: tirx.Buffer
     scratch: tirx.Buffer
     out: tirx.Buffer
     out_start: tirx.Expr
@@ -210,6 +215,9 @@ class _Kernel:
         """Emits the epilogue of some rows. row: of the result, sums_at: index of its sums; and the following ones,
         `rows` altogether."""
         p = self.p
+        if p.b_zero_point:
+            for r in range(rows):
+                store(self.row_parts, r * 16, row_part(p, self.a, bind(self.a_start + (row + r) * p.a.row)))
         if p.softmax is not None:
             self._softmax(row, sums_at, rows)
             return
@@ -236,8 +244,13 @@ class _Kernel:
                 ),
             )
 
+    def _sums(self, r: tirx.Expr | int, at: tirx.Expr) -> tirx.Expr:
+        """16 sums of row r of those that are finished together."""
+        sums = load_vector(self.sums, at, 16)
+        return to_float(sums + load_vector(self.row_parts, r * 16, 16) if self.p.b_zero_point else sums)
+
     def _scaled(self, sums_at: tirx.Expr, v: tirx.Expr | int) -> tirx.Expr:
-        return to_float(load_vector(self.sums, sums_at + v * 16, 16)) * splat(self.p.multiplier, "float32")
+        return self._sums(0, sums_at + v * 16) * splat(self.p.multiplier, "float32")
 
     def _softmax(self, row: tirx.Expr, sums_at: tirx.Expr, rows: int) -> None:
         p, e = self.p, self.p.softmax
@@ -247,10 +260,8 @@ class _Kernel:
             multiplier, scale = multiplier * np.float32(scale), 1.0  # A power of two gives the same bits.
 
         def value(r: int, v: int) -> tirx.Expr:
-            x = held(
-                to_float(load_vector(self.sums, sums_at + (r * p.column_blocks + v) * 16, 16))
-                * splat(float(multiplier), "float32")
-            )
+            sums = self._sums(r, sums_at + (r * p.column_blocks + v) * 16)
+            x = held(sums * splat(float(multiplier), "float32"))
             if scale != 1.0:
                 x = held(x * splat(scale, "float32"))
             if e.mask is not None:

@@ -36,9 +36,9 @@ def over(count: int, step: int, body: Callable[..., None], unroll: int = UNROLL)
         body(whole * step, count % step)
 
 
-def lane_sum(vector: tirx.Expr) -> tirx.Expr:
-    """The sum of 16 lanes, halved pairwise, in every lane."""
-    return _across(vector, lambda a, b: a + b)
+def lane_sum(vector: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
+    """The sum of 16 lanes of a dtype, halved pairwise, in every lane."""
+    return _across(vector, lambda a, b: a + b, dtype)
 
 
 def lane_max(vector: tirx.Expr) -> tirx.Expr:
@@ -46,11 +46,13 @@ def lane_max(vector: tirx.Expr) -> tirx.Expr:
     return _across(vector, tirx.max)
 
 
-def _across(vector: tirx.Expr, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr]) -> tirx.Expr:
+def _across(
+    vector: tirx.Expr, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], dtype: str = "float32"
+) -> tirx.Expr:
     for half in (8, 4, 2, 1):
-        vector = held(vector)
+        vector = held(vector, dtype)
         vector = combine(vector, tirx.Shuffle([vector], [(i + half) % 16 for i in range(16)]))
-    return held(tirx.Shuffle([held(vector)], [0] * 16))
+    return held(tirx.Shuffle([held(vector, dtype)], [0] * 16), dtype)
 
 
 def reduce_two(
