@@ -196,6 +196,19 @@ def test_codes_that_are_moved(model, load):
     np.testing.assert_allclose(found, np.concatenate([pooled, pooled], 1), rtol=1e-6)
 
 
+def test_constants_of_rank_0_are_quantised_and_dequantised(model, agrees):
+    """ONNX Runtime's quantizer gives constants of sums and products a pair, or stores their codes."""
+    nodes = [
+        node("QuantizeLinear", ["half", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["a"]),
+        node("DequantizeLinear", ["code", "s", "z"], ["b"]),
+        node("Mul", ["x", "a"], ["m"]),
+        node("Add", ["b", "m"]),
+    ]
+    constants = {"half": np.float32(0.5), "s": np.float32(0.004), "z": u8(3), "code": u8(200)}
+    agrees(model(nodes, {"x": X}, constants), {"x": X}, [X * np.float32(0.5) + np.float32(197 * 0.004)])
+
+
 @pytest.mark.parametrize("wide", [np.array(0, "uint16"), np.array(0, "int16")])
 def test_sixteen_bits_are_refused_by_name(model, load, wide):
     nodes = [node("QuantizeLinear", ["x", "xs", "z"], ["q"]), node("DequantizeLinear", ["q", "xs", "z"])]
