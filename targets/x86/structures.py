@@ -74,11 +74,13 @@ def _conv_label(p: ConvProblem) -> str:
 def _matmul(p: MatmulProblem) -> MatmulProblem:
     int8 = p.out_dtype == "int8"
     low, high = ((-128, -100), (127, 100)) if int8 else ((-inf, -1.0), (inf, 6.0))
-    softmax = (
-        replace(p.softmax, scale=None if p.softmax.scale is None else 0.125, probability_scale=1 / 255, zero_point=-128)
-        if p.softmax is not None
-        else None
-    )
+    softmax = None
+    if p.softmax is not None:
+        scale, code_scale = (
+            None if value is None else usual
+            for value, usual in ((p.softmax.scale, 0.125), (p.softmax.code_scale, 0.05))
+        )
+        softmax = replace(p.softmax, scale=scale, probability_scale=1 / 255, zero_point=-128, code_scale=code_scale)
     return replace(
         p,
         multiplier=0.004 / sqrt(p.inner),

@@ -14,7 +14,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ..cpu.expressions import splat, store_vector
+from ..cpu.expressions import pure, splat, store_vector
 from .intrinsics import add_bytes, fence, fma, pack_bytes, pack_interleaved, part, round_to_int
 from .layout import STORED_OFFSET
 
@@ -111,6 +111,11 @@ def store_bytes(buffer: tirx.Buffer, at: tirx.Expr | int, value: tirx.Expr, coun
         if count & size:
             store_vector(buffer, at + done, part(value, done, size))
             done += size
+
+
+def round_floats(value: tirx.Expr) -> tirx.Expr:
+    """float32x16 to whole numbers, ties to even."""
+    return pure("float32x16", "llvm.rint", fence(value))
 
 
 def clip_floats(value: tirx.Expr, clip_min: float, clip_max: float) -> tirx.Expr:

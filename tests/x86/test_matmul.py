@@ -9,11 +9,13 @@ import pytest
 from tvm import relax
 
 from octet.passes import ops
+from octet.passes.lower.fusion import find_fusions
+from octet.passes.lower.softmax_chains import CodedScores, Scores, Softmax
 from octet.targets.x86.layout import packed
 from octet.targets.x86.view import View, as_layout, reshaped, transposed, view_of
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rule_harness import check, check_all, dequantize, quantize
+from rule_harness import check, check_all, dequantize, network, quantize
 
 
 def product(builder, a, b, dtype="int8", multiplier=0.003, zero_point=0, a_zero_point=0, b_zero_point=0):
@@ -36,9 +38,10 @@ def over_largest(builder, p):
     return builder.emit(relax.op.multiply(p, builder.emit(ops.call("octet.unary", [largest], kind="reciprocal"))))
 
 
-def attention(batch, tokens, heads, size, scale, levels, peak=False, zero_points=(0, 0, 0)):
+def attention(batch, tokens, heads, size, scale, levels, peak=False, zero_points=(0, 0, 0), codes=None):
     """dequantize(join(quantize(softmax(q k' [* scale] [+ mask])) v)) for q, k, v [batch, tokens, heads * size];
-    probabilities in `levels` steps, with `peak` over their largest one. zero_points: of q, k and v."""
+    probabilities in `levels` steps, with `peak` over their largest one. zero_points: of q, k and v. codes: the zero
+    point of scores that are int8."""
     zero_point = 0 if levels == 127 else -128
 
     def body(b, q, k, v, *mask):
@@ -47,7 +50,9 @@ def attention(batch, tokens, heads, size, scale, levels, peak=False, zero_points
             return b.emit(relax.op.permute_dims(x, axes))
 
         q, k, v = map(split, (q, k, v), ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), zero_points)
-        scores = product(b, q, k, "float32", a_zero_point=zero_points[0], b_zero_point=zero_points[1])
+        form = ("float32",) if codes is None else ("int8", 0.0045, codes)
+        scores = product(b, q, k, *form, a_zero_point=zero_points[0], b_zero_point=zero_points[1])
+        scores = scores if codes is None else dequantize(b, scores, 0.07, codes)
         scores = b.emit(relax.op.multiply(scores, relax.const(np.float32(scale)))) if scale else scores
         scores = b.emit(relax.op.add(scores, mask[0])) if mask else scores
         soft = b.emit(relax.op.nn.softmax(scores, -1))
@@ -71,10 +76,10 @@ def attention(batch, tokens, heads, size, scale, levels, peak=False, zero_points
 def test_attention(target):
     cases = {}
     symmetric = (0, 0, 0)
-    for batch, tokens, heads, size, masked, scale, levels, peak, zero_points in [
-        (2, 50, 4, 32, True, 0.37, 255, False, symmetric),
-        (1, 97, 2, 64, False, 0.125, 255, False, symmetric),
-        (1, 7, 2, 16, True, None, 127, False, symmetric),
+    for batch, tokens, heads, size, masked, scale, levels, peak, *forms in [
+        (2, 50, 4, 32, True, 0.37, 255, False),
+        (1, 97, 2, 64, False, 0.125, 255, False, symmetric, -14),
+        (1, 7, 2, 16, True, None, 127, False, (3, 2, 1), 9),
         (2, 33, 1, 20, True, 0.5, 255, False, (3, -11, 7)),
         (2, 41, 2, 32, True, 0.37, 255, True, (0, 127, -128)),
     ]:
@@ -83,9 +88,20 @@ def test_attention(target):
         )
         cases[f"{batch} x {tokens}, {heads} heads of {size}"] = (
             shapes,
-            attention(batch, tokens, heads, size, scale, levels, peak, zero_points),
+            attention(batch, tokens, heads, size, scale, levels, peak, *forms),
         )
     check_all(cases, target)
+
+
+def test_scores_that_were_int8_are_one_kernel():
+    """R.quantize(R.nn.softmax(R.dequantize(octet.matmul(q, k')) + mask)) is a chain where there are kernels for it,
+    and a softmax of a float tensor elsewhere."""
+    shapes = dict.fromkeys("qkv", (1, 7, 32)) | {"mask": (1, 1, 1, 7)}
+    main = network(shapes, attention(1, 7, 2, 16, None, 255, codes=9))["main"]
+    (chain,) = find_fusions(main)[0].values()
+    assert type(chain) is CodedScores and chain.parts.mask is not None and chain.parts.codes[1] == 9
+    (chain,) = find_fusions(main, frozenset({Scores, Softmax}))[0].values()
+    assert type(chain) is Softmax
 
 
 def test_products_of_any_rank():

@@ -39,7 +39,7 @@ def of_one_rank(*tensors):
 
 
 def _matmul(args, attrs):
-    a, b = aligned(*args)
+    a, b = of_one_rank(*args)
     left, right = (attrs.get(f"{name}_zero_point", 0) for name in "ab")
     value = sum_of_products(
         torch.matmul, a - left, b - right, (128.0 + abs(left)) * (128.0 + abs(right)) * a.shape[-1]

@@ -40,9 +40,13 @@ def case_of(p: MatmulProblem) -> Case:
     if p.softmax is None:
         result = np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": p.out_dtype}))
     else:
-        result = _probabilities(
-            np.asarray(INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": "float32"})), p.softmax, added
+        coded = p.softmax.code_scale
+        scores = np.asarray(
+            INTEGER["octet.matmul"]([a, b], attrs | {"out_dtype": "float32" if coded is None else "int8"})
         )
+        if coded is not None:
+            scores = (scores.astype(np.float32) - np.float32(p.out_zero_point)) * np.float32(coded)
+        result = _probabilities(scores, p.softmax, added)
     return Case(**case_of_operands(*operands), constants={}, **_answer(p, stored_values(result)))
 
 

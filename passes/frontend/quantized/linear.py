@@ -110,9 +110,9 @@ def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs)
         scale, zero = _grid(graph, node, attrs, x)
         limits = np.iinfo(zero.dtype)
         return [
-            np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max).astype(
-                zero.dtype
-            )
+            np.asarray(
+                np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max)
+            ).astype(zero.dtype)
         ]
     return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
 

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ....targets.x86.layout import Layout
-from ..fusion import LayerNorm, PeakScores, PeakSoftmax, Pixels, QuantizedFunction, Scores, Softmax, TableBehind
+from ..fusion import LayerNorm, Pixels, QuantizedFunction, TableBehind
 from ..peepholes import Peepholes
+from ..softmax_chains import CodedScores, PeakScores, PeakSoftmax, Scores, Softmax
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import product_kernel
 from .rules_recurrent import step_with_peepholes
@@ -29,6 +30,7 @@ def _pixels(chain: Pixels, ctx: "CpuContext") -> Value:
 # A chain is lowered by the function of its class, given the context.
 FUSED = {
     Scores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root),
+    CodedScores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root),
     PeakScores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root, peak=True),
     Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point),
     PeakSoftmax: lambda chain, ctx: softmax_rows(

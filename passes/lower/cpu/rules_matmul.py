@@ -17,7 +17,7 @@ from .value import Value
 if TYPE_CHECKING:
     from tvm import relax
 
-    from ..fusion import SoftmaxParts
+    from ..softmax_chains import SoftmaxParts
     from .context import CpuContext
 
 
@@ -51,6 +51,7 @@ def product_kernel(
             softmax.probability_scale,
             softmax.zero_point,
             peak,
+            None if softmax.codes is None else softmax.codes[0],
         )
     problem = MatmulProblem(
         batch,

@@ -23,7 +23,8 @@ from ....targets.cuda.layout import CudaLayout, Strided, plain, row_layout
 from ... import ops
 from ...ops import shape_of
 from ...rewriting.graph import DataflowGraph
-from ..fusion import LayerNorm, Scores, Softmax, SoftmaxParts, TableBehind, find_fusions
+from ..fusion import LayerNorm, TableBehind, find_fusions
+from ..softmax_chains import Scores, Softmax, SoftmaxParts
 from .context import CudaContext, CudaTensor
 from .rules_conv import RULES as LAYERS
 from .rules_matmul import epilogue_of, matmul, placed, result_of

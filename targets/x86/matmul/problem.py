@@ -24,14 +24,17 @@ class Matrices:
 class SoftmaxEpilogue:
     """softmax(f32(acc) * multiplier [* scale] [+ mask]) over the columns of the result.
 
-    scale: None if there is none. mask: float32 matrices with column stride 1, or None. probability_scale: of the int8
-    result (clipped to [-128, 127]), whose zero point is 0 or -128. peak: each row times 1 / its largest value."""
+    code_scale: None, or f32(acc) * multiplier becomes int8 codes as in a problem without softmax, which stand for
+    (code - out_zero_point) * code_scale. scale: None if there is none. mask: float32 matrices with column stride 1, or
+    None. probability_scale: of the int8 result (clipped to [-128, 127]), whose zero point is 0 or -128. peak: each row
+    times 1 / its largest value."""
 
     scale: float | None
     mask: Matrices | None
     probability_scale: float
     zero_point: int = 0
     peak: bool = False
+    code_scale: float | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..kernel import argument, built_once, emit_kernel, on_stack
 from ..rows.pieces import held, over
 from ..rows.softmax_bytes import emit_softmax_bytes
 from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure, tile_dot, tile_load, tile_store
-from ..vector import clip_floats, round_straight, store_bytes, to_float
+from ..vector import clip_floats, round_floats, round_straight, store_bytes, to_float
 from ..vector_loops import Accumulators
 from .pack import TILE, emit_pack, packed_bytes
 from .pairs import emit_pairs
@@ -217,7 +217,7 @@ class _Kernel:
         p = self.p
         if p.b_zero_point:
             for r in range(rows):
-                store(self.row_parts, r * 16, row_part(p, self.a, bind(self.a_start + (row + r) * p.a.row)))
+                store_vector(self.row_parts, r * 16, row_part(p, self.a, bind(self.a_start + (row + r) * p.a.row)))
         if p.softmax is not None:
             self._softmax(row, sums_at, rows)
             return
@@ -256,12 +256,16 @@ class _Kernel:
         p, e = self.p, self.p.softmax
         assert e is not None, p
         multiplier, scale = np.float32(p.multiplier), 1.0 if e.scale is None else e.scale
-        if abs(frexp(scale)[0]) == 0.5 and 2.0**-90 < abs(multiplier * scale) < 2.0**90:
+        if e.code_scale is None and abs(frexp(scale)[0]) == 0.5 and 2.0**-90 < abs(multiplier * scale) < 2.0**90:
             multiplier, scale = multiplier * np.float32(scale), 1.0  # A power of two gives the same bits.
 
         def value(r: int, v: int) -> tirx.Expr:
             sums = self._sums(r, sums_at + (r * p.column_blocks + v) * 16)
             x = held(sums * splat(float(multiplier), "float32"))
+            if e.code_scale is not None:  # What a code is above the zero point, and what it stands for.
+                low, high = max(-128, p.clip_min), min(127, p.clip_max)
+                x = clip_floats(round_floats(x), low - p.out_zero_point, high - p.out_zero_point)
+                x = held(x * splat(e.code_scale, "float32"))
             if scale != 1.0:
                 x = held(x * splat(scale, "float32"))
             if e.mask is not None:

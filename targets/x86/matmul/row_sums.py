@@ -5,7 +5,7 @@ sum((a - za) * (b - zb)) = sum((a - za) * b) - zb * sum(a - za)"""
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from ...cpu.expressions import bind, const, load, splat
+from ...cpu.expressions import bind, const, load_vector, splat
 from ..intrinsics import dot4
 from ..layout import STORED_OFFSET
 from ..rows.pieces import lane_sum
@@ -20,9 +20,9 @@ def row_part(p: MatmulProblem, a: tirx.Buffer, at: tirx.Expr) -> tirx.Expr:
     total, left = Accumulators(1, "int32"), p.inner % INNER_BLOCK
     total[0] = splat(0, "int32")
     with T.serial(0, p.inner // INNER_BLOCK) as step:
-        total[0] = dot4(total[0], bind(load(a, at + step * INNER_BLOCK, 64)), splat(_ONES, "int32"))
+        total[0] = dot4(total[0], bind(load_vector(a, at + step * INNER_BLOCK, 64)), splat(_ONES, "int32"))
     if left:  # Bytes behind the inner axis are anything.
-        total[0] = dot4(total[0], bind(load(a, at + (p.inner - left), 64)), _ones(left))
+        total[0] = dot4(total[0], bind(load_vector(a, at + (p.inner - left), 64)), _ones(left))
     scaled = lane_sum(total[0], "int32") * splat(-p.b_zero_point, "int32")
     return bind(scaled + splat(p.b_zero_point * (STORED_OFFSET + p.a_zero_point) * p.inner, "int32"))
 
