@@ -85,7 +85,19 @@ def relative_error(
 def judged(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Names of the outputs (TensorSpecs) that are judged: floats of which there are as many in every run, and only
     those of `names` unless it is ()."""
-    floats = [
-        spec.name for spec in outputs if np.issubdtype(np.dtype(spec.dtype), np.floating) and spec.counted is None
-    ]
-    return tuple(name for name in floats if not names or name in names)
+    return _of_fixed_extents(outputs, names, floats=True)
+
+
+def whole(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Names of the outputs of integers and truth values of which there are as many in every run, as in `judged`."""
+    return _of_fixed_extents(outputs, names, floats=False)
+
+
+def _of_fixed_extents(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...], floats: bool) -> tuple[str, ...]:
+    return tuple(
+        spec.name
+        for spec in outputs
+        if np.issubdtype(np.dtype(spec.dtype), np.floating) == floats
+        and spec.counted is None
+        and (not names or spec.name in names)
+    )

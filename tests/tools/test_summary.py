@@ -74,6 +74,8 @@ def test_agreement_names_the_worst_output_and_those_not_judged():
     found = shown(agreement=agreement(18.25, outputs={"y": 18.25, "z": 30.0}, zero=["w"]))
     assert "agreement, 32 held-out samples, worst of 2 outputs (y)" in found and "18.2 dB" in found
     assert "agreement, 32 held-out samples, output w" in found and "not judged" in found
+    integers = shown(agreement={"samples": 8, "held_out": True, "zero": [], "integers": {"best": {"same": 3, "of": 4}}})
+    assert "integers of best as in fp32, 8 held-out samples" in integers and "75.00%" in integers
     assert "agreement, 5 calibration samples " in shown(agreement=agreement(30.0, samples=5, held_out=False))
 
 

@@ -124,6 +124,10 @@ def _agreement(found):
             )
             for name, made in found.get("decisions", {}).items()
         ]
+    rows += [
+        (f"integers of {name} as in fp32, {samples}", "", percent(made["same"] / made["of"]), "")
+        for name, made in found.get("integers", {}).items()
+    ]
     return rows + [
         (f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in found["zero"]
     ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...passes.calibrate.held_out import hold_out
 from ...passes.frontend.model import Model
-from ...passes.sensitivity.output_error import OutputErrors, judged
+from ...passes.sensitivity.output_error import OutputErrors, judged, whole
 from ...passes.sensitivity.padding import padding_of
 from ...targets.batches import batch_of, feed_of, samples_of
 from ...targets.runtime import Session
@@ -44,10 +44,11 @@ class Yardstick:
         """Measures how far int8's outputs are from fp32's.
 
         {"sqnr_db": of the worst output, "output": its name, "outputs": {name: dB}, "decisions": of outputs that are
-        probabilities, how many are fp32's (decisions.py), "zero": outputs of nothing but
-        zeros, "not_finite": outputs that are not where fp32 is, "samples": how many, "held_out": whether ranges came
-        from others, "padding": the input that says which places do not count}; {} without samples or float outputs, no
-        "sqnr_db" where all of them are zero. model: canonical. session: of the package."""
+        probabilities, how many are fp32's (decisions.py), "integers": {output of integers or truth values: {"same",
+        "of": numbers of elements}}, "zero": outputs of nothing but zeros, "not_finite": outputs that are not where fp32
+        is, "samples": how many, "held_out": whether ranges came from others, "padding": the input that says which
+        places do not count}; {} without samples or outputs of fixed extents, no "sqnr_db" where no float output is
+        other than zero. model: canonical. session: of the package."""
         if self.samples is None:
             return {}
         if self._known[0] is not package:
@@ -71,6 +72,7 @@ class Yardstick:
         batch = batch_of(fp32.inputs)
         fit, held = hold_out(self.samples, batch)
         names, each = judged(fp32.outputs, self.outputs), Samples()
+        integers = {name: [0, 0] for name in whole(fp32.outputs, self.outputs)}
         total, errors = _count(held), OutputErrors(names)
         decisions = Decisions({name: kind for name, kind in decided.items() if name in names})
         for start in range(0, total, batch):
@@ -81,15 +83,19 @@ class Yardstick:
             kept = padding.kept({name: array[:count] if array.ndim else array for name, array in feed.items()}, exact)
             errors.add(exact, found, kept)
             decisions.add(exact, found, kept)
+            for name, counts in integers.items():
+                same = (exact[name] == found[name])[np.broadcast_to(kept.get(name, True), exact[name].shape)]
+                counts[0], counts[1] = counts[0] + int(same.sum()), counts[1] + same.size
             each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, found, kept)
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
-        if not decibels and not errors.zero:
+        if not decibels and not errors.zero and not integers:
             return {}, each
         found = {
             "samples": total,
             "held_out": _count(fit) < _count(self.samples),
             "zero": list(errors.zero),
             "not_finite": [name for name, error in errors.relative.items() if error == inf],
+            "integers": {name: {"same": same, "of": count} for name, (same, count) in integers.items()},
         } | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
             return found, each
