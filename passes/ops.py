@@ -23,6 +23,8 @@ octet.loop_stack       (value f32 [B, H], t, *next) -> f32 [steps, B, H]: the va
 octet.loop_last        (value f32 [B, H], t, *next) -> f32 [B, H]: that of the step that runs last
 octet.interleave       (x) -> x with `fill` put between neighbours. attrs: strides [sh, sw], fill (0, or the zero point
                        once int8)
+octet.depth_to_space   (x) -> x with every pixel's channels as [sh, sw] pixels, phase by phase: y[c, h * sh + i, w * sw
+                       + j] = x[(i * sw + j) * C + c, h, w], C channels of y. attrs: strides [sh, sw]
 octet.frame            (x) -> x in a frame of fill[c]. attrs: padding [top, left, bottom, right], fill [C] (numbers, or
                        codes once int8)
 octet.bfloat16         (x f32) -> bf16, rounded; see below

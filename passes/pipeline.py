@@ -42,6 +42,7 @@ from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_softmax import RecognizeSoftmax
 from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
+from .canonicalize.sink_depth_to_space import SinkDepthToSpace
 from .canonicalize.sink_transposes import SinkTransposes
 from .frontend.model import Model
 from .lower.cpu.stages import lowering
@@ -76,6 +77,7 @@ CANONICALIZE: list[Step] = [
     LiftRank3(),
     RemoveNoops(),
     ConvertTransposedConv(),
+    SinkDepthToSpace(),
     FoldPad(),
     FoldPixels(),
     MoveScaleBehindProduct(),

@@ -4,7 +4,8 @@ After `pipeline.canonicalize` a float32 graph holds these (x, y computed; anythi
 knows it):
 
 convolution       R.nn.conv2d, NCHW / OIHW, padding of 4, weight constant; 1-D networks run at H = 1; a transposed one
-                  is octet.interleave (attrs strides, fill=0) + R.nn.conv2d
+                  is R.nn.conv2d + octet.depth_to_space (attrs strides), in groups or dilated octet.interleave (attrs
+                  strides, fill=0) + R.nn.conv2d
 linear            R.matmul(x, const [K, N]); R.matmul(x, y)
 bias              R.add(layer, const [1, O, 1, 1]) behind a convolution, R.add(layer, const [N]) behind a linear layer
 arithmetic        R.add, R.multiply (a constant comes second: [] or, per channel on rank 4, [1, C, 1, 1]), R.subtract(x,

@@ -1,7 +1,17 @@
-"""conv2d_transpose(x, w) = conv2d(interleave(x; strides), flip(transpose(w))) with padding dilation*(k-1) - pad.
+"""Transposed convolutions become convolutions. Without groups and dilation every phase of the result's pixels is a
+convolution of its own, and all phases are channels of one:
 
-interleave puts stride-1 zeros between neighbours; output_padding is added to the end padding; where the result would be
-a negative padding (pad > dilation*(k-1)) the convolution runs without and the output is sliced. Groups are kept.
+conv2d_transpose(x, w) = depth_to_space(conv2d(x, w'); strides)
+    w'[(i * sw + j) * O + o, c, k - first, l - first'] = w[c, o, (i + top) % sh + m * sh, (j + left) % sw + m' * sw]
+    where k = (i + top) // sh - m is the row of x that tap m of phase i reads, counted from the result's row // sh, and
+    l likewise; taps that a phase lacks are 0.
+
+Otherwise zeros are put between the pixels of x:
+
+conv2d_transpose(x, w) = conv2d(interleave(x; strides), flip(transpose(w))) with padding dilation*(k-1) - pad.
+
+output_padding is added to the end padding; where the result would be a negative padding (pad > dilation*(k-1)) the
+convolution runs without and the output is sliced. Groups are kept.
 """
 
 from dataclasses import dataclass
@@ -25,18 +35,93 @@ class ConvertTransposedConv:
         return rewrite(mod, _convert)
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """The taps of a transposed convolution along one axis: y[p] = sum of x[q] * w[p + before - stride * q].
+
+    Row p is phase p % stride of row p // stride."""
+
+    size: int
+    result: int
+    kernel: int
+    stride: int
+    before: int
+
+    def taps(self, phase: int) -> list[tuple[int, int]]:
+        """(row of x counted from that of the result, tap of w) of a phase."""
+        first, shift = (phase + self.before) % self.stride, (phase + self.before) // self.stride
+        return [(shift - m, tap) for m, tap in enumerate(range(first, self.kernel, self.stride))]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The first and last row of x that any phase reads, counted from that of the result; 0 among them."""
+        rows = [row for phase in range(self.stride) for row, _ in self.taps(phase)]
+        return min([0, *rows]), max([0, *rows])
+
+    @property
+    def rows(self) -> int:
+        """Rows of all phases, which may be more than the result has."""
+        return -(-self.result // self.stride)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows of zeros before and behind x; negative where rows of x at the end are not read."""
+        first, last = self.reach
+        return -first, self.rows - self.size + last
+
+
 def _convert(graph: RewriteGraph, call: relax.Expr, var: relax.Var) -> relax.Expr | None:
     if not ops.is_op(call, "relax.nn.conv2d_transpose"):
         return None
-    data, weight = call.args[0], constant(call.args[1])
+    weight = constant(call.args[1])
     if weight is None:
         graph.note(f"{var.name}: transposed convolution was not converted: its weights are computed at run time")
         return None
-    attrs = call.attrs
+    plain = int(call.attrs.groups) == 1 and all(int(d) == 1 for d in call.attrs.dilation)
+    strided = any(int(s) > 1 for s in call.attrs.strides)
+    return (_by_phases if plain and strided else _interleaved)(graph, call, var, weight)
+
+
+def _by_phases(graph: RewriteGraph, call: relax.Call, var: relax.Var, weight: np.ndarray) -> relax.Expr:
+    strides, pads = [int(s) for s in call.attrs.strides], [int(p) for p in call.attrs.padding]
+    shape = shape_of(var)
+    axes = [
+        _Axis(size, result, kernel, stride, before)
+        for size, result, kernel, stride, before in zip(
+            shape_of(call.args[0])[2:], shape[2:], weight.shape[2:], strides, pads
+        )
+    ]
+    (top, bottom), (left, right) = (axis.padding for axis in axes)
+    out = relax.op.nn.conv2d(
+        call.args[0], relax.const(_phases(weight, *axes)), padding=[top, left, max(bottom, 0), max(right, 0)]
+    )
+    phases, rows = graph.emit(out, like=var), [axis.rows for axis in axes]
+    if min(bottom, right) < 0:
+        phases = graph.emit(relax.op.strided_slice(phases, [2, 3], [0, 0], rows))
+    out = ops.call("octet.depth_to_space", [phases], strides=strides)
+    if [count * stride for count, stride in zip(rows, strides)] == list(shape[2:]):
+        return out
+    return relax.op.strided_slice(graph.emit(out), [2, 3], [0, 0], list(shape[2:]))
+
+
+def _phases(weight: np.ndarray, down: _Axis, across: _Axis) -> np.ndarray:
+    """[I, O, kh, kw] -> [sh * sw * O, I, rows, columns]: what every phase takes of its neighbourhood."""
+    inputs, outputs = weight.shape[:2]
+    extents = [last - first + 1 for first, last in (down.reach, across.reach)]
+    made = np.zeros((down.stride, across.stride, outputs, inputs, *extents), weight.dtype)
+    for i in range(down.stride):
+        for j in range(across.stride):
+            for row, k in down.taps(i):
+                for column, tap in across.taps(j):
+                    made[i, j, :, :, row - down.reach[0], column - across.reach[0]] = weight[:, :, k, tap].T
+    return made.reshape(-1, inputs, *extents)
+
+
+def _interleaved(graph: RewriteGraph, call: relax.Call, var: relax.Var, weight: np.ndarray) -> relax.Expr:
+    attrs, data = call.attrs, call.args[0]
     strides, dilation, groups = [int(s) for s in attrs.strides], [int(d) for d in attrs.dilation], int(attrs.groups)
     pads, extra = [int(p) for p in attrs.padding], [int(p) for p in attrs.output_padding]
-    kernel = weight.shape[2:]
-    reach = [d * (k - 1) for d, k in zip(dilation, kernel)]
+    reach = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:])]
     wanted = [reach[0] - pads[0], reach[1] - pads[1], reach[0] - pads[2] + extra[0], reach[1] - pads[3] + extra[1]]
     if strides != [1, 1]:
         data = graph.emit(ops.call("octet.interleave", [data], strides=strides, fill=0))

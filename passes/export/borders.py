@@ -29,6 +29,17 @@ def interleave(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> s
     )
 
 
+def depth_to_space(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    """octet.depth_to_space as ONNX's own where both strides are equal, else by a transpose of its phases."""
+    (n, c, h, w), (sh, sw) = shape_of(call.args[0]), attrs_of(call)["strides"]
+    if sh == sw:
+        return out.node("DepthToSpace", [operands[0]], blocksize=sh, mode="DCR")
+    each = c // (sh * sw)
+    split = out.node("Reshape", [operands[0], out.constant(np.array([n, sh, sw, each, h, w], np.int64))])
+    turned = out.node("Transpose", [split], perm=[0, 3, 4, 1, 5, 2])
+    return out.node("Reshape", [turned, out.constant(np.array([n, each, h * sh, w * sw], np.int64))])
+
+
 def frame(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     """octet.frame as constants that are joined to the sides of an image, then above and below."""
     attrs = attrs_of(call)

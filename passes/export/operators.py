@@ -13,7 +13,7 @@ import numpy as np
 from ...targets.errors import UnsupportedModelError
 from ..ops import attrs_of, shape_of
 from . import movement, normalization, recurrent
-from .borders import frame, interleave
+from .borders import depth_to_space, frame, interleave
 from .functions import unary
 from .sampling import grid_sample, resize, roi_align
 
@@ -208,6 +208,7 @@ EXPORTERS = (
         "relax.min": _reduce("ReduceMin"),
         "relax.image.resize2d": resize,
         "octet.interleave": interleave,
+        "octet.depth_to_space": depth_to_space,
         "octet.frame": frame,
         "octet.unary": _octet_unary,
         **movement.EXPORTERS,

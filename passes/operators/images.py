@@ -38,6 +38,13 @@ def _interleave(a: Arguments) -> OperandType:
     return OperandType([n, c, (h - 1) * sh + 1, (w - 1) * sw + 1], a.tensors[0].dtype)
 
 
+def _depth_to_space(a: Arguments) -> OperandType:
+    n, c, h, w = image(a)
+    sh, sw = a.attrs["strides"]
+    a.require(c % (sh * sw) == 0, f"{c} channels for {sh} x {sw} pixels each")
+    return OperandType([n, c // (sh * sw), h * sh, w * sw], a.tensors[0].dtype)
+
+
 def _frame(a: Arguments) -> OperandType:
     n, c, h, w = image(a)
     top, left, bottom, right = a.attrs["padding"]
@@ -72,6 +79,13 @@ IMAGES = (
             Form((Operand("x", ("float32",)),), {"strides": integers(2, 1), "fill": real(finite=False)}),
         ),
         result=_interleave,
+        traits=Traits(moves=True, samples="images"),
+    ),
+    Operator(
+        "octet.depth_to_space",
+        "channels become pixels between the others",
+        forms=(Form((Operand("x", ("int8", "float32")),), {"strides": integers(2, 1)}),),
+        result=_depth_to_space,
         traits=Traits(moves=True, samples="images"),
     ),
     Operator(

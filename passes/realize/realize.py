@@ -30,6 +30,7 @@ from .overflow import Bound
 from .requantize import TensorQParams, qparams
 
 _NOT_QUANTISED = "its operands or its result are not quantised"
+_MADE = ("octet.interleave", "octet.depth_to_space", "octet.frame")  # No operator of the user's network is one.
 _QUIET = ("relax.quantize", "relax.dequantize", *MARKS)
 
 
@@ -273,7 +274,7 @@ class Realizer(Forward):
             or (operator.startswith("octet.") or operator == "relax.split")
             and expr.args[0].ty.dtype == "int8"
         )
-        if operator in ("octet.interleave", "octet.frame") or (integer and not operator.startswith("octet.")):
+        if operator in _MADE or (integer and not operator.startswith("octet.")):
             return None
         reason = "" if integer else self._reasons.get(self._origin.get(var), _NOT_QUANTISED)
         return RealizedLayer(var.name, operator, "int8" if integer else "float32", reason, self._bounds.get(var))

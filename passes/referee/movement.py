@@ -43,6 +43,13 @@ def _interleave(args: Values, attrs: Attrs) -> np.ndarray:
     return result
 
 
+def _depth_to_space(args: Values, attrs: Attrs) -> np.ndarray:
+    (data,), (sh, sw) = args, attrs["strides"]
+    n, c, h, w = data.shape
+    phases = data.reshape(n, sh, sw, c // (sh * sw), h, w).transpose(0, 3, 4, 1, 5, 2)
+    return phases.reshape(n, c // (sh * sw), h * sh, w * sw)
+
+
 def _frame(args: Values, attrs: Attrs) -> np.ndarray:
     (data,), (top, left, bottom, right) = args, attrs["padding"]
     n, c, h, w = data.shape
@@ -101,6 +108,7 @@ def _take(args: Values, attrs: Attrs) -> np.ndarray:
 MOVEMENT = {
     "octet.observe": lambda args, attrs: args[0],
     "octet.interleave": _interleave,
+    "octet.depth_to_space": _depth_to_space,
     "octet.frame": _frame,
     "relax.reshape": lambda args, attrs: args[0].reshape(args[1]),
     "relax.flatten": lambda args, attrs: args[0].reshape(-1),

@@ -68,6 +68,11 @@ class Layout:
         return channel_stride(self.channels, self.dtype)
 
     @property
+    def sparse(self) -> bool:
+        """Whether three quarters or more of the buffer are padding between pixels of few float32 channels."""
+        return self.kind != "plain" and self.dtype == "float32" and self.channel_stride >= 4 * self.channels
+
+    @property
     def pixels(self) -> int:
         """Number of channel vectors: N*H*W, or the number of rows."""
         return prod(self.shape) // self.channels

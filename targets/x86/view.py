@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from .layout import STORAGE, Layout, packed
+from .layout import SLACK, STORAGE, Layout, channel_stride, packed
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ def view_of(layout: Layout | View) -> View:
         layout.physical_shape,
         0 if layout.kind == "plain" else layout.elements - layout.pixels * stride,
     )
+
+
+def rows_view(shape: tuple[int, ...], dtype: str) -> View:
+    """The view of a tensor whose last axis is contiguous and padded to whole vectors, with slack behind it."""
+    stride = channel_stride(shape[-1], dtype)
+    strides = (*(step * stride for step in contiguous(shape[:-1])), 1)
+    return View(shape, strides, 0, dtype, (prod(shape[:-1]) * stride + SLACK,), SLACK)
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:

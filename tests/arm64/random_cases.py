@@ -197,6 +197,7 @@ def moved(rng):
         "turn": lambda b, x: R.permute_dims(x, [0, 2, 3, 1]),
         "flatten": lambda b, x: R.reshape(b.emit(R.flip(x, 2)), [shape[0], -1]),
         "interleave": lambda b, x: ops.call("octet.interleave", [x], strides=[2, 3], fill=0),
+        "depth to space": lambda b, x: ops.call("octet.depth_to_space", [b.emit(R.concat([x] * 4, 1))], strides=[2, 2]),
         "nearest": lambda b, x: R.image.resize2d(
             x,
             [13, 11],

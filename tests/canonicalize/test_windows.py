@@ -67,14 +67,29 @@ def test_transposed_convolution(build, kernel, strides, dilation, begin, end, gr
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
 
 
-def test_a_transposed_convolution_is_one_on_zeros_between_the_pixels(build, becomes):
-    w = build.random(6, 3, 2, 4)
-    before = build(SHAPE, lambda x: op.nn.conv2d_transpose(x, build.const(w), strides=[2, 3], padding=[0, 1, 1, 2]))
+def test_phases_of_a_transposed_convolution_are_channels_of_one(build, becomes):
+    """Rows in two phases, whose taps are 0 and 2, and 1; columns in one, mirrored."""
+    w = build.random(6, 3, 3, 2)
+    before = build(SHAPE, lambda x: op.nn.conv2d_transpose(x, build.const(w), strides=[2, 1], padding=[0, 0, 1, 0]))
+
+    def expected(x):
+        phases = np.zeros((2, 3, 6, 2, 2), "float32")  # The first axis is the phase, the last two are the taps.
+        rows = w.transpose(2, 1, 0, 3)[..., ::-1]
+        phases[0, :, :, 1], phases[0, :, :, 0], phases[1, :, :, 1] = rows[0], rows[2], rows[1]
+        made = build.e(op.nn.conv2d(x, build.const(phases.reshape(6, 6, 2, 2)), padding=[1, 1, 0, 1]))
+        return ops.call("octet.depth_to_space", [made], strides=[2, 1])
+
+    becomes(ConvertTransposedConv(), before, build(SHAPE, expected))
+
+
+def test_a_transposed_convolution_in_groups_is_one_on_zeros_between_the_pixels(build, becomes):
+    w = build.random(6, 1, 2, 4)
+    options = {"strides": [2, 3], "padding": [0, 1, 1, 2], "groups": 6}
+    before = build(SHAPE, lambda x: op.nn.conv2d_transpose(x, build.const(w), **options))
 
     def expected(x):
         spread = build.e(ops.call("octet.interleave", [x], strides=[2, 3], fill=0))
-        mirrored = w.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1].copy()
-        return op.nn.conv2d(spread, build.const(mirrored), padding=[1, 2, 0, 1])
+        return op.nn.conv2d(spread, build.const(w[:, :, ::-1, ::-1].copy()), padding=[1, 2, 0, 1], groups=6)
 
     becomes(ConvertTransposedConv(), before, build(SHAPE, expected))
 

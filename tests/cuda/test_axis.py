@@ -58,6 +58,7 @@ CASES = {
     "lstm_output": (octet("lstm_output"), {"x": real(3, 40), "r": real(3, 40), "c": real(3, 10)}),
     "gru_output": (octet("gru_output"), {"x": real(3, 30), "r": real(3, 30), "c": real(3, 10)}),
     "interleave": (octet("interleave", strides=[2, 3], fill=0), {"x": real(1, 3, 4, 5)}),
+    "depth_to_space": (octet("depth_to_space", strides=[2, 3]), {"x": real(1, 18, 4, 5)}),
     **{
         kind: (octet("unary", kind=kind, **attrs), {"x": real(70)})
         for kind, attrs in {

@@ -109,6 +109,7 @@ CASES = {
         image(1, 12, 3, 4),
     ),
     "interleave": (octet("interleave", strides=[2, 3], fill=-4), image(1, 17, 3, 2)),
+    "depth to space": (octet("depth_to_space", strides=[3, 2]), image(2, 102, 3, 2)),
     "frame": (octet("frame", padding=[1, 0, 2, 3], fill=list(range(-8, 9))), image(2, 17, 3, 2)),
     "frame of few channels": (octet("frame", padding=[1, 1, 1, 1], fill=[-128, 127, 5]), image(1, 3, 3, 2)),
     "flip": (moved(lambda x: relax.op.flip(x, 3)), image(1, 12, 3, 4)),

@@ -39,6 +39,8 @@ IMAGE = {
     ),
     "linear": lambda x: R.image.resize2d(x, (10, 14), method="linear"),
     "interleave": lambda x: call("octet.interleave", [x], strides=[2, 3], fill=0),
+    "depth_to_space": lambda x: call("octet.depth_to_space", [x], strides=[2, 2]),
+    "depth_to_columns": lambda x: call("octet.depth_to_space", [x], strides=[1, 4]),
     "frame": lambda x: call("octet.frame", [x], padding=[1, 0, 2, 3], fill=[0.5, -1.0, 2.0, 0.0]),
     "softmax": lambda x: R.nn.softmax(x, 1),
     "log_softmax": lambda x: R.nn.log_softmax(x, 1),

@@ -99,6 +99,7 @@ EXAMPLES = {
         ([_IMAGE], {"strides": [2, 3], "fill": -128}, ([2, 4, 9, 16], "int8")),
         ([(_IMAGE[0], "float32")], {"strides": [2, 3], "fill": 0.5}, ([2, 4, 9, 16], "float32")),
     ],
+    "octet.depth_to_space": [([_IMAGE], {"strides": [1, 2]}, ([2, 2, 5, 12], "int8"))],
     "octet.frame": [
         ([_IMAGE], {"padding": [1, 2, 0, 3], "fill": [-128, 127, 0, 5]}, ([2, 4, 6, 11], "int8")),
         (

@@ -176,10 +176,10 @@ def test_upsampling_network(tmp_path):
     assert names == [
         "nn.conv2d",
         "nn.relu",
-        "octet.interleave",
         *LAYER,
         "image.resize2d",
         "leaky_relu",
+        "octet.depth_to_space",
         "concat",
         "nn.conv2d",
     ]

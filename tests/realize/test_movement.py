@@ -19,6 +19,7 @@ MOVES = {
         x, (12, 10), method="nearest_neighbor", rounding_method="floor", coordinate_transformation_mode="asymmetric"
     ),
     "octet.interleave": lambda net, x, fill=0.0, _=None: ops.call("octet.interleave", [x], strides=[2, 2], fill=fill),
+    "octet.depth_to_space": lambda net, x: ops.call("octet.depth_to_space", [x], strides=[2, 2]),
     "octet.frame": lambda net, x, _=None, fill=(0.3, -0.6, 0.0, 0.06): ops.call(
         "octet.frame", [x], padding=[1, 0, 2, 3], fill=list(fill)
     ),

@@ -198,6 +198,13 @@ def test_interleave():
     assert got.tolist() == [[[[1, -9, -9, 2, -9, -9, 3], [-9] * 7, [4, -9, -9, 5, -9, -9, 6]]]]
 
 
+def test_depth_to_space():
+    """Two channels in two phases of columns: the phases' channels lie together."""
+    data = np.arange(8, dtype="int8").reshape(1, 4, 1, 2)
+    got = run("octet.depth_to_space", [data], strides=[1, 2])
+    assert got.tolist() == [[[[0, 4, 1, 5]], [[2, 6, 3, 7]]]]
+
+
 def test_frame():
     data = np.arange(1, 5, dtype="int8").reshape(1, 2, 1, 2)
     got = run("octet.frame", [data], padding=[1, 0, 0, 1], fill=[-9, 9])

@@ -51,6 +51,7 @@ MOVES = {
     "reflect": lambda b, x: R.nn.pad(x, [0, 0, 0, 0, 1, 2, 3, 0], "reflect"),
     "flip": lambda b, x: R.flip(x, 2),
     "interleave": lambda b, x: ops.call("octet.interleave", [x], strides=[2, 3], fill=0),
+    "depth to space": lambda b, x: ops.call("octet.depth_to_space", [b.emit(R.concat([x] * 6, 1))], strides=[2, 3]),
     "frame": lambda b, x: ops.call(
         "octet.frame", [x], padding=[1, 0, 2, 3], fill=[c - 18 for c in range(int(x.ty.shape.values[1]))]
     ),

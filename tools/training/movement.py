@@ -71,6 +71,14 @@ def _interleave(args, attrs, call):
     return result
 
 
+def _depth_to_space(args, attrs, call):
+    (data,) = args
+    sh, sw = attrs["strides"]
+    *samples, c, h, w = data.shape
+    phases = data.reshape(*samples, sh, sw, c // (sh * sw), h, w).movedim((-5, -4), (-3, -1))
+    return phases.reshape(data.shape[0], *shape_of(call))
+
+
 def _frame(args, attrs, call):
     (data,) = args
     top, left, bottom, right = attrs["padding"]
@@ -122,6 +130,7 @@ MOVEMENT = (
         "relax.nn.pad": _pad,
         "relax.nn.max_pool2d": _max_pool2d,
         "octet.interleave": _interleave,
+        "octet.depth_to_space": _depth_to_space,
         "octet.frame": _frame,
     }
 )

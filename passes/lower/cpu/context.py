@@ -12,11 +12,11 @@ from ....targets.seams import Attrs, JsonObject
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
 from ....targets.x86.checks.coefficients import LayerSum
-from ....targets.x86.layout import AS_IS, SLACK, Layout, channel_stride, packed, sure
+from ....targets.x86.layout import AS_IS, SLACK, Layout, packed, sure
 from ....targets.x86.movement.copy import flip_signs
 from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
 from ....targets.x86.reformat import choose as reformat
-from ....targets.x86.view import View, contiguous, view_of
+from ....targets.x86.view import View, rows_view, view_of
 from ...constants import array_of, as_constant
 from ...ops import shape_of
 from ..linearize import label
@@ -95,13 +95,8 @@ class CpuContext:
         """The tensor as a `View` of any rank whose last axis is contiguous and padded to whole vectors, with slack
         behind it."""
         value = self.strided(expr)
-        shape, dtype = value.layout.shape, value.layout.dtype
-        stride = channel_stride(shape[-1], dtype)
-        strides = (*(step * stride for step in contiguous(shape[:-1])), 1)
-        elements = contiguous((*shape[:-1], 1))[0] * shape[0] * stride if len(shape) > 1 else stride
-        view = View(shape, strides, 0, dtype, (elements + SLACK,), SLACK)
-        lies = view_of(value.layout)
-        same = lies.padded >= SLACK and lies.offset == 0 and lies.strides == strides
+        view, lies = rows_view(value.layout.shape, value.layout.dtype), view_of(value.layout)
+        same = lies.padded >= SLACK and lies.offset == 0 and lies.strides == view.strides
         return value if same else self.formed(value, view)
 
     def packed(self, expr: relax.Expr) -> Value:

@@ -10,6 +10,7 @@ _FAMILIES = (
     "elementwise",
     "pooling",
     "movement",
+    "resize",
     "reformat",
     "unary",
     "softmax",

@@ -1,5 +1,5 @@
-"""Concat, split, slices, padding, interleave, flip and resize of packed tensors; batch and channels stay, except where
-a slice takes a range."""
+"""Concat, split, slices, padding, interleave, flip and pixels out of channels, of packed tensors; the batch stays, and
+channels do, except where a slice takes a range."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -11,19 +11,16 @@ from tvm import relax
 from ....targets.seams import Attrs
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
-from ....targets.x86.windows.resize import ResizeProblem, resize_linear
-from ....targets.x86.windows.resize_integer import IntegerResizeProblem, resize_integer
-from ....targets.x86.windows.sample import SampleProblem, sample_linear
+from ....targets.x86.movement.view_copy import ViewCopyProblem, phases, view_copy
 from ... import ops
 from ...ops import shape_of
-from ...referee.resize import linear_taps, nearest_indices
 
 if TYPE_CHECKING:
     from .context import CpuContext
     from .value import Value
 
 
-def _layouts(call: relax.Call) -> Sequence[Any]:
+def layouts_of(call: relax.Call) -> Sequence[Any]:
     """(layout of operand 0, layout of the result) packed; None for each without one."""
     return tuple(packed(shape_of(expr), str(expr.ty.dtype)) for expr in (call.args[0], call))
 
@@ -36,19 +33,21 @@ def _axis_of(layout: Layout, axis: int) -> int | None:
     return {"nhwc": {0: 0, 2: 1, 3: 2}}.get(layout.kind, {0: 0, 1: 1} if len(layout.shape) == 3 else {0: 1})[axis]
 
 
-def _gathered(
+def gathered(
     call: relax.Call,
     ctx: "CpuContext",
     target: Layout,
     coordinates: Mapping[Any, Any],
     first_channel: int = 0,
     fill: tuple[float, ...] | float = 0,
+    depth: tuple[int, int] = (1, 1),
 ) -> "Value":
     """Emits a kernel that copies pixels from other places. coordinates: {axis of pixel_axes: source coordinates}; the
     others are copied one to one."""
     value = ctx.packed(call.args[0])
-    axes = [tuple(coordinates.get(i, range(extent))) for i, extent in enumerate(pixel_axes(value.layout))]
-    problem = GatherProblem(*(value.layout, target, *axes, first_channel, fill))
+    extents = [extent * factor for extent, factor in zip(pixel_axes(value.layout), (1, *depth))]
+    axes = [tuple(coordinates.get(i, range(extent))) for i, extent in enumerate(extents)]
+    problem = GatherProblem(*(value.layout, target, *axes, first_channel, fill, depth))
     return ctx.emit(gather(problem), [value, *problem.tables], target, call.op.name)
 
 
@@ -58,7 +57,7 @@ def _constant(call: relax.Call, ctx: "CpuContext") -> bool:
 
 def strided_slice(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Lowers R.strided_slice of an image by its pixels and channels."""
-    source, target = _layouts(call)
+    source, target = layouts_of(call)
     if source is None or target is None or _constant(call, ctx) or len(source.shape) != len(target.shape):
         return None
     axes, begin, end, *strides = ([int(v.value) for v in arg.fields] for arg in call.args[1:])
@@ -75,7 +74,7 @@ def strided_slice(call: relax.Call, ctx: "CpuContext") -> "Value | None":
             first = taken[0]
         else:
             coordinates[where] = taken
-    return _gathered(call, ctx, target, coordinates, first)
+    return gathered(call, ctx, target, coordinates, first)
 
 
 def _first_axis(
@@ -110,31 +109,31 @@ def _backwards(size: int, start: int, stop: int, step: int) -> range:
 
 def split(call: relax.Call, ctx: "CpuContext") -> "Sequence[Value] | None":
     """Lowers R.split to a gather for each part."""
-    source = _layouts_of(call.args[0])
+    source = _layout_of(call.args[0])
     if source is None or _constant(call, ctx):
         return None
     axis = int(ops.attrs_of(call)["axis"]) % len(source.shape)
     where, start, parts = _axis_of(source, axis), 0, []
     for field in call.ty.fields:
-        target = _layouts_of_type(field)
+        target = _layout_of_type(field)
         size = target.shape[axis]
         coordinates = {} if where is None else {where: range(start, start + size)}
-        parts.append(_gathered(call, ctx, target, coordinates, start if where is None else 0))
+        parts.append(gathered(call, ctx, target, coordinates, start if where is None else 0))
         start += size
     return tuple(parts)
 
 
-def _layouts_of(expr: relax.Expr) -> Layout:
-    return _layouts_of_type(expr.ty)
+def _layout_of(expr: relax.Expr) -> Layout:
+    return _layout_of_type(expr.ty)
 
 
-def _layouts_of_type(ty: relax.TensorType) -> Any:
+def _layout_of_type(ty: relax.TensorType) -> Any:
     return packed([int(d) for d in ty.shape.values], str(ty.dtype))
 
 
 def pad(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Lowers a padding of rows and columns: by a constant, the border repeated, or reflected."""
-    source, target = _layouts(call)
+    source, target = layouts_of(call)
     attrs = ops.attrs_of(call)
     if _constant(call, ctx):
         return None
@@ -146,7 +145,7 @@ def pad(call: relax.Call, ctx: "CpuContext") -> "Value | None":
         if where is None:
             return _plain_pad(call, ctx, attrs)
         coordinates[where] = _bordered(source.shape[axis], before, after, attrs["pad_mode"])
-    return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
+    return gathered(call, ctx, target, coordinates, fill=_stored(attrs["pad_value"], source))
 
 
 def _plain_pad(call: relax.Call, ctx: "CpuContext", attrs: Attrs) -> "Value | None":
@@ -182,84 +181,46 @@ def _stored(value: float, layout: Any) -> float:
 
 def interleave(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Lowers octet.interleave, which puts pixels apart, with `fill` between them."""
-    source, target = _layouts(call)
+    source, target = layouts_of(call)
     attrs = ops.attrs_of(call)
     coordinates = {}
     for where, (size, stride) in enumerate(zip(source.shape[2:], attrs["strides"]), start=1):
         coordinates[where] = [i // stride if i % stride == 0 else FILL for i in range((size - 1) * stride + 1)]
-    return _gathered(call, ctx, target, coordinates, fill=_stored(attrs["fill"], source))
+    return gathered(call, ctx, target, coordinates, fill=_stored(attrs["fill"], source))
+
+
+def depth_to_space(call: relax.Call, ctx: "CpuContext") -> "Value | None":
+    """Lowers octet.depth_to_space: pixel by pixel, or element by element where a pixel would be mostly padding."""
+    target, strides = layouts_of(call)[1], tuple(ops.attrs_of(call)["strides"])
+    if _constant(call, ctx):
+        return None
+    if not target.sparse:
+        return gathered(call, ctx, target, {}, depth=strides)
+    value = ctx.strided(call.args[0])
+    plain = Layout("plain", target.shape, target.dtype)
+    problem = ViewCopyProblem(*phases(value.layout, plain, strides))
+    return ctx.emit(view_copy(problem), [value], plain, call.op.name)
 
 
 def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Lowers octet.frame: an image with a border that is given channel by channel."""
-    source, target = _layouts(call)
+    source, target = layouts_of(call)
     attrs = ops.attrs_of(call)
     if _constant(call, ctx):
         return None
     top, left, bottom, right = attrs["padding"]
     framed = {1: _bordered(source.shape[2], top, bottom), 2: _bordered(source.shape[3], left, right)}
-    return _gathered(call, ctx, target, framed, fill=tuple(_stored(value, source) for value in attrs["fill"]))
+    return gathered(call, ctx, target, framed, fill=tuple(_stored(value, source) for value in attrs["fill"]))
 
 
 def flip(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """Lowers R.flip of an image, pixel by pixel."""
-    source, target = _layouts(call)
+    source, target = layouts_of(call)
     if source is None or _constant(call, ctx):
         return None
     axis = int(ops.attrs_of(call)["axis"]) % len(source.shape)
     where = _axis_of(source, axis)
-    return None if where is None else _gathered(call, ctx, target, {where: range(source.shape[axis] - 1, -1, -1)})
-
-
-def resize(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """Lowers resizes: nearest neighbour of any type, linear of float32."""
-    source, target = _layouts(call)
-    attrs = ops.attrs_of(call)
-    if source is None or attrs["layout"] != "NCHW" or any(float(v) != 0.0 for v in attrs.get("roi", [])):
-        return None
-    mode = attrs["coordinate_transformation_mode"]
-    if mode not in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"):
-        return None
-    sizes = list(zip(source.shape[2:], target.shape[2:]))
-    if attrs["method"] == "nearest_neighbor":
-        rows, columns = (
-            nearest_indices(size, result, mode, attrs["rounding_method"]).tolist() for size, result in sizes
-        )
-        return _gathered(call, ctx, target, {1: rows, 2: columns})
-    if attrs["method"] != "linear" or source.dtype != "float32":
-        return None
-    tables = [
-        table.astype(dtype)
-        for size, result in sizes
-        for table, dtype in zip(linear_taps(size, result, mode), ("int32", "int32", "float32"))
-    ]
-    return ctx.emit(
-        resize_linear(ResizeProblem(source, target)), [ctx.packed(call.args[0]), *tables], target, call.op.name
-    )
-
-
-def grid_sample(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """R.image.grid_sample of images, between four pixels."""
-    source, target = _layouts(call)
-    attrs = ops.attrs_of(call)
-    known = attrs["layout"] == "NCHW" and attrs["method"] == "bilinear" and attrs["padding_mode"] in ("zeros", "border")
-    if source is None or source.kind != "nhwc" or source.dtype != "float32" or not known:
-        return None
-    problem = SampleProblem(source, target, bool(attrs["align_corners"]), attrs["padding_mode"] == "border")
-    operands = [ctx.packed(call.args[0]), ctx.plain(call.args[1])]
-    return ctx.emit(sample_linear(problem), operands, target, call.op.name)
-
-
-def resize_whole(call: relax.Call, ctx: "CpuContext") -> "Value | None":
-    """Lowers octet.resize2d, linear interpolation in whole numbers."""
-    source, target = _layouts(call)
-    problem = IntegerResizeProblem(source, target, **ops.attrs_of(call))
-    return ctx.emit(
-        resize_integer(problem),
-        [ctx.packed(call.args[0]), *(ctx.constant(arg).reshape(-1) for arg in call.args[1:])],
-        target,
-        call.op.name,
-    )
+    return None if where is None else gathered(call, ctx, target, {where: range(source.shape[axis] - 1, -1, -1)})
 
 
 def concatenate(call: Any, ctx: "CpuContext") -> "Value | None":
@@ -281,9 +242,7 @@ RULES = {
     "relax.strided_slice": strided_slice,
     "relax.nn.pad": pad,
     "octet.interleave": interleave,
+    "octet.depth_to_space": depth_to_space,
     "octet.frame": frame,
     "relax.flip": flip,
-    "relax.image.resize2d": resize,
-    "relax.image.grid_sample": grid_sample,
-    "octet.resize2d": resize_whole,
 }

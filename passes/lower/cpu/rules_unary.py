@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from ....targets.x86.elementwise.floats import FloatBinaryProblem, UnaryProblem, binary_float, unary
 from ....targets.x86.elementwise.integer import SHARED
 from ....targets.x86.elementwise.math import KINDS as KERNELS
-from ....targets.x86.layout import packed, sure
+from ....targets.x86.layout import SLACK, packed, sure
 from ....targets.x86.reformat.choose import ReformatProblem, reformat, vectors
 from ....targets.x86.reformat.constant import pack_constant
+from ....targets.x86.view import rows_view
 from ... import ops
 from ...ops import shape_of
 from ..scalar_functions import rules_of, scalar_function_of
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 def _unary(call: "relax.Call", ctx: "CpuContext", kind: str, parameters: dict[str, float]) -> "Value | None":
     if str(call.ty.dtype) != "float32" or kind not in KERNELS or packed(call.ty.shape.values, "float32") is None:
         return None
-    return _elementwise(call, ctx, ctx.packed(call.args[0]), kind, tuple(sorted(parameters.items())))
+    value, rows = ctx.packed(call.args[0]), rows_view(shape_of(call), "float32")
+    if value.layout.sparse and 2 * rows.elements <= value.layout.elements:
+        value = ctx.rows(call.args[0])  # Of vectors that are mostly padding most values would be computed for nothing.
+    return _elementwise(call, ctx, value, kind, tuple(sorted(parameters.items())))
 
 
 def _elementwise(
     call: "relax.Call", ctx: "CpuContext", value: "Value", kind: str, parameters: tuple[tuple[str, float], ...]
 ) -> "Value":
-    problem = UnaryProblem(kind, value.layout.pixels * value.layout.channel_stride, parameters)
+    problem = UnaryProblem(kind, value.layout.elements - SLACK, parameters)
     return ctx.emit(unary(problem), [value], value.layout, call.op.name)
 
 

@@ -192,6 +192,18 @@ def interleave(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     return ctx.emit(movement.move(region, np.dtype(layout.dtype).itemsize), [value], layout, call.op.name, into=result)
 
 
+def depth_to_space(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
+    """Lowers octet.depth_to_space: every phase of the channels is moved between the pixels of the others."""
+    (sh, sw), value = ops.attrs_of(call)["strides"], ctx.find(call.args[0])
+    (n, c, height, width), layout = shape_of(call), packed(shape_of(call), value.layout.dtype)
+    image, channel, row, column = value.layout.steps
+    to_image, to_channel, to_row, to_column = layout.steps
+    shape = (n, c, height // sh, sh, width // sw, sw)
+    from_steps = (image, channel, row, sw * c * channel, column, c * channel)
+    to_steps = (to_image, to_channel, sh * to_row, to_row, sw * to_column, to_column)
+    return _moved(call, ctx, value, movement.region(shape, 0, from_steps, 0, to_steps), layout)
+
+
 def frame(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """Lowers octet.frame of int8: one pixel of fill values is repeated, then the image is moved in."""
     attrs, value, layout = ops.attrs_of(call), ctx.find(call.args[0]), packed(shape_of(call), "int8")
@@ -236,6 +248,7 @@ RULES = (
         "relax.strided_slice": strided_slice,
         "relax.nn.pad": pad,
         "octet.interleave": interleave,
+        "octet.depth_to_space": depth_to_space,
         "octet.frame": frame,
         "relax.image.resize2d": resize,
     }

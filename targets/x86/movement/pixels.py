@@ -1,7 +1,7 @@
 """Operators that copy whole pixels of packed tensors, or a range of their channels.
 
-Slices, padding, interleaving, flips and nearest resizes are one kernel: every pixel of the result names the pixel that
-it copies, by one table of coordinates per axis, or takes a fill value."""
+Slices, padding, interleaving, flips, pixels out of channels and nearest resizes are one kernel: every pixel of the
+result names the pixel that it copies, by one table of coordinates per axis, or takes a fill value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ def channel_axis(layout: Layout) -> int:
 class GatherProblem:
     """y[n, i, j, c] = x[images[n], rows[i], columns[j], c + first_channel], or fill where a coordinate is FILL.
 
-    fill: a value as stored (uint8 or float32), or one per channel."""
+    fill: a value as stored (uint8 or float32), or one per channel. depth: (rows, columns) of pixels that lie in the
+    channels of each pixel of x, phase by phase; coordinates count them."""
 
     source: Layout
     target: Layout
@@ -48,23 +49,28 @@ class GatherProblem:
     columns: tuple[int, ...]
     first_channel: int = 0
     fill: float | tuple[float, ...] = 0
+    depth: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         assert (len(self.images), len(self.rows), len(self.columns)) == pixel_axes(self.target), self
-        assert self.first_channel + self.target.channels <= self.source.channels, self
+        assert self.first_channel + self.target.channels * prod(self.depth) <= self.source.channels, self
 
     @property
     def tables(self) -> list[np.ndarray]:
         """The constants of the kernel: offsets of rows, and of columns, in elements; negative for FILL. Then a row of
         fill values, where they differ by channel."""
         _, height, width = pixel_axes(self.source)
-        stride = self.source.channel_stride
-        rows = [
-            FILL if FILL in (n, i) else (n * height + i) * width * stride + self.first_channel
-            for n in self.images
-            for i in self.rows
-        ]
-        tables = [np.array(rows, "int32"), np.array([FILL if j == FILL else j * stride for j in self.columns], "int32")]
+        stride, channels, (down, across) = self.source.channel_stride, self.target.channels, self.depth
+
+        def row(n: int, i: int) -> int:
+            return (n * height + i // down) * width * stride + i % down * across * channels + self.first_channel
+
+        def column(j: int) -> int:
+            return j // across * stride + j % across * channels
+
+        rows = [FILL if FILL in (n, i) else row(n, i) for n in self.images for i in self.rows]
+        columns = [FILL if j == FILL else column(j) for j in self.columns]
+        tables = [np.array(rows, "int32"), np.array(columns, "int32")]
         if not isinstance(self.fill, tuple):
             return tables
         pixel = np.zeros(self.target.channel_stride, self.target.storage)
@@ -81,7 +87,8 @@ class GatherProblem:
         """(pixels filled, first pixel copied, how many, pixels filled) where the copied ones of a row lie together on
         both sides."""
         kept = [j for j in self.columns if j != FILL]
-        if self.target.channel_stride != self.source.channel_stride or self.first_channel or not kept:
+        alike = self.target.channel_stride == self.source.channel_stride
+        if not alike or self.depth != (1, 1) or self.first_channel or not kept:
             return None
         before = next(i for i, j in enumerate(self.columns) if j != FILL)
         behind = len(self.columns) - before - len(kept)

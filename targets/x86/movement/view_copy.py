@@ -1,7 +1,7 @@
 """A strided view written out in another layout."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tvm import tirx
 
 
+_SHORT = 8  # An innermost loop of fewer elements is short.
+
+
 @dataclass(frozen=True)
 class ViewCopyProblem:
     """Source and target have one logical shape and dtype, and lie differently."""
@@ -28,6 +31,23 @@ class ViewCopyProblem:
         assert self.source.shape == self.target.shape and self.source.dtype == self.target.dtype, self
 
 
+def phases(source: View, target: Layout, strides: Sequence[int]) -> tuple[View, View]:
+    """(source, target) as views [n, c, h, i, w, j] of the pixels that `octet.depth_to_space` by `strides` [sh, sw]
+    takes from the channels of `source`."""
+    (n, c, height, width), (sh, sw), to = target.shape, strides, view_of(target)
+    shape, each = (n, c, height // sh, sh, width // sw, sw), source.strides[1] * c
+
+    def split(view: View, rows: tuple[int, int], columns: tuple[int, int]) -> View:
+        image, channel, *_ = view.strides
+        return replace(view, shape=shape, strides=(image, channel, *rows, *columns))
+
+    (down, across), (to_row, to_column) = source.strides[2:], to.strides[2:]
+    return (
+        split(source, (down, sw * each), (across, each)),
+        split(to, (sh * to_row, to_row), (sw * to_column, to_column)),
+    )
+
+
 @built_once
 def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
     """The kernel (x, y) that copies a tensor to other strides."""
@@ -36,7 +56,10 @@ def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
     axes = _merged(
         [(target.shape[a], p.source.strides[a], target.strides[a]) for a in order if target.shape[a] != 1]
     ) or [(1, 1, 1)]
-    outer, (extent, read, write) = axes[:-1], axes[-1]
+    together = axes[-1][1:] == (1, 1)
+    # The index of an iteration costs more than a few elements that do not lie together.
+    inner = 2 if not together and axes[-1][0] < _SHORT and len(axes) > 1 else 1
+    outer, run = axes[:-inner], axes[-inner:]
     size = 1 if p.target.storage in ("uint8", "int8") else 4
 
     def body() -> None:
@@ -44,17 +67,16 @@ def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
         y = T.arg("y", T.Buffer(p.target.physical_shape, p.target.storage))
         x, y = (T.decl_buffer((prod(b.shape),), b.dtype, data=b.data) for b in (x, y))
         rows = prod(axis[0] for axis in outer)
-        with each(rows, rows * extent * size * 2) as row:
+        with each(rows, rows * prod(axis[0] for axis in run) * size * 2) as row:
             source, sink, rest = p.source.offset, 0, row
             for length, step, to in reversed(outer):
                 index = bind(rest % length)
                 source, sink, rest = source + index * step, sink + index * to, rest // length
             source, sink = bind(source + row * 0), bind(sink + row * 0)
-            if read == 1 and write == 1:
-                _copy(x, y, source, sink, extent, 64 // size)
+            if together:
+                _copy(x, y, source, sink, run[-1][0], 64 // size)
             else:
-                with T.serial(0, extent) as i:
-                    T.buffer_store(y, x[source + i * read], [sink + i * write])
+                _elements(x, y, source, sink, run)
 
     return emit_kernel(f"view_{p.target.kind}_{p.target.dtype}_" + "x".join(map(str, p.target.shape)), body)
 
@@ -67,6 +89,17 @@ def _merged(axes: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
             extent *= found.pop()[0]
         found.append((extent, read, write))
     return found
+
+
+def _elements(
+    x: "tirx.Buffer", y: "tirx.Buffer", source: "tirx.Expr", sink: "tirx.Expr", axes: list[tuple[int, int, int]]
+) -> None:
+    """One element after the other, along one or two axes; the last of two is unrolled."""
+    (extent, read, write), *last = axes
+    with T.serial(0, extent) as i:
+        for j in range(last[0][0] if last else 1):
+            step, to = (j * last[0][1], j * last[0][2]) if last else (0, 0)
+            T.buffer_store(y, x[source + i * read + step], [sink + i * write + to])
 
 
 def _copy(
