@@ -6,7 +6,7 @@ from tvm import IRModule, relax
 
 from .operators.registry import operators
 from .ops import is_op, shape_of
-from .rewriting.graph import DataflowGraph
+from .rewriting.dataflow_graph import DataflowGraph
 from .rewriting.loops import loops_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)

@@ -4,7 +4,7 @@ Every operator works on logical tensors (NCHW / OIHW / row-major), never on a ta
 in the arithmetic contract: q = clip(rne(x / s) + z), x ~ (q - z) * s, with rne = round to nearest, ties to even.
 
 =====================  ==========================================================================================
-octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/spec.py
+octet.observe          (x) -> x. Marks an edge that will be quantised. attrs: see passes/annotate/quantization_spec.py
 octet.statistics       (x f32) -> f32 [header + samples]. What calibration wants to know of x: see
                        targets/x86/elementwise/summary.py. attrs: samples
 octet.fake_quantize    (x f32, parameters f32[16]) -> f32. Fake quantisation that can be switched: see

@@ -7,9 +7,9 @@ import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .cuda.running.identity import on_device
+from .cuda.running.device_identity import on_device
 from .errors import TargetError
-from .kinds.table import BACKENDS
+from .kinds.backends import BACKENDS
 from .registry import TARGETS, find
 from .spec import TargetSpec
 from .standalone.features import AUXILIARY

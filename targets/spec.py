@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .kinds.backend import Backend
-from .kinds.table import BACKENDS, PROCESSORS
+from .kinds.backends import BACKENDS, PROCESSORS
 from .seams import JsonObject
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ class TargetSpec:
     "vnni256", "madd" (vpmaddwd, 512 bit), "madd256"; of arm64 "neon" (smull), "dotprod" (sdot) and "i8mm" (usmmla,
     usdot); see `UNITS` in x86/isa.py. vector_bits: width of the vector unit in use. tiles: whether there is a tile
     unit. bfloat16: whether an instruction multiplies bfloat16. rank: of two variants that run on a machine the higher
-    rank is taken. kind: of its backend (kinds/table.py). native: whether `native` may mean it; False where a user has
-    to ask for it. machine: of a CPU, as `uname -m` spells it; "" of a GPU. extra: of a GPU, what schedules ask (see
+    rank is taken. kind: of its backend (kinds/backends.py). native: whether `native` may mean it; False where a user
+    has to ask for it. machine: of a CPU, as `uname -m` spells it; "" of a GPU. extra: of a GPU, what schedules ask (see
     targets/cuda/specs.py)."""
 
     name: str

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from .kinds.backend import Backend
-from .kinds.table import BACKENDS, PROCESSORS
+from .kinds.backends import BACKENDS, PROCESSORS
 from .packed import Packed, PackedText
 from .seams import JsonObject
 from .watch.words import Words

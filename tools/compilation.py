@@ -33,10 +33,10 @@ from .building.watching import check_samples_for_clips, check_watched, with_usua
 from .data import check_calib, read_samples, warn_of_constant
 from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import score
-from .inputs import random_inputs
 from .metrics import find_metric
 from .pages import roofline
 from .pages.report import write_report
+from .random_inputs import random_inputs
 from .reporter import reporting
 from .request import Request
 from .scores import check_names, scoring_of

@@ -3,7 +3,7 @@ measure`."""
 
 from collections.abc import Callable
 
-from ..targets.cuda.running.identity import device_of
+from ..targets.cuda.running.device_identity import device_of
 from ..targets.errors import OctetError
 from ..targets.measure import carrier
 from ..targets.measure.job import Job, MeasuringPlan
@@ -14,9 +14,9 @@ from .jobs import task_of
 from .kinds.registry import case_of
 from .measuring import FINAL_ROUNDS
 from .records import Trial
-from .session import PROMISING, ROUNDS, TuningSession
 from .spaces.registry import to_json
 from .tasks import Task
+from .tuning_session import PROMISING, ROUNDS, TuningSession
 
 DEFAULT_TRIALS = 16
 

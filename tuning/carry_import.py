@@ -6,9 +6,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..targets.cuda.running.identity import device_identity, on_device
+from ..targets.cuda.running.device_identity import device_identity, on_device
 from ..targets.errors import DataError, OctetError
-from ..targets.kinds.table import BACKENDS
+from ..targets.kinds.backends import BACKENDS
 from ..targets.measure import log
 from ..targets.measure.carrier import Carrier
 from ..targets.measure.job import Job, MeasuringTask
@@ -17,9 +17,9 @@ from ..targets.registry import find
 from .database import Database, key_of
 from .measuring import interval_of_ratios
 from .records import Key, Record, Trial
-from .session import LEAST_GAIN
 from .spaces.registry import member, workload_and_spaces
 from .spaces.space import VERSIONS
+from .tuning_session import LEAST_GAIN
 
 
 def import_measurements(path, database: Database) -> dict:

@@ -22,7 +22,7 @@ from ..targets.cuda.workload import CudaWorkload
 from ..targets.errors import TargetError
 from ..targets.measure.job import Role
 from ..targets.spec import TargetSpec
-from .portable import CudaCase, portable_case
+from .portable_case import CudaCase, portable_case
 from .spaces.cuda_families import family_of
 
 

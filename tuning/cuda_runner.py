@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..targets.cuda.running.device_identity import device_identity, device_of, may_be_one_device
 from ..targets.cuda.running.driver import device
-from ..targets.cuda.running.identity import device_identity, device_of, may_be_one_device
 from ..targets.errors import OctetError, TargetError
 from ..targets.measure.batch import Batch, Figures, run_batch
 from ..targets.measure.rounds import ratios
@@ -15,7 +15,7 @@ from ..targets.schema import Name, Text, checked, parsed
 from ..targets.spec import TargetSpec
 from .cuda_builder import CudaBuilt
 from .jobs import batch_with_default
-from .portable import CudaCase
+from .portable_case import CudaCase
 from .runner import Compared, Measured
 
 _FILE = "octet-batch"

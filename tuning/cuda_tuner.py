@@ -3,7 +3,7 @@
 from contextlib import contextmanager, nullcontext
 
 from ..targets import detect
-from ..targets.cuda.running.identity import on_device
+from ..targets.cuda.running.device_identity import on_device
 from .cuda_builder import CudaBuilder
 from .cuda_runner import CudaRunner, RemoteDevice, check_device, here
 from .fleet import tracked_workers

@@ -5,7 +5,7 @@ that has any. Several, and none of them named or here, are an error: nobody but 
 run."""
 
 from ..targets.cuda.running import driver
-from ..targets.cuda.running.identity import device_of, may_be_one_device, on_any_device, on_device
+from ..targets.cuda.running.device_identity import device_of, may_be_one_device, on_any_device, on_device
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from .database import Database, key_of

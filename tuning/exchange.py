@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from ..targets.cuda.running.identity import on_device
+from ..targets.cuda.running.device_identity import on_device
 from ..targets.errors import DataError
 from ..targets.reading.regular import read_regular
 from ..targets.registry import TARGETS

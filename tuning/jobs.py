@@ -5,7 +5,7 @@ from ..targets.measure.batch import Batch
 from ..targets.measure.job import Candidate, Input, MeasuringTask, Output, Role, digest
 from .builder import Built
 from .cuda_builder import CudaBuilt
-from .portable import CudaCase
+from .portable_case import CudaCase
 from .spaces.registry import to_json
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..targets.errors import OctetError
-from .search import ScheduleSearch
+from .schedule_search import ScheduleSearch
 from .tasks import Task
 
 

@@ -3,15 +3,15 @@
 import time
 
 from ..targets import detect
-from ..targets.cuda.running.identity import on_device
+from ..targets.cuda.running.device_identity import on_device
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import measure_peak as measure_peak
 from .backends import tuner_of
 from .database import Database
-from .session import TuningSession
 from .state import TuningLimits
 from .tasks import Task
+from .tuning_session import TuningSession
 
 PEAK_RUNS = 8  # Each of the peak's loops runs so often, which takes half a second.
 

@@ -25,9 +25,9 @@ from ..rewriting.loops import RESULTS
 from .graph import Graph, Node, integers_of, is_constant
 from .group import Group
 from .plan import Plan, plan
+from .quantization_spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
 from .recipe import Recipe
 from .softmax import peak_range
-from .spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
 from .unary import fixed_range, floor_of
 
 _STATES = ("octet.lstm_output", "octet.gru_output")

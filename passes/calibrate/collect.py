@@ -13,7 +13,7 @@ from octet.targets.batches import batch_of, feed_of
 from octet.targets.errors import DataError
 from octet.targets.variant import TensorSpec
 
-from ..operators.measuring import SUMMARY_HEADER
+from ..operators.observing import SUMMARY_HEADER
 from ..ops import attrs_of, call, is_op, shape_of
 from ..rewriting.loops import loops_of
 from .accumulate import Accumulator, NonFinite
@@ -41,7 +41,7 @@ ExecutorFactory = Callable[[IRModule], Executor]
 
 @dataclass(frozen=True)
 class Edge:
-    """One `octet.observe`: its attributes (see annotate/spec.py)."""
+    """One `octet.observe`: its attributes (see annotate/quantization_spec.py)."""
 
     edge: int
     spec: str

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class InsertQDQ:
     """The pass that turns an annotated module into the QDQ hub.
 
-    qparams: edge number of a group (see annotate/spec.py) -> its qparams."""
+    qparams: edge number of a group (see annotate/quantization_spec.py) -> its qparams."""
 
     qparams: Mapping[int, QParams]
 

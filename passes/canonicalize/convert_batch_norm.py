@@ -12,7 +12,7 @@ from tvm.ir import IRModule
 
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import constant
+from .questions import constant
 
 
 @dataclass(frozen=True)

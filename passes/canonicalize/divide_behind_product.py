@@ -19,7 +19,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import constant, is_float
+from .questions import constant, is_float
 
 MANY = 256  # From so many keys on an average probability is less than a step.
 

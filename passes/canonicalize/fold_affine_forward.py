@@ -18,7 +18,7 @@ from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import behind, by_input, channel_values
-from .graph import constant, is_float
+from .questions import constant, is_float
 
 _EVEN = 4.0  # Factors that differ by less cost an input at most two of its eight bits.
 

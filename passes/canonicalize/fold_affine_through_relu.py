@@ -20,7 +20,7 @@ from ..operators.registry import operators
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import channel_values
-from .graph import constant, is_float
+from .questions import constant, is_float
 
 _HOMOGENEOUS = operators(lambda traits: traits.homogeneous and traits.elementwise == 1)
 

@@ -11,7 +11,7 @@ from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from ..unary import evaluate
-from .graph import constant
+from .questions import constant
 
 _BINARY = {
     "relax.add": np.add,

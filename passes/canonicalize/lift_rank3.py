@@ -16,7 +16,7 @@ from .. import ops
 from ..operators.registry import operators
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import constant
+from .questions import constant
 
 _UNARY = operators(lambda traits: traits.elementwise == 1 and traits.by_rows and traits.real_function)
 _BINARY = operators(lambda traits: traits.elementwise == 2 and traits.by_rows and traits.real_function)

@@ -9,7 +9,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
 from .clips import bounds, make_clip
-from .graph import is_float
+from .questions import is_float
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import constant, is_float
+from .questions import constant, is_float
 
 _MOVES = ("relax.permute_dims", "relax.reshape")
 

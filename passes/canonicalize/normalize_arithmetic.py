@@ -18,7 +18,7 @@ from .. import ops
 from ..operators.registry import operators
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import one_value
-from .graph import constant, is_float, known
+from .questions import constant, is_float, known
 
 _BINARY = operators(lambda traits: traits.elementwise == 2 and traits.real_function)
 

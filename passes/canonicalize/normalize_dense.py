@@ -16,7 +16,7 @@ from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import channel_values, one_value
-from .graph import constant, is_float
+from .questions import constant, is_float
 
 
 @dataclass(frozen=True)

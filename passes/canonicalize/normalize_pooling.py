@@ -13,7 +13,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import is_float
+from .questions import is_float
 
 
 @dataclass(frozen=True)

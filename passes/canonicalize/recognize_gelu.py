@@ -13,7 +13,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import one_value
-from .graph import constant
+from .questions import constant
 
 _CUBIC = 0.044715
 

@@ -15,7 +15,7 @@ from .. import ops
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import one_value
 from .clips import bounds
-from .graph import constant
+from .questions import constant
 
 
 @dataclass(frozen=True)

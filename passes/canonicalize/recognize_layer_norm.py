@@ -21,7 +21,7 @@ from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import channel_values, one_value
 from .clips import bounds
-from .graph import channels_last, channels_second, constant, is_float, kept, known, without_reshape
+from .questions import channels_last, channels_second, constant, is_float, kept, known, without_reshape
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .channel import channel_values, one_value
-from .graph import constant, is_float, kept, known
+from .questions import constant, is_float, kept, known
 from .recognize_layer_norm import factor_of, inverse_root, mean_of
 
 

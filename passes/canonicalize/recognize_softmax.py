@@ -12,7 +12,7 @@ from tvm.ir import IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import is_float, kept, without_reshape
+from .questions import is_float, kept, without_reshape
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..operators.relax_operators import KINDS
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import is_float
+from .questions import is_float
 
 _KINDS = {name: kind for name, kind in KINDS.items() if kind != "softplus"}  # Relax's softplus has parameters.
 

@@ -16,7 +16,7 @@ from tvm.ir import Call, IRModule
 from .. import ops
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import constant
+from .questions import constant
 
 _RESHAPES = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 

@@ -22,7 +22,7 @@ from .. import ops
 from ..operators.registry import traits_of
 from ..ops import shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import channels_last, channels_second, constant, is_float
+from .questions import channels_last, channels_second, constant, is_float
 
 _REDUCTIONS = ("relax.mean", "relax.sum", "relax.max", "relax.min")
 _WITH_AN_AXIS = ("relax.nn.prelu", "relax.quantize", "relax.dequantize")

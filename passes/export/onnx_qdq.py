@@ -2,7 +2,7 @@
 
 Binding by binding, by the table in operators.py; two things are put together again for the runtimes' sake: a
 convolution with its bias, and a bias between int8 operands becomes int32 at scale (data scale * weight scale), the
-derived spec of annotate/spec.py.
+derived spec of annotate/quantization_spec.py.
 """
 
 from collections.abc import Iterable

@@ -8,7 +8,7 @@ from onnx import helper
 from tvm import relax, tirx
 
 from ...targets.errors import UnsupportedModelError
-from .quantized.table import CONVERTERS as CODED
+from .quantized.coded_converters import CONVERTERS as CODED
 from .read import message_line
 from .tabular import CONVERTERS as TABULAR, DOMAIN as TABLES
 

@@ -22,7 +22,7 @@ from ...targets.seams import Attrs
 from ...targets.tvm import privates
 from ..ops import shape_of
 from ..rewriting.grids import with_grids
-from . import control, functions, tabular
+from . import control, onnx_functions, tabular
 from .checks import check_finite, check_result, describe, weight_roles
 from .converters import OURS
 from .fold import can_fold, fold, shape_slice
@@ -30,8 +30,8 @@ from .indexing.counted import CountedAxes
 from .known_values import KnownValues
 from .names import restore_names
 from .node import OnnxNode, attributes_of, name_of, unless_empty
+from .quantized.coded_converters import converter_of
 from .quantized.codes import Codes
-from .quantized.table import converter_of
 from .read import message_line
 from .scopes import Scopes
 from .signature import misfit
@@ -133,10 +133,10 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
 
     def _definition(self, node: onnx.NodeProto) -> Any:
         """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
-        if node.op_type in OURS or node.op_type in self._table and node.op_type not in functions.WRITTEN_OUT:
+        if node.op_type in OURS or node.op_type in self._table and node.op_type not in onnx_functions.WRITTEN_OUT:
             return None
         types = [self._type(name) for name in node.input]
-        return self._guard(node, functions.definition, node, self.opset, types)
+        return self._guard(node, onnx_functions.definition, node, self.opset, types)
 
     def _write_out(self, node: onnx.NodeProto, body: onnx.GraphProto, opset: int) -> None:
         outside = self.opset, self._opsets

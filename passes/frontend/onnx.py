@@ -13,8 +13,8 @@ from ..exclusive import exclusive
 from ..ops import is_op
 from ..running import NamedPass, apply
 from .checks import check_proto, check_shapes, convert_opset, opset_of
+from .declarations import check_extents, check_functions
 from .importer import import_graph
-from .limits import check_extents, check_functions
 from .model import Model
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import message_line, read_proto

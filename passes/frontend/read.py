@@ -8,15 +8,15 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ...targets.errors import UnsupportedModelError
-from .limits import LARGEST_FILE, check_limits, graphs_of
+from .declarations import LARGEST_FILE, check_limits, graphs_of
 
 
 def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
     """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external
     files in the order of their names, each as far as tensors lie in it.
 
-    Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, and whatever limits.py
-    refuses.
+    Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, and whatever
+    declarations.py refuses.
     """
     path = Path(path)
     data = _bytes(path)

@@ -9,10 +9,10 @@ from ...targets.spec import TargetSpec
 from ...targets.tuned import Records
 from ...targets.variant import Variant
 from ...targets.workload_key import Keyed
-from .batch.plan import Choose
+from .batch.stretches import Choose
 from .cpu.backend import CpuLowering
 from .cuda.backend import CudaLowering
-from .network import IntegerNetwork
+from .integer_network import IntegerNetwork
 
 
 class Lowering(Protocol):

@@ -7,9 +7,9 @@ from ...targets.spec import TargetSpec
 from ...targets.tuned import Records
 from ...targets.variant import TensorSpec, Variant
 from .backends import lowering_of
-from .batch.plan import Choose, plan_stretches
+from .batch.stretches import Choose, plan_stretches
 from .cpu.backend import CpuLowering
-from .network import IntegerNetwork
+from .integer_network import IntegerNetwork
 
 
 def build_variant(
@@ -26,9 +26,9 @@ def build_variant(
 ) -> Variant:
     """Compiles `main` of a realised, float-fused module. inputs, outputs: the signature, in the order of `main`. tuned:
     schedules found by measuring.
-    choose: how many samples of a batch go through which stretch together (batch/plan.py). self_check: it notices
-    flipped bits (watch/watch.py). count_clips: it counts clipped values (watch/clips.py). With either a batch runs
-    whole.
+    choose: how many samples of a batch go through which stretch together (batch/stretches.py). self_check: it notices
+    flipped bits (watch/watch.py). count_clips: it counts clipped values (watch/counted_clips.py). With either a batch
+    runs whole.
     here: for this process alone, on a CPU: no package holds it (reused_code.py)."""
     network = IntegerNetwork(module, inputs, outputs)
     if here:

@@ -19,7 +19,7 @@ import numpy as np
 from tvm import relax
 
 from .. import ops
-from ..rewriting.graph import DataflowGraph
+from ..rewriting.dataflow_graph import DataflowGraph
 from .peepholes import Peepholes, peepholes
 from .softmax_chains import (
     CodedScores,

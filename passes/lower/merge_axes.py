@@ -23,9 +23,9 @@ from .. import ops
 from ..constants import array_of
 from ..operators.registry import operators, traits_of
 from ..ops import shape_of
+from ..rewriting.dataflow_graph import DataflowGraph
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import DataflowGraph
 
 _LAYOUT_RANKS = (2, 3, 4)
 _VIEWS = operators(lambda traits: traits.view)

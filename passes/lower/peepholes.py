@@ -12,7 +12,7 @@ from tvm import relax
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.graph import DataflowGraph
+from ..rewriting.dataflow_graph import DataflowGraph
 
 
 @dataclass(frozen=True)

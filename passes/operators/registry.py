@@ -7,7 +7,7 @@ from .elementwise import ELEMENTWISE
 from .images import IMAGES
 from .layers import LAYERS
 from .loops import LOOPS
-from .measuring import MEASURING
+from .observing import MEASURING
 from .relax_operators import RELAX
 from .selection import SELECTION
 from .traits import Traits

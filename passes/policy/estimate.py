@@ -12,7 +12,7 @@ from ..lower.fusion import find_fusions
 from ..multiply_adds import multiply_adds
 from ..operators.registry import operators
 from ..ops import shape_of
-from ..rewriting.graph import DataflowGraph
+from ..rewriting.dataflow_graph import DataflowGraph
 from ..rewriting.loops import MARKS, loops_of
 
 _LOOK_UPS = ("relax.take", "octet.embedding")

@@ -18,9 +18,9 @@ from tvm import IRModule, relax
 
 from .. import ops
 from ..operators.registry import operators
+from ..rewriting.dataflow_graph import DataflowGraph, variables
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import DataflowGraph, variables
 from ..rewriting.grids import Grid, file_scales, grids_of
 
 _SHARE = 0.5  # Rounding the table may add this part of what rounding the layers' data adds.

@@ -13,7 +13,7 @@ from tvm import relax
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.graph import DataflowGraph, variables
+from ..rewriting.dataflow_graph import DataflowGraph, variables
 
 OUTSIDE = -1  # The network's inputs and results belong to this region.
 

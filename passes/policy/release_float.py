@@ -16,9 +16,9 @@ from tvm import relax
 
 from .. import ops
 from ..realize.chain import match_chain
+from ..rewriting.dataflow_graph import rebuild_expr
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import rebuild_expr
 from .regions import OUTSIDE, Regions
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from ..ops import shape_of
 if TYPE_CHECKING:
     from tvm import tirx
 
-    from ..rewriting.graph import DataflowGraph
+    from ..rewriting.dataflow_graph import DataflowGraph
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..rewriting.dataflow_graph import DataflowGraph
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import DataflowGraph
 from .requantize import TensorQParams, qparams
 
 

@@ -12,7 +12,7 @@ from . import overflow
 from .requantize import multiplier
 
 if TYPE_CHECKING:
-    from ..rewriting.graph import DataflowGraph
+    from ..rewriting.dataflow_graph import DataflowGraph
     from .chain import Chain
     from .realize import Realizer
     from .requantize import TensorQParams

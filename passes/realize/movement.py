@@ -14,7 +14,7 @@ from tvm import relax
 
 from .. import ops
 from ..operators.registry import operators
-from ..rewriting.graph import rebuild_expr
+from ..rewriting.dataflow_graph import rebuild_expr
 from .linear import Refused
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ...targets.seams import Attrs
 from .. import ops
 from ..referee.elementwise import FUNCTIONS
 from ..referee.reference import handed_on
-from ..rewriting.graph import DataflowGraph, variables
+from ..rewriting.dataflow_graph import DataflowGraph, variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
 
 TOLERANCE = 1e-4

@@ -19,9 +19,9 @@ import tvm
 from tvm import relax
 
 from .. import ops
+from ..rewriting.dataflow_graph import rebuild_expr
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import rebuild_expr
 from ..rewriting.loops import MARKS
 from . import conv, elementwise, matmul, movement, pooling, resize, softmax, table
 from .chain import Chain, match_chain, peel_clips

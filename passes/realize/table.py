@@ -22,7 +22,7 @@ from .linear import Refused
 if TYPE_CHECKING:
     import tvm
 
-    from ..rewriting.graph import DataflowGraph
+    from ..rewriting.dataflow_graph import DataflowGraph
     from .realize import Int8Source, Realizer
     from .requantize import TensorQParams
 

@@ -18,9 +18,9 @@ from tvm import relax
 
 from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
 from .. import ops
+from ..rewriting.dataflow_graph import DataflowGraph
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
-from ..rewriting.graph import DataflowGraph
 
 if TYPE_CHECKING:
     import tvm

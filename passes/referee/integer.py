@@ -11,7 +11,7 @@ import numpy as np
 from ...targets.seams import Attrs
 from ...targets.softmax_table import softmax_shift
 from ..ops import QMAX, QMIN
-from ..rewriting.graph import dequantize
+from ..rewriting.dataflow_graph import dequantize
 from .bfloat16 import conv2d_bf16, dense_bf16
 from .conv import convolve, window_counts, windows
 from .floats import clamp, conv2d_f32, dense_f32

@@ -14,7 +14,7 @@ from tvm import relax
 from .. import ops
 from ..constants import array_of
 from ..ops import shape_of
-from ..rewriting.graph import Binding, variables
+from ..rewriting.dataflow_graph import Binding, variables
 from ..rewriting.loops import MARKS, RecurrentLoop, loops_of
 from .bfloat16 import BFLOAT16
 from .elementwise import ELEMENTWISE

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tvm import relax
 
+from .dataflow_graph import Binding, DataflowGraph, rebuild_expr
 from .function import function_of, live_bindings
-from .graph import Binding, DataflowGraph, rebuild_expr
 from .identities import Identities
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tvm import IRModule, relax
 
-from .graph import Binding, variables
+from .dataflow_graph import Binding, variables
 
 
 def live_bindings(bindings: list[Binding], result: relax.Expr) -> list[Binding]:

@@ -11,7 +11,7 @@ import tvm
 from tvm import relax
 
 from .. import ops
-from .graph import Binding, variables
+from .dataflow_graph import Binding, variables
 
 MARKS = tuple(f"octet.loop_{name}" for name in ("index", "slice", "state", "stack", "last"))
 RESULTS = MARKS[3:]

@@ -13,8 +13,8 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Op
 
 from .. import ops
+from .dataflow_graph import rebuild_expr
 from .function import function_of, live_bindings, replace_main
-from .graph import rebuild_expr
 from .identities import Identities
 
 # A rule gets (graph, value, the binding's old variable) and gives what stands for it, or None where it does not apply.

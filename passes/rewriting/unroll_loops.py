@@ -14,9 +14,9 @@ from tvm import IRModule, relax
 from ...targets.errors import UnsupportedModelError
 from .. import ops
 from ..ops import shape_of
+from .dataflow_graph import rebuild_expr
 from .forward import Forward
 from .function import replace_main
-from .graph import rebuild_expr
 from .loops import MARKS, Loops, RecurrentLoop
 
 _LONGEST = 1000  # A loop of more steps is not unrolled.

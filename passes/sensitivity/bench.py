@@ -28,7 +28,7 @@ from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
 from .output_error import judged, relative_error
-from .padding import padding_of
+from .padded_outputs import padding_of
 from .rescaling import rescalable
 from .simulator import RescaledNetwork, Simulator
 from .taps import channel_maxima

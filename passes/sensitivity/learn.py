@@ -15,7 +15,7 @@ from ..ops import attrs_of, shape_of
 from ..repair.correct_biases import bias_delta
 from ..repair.moments import Moments, most_waiting
 from ..repair.round_weights import round_layer
-from ..repair.rows import as_matrix, from_matrix, rows_at, sampled_places
+from ..repair.sampled_rows import as_matrix, from_matrix, rows_at, sampled_places
 from ..repair.weights import Layer, dequantized, layers_of, quantized_layer
 from .configuration import Configuration, Sites
 from .simulator import Simulator

@@ -137,6 +137,6 @@ def _missing(features: Iterable[str]) -> tuple[str, ...]:
 
 def _portably(variants: "Sequence[Variant]") -> "list[Session]":
     from ..opening import open_session
-    from ..x86.emulation.library import emulated_shapes
+    from ..x86.emulation.emulated_variant import emulated_shapes
 
     return list(map(open_session, emulated_shapes(variants)))

@@ -107,7 +107,7 @@ class CudaBackend(Backend):
         return _device().name
 
     def measured_here(self, about: JsonObject) -> bool:
-        from .running.identity import device_identity, may_be_one_device
+        from .running.device_identity import device_identity, may_be_one_device
 
         return may_be_one_device(
             device_identity(about.get("name", ""), about.get("multiprocessors")), _device().identity

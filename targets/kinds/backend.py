@@ -1,5 +1,5 @@
-"""What the rest asks about a kind of target. There is one `Backend` per kind (table.py); it is asked what it can do and
-what it does, and nobody compares its name."""
+"""What the rest asks about a kind of target. There is one `Backend` per kind (backends.py); it is asked what it can do
+and what it does, and nobody compares its name."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..kinds.table import BACKENDS
+from ..kinds.backends import BACKENDS
 from ..schema import Text, checked
 from ..variant import can_pad
 from ..watch.described import check_words

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kinds.table import BACKENDS
+from ..kinds.backends import BACKENDS
 from ..packed import Packed
 from ..schema import one_line
 from ..seams import JsonObject

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ..kinds.table import PROCESSORS, Kind
+from ..kinds.backends import PROCESSORS, Kind
 from ..schema import Count, Digest, Name, Size, Text
 from ..variant import Launch, Step, TensorSpec
 from ..watch.described import WordsEntry

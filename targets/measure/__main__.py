@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import OctetError
 from .carrier import Carrier
-from .stages import measure_job
+from .measuring_stages import measure_job
 
 if TYPE_CHECKING:
-    from .stages import Progress
+    from .measuring_stages import Progress
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from ..errors import OctetError
-from ..kinds.table import BACKENDS
+from ..kinds.backends import BACKENDS
 from ..schema import checked, parsed
 from ..seams import JsonObject
 from .job import Job, MeasuringPlan, MeasuringTask, from_json, to_json

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
-from ..kinds.table import Kind
+from ..kinds.backends import Kind
 from ..schema import Count, Digest, Name, Text, checked, parsed
-from .values import random_bytes
+from .random_values import random_bytes
 
 _Bytes = Annotated[int, Meta(ge=0, le=4 << 30)]
 _Rounds = Annotated[int, Meta(ge=0, le=1000)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OctetError
-from ..kinds.table import BACKENDS
+from ..kinds.backends import BACKENDS
 from .batch import Batch, Figures
 
 HOPELESS = 1.4  # A candidate that takes so many times the default's time in one round is not measured again.

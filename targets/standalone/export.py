@@ -15,10 +15,10 @@ from ..native.link import room_to_build
 from ..package import Package
 from ..schema import printable
 from ..variant import Variant
-from .build import OURS, shared, static, write_sources
+from .c_library import OURS, shared, static, write_sources
+from .c_names import commented
 from .features import feature_table, machine_of
 from .folder import check_folder, write_folder
-from .names import commented
 from .tensors import constants, run_parameters, tables
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..variant import Variant
-from .names import c_string, commented
+from .c_names import c_string, commented
 
 if TYPE_CHECKING:
     from ..variant import TensorSpec

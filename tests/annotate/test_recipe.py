@@ -3,7 +3,7 @@
 import pytest
 
 from octet.passes.annotate import Recipe
-from octet.passes.annotate.spec import FixedQuantizationSpec, QuantizationSpec
+from octet.passes.annotate.quantization_spec import FixedQuantizationSpec, QuantizationSpec
 from octet.targets.errors import OctetError
 
 

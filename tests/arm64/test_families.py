@@ -14,7 +14,7 @@ from octet.passes.referee.reference import run
 from octet.targets import registry
 from octet.targets.arm64 import emulator
 from octet.targets.opening import open_session
-from octet.targets.x86.emulation.library import emulated
+from octet.targets.x86.emulation.emulated_variant import emulated
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "x86")]
 from random_cases import OF_A_LEVEL, OF_ALL, cases  # noqa: E402

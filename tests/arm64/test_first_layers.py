@@ -14,7 +14,7 @@ from octet.passes.referee.reference import run
 from octet.targets import registry
 from octet.targets.arm64 import emulator
 from octet.targets.opening import open_session
-from octet.targets.x86.emulation.library import emulated
+from octet.targets.x86.emulation.emulated_variant import emulated
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from rule_harness import build, dequantize, network, quantize, samples  # noqa: E402

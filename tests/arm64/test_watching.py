@@ -15,7 +15,7 @@ from octet.targets import detect, registry
 from octet.targets.arm64 import emulator
 from octet.targets.opening import open_session
 from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, PARAMETERS, SCALE, SWITCH
-from octet.targets.x86.emulation.library import emulated
+from octet.targets.x86.emulation.emulated_variant import emulated
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "x86")]
 from random_products import CHANNELS, coded, convolution, few, one, real  # noqa: E402

@@ -5,7 +5,7 @@ import pytest
 from tvm import relax
 from tvm.script import ir as I, relax as R
 
-from octet.passes.calibrate.given import CompleteWeights, RemoveQuantizers
+from octet.passes.calibrate.given_quantizers import CompleteWeights, RemoveQuantizers
 
 GRID = np.array([[1.0, -127.0], [0.5, 3.0]], "float32")
 

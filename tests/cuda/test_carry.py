@@ -11,7 +11,7 @@ import octet.passes  # noqa: F401 - prepares TVM
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
-from octet.targets.cuda.running.identity import device_identity, on_device
+from octet.targets.cuda.running.device_identity import device_identity, on_device
 from octet.targets.cuda.workload import workload_of
 from octet.targets.measure import carrier, log
 from octet.targets.registry import find
@@ -21,7 +21,7 @@ from octet.tuning.carry_import import import_measurements
 from octet.tuning.cuda_runner import CudaRunner, RemoteDevice
 from octet.tuning.database import Database, key_of
 from octet.tuning.fleet import LOOPBACK
-from octet.tuning.portable import portable_case
+from octet.tuning.portable_case import portable_case
 from octet.tuning.server import Server
 from octet.tuning.spaces.registry import spaces_of
 from octet.tuning.tasks import Task
@@ -36,7 +36,7 @@ GROUPS = workload_of(Conv(1, 5, 5, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 32, 32, 4, 6, 6
 MEASURE = """
 import sys
 from octet.targets.measure.carrier import Carrier
-from octet.targets.measure.stages import measure_job
+from octet.targets.measure.measuring_stages import measure_job
 import octet.targets.measure.child, octet.targets.measure.cuda
 figures = measure_job(Carrier({path!r}))
 print(figures, [m for m in ("tvm", "tvm_ffi", "xgboost", "sqlalchemy", "click", "rich") if m in sys.modules])
@@ -191,7 +191,7 @@ def compiled(text, arch):
     function = text.rsplit(") ", 1)[0].split("__launch_bounds__(")[1].split(") ")[1].split("(")[0]
     return b"\\x50\\xed\\x55\\xba" + function.encode(), {{}}
 cuda_builder.compile_cubin = compiled
-from octet.tuning import session as settings
+from octet.tuning import tuning_session as settings
 from octet.tuning.tune import tune
 settings.ROUNDS, settings.FINAL_ROUNDS = 1, 2
 database = Database({db!r})

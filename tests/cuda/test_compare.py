@@ -13,7 +13,7 @@ import pytest
 from octet.targets.cuda.emulator import Emulator
 from octet.targets.package import read_package
 from octet.targets.registry import find
-from octet.tools.inputs import random_inputs
+from octet.tools.random_inputs import random_inputs
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")

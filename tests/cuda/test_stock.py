@@ -20,9 +20,9 @@ from octet.targets.workloads import workload_from
 from octet.tuning.apply import Applied
 from octet.tuning.cuda_builder import build
 from octet.tuning.database import Database, key_of
-from octet.tuning.portable import portable_case
+from octet.tuning.portable_case import portable_case
 from octet.tuning.records import Record
-from octet.tuning.search import CostModel, ScheduleSearch
+from octet.tuning.schedule_search import CostModel, ScheduleSearch
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 from octet.tuning.tasks import tasks_of_graph
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
-from octet.passes.lower.batch.plan import plan_stretches
+from octet.passes.lower.batch.stretches import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.targets import detect
 from octet.targets.runtime import Session

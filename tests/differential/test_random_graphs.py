@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import octet
-from octet.passes.lower.batch.plan import plan_stretches
+from octet.passes.lower.batch.stretches import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.realize.fuse_float import FuseFloat
 from octet.targets import detect

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto, helper
 
-from octet.passes.calibrate.given import given_hub
+from octet.passes.calibrate.given_quantizers import given_hub
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize.realize import realize
 from octet.passes.referee import reference

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from octet.passes.frontend.functions import definition
+from octet.passes.frontend.onnx_functions import definition
 from octet.targets.errors import UnsupportedModelError
 
 NEWEST = onnx.defs.onnx_opset_version()

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from octet.passes.calibrate.given import given_hub
+from octet.passes.calibrate.given_quantizers import given_hub
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize.realize import realize

@@ -8,7 +8,7 @@ from tvm import relax
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes import ops
 from octet.passes.lower.batch.pieces import split_batch
-from octet.passes.lower.batch.plan import Stretch, plan_stretches
+from octet.passes.lower.batch.stretches import Stretch, plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.referee.reference import run
 from octet.targets import archive, detect

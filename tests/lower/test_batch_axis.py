@@ -6,7 +6,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.batch.analysis import analyze
-from octet.passes.lower.batch.axis import BatchAxis, Mixes, through_reshape
+from octet.passes.lower.batch.sample_axis import BatchAxis, Mixes, through_reshape
 
 BATCH = 4
 

@@ -7,7 +7,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.batch.pieces import split_batch
-from octet.passes.lower.batch.plan import plan_stretches
+from octet.passes.lower.batch.stretches import plan_stretches
 from octet.passes.lower.build import build_variant
 from octet.passes.referee.reference import run
 from octet.targets import detect

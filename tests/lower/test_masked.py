@@ -6,7 +6,7 @@ import pytest
 import octet
 from octet.passes.lower.batch.masked import kept_places, padding_mask
 from octet.passes.pipeline import canonicalize
-from octet.passes.sensitivity.padding import Padding, padding_of
+from octet.passes.sensitivity.padded_outputs import Padding, padding_of
 
 from .. import language_network
 

@@ -5,7 +5,7 @@ import pytest
 from tvm import relax
 
 import octet
-from octet.passes.lower.batch.padding import why_padding_shows
+from octet.passes.lower.batch.padding_proof import why_padding_shows
 from octet.passes.ops import call
 from octet.passes.pipeline import canonicalize
 from octet.passes.referee.reference import run

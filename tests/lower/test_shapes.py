@@ -7,7 +7,7 @@ from tvm import relax
 
 import octet.passes  # noqa: F401 - registers the operators
 from octet.passes.lower.build import build_shapes, build_variant
-from octet.passes.lower.network import IntegerNetwork
+from octet.passes.lower.integer_network import IntegerNetwork
 from octet.passes.referee.reference import run
 from octet.targets import detect
 from octet.targets.errors import TargetError

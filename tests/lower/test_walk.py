@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from tvm import relax
 
-from octet.passes.lower.walk import lowered
+from octet.passes.lower.lowered import lowered
 
 
 def test_every_form_of_expression():

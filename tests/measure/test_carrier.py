@@ -25,7 +25,7 @@ from octet.targets.measure.job import (
     to_json,
 )
 from octet.targets.measure.log import FIRST, Measurement
-from octet.targets.measure.values import random_bytes
+from octet.targets.measure.random_values import random_bytes
 
 from ..json_edits import edits
 

@@ -4,7 +4,7 @@ import pytest
 
 from octet.targets.errors import OctetError
 from octet.targets.measure import __main__ as command
-from octet.targets.measure.stages import Progress
+from octet.targets.measure.measuring_stages import Progress
 
 
 @pytest.fixture

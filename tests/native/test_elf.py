@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from octet.targets.errors import OctetError
-from octet.targets.native.elf import dynamic
+from octet.targets.native.elf import dynamic_table
 from octet.targets.native.elf.check import check_library
-from octet.targets.native.elf.layout import DYNAMIC, EXECUTE, LOAD, READ, RELRO, STACK, WRITE, layout_of
+from octet.targets.native.elf.shared_object import DYNAMIC, EXECUTE, LOAD, READ, RELRO, STACK, WRITE, layout_of
 from octet.targets.opening import open_session
 
 PROGRAM = 56  # An entry has so many bytes.
@@ -82,22 +82,25 @@ def written(image, at, form, *values):
         (lambda image: program(image, STACK, FLAGS, 7), "stack that can be executed"),
         (lambda image: program(image, RELRO, IN_MEMORY, 1 << 16), "read-only part"),
         (lambda image: program(image, RELRO, ADDRESS, 0), "place in the file"),
-        (lambda image: entry(image, dynamic.INIT, 0x10), "cannot be executed"),
-        (lambda image: entry(image, dynamic.INIT, layout_of(image).loads[1].address + 1), "no section starts"),
-        (lambda image: entry(image, dynamic.INIT_LIST, 1 << 40), "no section of its kind"),
-        (lambda image: entry(image, dynamic.INIT_LIST_SIZE, 1 << 12), "no section of its kind"),
-        (lambda image: entry(image, dynamic.GNU_HASH, 0x40), "no section of its kind"),
-        (lambda image: entry(image, dynamic.GNU_HASH, None, as_tag=dynamic.HASH), "no section of its kind"),
-        (lambda image: entry(image, dynamic.STRINGS, 1 << 33), "no section of its kind"),
-        (lambda image: entry(image, dynamic.STRINGS_SIZE, 1 << 33), "no section of its kind"),
-        (lambda image: entry(image, dynamic.SYMBOLS, 1), "no section of its kind"),
-        (lambda image: entry(image, dynamic.SYMBOL_SIZE, 16), "where 24 belongs"),
-        (lambda image: entry(image, dynamic.RELOCATIONS_SIZE, 24), "no section of its kind"),
-        (lambda image: entry(image, dynamic.RELOCATIONS, None, as_tag=dynamic.DEBUG), "a part of the dynamic entries"),
-        (lambda image: entry(image, dynamic.RELATIVE_COUNT, 1 << 20), "of another kind"),
-        (lambda image: entry(image, dynamic.WANTED_COUNT, 1 << 60), "another number of versions"),
-        (lambda image: entry(image, dynamic.NEEDED, 1 << 20), "outside of its names"),
-        (lambda image: entry(image, dynamic.NEEDED, None, as_tag=0x7FFFFFFD), "unknown dynamic entry"),
+        (lambda image: entry(image, dynamic_table.INIT, 0x10), "cannot be executed"),
+        (lambda image: entry(image, dynamic_table.INIT, layout_of(image).loads[1].address + 1), "no section starts"),
+        (lambda image: entry(image, dynamic_table.INIT_LIST, 1 << 40), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.INIT_LIST_SIZE, 1 << 12), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.GNU_HASH, 0x40), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.GNU_HASH, None, as_tag=dynamic_table.HASH), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.STRINGS, 1 << 33), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.STRINGS_SIZE, 1 << 33), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.SYMBOLS, 1), "no section of its kind"),
+        (lambda image: entry(image, dynamic_table.SYMBOL_SIZE, 16), "where 24 belongs"),
+        (lambda image: entry(image, dynamic_table.RELOCATIONS_SIZE, 24), "no section of its kind"),
+        (
+            lambda image: entry(image, dynamic_table.RELOCATIONS, None, as_tag=dynamic_table.DEBUG),
+            "a part of the dynamic entries",
+        ),
+        (lambda image: entry(image, dynamic_table.RELATIVE_COUNT, 1 << 20), "of another kind"),
+        (lambda image: entry(image, dynamic_table.WANTED_COUNT, 1 << 60), "another number of versions"),
+        (lambda image: entry(image, dynamic_table.NEEDED, 1 << 20), "outside of its names"),
+        (lambda image: entry(image, dynamic_table.NEEDED, None, as_tag=0x7FFFFFFD), "unknown dynamic entry"),
         (lambda image: table(image, 4, 0, "<Q", 0x40), "cannot be written"),
         (lambda image: table(image, 4, 0, "<Q", (1 << 64) - 8), "cannot be written"),
         (lambda image: table(image, 4, 8, "<I", 37), "unknown kind|of another kind"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from octet.passes.policy.choose import Times, choose_float
+from octet.passes.policy.choose_regions import Times, choose_float
 from octet.passes.policy.regions import OUTSIDE, Regions, RegionTensor
 
 

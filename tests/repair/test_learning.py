@@ -11,7 +11,7 @@ from octet.passes.repair.add_biases import AddBiases
 from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
 from octet.passes.repair.moments import Moments
 from octet.passes.repair.round_weights import RoundWeights, round_layer
-from octet.passes.repair.rows import as_matrix, from_matrix, rows_at, sampled_places
+from octet.passes.repair.sampled_rows import as_matrix, from_matrix, rows_at, sampled_places
 from octet.passes.repair.weights import layers_of, replace_constants
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.design import Design

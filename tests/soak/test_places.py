@@ -156,7 +156,7 @@ _NO_HOME = (
     _BEGIN
     + """
 import importlib, pwd
-for name in ("asyncio", "octet.tools.tuning.session", "octet.tuning.fleet", "octet.tuning.tune"):
+for name in ("asyncio", "octet.tools.tuning.run_session", "octet.tuning.fleet", "octet.tuning.tune"):
     importlib.import_module(name)
 held(octet("compile", folder / "tiny.onnx", "--calib", folder / "calib.npz", "-o", folder / "first.octet"))  # everything is imported while it may be read
 uid = next(number for number in range(54321, 60000) if number not in {entry.pw_uid for entry in pwd.getpwall()})

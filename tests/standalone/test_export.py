@@ -17,9 +17,9 @@ from octet.targets.errors import OctetError
 from octet.targets.opening import open_session
 from octet.targets.package import Package, selftest_of
 from octet.targets.registry import TARGETS
+from octet.targets.standalone.c_names import c_string, check_c_name, commented, name_of_file
 from octet.targets.standalone.export import ExportForm, chosen_variant, export
 from octet.targets.standalone.features import AUXILIARY, CPUID, machine_of
-from octet.targets.standalone.names import c_string, check_c_name, commented, name_of_file
 from octet.targets.variant import Launch, Variant
 from octet.tools.main import main
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octet.targets.standalone.build import write_sources
+from octet.targets.standalone.c_library import write_sources
 from octet.targets.standalone.export import ExportForm, session_source
 
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from octet.passes.lower.backends import LOWERINGS
-from octet.targets.kinds.table import BACKENDS
+from octet.targets.kinds.backends import BACKENDS
 from octet.targets.registry import TARGETS
 from octet.tuning.backends import TUNERS
 from octet.tuning.spaces.space import VERSIONS

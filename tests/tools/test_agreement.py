@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
-from octet.passes.sensitivity.padding import Padding
+from octet.passes.sensitivity.padded_outputs import Padding
 from octet.targets.variant import TensorSpec
 from octet.tools.evaluating import agreement
 from octet.tools.evaluating.agreement import Yardstick

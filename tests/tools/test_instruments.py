@@ -8,7 +8,7 @@ from tvm import relax
 import octet as product
 from octet.passes import pipeline
 from octet.passes.annotate import Annotate
-from octet.passes.calibrate.given import CompleteWeights
+from octet.passes.calibrate.given_quantizers import CompleteWeights
 from octet.passes.calibrate.qdq import InsertQDQ
 from octet.passes.instruments import instruments
 from octet.passes.listing import listing

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from octet.passes.sensitivity.budget import Budget, cpu_seconds
-from octet.tools.evaluating.promise import CONFIDENCE, Samples, at_least
+from octet.tools.evaluating.confidence import CONFIDENCE, Samples, at_least
 
 
 @pytest.mark.parametrize("equal, count, limit", [(10, 10, 0.05**0.1), (0, 7, 0.0), (29, 30, 0.8514), (90, 100, 0.8363)])

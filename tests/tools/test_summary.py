@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 import octet
-from octet.tools.commands.summary import print_compilation
+from octet.tools.commands.printed_tables import print_compilation
 from octet.tools.console import told_apart
 
 REPORT = {

@@ -18,7 +18,7 @@ from octet.targets.batches import run_samples  # noqa: E402
 from octet.targets.errors import UnsupportedModelError  # noqa: E402
 from octet.tools.training.samples import answers  # noqa: E402
 from octet.tools.training.starts import narrowed, starts_of  # noqa: E402
-from octet.tools.training.tuned import export_trained, network_of  # noqa: E402
+from octet.tools.training.trained_network import export_trained, network_of  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_network  # noqa: E402

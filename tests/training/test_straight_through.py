@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'octet[train]')")
 
-from octet.tools.training.layer import Start, TrainedLayer  # noqa: E402
 from octet.tools.training.straight_through import EXACT, instead, rounded_codes, sum_of_products  # noqa: E402
+from octet.tools.training.trained_layer import Start, TrainedLayer  # noqa: E402
 
 
 def test_codes_are_rounded_to_even_and_cut_and_gradients_stop_where_they_are_cut():

@@ -17,7 +17,7 @@ from octet.targets.variant import TensorSpec
 from octet.tuning.apply import Applied
 from octet.tuning.database import Database, key_of
 from octet.tuning.records import Record
-from octet.tuning.spaces import loops
+from octet.tuning.spaces import byte_loops
 from octet.tuning.spaces.registry import spaces_of, to_json
 from octet.tuning.tasks import tasks_of_variant
 
@@ -97,7 +97,7 @@ def other(workload, spec):
 
 
 def test_schedules_from_a_database(net, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(loops, "SMALL", 0)
+    monkeypatch.setattr(byte_loops, "SMALL", 0)
     module, inputs, ins, outs = net
     tasks = tasks_of_variant(build_variant(module, spec, ins, outs), spec)
     assert {task.workload.as_dict()["kind"] for task in tasks} == {"matmul", "binary", "table", "pool"}

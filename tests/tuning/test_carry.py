@@ -9,7 +9,7 @@ import pytest
 from octet.targets.errors import OctetError
 from octet.targets.measure import batch as batches, carrier, log
 from octet.targets.measure.batch import Batch, Figures, run_batch
-from octet.targets.measure.stages import measure_job
+from octet.targets.measure.measuring_stages import measure_job
 from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
 from octet.targets.x86.workload import workload_of
 from octet.tools.tuning.carry import carry
@@ -22,7 +22,7 @@ from octet.tuning.cpu_tuner import CpuTuner
 from octet.tuning.database import Database, key_of
 from octet.tuning.jobs import task_of
 from octet.tuning.kinds.registry import case_of
-from octet.tuning.operands import periodic
+from octet.tuning.seeded_operands import periodic
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.tasks import Task
 

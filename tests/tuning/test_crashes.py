@@ -21,7 +21,7 @@ from octet.targets import detect
 from octet.targets.x86.conv.problem import ConvProblem, Epilogue
 from octet.targets.x86.workload import workload_of
 from octet.tools.main import main
-from octet.tuning import session
+from octet.tuning import tuning_session
 from octet.tuning.builder import build
 from octet.tuning.fleet import LocalWorker
 from octet.tuning.kinds.registry import case_of
@@ -89,7 +89,9 @@ def test_octet_tune_is_killed_and_goes_on(tmp_path, monkeypatch):
     samples = alternating(model, 1, layers=1)
     np.savez(tmp_path / "calib.npz", **samples)
     options = ["tune", str(model), "--calib", str(tmp_path / "calib.npz"), "--db", str(database), "--threads", "1"]
-    start = "from octet.tuning import session; session.BATCH = 2; from octet.tools.main import main; main()"
+    start = (
+        "from octet.tuning import tuning_session; tuning_session.BATCH = 2; from octet.tools.main import main; main()"
+    )
     environment = os.environ | {"TVM_NUM_THREADS": "1"}
     running = subprocess.Popen(
         [sys.executable, "-c", start, *options, "--trials", "1000"],
@@ -105,7 +107,7 @@ def test_octet_tune_is_killed_and_goes_on(tmp_path, monkeypatch):
         running.wait()
     kept = _trials(database)
     assert sum(kept.values()) >= first > 0
-    monkeypatch.setattr(session, "BATCH", 2)
+    monkeypatch.setattr(tuning_session, "BATCH", 2)
     done = CliRunner().invoke(main, [*options, "--trials", "2", "--json", str(tmp_path / "figures.json")])
     assert done.exit_code == 0, done.output
     found = _trials(database)

@@ -17,8 +17,8 @@ from octet.targets.errors import TargetError
 from octet.targets.registry import find
 from octet.targets.workloads import workload_from
 from octet.tuning import cuda_builder
-from octet.tuning.portable import portable_case
-from octet.tuning.search import FEATURES, CostModel, ScheduleSearch, vector
+from octet.tuning.portable_case import portable_case
+from octet.tuning.schedule_search import FEATURES, CostModel, ScheduleSearch, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
 SM80, SM75 = find("cuda-sm80"), find("cuda-sm75")

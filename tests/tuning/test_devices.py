@@ -6,8 +6,8 @@ from octet.targets import detect
 from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
 from octet.targets.cuda.kernels.window import ROW
+from octet.targets.cuda.running.device_identity import device_identity, may_be_one_device, on_device
 from octet.targets.cuda.running.driver import Device
-from octet.targets.cuda.running.identity import device_identity, may_be_one_device, on_device
 from octet.targets.cuda.workload import workload_of
 from octet.targets.errors import OctetError, TargetError
 from octet.targets.registry import find

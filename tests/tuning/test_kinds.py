@@ -20,8 +20,8 @@ from octet.targets.x86.workload import from_dict, workload_of
 from octet.tuning.builder import build
 from octet.tuning.kinds.registry import KINDS, case_of
 from octet.tuning.runner import LoadedKernel
-from octet.tuning.search import FEATURES, vector
-from octet.tuning.spaces import loops
+from octet.tuning.schedule_search import FEATURES, vector
+from octet.tuning.spaces import byte_loops
 from octet.tuning.spaces.registry import SCHEDULES, from_json, spaces_of, to_json
 from octet.tuning.spaces.space import VERSIONS
 
@@ -134,7 +134,7 @@ def test_the_default_is_a_member(name, target):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_schedules_agree_with_the_referee(name, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(loops, "SMALL", 0)  # Small as these are, both choices are tried.
+    monkeypatch.setattr(byte_loops, "SMALL", 0)  # Small as these are, both choices are tried.
     chosen = workload_of(PROBLEMS[name])
     case = case_of(chosen)
     (space,) = spaces_of(chosen, spec)

@@ -6,7 +6,7 @@ import pytest
 
 from octet.targets.registry import find
 from octet.targets.x86.peak import Peak
-from octet.tuning.limits import least_time
+from octet.tuning.least_time import least_time
 
 PEAK = Peak(1, 1000.0, 100.0, 100.0, 50.0, 10.0)
 

@@ -1,7 +1,7 @@
 """The search finds good schedules, never proposes one twice, and knows when a space is exhausted."""
 
 from octet.targets.registry import find
-from octet.tuning.search import CostModel, ScheduleSearch
+from octet.tuning.schedule_search import CostModel, ScheduleSearch
 from octet.tuning.spaces.registry import spaces_of
 
 TARGET = find("avx512vnni")

@@ -13,10 +13,10 @@ from octet.tools.tuning import display
 from octet.tuning.database import Database, key_of
 from octet.tuning.measuring import interval_of_ratios
 from octet.tuning.runner import Compared, Measured
-from octet.tuning.session import BATCH, TuningSession
 from octet.tuning.spaces.registry import from_json, spaces_of
 from octet.tuning.state import TuningLimits
 from octet.tuning.tasks import Task
+from octet.tuning.tuning_session import BATCH, TuningSession
 
 SPEC = find("avx512vnni")
 
@@ -108,7 +108,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 0.0
-        monkeypatch.setattr("octet.tuning.session.time", self)
+        monkeypatch.setattr("octet.tuning.tuning_session.time", self)
         monkeypatch.setattr("octet.tuning.measuring.time", self)
 
     def monotonic(self):

@@ -10,7 +10,7 @@ from octet.targets.registry import find
 from octet.tuning.builder import build
 from octet.tuning.kinds.registry import case_of
 from octet.tuning.runner import LoadedKernel
-from octet.tuning.search import FEATURES, vector
+from octet.tuning.schedule_search import FEATURES, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
 SHAPES = {

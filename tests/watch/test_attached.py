@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
-from octet.passes.lower.watch.clips import CountedBytes
+from octet.passes.lower.watch.counted_clips import CountedBytes
 from octet.passes.lower.watch.watch import RawCall, Watch
 from octet.targets.x86.checks.coefficients import LayerSum, byte_sum
 

@@ -8,7 +8,7 @@ from octet.passes.lower.codegen import compile_module
 from octet.targets import detect
 from octet.targets.runtime import Session
 from octet.targets.tvm.native_library import open_library
-from octet.targets.x86.emulation.library import compiled, emulated
+from octet.targets.x86.emulation.emulated_variant import compiled, emulated
 from octet.targets.x86.emulation.source import source_of
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tvm
 
-from octet.passes.lower.watch.clips import CountedBytes
+from octet.passes.lower.watch.counted_clips import CountedBytes
 from octet.targets import registry
 from octet.targets.x86.checks.counts import count_ends, moments
 from octet.targets.x86.isa import building_for

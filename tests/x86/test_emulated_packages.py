@@ -14,7 +14,7 @@ from octet.targets import detect, registry
 from octet.targets.errors import PackageError
 from octet.targets.opening import open_session
 from octet.targets.package import Package, failed_outputs, read_package, selftest_of
-from octet.targets.x86.emulation.library import emulated
+from octet.targets.x86.emulation.emulated_variant import emulated
 from octet.targets.x86.emulation.source import BASE, INSTRUCTIONS, for_machine
 from octet.tools.building import packages
 from octet.tools.main import main

@@ -13,7 +13,7 @@ from octet.targets import registry
 from octet.targets.x86.checks.kernels import comparing_kernel, weighted_sum
 from octet.targets.x86.conv import amx as conv_amx
 from octet.targets.x86.conv.choose import conv_kernel
-from octet.targets.x86.conv.sums import with_checksum
+from octet.targets.x86.conv.left_sums import with_checksum
 from octet.targets.x86.isa import building_for
 
 _spec = importlib.util.spec_from_file_location("conv_harness", Path(__file__).with_name("conv_harness.py"))

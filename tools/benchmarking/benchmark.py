@@ -14,9 +14,9 @@ from ..building.given import as_compiled
 from ..building.opening import check_origin, fp32_session, open_model, origin_of
 from ..console import progress
 from ..data import read_samples
-from ..inputs import random_inputs
 from ..peers.process import Peer
 from ..peers.runtimes import CALIBRATION_SAMPLES, chosen_peers, runners
+from ..random_inputs import random_inputs
 from ..timing import interleaved
 from .load import under_load
 from .profile import profile_of

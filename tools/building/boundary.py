@@ -4,7 +4,7 @@ import warnings
 from dataclasses import replace
 
 from ...passes.annotate.recipe import Recipe
-from ...passes.lower.network import IntegerNetwork
+from ...passes.lower.integer_network import IntegerNetwork
 from ...passes.realize.integer_boundary import IntegerBoundary, boundary_of
 from ...passes.running import apply
 from ...targets.errors import OctetError, OctetWarning, TargetError

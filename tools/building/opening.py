@@ -65,7 +65,7 @@ def fp32_session(path, threads: int | None = None, given: Given = Given(), data=
 
 
 def _fp32_session(model, threads):
-    from ...passes.calibrate.given import given_hub
+    from ...passes.calibrate.given_quantizers import given_hub
     from ...passes.pipeline import canonicalize
     from .sessions import float_session
 

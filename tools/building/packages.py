@@ -8,19 +8,19 @@ from ...passes.exclusive import exclusive
 from ...passes.frontend.model import Model
 from ...passes.lower.backends import lowering_of
 from ...passes.lower.build import build_shapes
-from ...passes.lower.network import IntegerNetwork
+from ...passes.lower.integer_network import IntegerNetwork
 from ...passes.pipeline import canonicalize
 from ...targets import detect
 from ...targets.errors import OctetError
 from ...targets.opening import open_session
 from ...targets.package import Package, failed_outputs, selftest_of
-from ...targets.x86.emulation.library import emulated
-from ..inputs import random_inputs
+from ...targets.x86.emulation.emulated_variant import emulated
+from ..random_inputs import random_inputs
 from ..reporter import Reporter
 from .bfloat16 import check_floats
 from .boundary import check_boundary, integer_networks, say_boundary
 from .options import BuildOptions
-from .padding import with_pads
+from .pads import with_pads
 from .policy import BuiltByPolicy, build_by_policy
 from .records import records_for
 from .referee import agrees_with_referee

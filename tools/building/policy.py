@@ -13,7 +13,7 @@ from tvm import IRModule
 from ...passes.annotate import Annotate
 from ...passes.calibrate.quantize import Quantized
 from ...passes.pipeline import to_integers
-from ...passes.policy.choose import Times, choose_float
+from ...passes.policy.choose_regions import Times, choose_float
 from ...passes.policy.estimate import estimate, most_to_gain
 from ...passes.policy.regions import Regions, regions_of
 from ...passes.policy.release_float import ReleaseFloat

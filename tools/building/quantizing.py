@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...passes.calibrate.given import given_hub
+from ...passes.calibrate.given_quantizers import given_hub
 from ...passes.calibrate.quantize import Quantized, checked_samples, hub_of, quantize
 from ...passes.exclusive import exclusive
 from ...passes.frontend.model import Model

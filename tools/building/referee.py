@@ -12,7 +12,7 @@ from ...passes.multiply_adds import multiply_adds
 from ...passes.pipeline import to_integers
 from ...passes.realize.promise import LEAST_DB, TOLERANCE, promises
 from ...passes.referee.reference import operators_handed_on, run
-from ...passes.rewriting.graph import DataflowGraph
+from ...passes.rewriting.dataflow_graph import DataflowGraph
 from ...passes.running import unwatched
 from ...targets.batches import meant
 from ...targets.errors import OctetError

@@ -7,12 +7,12 @@ import numpy as np
 from tvm import relax
 
 from ...passes.lower.build import build_variant
-from ...passes.policy.choose import Times
+from ...passes.policy.choose_regions import Times
 from ...passes.policy.regions import Regions
 from ...targets.opening import open_session
 from ...targets.variant import TensorSpec, Variant
 from ...targets.x86 import cost
-from ..inputs import random_inputs
+from ..random_inputs import random_inputs
 from ..timing import interleaved
 
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")

@@ -13,7 +13,7 @@ from ...targets.opening import open_session
 from ...targets.package import Package
 from ...targets.watch.health import learnt
 from ...targets.watch.inputs import usual_of
-from ...targets.x86.emulation.library import emulated
+from ...targets.x86.emulation.emulated_variant import emulated
 
 _ANSWERS = 512  # From so many answers on calibration samples it is learnt how many values are clipped.
 

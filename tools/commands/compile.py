@@ -141,7 +141,7 @@ def compile_command(json_path, dump_ir, stop_after, verify_ir, **options):
     from ..compilation import compile_to_package
     from ..console import check_json, out, write_json
     from ..request import Request
-    from .summary import print_compilation
+    from .printed_tables import print_compilation
 
     check_json(json_path)
     with instruments(dump_ir, stop_after, verify_ir) as seen:

@@ -41,8 +41,8 @@ def export(package, output, target, name, static, io, embed):
     from pathlib import Path
 
     from ...targets.package import read_package
+    from ...targets.standalone.c_names import check_c_name, name_of_file
     from ...targets.standalone.export import ExportForm, export as write
-    from ...targets.standalone.names import check_c_name, name_of_file
 
     name = check_c_name(name) if name is not None else name_of_file(Path(package).stem)
     variant, sizes = write(read_package(package), output, name, target, ExportForm(static, not embed, io == "int8"))

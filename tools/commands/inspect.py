@@ -24,7 +24,7 @@ def inspect(package, kernels, self_test, json_path):
     from ..building.bfloat16 import bfloat16_report
     from ..console import check_json, out, size, table, write_json
     from .decision_tables import print_bfloat16, print_operators, print_policy
-    from .summary import print_shapes
+    from .printed_tables import print_shapes
 
     check_json(json_path)
     read = read_package(package)

@@ -23,7 +23,7 @@ def measure(candidates, json_path):
     default. What is measured already is not measured again: an interrupted run goes on where it ended.
     """
     from ...targets.measure.carrier import Carrier
-    from ...targets.measure.stages import measure_job
+    from ...targets.measure.measuring_stages import measure_job
     from ..console import check_json, write_json
 
     check_json(json_path)

@@ -65,7 +65,7 @@ def tune(json_path, db, export_to, import_from, **options):
     from ..console import check_json, out, say, write_json
     from ..tuning.display import figures, live, print_session
     from ..tuning.request import TuningRequest
-    from ..tuning.session import run_session
+    from ..tuning.run_session import run_session
 
     check_json(json_path)
     request = TuningRequest(**options)

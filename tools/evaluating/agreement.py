@@ -8,13 +8,13 @@ import numpy as np
 from ...passes.calibrate.held_out import hold_out
 from ...passes.frontend.model import Model
 from ...passes.sensitivity.output_error import OutputErrors, judged, whole
-from ...passes.sensitivity.padding import padding_of
+from ...passes.sensitivity.padded_outputs import padding_of
 from ...targets.batches import batch_of, feed_of, samples_of
 from ...targets.runtime import Session
 from ..building.sessions import float_session
 from ..reporter import Reporter
+from .confidence import Samples
 from .decisions import Decisions, decided_outputs
-from .promise import Samples
 
 _MOST_DB = 200.0
 

@@ -23,7 +23,7 @@ def decided_outputs(model: Model) -> dict[str, str]:
     """Finds the outputs that are probabilities, and so decide something.
 
     {output: HALF or LARGEST} of a canonical fp32 network. A softmax is one of several places: of single rows of
-    classes the promise speaks (promise.py)."""
+    classes the promise speaks (confidence.py)."""
     graph, found = Graph(model.module), {}
     for spec, result in zip(model.outputs, result_fields(graph), strict=True):
         node, moved = graph.producer.get(result), False

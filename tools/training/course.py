@@ -18,7 +18,7 @@ from .network import Network
 from .objective import Objective
 from .samples import answers
 from .starts import narrowed
-from .tuned import network_of
+from .trained_network import network_of
 from .variants import with_variants
 
 AT_ONCE = 64  # So many samples are judged together.

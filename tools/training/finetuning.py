@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...passes.annotate.recipe import Recipe
 from ...passes.calibrate.cache import StatisticsCache
-from ...passes.calibrate.given import given_hub
+from ...passes.calibrate.given_quantizers import given_hub
 from ...passes.calibrate.quantize import Quantized
 from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize
@@ -21,7 +21,7 @@ from ...targets.stored_array import Array, select
 from ..building.calibration import measuring
 from ..reporter import Reporter
 from .course import Course
-from .tuned import export_trained
+from .trained_network import export_trained
 
 _VERSION = "3"  # State files of another version mean something else, and no training goes on from them.
 

@@ -17,14 +17,14 @@ from tvm import relax
 from ...passes import ops
 from ...passes.constants import array_of
 from ...passes.referee.reference import evaluate, handed_on
-from ...passes.rewriting.graph import DataflowGraph, variables
+from ...passes.rewriting.dataflow_graph import DataflowGraph, variables
 from ...passes.rewriting.loops import MARKS, Loops, RecurrentLoop
 from ...targets.errors import UnsupportedModelError
 from .floating import APPROXIMATE, EXACT, convolved, translates
 from .integer import INTEGER, on_images
-from .layer import Start, TrainedLayer
 from .movement import MOVEMENT
 from .straight_through import instead
+from .trained_layer import Start, TrainedLayer
 
 _LAYERS = ("octet.conv2d", "octet.dense")
 

@@ -18,8 +18,8 @@ from ...passes.export.onnx_qdq import merged_biases
 from ...passes.ops import is_op
 from ...passes.realize.linear import Refused, weight_of
 from ...passes.repair.weights import Operand, products, replace_constants
-from ...passes.rewriting.graph import DataflowGraph
-from .layer import Start
+from ...passes.rewriting.dataflow_graph import DataflowGraph
+from .trained_layer import Start
 
 _HALVINGS = 7  # A scale is halved at most so often.
 

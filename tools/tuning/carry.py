@@ -5,7 +5,7 @@ from ...tuning.carry_export import DEFAULT_TRIALS, export_candidates
 from ...tuning.carry_import import import_measurements
 from ...tuning.database import Database
 from .request import TuningRequest
-from .session import tasks_of
+from .run_session import tasks_of
 
 
 def carry(request: TuningRequest, export_to, import_from, database: Database, progress) -> dict:

@@ -2,9 +2,9 @@
 
 from contextlib import contextmanager
 
-from ...tuning.session import TuningSession
 from ...tuning.spaces.registry import text_of
 from ...tuning.state import TaskState
+from ...tuning.tuning_session import TuningSession
 from ..console import plain_console
 
 ROWS = 12  # The live table shows so many tasks, those that take most of the time.

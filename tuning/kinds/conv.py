@@ -13,7 +13,7 @@ from ...targets.x86.conv.direct_schedule import DirectSchedule
 from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.isa import building_for
 from ...targets.x86.layout import Layout
-from ..operands import DATA, SECOND, answer, case_of_operands, epilogue_vectors, image_of, made, periodic
+from ..seeded_operands import DATA, SECOND, answer, case_of_operands, epilogue_vectors, image_of, made, periodic
 from ..spaces import amx, bf16, depthwise, direct
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind

@@ -17,7 +17,7 @@ from ...targets.x86.elementwise.table import ENTRIES, TableProblem, pack_tables,
 from ...targets.x86.isa import building_for
 from ...targets.x86.layout import SLACK, Layout
 from ...targets.x86.vector_loops import LoopSchedule, default_loops
-from ..operands import (
+from ..seeded_operands import (
     DATA,
     SECOND,
     TABLE,
@@ -29,7 +29,7 @@ from ..operands import (
     stored_values,
     values_as_stored,
 )
-from ..spaces import loops
+from ..spaces import byte_loops
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind
 
@@ -111,7 +111,7 @@ def plain_kernel(emit, constants=lambda p, case: (), family=FAMILY, default=defa
 
 
 def spaces_of(p, spec: TargetSpec) -> list[Space]:
-    return [loops.space(p)]
+    return [byte_loops.space(p)]
 
 
 SCHEDULES = {FAMILY: LoopSchedule}

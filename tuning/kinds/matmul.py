@@ -10,7 +10,7 @@ from ...targets.x86.isa import building_for
 from ...targets.x86.matmul.problem import MatmulProblem, Matrices
 from ...targets.x86.matmul.product import matmul
 from ...targets.x86.matmul.schedule import MatmulSchedule, constants_of, default_schedule
-from ..operands import BIAS, DATA, SECOND, case_of_operands, made, stored_values, values_as_stored
+from ..seeded_operands import BIAS, DATA, SECOND, case_of_operands, made, stored_values, values_as_stored
 from ..spaces import attention
 from ..spaces.space import Space
 from .kind import Case, Kernel, Kind

@@ -5,7 +5,7 @@ from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.matmul.problem import MatmulProblem
 from ...targets.x86.windows.pooling import PoolProblem
 from ...targets.x86.workload import Workload
-from ..portable import portable_case
+from ..portable_case import portable_case
 from ..spaces import cuda_families
 from ..spaces.space import Space
 from . import conv, elementwise, matmul, rows, windows

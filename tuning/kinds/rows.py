@@ -10,7 +10,7 @@ from ...targets.x86.isa import building_for
 from ...targets.x86.rows.layer_norm import LayerNormProblem, RowSchedule, default_schedule, layer_norm
 from ...targets.x86.rows.softmax import SoftmaxProblem, softmax
 from ...targets.x86.rows.softmax_table import SoftmaxTableProblem, softmax_by_table
-from ..operands import BIAS, DATA, WEIGHT, answer, case_of_operands, channels_of_pixels, made
+from ..seeded_operands import BIAS, DATA, WEIGHT, answer, case_of_operands, channels_of_pixels, made
 from ..spaces import rows
 from ..spaces.space import Space
 from .elementwise import SCHEDULES, plain_kernel, spaces_of

@@ -9,8 +9,8 @@ from ...targets.x86.vector_loops import default_loops
 from ...targets.x86.windows.average import AverageSchedule, avg_pool2d, default_schedule
 from ...targets.x86.windows.maximum import max_pool2d
 from ...targets.x86.windows.pooling import PoolProblem
-from ..operands import DATA, answer, case_of_operands, image_of, made
-from ..spaces import loops, windows
+from ..seeded_operands import DATA, answer, case_of_operands, image_of, made
+from ..spaces import byte_loops, windows
 from ..spaces.space import Space
 from .elementwise import FAMILY, SCHEDULES as LOOPS
 from .kind import Case, Kernel, Kind
@@ -56,7 +56,7 @@ def kernel_of(p: PoolProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:
 
 
 def spaces_of(p: PoolProblem, spec: TargetSpec) -> list[Space]:
-    return [loops.space(p) if p.kind == "max" else windows.space(p)]
+    return [byte_loops.space(p) if p.kind == "max" else windows.space(p)]
 
 
 KIND = Kind(case_of, spaces_of, {_AVERAGE: AverageSchedule, **LOOPS}, kernel_of)

@@ -19,7 +19,7 @@ from ... import ops
 from ...ops import shape_of
 from ...rewriting.rule import RewriteGraph, rewrite
 from ..channel import behind, by_input, channel_values
-from ..graph import constant, known
+from ..questions import constant, known
 from .integers import limits_of, steps_behind
 
 

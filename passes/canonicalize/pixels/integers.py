@@ -3,7 +3,7 @@
 from tvm import relax
 
 from ...rewriting.rule import RewriteGraph
-from ..graph import constant
+from ..questions import constant
 
 _MOVES = (
     "relax.permute_dims",

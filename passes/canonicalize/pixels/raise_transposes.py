@@ -17,7 +17,7 @@ from tvm.ir import Call, IRModule
 from ... import ops
 from ...ops import shape_of
 from ...rewriting.rule import RewriteGraph, rewrite
-from ..graph import known
+from ..questions import known
 from .integers import steps_behind
 
 

@@ -17,8 +17,8 @@ from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
 from ...lower.batch.analysis import tensors_of
-from ...lower.batch.axis import BatchAxis, Mixes
 from ...lower.batch.rules import RULES, BatchOperands
+from ...lower.batch.sample_axis import BatchAxis, Mixes
 from ...operators.registry import traits_of
 from ...ops import shape_of
 

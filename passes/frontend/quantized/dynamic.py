@@ -8,7 +8,7 @@ import numpy as np
 from ....targets.errors import UnsupportedModelError
 from ....targets.seams import Attrs
 from .codes import Codes, Scaled, ZeroPoint, broadcast_along
-from .linear import name_of_operand, real_operand
+from .quantize_linear import name_of_operand, real_operand
 
 if TYPE_CHECKING:
     import onnx

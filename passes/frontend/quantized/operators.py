@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ....targets.errors import UnsupportedModelError
 from ....targets.seams import Attrs
 from .codes import Codes
-from .linear import coded, name_of_operand, real_operand
+from .quantize_linear import coded, name_of_operand, real_operand
 
 if TYPE_CHECKING:
     import onnx

@@ -12,9 +12,9 @@ import tvm
 from tvm import relax
 
 from ...ops import shape_of
-from ...rewriting.graph import DataflowGraph
-from .axis import BatchAxis, Mixes, first_axis
+from ...rewriting.dataflow_graph import DataflowGraph
 from .rules import RULES, BatchOperands
+from .sample_axis import BatchAxis, Mixes, first_axis
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which places of a network's results are padding, by the graph: proved as in padding.py, of one shape alone.
+"""Which places of a network's results are padding, by the graph: proved as in padding_proof.py, of one shape alone.
 
 An input of rank 2 is a padding mask where no other place changes as long as it holds 0 for a place, whatever the other
 inputs hold there, and where that is not so without it."""
@@ -12,9 +12,9 @@ from tvm import relax
 
 from ...operators.registry import traits_of
 from ...ops import is_op, shape_of
-from ...rewriting.graph import DataflowGraph
-from .axis import BatchAxis, Mixes
-from .padding import ANYTHING, PaddedPlaces, PaddingWalk, VaryingAxis
+from ...rewriting.dataflow_graph import DataflowGraph
+from .padding_proof import ANYTHING, PaddedPlaces, PaddingWalk, VaryingAxis
+from .sample_axis import BatchAxis, Mixes
 
 if TYPE_CHECKING:
     pass

@@ -16,16 +16,16 @@ from ....targets.batches import batch_of
 from ....targets.variant import TensorSpec
 from ....targets.x86.layout import Layout, as_is, packed, sure
 from ...ops import shape_of
+from ...rewriting.dataflow_graph import variables
 from ...rewriting.forward import Forward
-from ...rewriting.graph import variables
 from ..linearize import ALIASES
 from .analysis import BatchGraph, analyze, tensors_of
-from .axis import samples_of
-from .plan import Choose, plan_stretches
+from .sample_axis import samples_of
+from .stretches import Choose, plan_stretches
 
 if TYPE_CHECKING:
-    from ...rewriting.graph import DataflowGraph
-    from .plan import Stretch
+    from ...rewriting.dataflow_graph import DataflowGraph
+    from .stretches import Stretch
 
 _VIEWS = (*ALIASES, "relax.nn.batch_flatten")
 

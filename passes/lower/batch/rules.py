@@ -15,7 +15,7 @@ from ....targets.seams import Attrs
 from ... import ops
 from ...operators.registry import TRAITS
 from ...ops import shape_of
-from .axis import BatchAxis, Mixes, repeats, through_reshape
+from .sample_axis import BatchAxis, Mixes, repeats, through_reshape
 
 
 @dataclass

@@ -17,9 +17,9 @@ from ....targets.x86.isa import building_for
 from ...rewriting.loops import loops_of
 from ...rewriting.unroll_loops import UnrollLoops
 from ...running import run_passes
-from ..batch.link import link_pieces
+from ..batch.link_pieces import link_pieces
 from ..batch.pieces import split_batch
-from ..batch.plan import Choose
+from ..batch.stretches import Choose
 from ..codegen import compile_network
 from ..entry import emit_shapes
 from ..linearize import linearize
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ....targets.spec import TargetSpec
     from ....targets.variant import Step
     from ....targets.x86.layout import Layout
-    from ..network import IntegerNetwork
+    from ..integer_network import IntegerNetwork
 
 
 class CpuLowering:

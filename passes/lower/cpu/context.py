@@ -21,7 +21,7 @@ from ...constants import array_of, as_constant
 from ...ops import shape_of
 from ..linearize import label
 from ..memory import ALIGNMENT
-from ..watch.clips import Rounded, counted
+from ..watch.counted_clips import Rounded, counted
 from ..watch.watch import Watch
 from .results import kernel_result
 from .value import Value

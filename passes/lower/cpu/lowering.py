@@ -22,9 +22,9 @@ from ...ops import shape_of
 from ...rewriting.loops import RecurrentLoop, loops_of
 from ..fusion import find_fusions
 from ..linearize import LAYERS
+from ..lowered import lowered
 from ..rolling.emit import lower_loop
-from ..walk import lowered
-from ..watch.clips import rounded_by
+from ..watch.counted_clips import rounded_by
 from ..watch.watch import Watch
 from .context import CpuContext, Packing
 from .fallback import fallback

@@ -10,8 +10,8 @@ import numpy as np
 from ....targets.seams import Attrs
 from ....targets.tuned import words
 from ....targets.x86.conv.choose import conv_kernel
+from ....targets.x86.conv.left_sums import with_checksum
 from ....targets.x86.conv.problem import ConvProblem, Epilogue, TableEpilogue
-from ....targets.x86.conv.sums import with_checksum
 from ....targets.x86.layout import Layout
 from ....targets.x86.workload import workload_of
 from ... import ops

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ....targets.x86.elementwise.summary import HEADER, SummaryProblem, summary
 from ... import ops
-from ...operators.measuring import SUMMARY_HEADER
+from ...operators.observing import SUMMARY_HEADER
 
 if TYPE_CHECKING:
     from tvm import relax

@@ -17,7 +17,7 @@ from ...realize.fuse_float import FuseFloat
 from ...rewriting.unroll_loops import UnrollLoops
 from ...running import apply
 from .. import memory
-from ..batch.plan import Choose
+from ..batch.stretches import Choose
 from ..merge_axes import MergeAxes
 from ..program import Weights
 from .context import Lowered
@@ -26,7 +26,7 @@ from .rules import RULES
 
 if TYPE_CHECKING:
     from ....targets.cuda.kernel import CudaKernel
-    from ..network import IntegerNetwork
+    from ..integer_network import IntegerNetwork
     from .context import Storage
 
 

@@ -22,7 +22,7 @@ from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, s
 from ....targets.cuda.layout import CudaLayout, Strided, plain, row_layout
 from ... import ops
 from ...ops import shape_of
-from ...rewriting.graph import DataflowGraph
+from ...rewriting.dataflow_graph import DataflowGraph
 from ..fusion import LayerNorm, TableBehind, find_fusions
 from ..softmax_chains import Scores, Softmax, SoftmaxParts
 from .context import CudaContext, CudaTensor

@@ -17,7 +17,7 @@ from tvm import relax
 from ....targets.cuda.layout import GRANULE, Strided
 from ... import ops
 from ...ops import shape_of
-from ...rewriting.graph import DataflowGraph
+from ...rewriting.dataflow_graph import DataflowGraph
 from .context import CudaContext, CudaTensor
 from .rules_conv import heads
 

@@ -21,7 +21,7 @@ from ....targets.errors import TargetError
 from ....targets.spec import TargetSpec
 from ....targets.tuned import Records
 from ...ops import shape_of
-from ..walk import lowered
+from ..lowered import lowered
 from .context import ANY, CudaContext, CudaTensor, Lowered, Rule, Storage
 from .fused import chains_of
 from .heads import heads_of

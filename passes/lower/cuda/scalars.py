@@ -25,7 +25,7 @@ from ...ops import shape_of
 from .context import CudaContext, CudaTensor
 
 if TYPE_CHECKING:
-    from ...rewriting.graph import DataflowGraph
+    from ...rewriting.dataflow_graph import DataflowGraph
 
 _BINARY = {
     "relax.multiply": "mul",

@@ -29,7 +29,7 @@ from ....targets.x86.checks.coefficients import LayerSum, byte_sum
 from ....targets.x86.checks.counts import count_ends, moments
 from ....targets.x86.checks.kernels import comparing_kernel, weighted_sum
 from ....targets.x86.isa import building_for
-from .clips import CountedBytes
+from .counted_clips import CountedBytes
 
 if TYPE_CHECKING:
     from tvm import relax, tirx

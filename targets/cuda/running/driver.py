@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ...errors import OctetError
-from .identity import device_identity
+from .device_identity import device_identity
 
 ARCHITECTURES = (61, 75, 80, 86, 89, 90)  # Targets exist for these architectures.
 EXACT = (90,)  # A second target exists for these, whose code runs on that architecture alone.

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import PackageError
 from . import needs
 from .driver import device, driver
-from .graph import Marks, captured
+from .launch_graph import Marks, captured
 
 if TYPE_CHECKING:
     from ...variant import Launch, Variant

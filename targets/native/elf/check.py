@@ -5,9 +5,9 @@ process ends."""
 
 import platform
 
-from .dynamic import read_dynamic
-from .layout import MACHINES, layout_of
+from .dynamic_table import read_dynamic
 from .segments import check_segments
+from .shared_object import MACHINES, layout_of
 from .tables import check_tables
 
 

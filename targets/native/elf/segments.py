@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .layout import (
+from .shared_object import (
     DYNAMIC,
     EH_FRAME,
     EXECUTE,
@@ -23,7 +23,7 @@ from .layout import (
 )
 
 if TYPE_CHECKING:
-    from .layout import Section
+    from .shared_object import Section
 
 _KNOWN = {LOAD, DYNAMIC, NOTE, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY}
 _ONCE = (DYNAMIC, TABLE, THREAD, EH_FRAME, STACK, RELRO, PROPERTY)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from . import dynamic
-from .layout import EXECUTE, READ, WRITE, SharedObject, text_at
+from . import dynamic_table
+from .shared_object import EXECUTE, READ, WRITE, SharedObject, text_at
 
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
@@ -27,18 +27,18 @@ def check_tables(
     names: list[tuple[int, int]],
 ) -> None:
     """The arguments behind the machine's number are what `read_dynamic` gave."""
-    strings = layout.bytes_at(*tables[dynamic.STRINGS], "names")
+    strings = layout.bytes_at(*tables[dynamic_table.STRINGS], "names")
     if not strings or strings[-1]:
         raise ValueError("has names without an end")
-    symbols = np.frombuffer(layout.bytes_at(*tables[dynamic.SYMBOLS], "symbols"), _SYMBOL)
+    symbols = np.frombuffer(layout.bytes_at(*tables[dynamic_table.SYMBOLS], "symbols"), _SYMBOL)
     if max([*(place for _, place in names), *symbols["name"].tolist()]) >= len(strings):
         raise ValueError("has a name outside of its names")
     _check_symbols(layout, symbols, strings)
-    if dynamic.GNU_HASH in tables:
-        _check_gnu_hash(layout, tables[dynamic.GNU_HASH], len(symbols))
-    if dynamic.HASH in tables:
-        _check_hash(layout, tables[dynamic.HASH], len(symbols))
-    needed = {text_at(strings, place) for tag, place in names if tag == dynamic.NEEDED}
+    if dynamic_table.GNU_HASH in tables:
+        _check_gnu_hash(layout, tables[dynamic_table.GNU_HASH], len(symbols))
+    if dynamic_table.HASH in tables:
+        _check_hash(layout, tables[dynamic_table.HASH], len(symbols))
+    needed = {text_at(strings, place) for tag, place in names if tag == dynamic_table.NEEDED}
     _check_versions(layout, entries, tables, strings, needed, len(symbols))
     _check_relocations(layout, machine, entries, tables, symbols)
 
@@ -122,20 +122,23 @@ def _check_versions(
     needed: set[bytes],
     count: int,
 ) -> None:
-    if (dynamic.VERSIONS in tables) != (dynamic.WANTED in tables or dynamic.DEFINED in tables):
+    if (dynamic_table.VERSIONS in tables) != (dynamic_table.WANTED in tables or dynamic_table.DEFINED in tables):
         raise ValueError("has versions of symbols without their names")
-    if dynamic.VERSIONS not in tables:
+    if dynamic_table.VERSIONS not in tables:
         return
     known = {0, 1}
-    for tag, number in ((dynamic.WANTED, dynamic.WANTED_COUNT), (dynamic.DEFINED, dynamic.DEFINED_COUNT)):
+    for tag, number in (
+        (dynamic_table.WANTED, dynamic_table.WANTED_COUNT),
+        (dynamic_table.DEFINED, dynamic_table.DEFINED_COUNT),
+    ):
         if tag in tables:
             found, files = _versions(
-                layout.bytes_at(*tables[tag], "versions"), entries[number], tag == dynamic.WANTED, len(strings)
+                layout.bytes_at(*tables[tag], "versions"), entries[number], tag == dynamic_table.WANTED, len(strings)
             )
             if not {text_at(strings, place) for place in files} <= needed:
                 raise ValueError("has versions of a library that it does not load")
             known |= found
-    given = np.frombuffer(layout.bytes_at(*tables[dynamic.VERSIONS], "versions"), "<u2")
+    given = np.frombuffer(layout.bytes_at(*tables[dynamic_table.VERSIONS], "versions"), "<u2")
     if len(given) != count or not known.issuperset((given & 0x7FFF).tolist()):
         raise ValueError("has a symbol of a version that is not there")
 
@@ -179,10 +182,10 @@ def _check_relocations(
     relative, others = _RELATIVE[machine], _OTHERS[machine]
     found = [
         np.frombuffer(layout.bytes_at(*tables[tag], "relocations"), _RELOCATION)
-        for tag in (dynamic.RELOCATIONS, dynamic.PLT)
+        for tag in (dynamic_table.RELOCATIONS, dynamic_table.PLT)
         if tag in tables
     ]
-    if (count := entries.get(dynamic.RELATIVE_COUNT, 0)) and not (
+    if (count := entries.get(dynamic_table.RELATIVE_COUNT, 0)) and not (
         found and count <= len(found[0]) and (found[0]["kind"][:count] == relative).all()
     ):
         raise ValueError(f"says that its first {count} relocations are of another kind than they are")
@@ -209,12 +212,14 @@ def _check_relocations(
         or moved["symbol"].any()
     ):
         raise ValueError("has a relocation to what is not mapped")
-    _check_lists(layout, tables, dict(zip(moved["place"].tolist(), moved["more"].tolist())), dynamic.PACKED in tables)
+    _check_lists(
+        layout, tables, dict(zip(moved["place"].tolist(), moved["more"].tolist())), dynamic_table.PACKED in tables
+    )
 
 
 def _check_lists(layout: SharedObject, tables: dict[int, tuple[int, int]], moved: dict[int, int], packed: bool) -> None:
     """The functions that the loader calls by a list: every entry is relocated to code."""
-    for tag in (dynamic.INIT_LIST, dynamic.FINI_LIST):
+    for tag in (dynamic_table.INIT_LIST, dynamic_table.FINI_LIST):
         if tag not in tables:
             continue
         address, size = tables[tag]

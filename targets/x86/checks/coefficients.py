@@ -3,9 +3,9 @@
     sum over pixels p and channels o of count[p, o] * r[o] * acc[p, o]
         = sum over input bytes x[i, c] of x[i, c] * a[i, c] + constant
 
-The left side is added up by the layer's kernel from the sums that it requantises (conv/sums.py); count[p, o] is how
-often it computes a sum. The right side is added up from the input, when that is written. r: an odd number per output
-channel. a[i, c]: what the weights say that a byte adds to the left side,
+The left side is added up by the layer's kernel from the sums that it requantises (conv/left_sums.py); count[p, o] is
+how often it computes a sum. The right side is added up from the input, when that is written. r: an odd number per
+output channel. a[i, c]: what the weights say that a byte adds to the left side,
 
     a[i, c] = sum over taps and pixels p that read (i, c) at that tap of count[p] * w'[c, tap],
             w'[c, tap] = sum over o of count[o] * r[o] * w[o, c, tap],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..conv.amx import AmxSchedule
     from ..conv.depthwise_schedule import DepthwiseSchedule
     from ..conv.direct_schedule import DirectSchedule
-    from ..conv.sums import Checked
+    from ..conv.left_sums import Checked
 
 
 def computed(p: ConvProblem, family: str, schedule: Any) -> np.ndarray:

@@ -5,7 +5,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ...cpu.expressions import bind, load_vector, pure, splat, store_vector
-from ..conv.sums import LANES
+from ..conv.left_sums import LANES
 from ..intrinsics import dot4, dot4_safe
 from ..isa import current
 from ..kernel import argument, emit_kernel, task_loop

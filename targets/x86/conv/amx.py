@@ -20,13 +20,13 @@ from ..layout import SLACK, STORAGE
 from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure
 from .amx_micro import BLOCK, SUMS, AmxUnit, Micro, branch
 from .epilogue import Operands, table_argument
+from .left_sums import coefficients_argument, for_task, sums_argument
 from .problem import ConvProblem
 from .stage import emit_stage
-from .sums import coefficients_argument, for_task, sums_argument
 from .walk import Walk, plan_walk
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .left_sums import Checked
 
 
 @dataclass(frozen=True)

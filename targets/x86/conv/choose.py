@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .bf16 import Bf16Schedule
     from .depthwise_schedule import DepthwiseSchedule
     from .direct_schedule import DirectSchedule
-    from .sums import Checked
+    from .left_sums import Checked
 
     ConvSchedule: TypeAlias = AmxSchedule | Bf16Schedule | DepthwiseSchedule | DirectSchedule
     # A kernel comes with its constants, its schedule and the elements of its workspace.

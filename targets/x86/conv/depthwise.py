@@ -29,12 +29,12 @@ from .depthwise_kernel import DepthwiseKernel
 from .depthwise_pack import channels_per_vector, chunk_starts, fold_of, pad_value, tap_groups
 from .depthwise_schedule import DepthwiseSchedule, is_local, padded_extents, walk_of
 from .epilogue import Operands, table_argument
+from .left_sums import coefficients_argument, for_task, sums_argument
 from .problem import ConvProblem
 from .stage import emit_stage
-from .sums import coefficients_argument, for_task, sums_argument
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .left_sums import Checked
 
 
 @built_once

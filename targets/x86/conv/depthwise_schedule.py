@@ -9,7 +9,7 @@ from .problem import ConvProblem
 from .walk import Stage, Walk
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .left_sums import Checked
 
 STAGED_BYTES = 1 << 18  # A larger input, in bytes, is read where it lies instead of being copied with its padding.
 # A task that reads 64 channels copies them itself if they fit into these bytes; half of that with a stride, as it then

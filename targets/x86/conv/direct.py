@@ -21,8 +21,8 @@ from ..kernel import argument, built_once, emit_kernel, task_loop
 from ..layout import SLACK, STORED_OFFSET
 from .direct_schedule import DirectSchedule, is_matmul, line_of, row_length, span_of, step_of, units_of
 from .epilogue import Operands, Row, emit_epilogue, table_argument
+from .left_sums import coefficients_argument, for_task, sums_argument
 from .problem import ConvProblem
-from .sums import coefficients_argument, for_task, sums_argument
 from .walk import channel_span
 
 WRITTEN_OUT = 5  # Kernels with more columns are not written out, as they would not fit the instruction cache.

@@ -23,8 +23,8 @@ from ..layout import STORED_OFFSET
 from .problem import ConvProblem, Epilogue
 
 if TYPE_CHECKING:
+    from .left_sums import Sums
     from .problem import TableEpilogue
-    from .sums import Sums
 
 
 SumsAt = Callable[[int, int], tirx.Expr]  # The arguments are (row, vector), and the result has 16 sums.

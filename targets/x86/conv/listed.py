@@ -24,13 +24,13 @@ from ..kernel import argument, emit_kernel, task_loop
 from ..layout import SLACK
 from .direct_schedule import DirectSchedule, is_matmul, line_of
 from .epilogue import Operands, Row, emit_epilogue
+from .left_sums import coefficients_argument, for_task, sums_argument
 from .listed_copy import emit_copy, gathered, widened
 from .pack import STEP_HEADER, StepList
 from .problem import ConvProblem
-from .sums import coefficients_argument, for_task, sums_argument
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .left_sums import Checked
 
 _MOST_PIXELS = 14
 STACK_BYTES = 1 << 18  # The stack of a task holds its pixels in 16 bits, up to these bytes.

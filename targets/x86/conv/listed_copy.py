@@ -15,9 +15,9 @@ from .problem import ConvProblem
 
 if TYPE_CHECKING:
     from .direct_schedule import DirectSchedule
+    from .left_sums import Checked
     from .listed import Source
     from .pack import StepList
-    from .sums import Checked
 
 
 def gathered(p: ConvProblem) -> ConvProblem | None:

@@ -51,7 +51,7 @@ class ConvProblem:
     data_zero_point: int
     epilogue: Epilogue
     planar: bool = False
-    # The kernel of a checked problem adds up its sums (sums.py); schedules do not depend on it, so it is no field.
+    # The kernel of a checked problem adds up its sums (left_sums.py); schedules do not depend on it, so it is no field.
     checked = False
 
     @property

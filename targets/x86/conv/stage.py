@@ -15,7 +15,7 @@ from .problem import ConvProblem
 from .walk import Stage, Walk
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .left_sums import Checked
 
 
 def stage_elements(p: ConvProblem, walk: Walk) -> int:

@@ -21,7 +21,7 @@ from ...bfloat16 import FEW
 from .problem import ConvProblem
 
 if TYPE_CHECKING:
-    from .sums import Checked
+    from .left_sums import Checked
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import broadcast4, dot4_multiplied, fence, multiplied
 from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
-from ..rows.pieces import held, over
+from ..rows.row_pieces import held, over
 from ..rows.softmax_bytes import emit_softmax_bytes
 from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure, tile_dot, tile_load, tile_store
 from ..vector import clip_floats, round_floats, round_straight, store_bytes, to_float

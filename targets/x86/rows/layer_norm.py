@@ -16,8 +16,8 @@ from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import STORED_OFFSET, Layout
 from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tensors
-from .pieces import held, mask_tail, over, reduce_two
 from .quotient import byte_quotient
+from .row_pieces import held, mask_tail, over, reduce_two
 
 STEP = 4  # Vectors are packed to bytes four at a time.
 _TOGETHER = 4  # A task takes four rows by default where a vector is a register.

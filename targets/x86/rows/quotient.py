@@ -9,7 +9,7 @@ from ...byte_quotient import two_parts, two_parts_suffice
 from ...cpu.expressions import splat
 from ..intrinsics import fence, fma
 from ..vector import limited
-from .pieces import exact_quotient, held
+from .row_pieces import exact_quotient, held
 
 
 def byte_quotient(value: tirx.Expr, scale: float) -> tirx.Expr:

@@ -11,7 +11,7 @@ from ..elementwise.math import VectorOps
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector_loops import each, tensors
-from .pieces import held
+from .row_pieces import held
 
 if TYPE_CHECKING:
     from tvm import tirx

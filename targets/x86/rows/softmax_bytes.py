@@ -27,7 +27,7 @@ from ...cpu.expressions import bind, const, load_vector, pure, splat, store_vect
 from ..intrinsics import fma, fraction_and_scale, third_bytes
 from ..vector import store_bytes
 from ..vector_loops import Accumulators
-from .pieces import held, mask_tail, over, reduce_two
+from .row_pieces import held, mask_tail, over, reduce_two
 from .softmax_exact import STEP, emit_softmax, write_bytes
 
 _LOG2_E = float(np.log2(np.e))

@@ -12,7 +12,7 @@ from ...cpu.expressions import load_vector, splat, store_vector
 from ..intrinsics import fence
 from ..vector import round_straight, store_bytes
 from ..vector_loops import Accumulators
-from .pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
+from .row_pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
 
 STEP = 4  # Vectors are packed to bytes four at a time.
 

@@ -6,7 +6,7 @@ import ctypes
 import numpy as np
 
 from octet.targets.cuda.running.driver import device, driver
-from octet.targets.cuda.running.graph import Marks, captured
+from octet.targets.cuda.running.launch_graph import Marks, captured
 
 _MAX_SHARED = 8  # CUDA calls it CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES.
 _NON_BLOCKING = 1

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import octet
-from octet.tools.inputs import random_inputs
+from octet.tools.random_inputs import random_inputs
 
 
 def session_of(work, entry: dict):

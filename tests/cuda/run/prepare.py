@@ -30,7 +30,7 @@ ROOT = HERE.parents[2]
 PYTHON = "3.12"  # The machine with the GPU has it.
 _MANYLINUX = ("_2_28", "_2_17", "2014")
 _MOST = 60 << 20  # A folder that travels may have so many bytes.
-_RUNTIME = ("__init__.py", "targets", "tools/__init__.py", "tools/inputs.py")
+_RUNTIME = ("__init__.py", "targets", "tools/__init__.py", "tools/random_inputs.py")
 SMALL = {
     "options": {"replays": 4, "every": 2, "passes": 1, "repeat": 1, "launches": 1}
 }  # The emulated driver does it in seconds.

@@ -15,7 +15,7 @@ from octet.passes import ops
 from octet.passes.lower.build import build_variant
 from octet.targets.package import Package
 from octet.targets.variant import TensorSpec
-from octet.tools.inputs import random_inputs
+from octet.tools.random_inputs import random_inputs
 
 _DIGITS = Path(__file__).resolve().parents[3] / "examples" / "digits"
 _SAMPLES = 64

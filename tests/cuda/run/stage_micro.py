@@ -7,7 +7,7 @@ import numpy as np
 from launching import Module, Storage
 
 from octet.targets.cuda.running.driver import device
-from octet.targets.cuda.running.graph import Marks, captured
+from octet.targets.cuda.running.launch_graph import Marks, captured
 
 _MIB = 1 << 20
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from octet.targets.measure.carrier import Carrier
-from octet.targets.measure.stages import measure_job
+from octet.targets.measure.measuring_stages import measure_job
 
 
 def run(work) -> None:

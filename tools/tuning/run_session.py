@@ -10,10 +10,10 @@ from ...targets.errors import OctetError
 from ...targets.package import read_package
 from ...targets.spec import TargetSpec
 from ...tuning.database import Database
-from ...tuning.session import TuningSession
 from ...tuning.state import TuningLimits
 from ...tuning.tasks import Task, tasks_of_graph, tasks_of_variant
 from ...tuning.tune import tune
+from ...tuning.tuning_session import TuningSession
 from .request import TuningRequest
 
 DEFAULT_BUDGET = "5m"

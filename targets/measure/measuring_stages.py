@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import detect
 from ..errors import OctetError, TargetError
-from ..kinds.table import BACKENDS
+from ..kinds.backends import BACKENDS
 from ..seams import JsonObject
 from . import log
 from .batch import Batch, part_of_task, run_batch

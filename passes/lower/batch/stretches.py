@@ -17,7 +17,7 @@ from tvm import relax
 
 from ... import ops
 from ...ops import shape_of
-from ...rewriting.graph import variables
+from ...rewriting.dataflow_graph import variables
 from ..fusion import find_fusions
 from ..linearize import ALIASES
 from .analysis import BatchGraph, tensors_of

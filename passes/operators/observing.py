@@ -26,7 +26,7 @@ def _check_observe(a: Arguments) -> None:
     a.require(given == wanted, f"spec={a.attrs['spec']!r} with {', '.join(given) or 'nothing'}; expected {expected}")
 
 
-# The module passes/annotate/spec.py says what each means.
+# The module passes/annotate/quantization_spec.py says what each means.
 _OBSERVE = {
     "edge": integer(0),
     "spec": choice("own", "shared", "fixed", "weight"),

@@ -4,7 +4,7 @@ Every table that it names is a section as well, from its first byte to its last.
 
 import struct
 
-from .layout import DYNAMIC, EXECUTE, SharedObject
+from .shared_object import DYNAMIC, EXECUTE, SharedObject
 
 _ENTRY = struct.Struct("<qQ")
 # The ELF specification and GNU's and LLVM's linkers name and number these entries.

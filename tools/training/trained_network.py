@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from ...passes.calibrate.given import given_hub
+from ...passes.calibrate.given_quantizers import given_hub
 from ...passes.calibrate.quantize import Quantized
 from ...passes.export.onnx_qdq import export_qdq
 from ...passes.frontend.onnx import load_onnx

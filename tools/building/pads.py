@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from ...passes.frontend.model import Model
-from ...passes.lower.batch.padding import why_padding_shows
+from ...passes.lower.batch.padding_proof import why_padding_shows
 from ...targets import detect
 from ...targets.errors import OctetWarning
 from ...targets.package import Package
 from ...targets.shaped.dimensions import Dimension, dimensions
 from ...targets.shaped.session import ShapedSession
-from ..inputs import random_inputs
 from ..metrics import METRICS
+from ..random_inputs import random_inputs
 
 # Int8 results of two lengths may differ in single steps: sums of whole numbers are exact, but sums of floats are not.
 _LEAST_DB = 30.0

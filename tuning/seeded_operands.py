@@ -1,6 +1,7 @@
-"""Operands that every machine makes for itself: bytes from a seed (targets/measure/values.py). Weights travel with a
-candidate, so they repeat: with periods of 13 outputs and 29 channels they pack to a few kilobytes, and an index that is
-wrong by any power of two still reads another value."""
+"""Operands that every machine makes for itself: bytes from a seed (targets/measure/random_values.py).
+
+Weights travel with a candidate, so they repeat: with periods of 13 outputs and 29 channels they pack to a few
+kilobytes, and an index that is wrong by any power of two still reads another value."""
 
 import ml_dtypes
 import numpy as np

@@ -1,4 +1,4 @@
-"""Operands for measuring a CUDA kernel, here or on another machine (operands.py), and what NumPy says it must
+"""Operands for measuring a CUDA kernel, here or on another machine (seeded_operands.py), and what NumPy says it must
 answer."""
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..targets.cuda.generated.kernels import default_kernel
 from ..targets.cuda.generated.nest import NestWorkload
 from ..targets.cuda.workload import CudaWorkload
 from ..targets.measure.job import Input, Output, digest
-from .operands import epilogue_vectors, periodic
+from .seeded_operands import epilogue_vectors, periodic
 
 _DATA, _RESIDUAL = 1, 2  # Each kind of operand has a seed of its own, so that no two are equal.
 

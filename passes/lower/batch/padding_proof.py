@@ -20,10 +20,10 @@ from tvm import relax
 from ....targets.seams import Attrs
 from ...operators.registry import traits_of
 from ...ops import attrs_of, shape_of
-from ...rewriting.graph import DataflowGraph
+from ...rewriting.dataflow_graph import DataflowGraph
 from .analysis import tensors_of
-from .axis import BatchAxis, Mixes
 from .rules import RULES, BatchOperands
+from .sample_axis import BatchAxis, Mixes
 
 FAR = -1000.0
 ANYTHING = "rest"  # Padded places hold any finite values; instead of this it may be a number, or _BELOW.

@@ -12,14 +12,14 @@ import numpy as np
 from ..targets.errors import OctetError
 from ..targets.spec import TargetSpec
 from ..targets.x86.peak import Peak
-from . import limits
+from . import least_time
 from .builder import Builder
 from .database import Database, key_of
 from .kinds.registry import case_of
 from .measuring import Measuring
 from .records import Record, Trial
 from .runner import Compared, Measured, Runner
-from .search import CostModel, ScheduleSearch
+from .schedule_search import CostModel, ScheduleSearch
 from .spaces.registry import member, spaces_of, to_json
 from .state import Contender, TaskState, TuningLimits, check_measured
 from .tasks import Task
@@ -184,7 +184,7 @@ class TuningSession:
 
     def limit(self, state: TaskState) -> float:
         """Seconds of one call that the machine cannot go below."""
-        return limits.least_time(state, self.states, self.spec, self.peak)
+        return least_time.least_time(state, self.states, self.spec, self.peak)
 
     def _step(self, state):
         """One batch of one task."""

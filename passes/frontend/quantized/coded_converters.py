@@ -7,8 +7,8 @@ from ....targets.seams import Attrs
 from ..narrow import blocked_product
 from .codes import MOVES, Codes, Scaled, ZeroPoint
 from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, integer_product, product_to_float, scaled
-from .linear import dequantize_linear, quantize_linear
 from .operators import FLOAT_OF, qgemm, qlinear_concat, qlinear_conv, qlinear_elementwise, qlinear_matmul
+from .quantize_linear import dequantize_linear, quantize_linear
 
 if TYPE_CHECKING:
     import onnx

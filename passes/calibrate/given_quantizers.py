@@ -32,7 +32,7 @@ from .quantize import Quantized
 if TYPE_CHECKING:
     from ..annotate.graph import Graph, Node
     from ..frontend.model import Model
-    from ..rewriting.graph import DataflowGraph
+    from ..rewriting.dataflow_graph import DataflowGraph
 
 _ONCE, _TWICE = 127, 254  # An int8 weight reaches 127 steps to either side, the sum of two 254.
 _LAYERS = ("relax.nn.conv2d", "relax.matmul")
