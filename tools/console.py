@@ -66,7 +66,7 @@ def progress(description: str, total: int | None = None):
         yield lambda count=1: bar.advance(task, count)
 
 
-def table(title: str, columns, rows, right=()):
+def text_table(title: str, columns, rows, right=()):
     """A table; `right` names the columns to align right. What is more than a person reads is left out, and said to
     be."""
     from rich import box

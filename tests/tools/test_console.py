@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from octet.tools.console import MOST_CHARACTERS, MOST_ROWS, plain_console, say, table
+from octet.tools.console import MOST_CHARACTERS, MOST_ROWS, plain_console, say, text_table
 
 HOSTILE = (
     "\x1b[31mred",
@@ -25,13 +25,13 @@ def printed(what):
 
 
 def test_a_table_of_any_number_of_rows_and_cells_of_any_length():
-    said = printed(table("all", ("name",), [("x" * 5000,), *((f"row {i}",) for i in range(MOST_ROWS + 6))]))
+    said = printed(text_table("all", ("name",), [("x" * 5000,), *((f"row {i}",) for i in range(MOST_ROWS + 6))]))
     assert "7 more rows are not shown" in said and f"row {MOST_ROWS - 2}" in said and f"row {MOST_ROWS - 1}" not in said
     assert said.count("x") == MOST_CHARACTERS and "..." in said
 
 
 def test_a_table_that_a_person_reads_is_whole():
-    said = printed(table("all", ("name",), [(f"row {i}",) for i in range(MOST_ROWS)]))
+    said = printed(text_table("all", ("name",), [(f"row {i}",) for i in range(MOST_ROWS)]))
     assert "more rows" not in said and f"row {MOST_ROWS - 1}" in said
 
 
@@ -44,7 +44,7 @@ def test_markup_and_control_characters_are_shown(text):
         .replace("\r", "\\r")
         .replace("\x9b", "\\x9b")
     )
-    for what in (text, table(text, (text,), [(text,)])):
+    for what in (text, text_table(text, (text,), [(text,)])):
         assert plain in printed(what).replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[3m", "").replace(
             "\x1b[23m", ""
         )
@@ -53,5 +53,5 @@ def test_markup_and_control_characters_are_shown(text):
 def test_a_path_with_line_breaks_is_one_line(capsys):
     say("a\x1b[31m\nnet.octet: signed by\r you [bold]")
     assert capsys.readouterr().out == "a\\x1b[31m\\nnet.octet: signed by\\r you [bold]\n"
-    for what in ("a\nb", table("made", ("name",), [("a\nb",)])):
+    for what in ("a\nb", text_table("made", ("name",), [("a\nb",)])):
         assert "a\\nb" in printed(what)

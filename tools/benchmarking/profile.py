@@ -3,7 +3,7 @@
 from ...targets.schema import parsed
 from ...targets.shaped.session import AnySession
 from ...targets.x86.roofline import limit_of
-from ..console import table
+from ..console import text_table
 
 PASSES = 30
 _TICK = 1e-9  # A kernel takes no fewer seconds, whatever a clock says.
@@ -104,7 +104,9 @@ def print_profile(console, kernels: list[dict]) -> None:
         "bound",
         "schedule, or why not int8",
     )
-    console.print(table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s", "of peak ")))
+    console.print(
+        text_table("kernels", columns, rows, right=("", "us", "share", "Gop/s", "of peak", "GB/s", "of peak "))
+    )
     parts = [
         (
             part,
@@ -116,7 +118,9 @@ def print_profile(console, kernels: list[dict]) -> None:
         for part, mine in _parts(kernels)
     ]
     console.print(
-        table("together", ("", "count", "us", "share", "of limit"), parts, right=("count", "us", "share", "of limit"))
+        text_table(
+            "together", ("", "count", "us", "share", "of limit"), parts, right=("count", "us", "share", "of limit")
+        )
     )
     gaps = sorted(
         (k for k in kernels if k["share"] > WORTH_A_LOOK and k["limit"] < WIDE_GAP * k["seconds"]),
@@ -128,7 +132,7 @@ def print_profile(console, kernels: list[dict]) -> None:
             for k in gaps
         ]
         console.print(
-            table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), wide, right=("us", "limit us"))
+            text_table("most to gain", ("layer", "kernel", "us", "limit us", "bound"), wide, right=("us", "limit us"))
         )
 
 

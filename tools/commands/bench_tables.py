@@ -1,7 +1,7 @@
 """The tables that octet bench prints."""
 
 from ..benchmarking.profile import print_profile
-from ..console import table
+from ..console import text_table
 
 
 def print_benchmark(console, report: dict) -> None:
@@ -24,7 +24,7 @@ def print_benchmark(console, report: dict) -> None:
         f"batch {report['batch']}"
     )
     columns = ("", "median ms", "p10", "p90", "best", "CPU time", "runs", "ratio")
-    console.print(table(title, columns, rows, right=columns[1:]))
+    console.print(text_table(title, columns, rows, right=columns[1:]))
     if "load" in report:
         ones = {load["name"]: load["per_second"] for load in report["load"] if load["streams"] == 1}
         of_one = [
@@ -44,7 +44,7 @@ def print_benchmark(console, report: dict) -> None:
             for load, ratio in zip(report["load"], of_one)
         ]
         heads = ("", "streams", "threads each", "samples/s", "of one", "p50 ms", "p99 ms", "runs")
-        console.print(table("under load", heads, loads, right=heads[1:]))
+        console.print(text_table("under load", heads, loads, right=heads[1:]))
     if "varying" in report:
         found = report["varying"]
         passes = [
@@ -58,7 +58,7 @@ def print_benchmark(console, report: dict) -> None:
         passes += [(name, *[""] * 5, reason) for name, reason in found["failed"].items()]
         headings = ("", "mean ms", "p50", "p99", "first pass", "CPU time", "ratio")
         console.print(
-            table(
+            text_table(
                 f"{found['requests']} requests of varying extents, {found['threads']} threads",
                 headings,
                 passes,

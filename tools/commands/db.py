@@ -2,7 +2,7 @@
 
 import click
 
-from ..console import JSON_HELP, check_json, out, say, table, write_json
+from ..console import JSON_HELP, check_json, out, say, text_table, write_json
 from ..errors import Command, CommandGroup
 
 
@@ -35,7 +35,7 @@ def stats(db, json_path):
     ]
     columns = ("", "kernel", "target", "us", "of default", "+-", "schedule", "measured on", "at")
     console = out()
-    console.print(table(database.shown, columns, rows, right=("", "us", "of default", "+-")))
+    console.print(text_table(database.shown, columns, rows, right=("", "us", "of default", "+-")))
     console.print(f"{len(records)} records, {trials} measured schedules")
     write_json(
         json_path, {"records": len(records), "trials": trials, "targets": sorted({r.target_name for r in records})}

@@ -1,6 +1,6 @@
 """The tables of what a compilation decided: operators, policy, searches."""
 
-from ..console import decibels, percent, table
+from ..console import decibels, percent, text_table
 
 
 def print_bfloat16(console, found: dict) -> None:
@@ -27,7 +27,7 @@ def print_policy(console, policy: dict) -> None:
         ]
         columns = ("layer", "operator", "int8 us", "float us")
         console.print(
-            table(
+            text_table(
                 f"faster in float ({policy['how']}, {policy['target']}); times of a layer with the operators of its "
                 "region",
                 columns,
@@ -60,7 +60,7 @@ def print_workflow(console, workflow: dict) -> None:
         )
         for s in workflow["steps"]
     ]
-    console.print(table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
+    console.print(text_table("accuracy workflow", ("step", "SQNR dB", "drop", ""), rows, right=("SQNR dB", "drop")))
     if workflow.get("resumed"):
         console.print(f"resumed: {workflow['resumed']} measurements of the search before were used again")
     if workflow.get("budget_spent"):
@@ -80,7 +80,7 @@ def print_operators(console, operators: dict) -> None:
         grouped.setdefault((entry["operator"], entry["reason"]), []).append(entry["name"])
     if grouped:
         rows = [(operator, len(names), _some(names), reason) for (operator, reason), names in grouped.items()]
-        console.print(table("in float", ("operator", "count", "names", "why"), rows, right=("count",)))
+        console.print(text_table("in float", ("operator", "count", "names", "why"), rows, right=("count",)))
 
 
 def _some(names, most=3):

@@ -120,7 +120,7 @@ def finetune(
 
     from ...passes.sensitivity.output_error import sqnr
     from ..building.recipes import recipe_of
-    from ..console import check_json, decibels, out, percent, say, table, write_json
+    from ..console import check_json, decibels, out, percent, say, text_table, write_json
     from ..data import check_calib, read_samples, warn_of_constant
     from ..reporter import reporting
     from ..training.course import Course
@@ -165,7 +165,7 @@ def finetune(
         f"{report['best_epoch']} of {epochs} was best"
     )
     out().print(
-        table(
+        text_table(
             title, ("", chosen.name, "relative drop", "SQNR dB"), rows, right=(chosen.name, "relative drop", "SQNR dB")
         )
     )

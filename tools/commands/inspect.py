@@ -22,7 +22,7 @@ def inspect(package, kernels, self_test, json_path):
     from ...targets.package import failed_outputs, read_package, size_of
     from ...targets.trust import short_key
     from ..building.bfloat16 import bfloat16_report
-    from ..console import check_json, out, size, table, write_json
+    from ..console import check_json, out, size, text_table, write_json
     from .decision_tables import print_bfloat16, print_operators, print_policy
     from .printed_tables import print_shapes
 
@@ -49,7 +49,7 @@ def inspect(package, kernels, self_test, json_path):
         for side, specs in (("input", read.inputs), ("output", read.outputs))
         for spec in specs
     ]
-    console.print(table("", ("", "name", "dtype", "shape"), rows))
+    console.print(text_table("", ("", "name", "dtype", "shape"), rows))
     variants = []
     for v in read.variants:
         lacks = detect.missing(v.features)
@@ -67,7 +67,7 @@ def inspect(package, kernels, self_test, json_path):
             )
         )
     console.print(
-        table(
+        text_table(
             "", ("variant", "runs here", "kernels", "multiply-adds", "in float", "weights", "code", "memory"), variants
         )
     )
@@ -137,7 +137,7 @@ def inspect(package, kernels, self_test, json_path):
                 (i, s.name, s.operator, s.kernel, s.dtype, f"{s.macs / 1e6:.2f} M", s.schedule, s.source, s.layer)
                 for i, s in enumerate(v.steps)
             ]
-            console.print(table(f"{v.target}, shape {v.shape + 1}" if read.others else v.target, columns, listed))
+            console.print(text_table(f"{v.target}, shape {v.shape + 1}" if read.others else v.target, columns, listed))
             figures.setdefault("kernels", []).append(
                 {
                     "target": v.target,

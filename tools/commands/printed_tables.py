@@ -1,6 +1,6 @@
 """The tables that the commands print."""
 
-from ..console import percent, size, table, told_apart
+from ..console import percent, size, text_table, told_apart
 from .decision_tables import print_bfloat16, print_operators, print_policy, print_workflow
 
 _WORTH_REPAIRING = 0.01  # From this relative drop on --max-drop is mentioned.
@@ -45,7 +45,7 @@ def print_compilation(console, report: dict) -> None:
         )
     made = "int8" if report["operators"]["int8"] else "package"
     console.print(
-        table(
+        text_table(
             f"{report['package']} ({', '.join(report['targets'])})", ("", "fp32", made, ""), rows, right=("fp32", made)
         )
     )
@@ -213,7 +213,7 @@ def print_shapes(console, package) -> None:
         for shape in ordered
     ]
     console.print(
-        table(
+        text_table(
             "shapes",
             ("inputs", "kernels", "multiply-adds", "memory"),
             rows,

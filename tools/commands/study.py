@@ -96,7 +96,7 @@ def study(
     from ..building.experiments import study as run_study
     from ..building.options import BuildOptions
     from ..building.recipes import recipe_of
-    from ..console import check_json, out, table, write_json
+    from ..console import check_json, out, text_table, write_json
     from ..data import read_samples
     from ..metrics import find_metric
     from ..pages import plots
@@ -145,7 +145,7 @@ def study(
     say_where_from(kept)
     rows = [_cells(row) for row in report["rows"]]
     title = f"{Path(model).name}: fp32 {chosen.name} {report['fp32']:.4f}, {report['samples']} samples"
-    out().print(table(title, _COLUMNS, rows, right=_COLUMNS[3:]))
+    out().print(text_table(title, _COLUMNS, rows, right=_COLUMNS[3:]))
     write_json(json_path, report)
     if html is not None:
         write_atomically(Path(html), page(Path(model).name, report, _COLUMNS, rows).encode())

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from ..console import JSON_HELP, check_json, out, table, write_json
+from ..console import JSON_HELP, check_json, out, text_table, write_json
 from ..errors import Command
 
 
@@ -51,5 +51,5 @@ def targets(json_path):
         if device
         else "no CUDA device, or no driver"
     )
-    console.print(table("", ("target", "runs here", "int8 dot product", "vectors", "needs"), rows))
+    console.print(text_table("", ("target", "runs here", "int8 dot product", "vectors", "needs"), rows))
     write_json(json_path, figures)

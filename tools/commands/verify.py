@@ -49,7 +49,7 @@ def verify(package, keys, signers, emulate, every, orders):
     from ...targets.errors import OctetError
     from ...targets.package import read_package
     from ...targets.trust import short_key, trust_of
-    from ..console import out, say, table
+    from ..console import out, say, text_table
 
     trust = trust_of(keys or None, signers)
     found = read_package(package, trust=trust)
@@ -78,7 +78,7 @@ def verify(package, keys, signers, emulate, every, orders):
             rows.append((name, how, result))
     if every:
         out().print(
-            table(
+            text_table(
                 package,
                 ("variant", "how", "result"),
                 [(name.removesuffix(" (emulated)"), how, result) for name, how, result in rows],

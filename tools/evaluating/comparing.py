@@ -7,7 +7,7 @@ from ..building.opening import fp32_session
 from ..building.options import BuildOptions
 from ..building.packages import build_package
 from ..building.quantizing import quantize_model
-from ..console import percent, progress, table
+from ..console import percent, progress, text_table
 from ..data import read_samples
 from ..reporter import Reporter
 from . import comparison
@@ -119,7 +119,7 @@ def print_comparison(console, metric, report: dict) -> None:
         )
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     console.print(
-        table(
+        text_table(
             f"{report['samples']} samples; {versions}",
             ("tool", metric.name, "drop", "seconds to quantise", ""),
             rows,

@@ -32,11 +32,11 @@ def _line(session: TuningSession) -> str:
 
 
 def _table(session):
-    from ..console import table
+    from ..console import text_table
 
     states = sorted((s for s in session.states if s.begun), key=lambda s: -s.total)[:ROWS]
     columns = ("kernel", "count", "default us", "now us", "of limit", "trials", "schedule")
-    made = table(_line(session), columns, [_row(session, s) for s in states], right=columns[1:6])
+    made = text_table(_line(session), columns, [_row(session, s) for s in states], right=columns[1:6])
     return made
 
 
@@ -78,7 +78,7 @@ def _left(session):
 
 def print_session(console, session: TuningSession, where: str) -> None:
     """Prints what a session came to, kernel by kernel. where: the place of its records."""
-    from ..console import table
+    from ..console import text_table
 
     before, now = totals(session)
     columns = ("kernel", "count", "default us", "now us", "of default", "of limit", "trials", "failed", "schedule")
@@ -87,7 +87,7 @@ def print_session(console, session: TuningSession, where: str) -> None:
     for state in sorted(begun, key=lambda s: -s.task.count * s.default_seconds):
         name, count, default, tuned, limit, trials, schedule = _row(session, state)
         rows.append((name, count, default, tuned, f"{state.best_ratio:.3f}", limit, trials, state.failed, schedule))
-    console.print(table(f"{session.spec.name}, {session.elapsed:.0f} s", columns, rows, right=columns[1:8]))
+    console.print(text_table(f"{session.spec.name}, {session.elapsed:.0f} s", columns, rows, right=columns[1:8]))
     recorded = sum(s.best is not None for s in session.states)
     tried, failed = sum(s.trials for s in session.states), sum(s.failed for s in session.states)
     console.print(
