@@ -28,8 +28,8 @@ from .softmax_chains import (
     Scores,
     Softmax,
     border,
-    quantized,
-    rank,
+    only_quantized,
+    rank_of,
     softmax_chain,
 )
 
@@ -120,7 +120,7 @@ def find_fusions(main: relax.Function, able: frozenset[type] = CHAINS) -> tuple[
 
 
 def _pixels(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Sequence[Any]:
-    codes = quantized(graph, var)
+    codes = only_quantized(graph, var)
     if codes is None or codes[1:] != (1.0, -128):
         return None, ()
     return Pixels(call.args[0], codes[0]), [var]
@@ -129,8 +129,8 @@ def _pixels(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Sequence[
 def _layer_norm(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Sequence[Any]:
     attrs = ops.attrs_of(call)
     if (
-        rank(var) == 1
-        or [axis % rank(var) for axis in attrs["axes"]] != [rank(var) - 1]
+        rank_of(var) == 1
+        or [axis % rank_of(var) for axis in attrs["axes"]] != [rank_of(var) - 1]
         or any(graph.constant(arg) is None for arg in call.args[1:])
     ):
         return None, ()
@@ -139,7 +139,7 @@ def _layer_norm(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Seque
     if dequantized is not None and graph.used_once(operand) and str(dequantized[0].ty.dtype) == "int8":
         members.append(operand)
         operand, source = dequantized[0], dequantized[1:]
-    codes = quantized(graph, var)
+    codes = only_quantized(graph, var)
     if codes is not None:
         members.append(var)
         root, target = codes[0], codes[1:]
@@ -149,8 +149,8 @@ def _layer_norm(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Seque
 def _quantized_function(
     graph: DataflowGraph, var: relax.Var, call: relax.Expr
 ) -> tuple[QuantizedFunction | None, Sequence[relax.Var]]:
-    codes = quantized(graph, var)
-    if codes is None or rank(var) not in (2, 3, 4):
+    codes = only_quantized(graph, var)
+    if codes is None or rank_of(var) not in (2, 3, 4):
         return None, ()
     root, scale, zero_point = codes
     return QuantizedFunction(call, scale, zero_point, root), [var]

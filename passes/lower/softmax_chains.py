@@ -15,7 +15,7 @@ from tvm import relax
 
 from .. import ops
 from ..ops import shape_of
-from ..rewriting.graph import DataflowGraph
+from ..rewriting.dataflow_graph import DataflowGraph
 
 if TYPE_CHECKING:
     import tvm
@@ -64,12 +64,12 @@ class PeakSoftmax(Softmax):
     """A softmax without product whose root holds each row's probabilities over their largest one."""
 
 
-def rank(expr: relax.Expr) -> int:
+def rank_of(expr: relax.Expr) -> int:
     """How many axes a tensor has."""
     return len(expr.ty.shape.values)
 
 
-def quantized(graph: DataflowGraph, var: relax.Var) -> tuple[relax.Expr, float, int] | None:
+def only_quantized(graph: DataflowGraph, var: relax.Var) -> tuple[relax.Expr, float, int] | None:
     """(the int8 variable, scale, zero point) if the only reader of `var` quantises it per tensor."""
     users = graph.users(var)
     if len(users) != 1 or users[0] is None:
@@ -97,7 +97,7 @@ def _over_peak(graph: DataflowGraph, p: relax.Var) -> Any:
     largest, peaks = sorted(users, key=graph.position)
     inverse = next(iter(graph.users(largest)), None)
     calls = [graph.definition(x) for x in (largest, inverse, peaks)]
-    last = rank(p) - 1
+    last = rank_of(p) - 1
     if (
         not ops.is_op(calls[0], "relax.max")
         or not ops.is_op(calls[1], "octet.unary")
@@ -120,9 +120,9 @@ def softmax_chain(
     the chains that there are kernels for."""
     over_peak = _over_peak(graph, var)
     result, before = over_peak if over_peak is not None else (var, [])
-    probabilities = quantized(graph, result)
-    last = rank(var) - 1
-    if ops.attrs_of(call)["axis"] % rank(var) != last or probabilities is None or probabilities[2] not in (0, -128):
+    probabilities = only_quantized(graph, result)
+    last = rank_of(var) - 1
+    if ops.attrs_of(call)["axis"] % rank_of(var) != last or probabilities is None or probabilities[2] not in (0, -128):
         return None, ()
     root, scale, zero_point = probabilities
     source, members = call.args[0], [result, *before]

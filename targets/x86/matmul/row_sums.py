@@ -8,7 +8,7 @@ from tvm.tirx.script import builder as T
 from ...cpu.expressions import bind, const, load_vector, splat
 from ..intrinsics import dot4
 from ..layout import STORED_OFFSET
-from ..rows.pieces import lane_sum
+from ..rows.row_pieces import lane_sum
 from ..vector_loops import Accumulators
 from .problem import INNER_BLOCK, MatmulProblem
 
