@@ -17,7 +17,7 @@ from .. import ops
 from ..operators.registry import traits_of
 from ..ops import is_tensor, shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
-from .graph import constant
+from .questions import constant
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def judged(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...] = ()) -> tu
     return _of_fixed_extents(outputs, names, floats=True)
 
 
-def whole(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...] = ()) -> tuple[str, ...]:
+def integer_outputs(outputs: "tuple[TensorSpec, ...]", names: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Names of the outputs of integers and truth values of which there are as many in every run, as in `judged`."""
     return _of_fixed_extents(outputs, names, floats=False)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...passes.calibrate.held_out import hold_out
 from ...passes.frontend.model import Model
-from ...passes.sensitivity.output_error import OutputErrors, judged, whole
+from ...passes.sensitivity.output_error import OutputErrors, integer_outputs, judged
 from ...passes.sensitivity.padded_outputs import padding_of
 from ...targets.batches import batch_of, feed_of, samples_of
 from ...targets.runtime import Session
@@ -72,7 +72,7 @@ class Yardstick:
         batch = batch_of(fp32.inputs)
         fit, held = hold_out(self.samples, batch)
         names, each = judged(fp32.outputs, self.outputs), Samples()
-        integers = {name: [0, 0] for name in whole(fp32.outputs, self.outputs)}
+        integers = {name: [0, 0] for name in integer_outputs(fp32.outputs, self.outputs)}
         total, errors = _count(held), OutputErrors(names)
         decisions = Decisions({name: kind for name, kind in decided.items() if name in names})
         for start in range(0, total, batch):

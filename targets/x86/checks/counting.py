@@ -8,7 +8,7 @@ import numpy as np
 
 from ..conv import amx, direct_schedule
 from ..conv.depthwise_pack import channels_per_vector, chunk_starts, fold_of
-from ..conv.listed_copy import gathered
+from ..conv.listed_copy import gathered_pixels
 from ..conv.problem import ConvProblem
 from ..tiles import TILE_ROWS
 
@@ -56,7 +56,7 @@ def _direct(p: "Checked", s: "DirectSchedule") -> np.ndarray:
 
 
 def _listed(p: ConvProblem, s: "DirectSchedule") -> np.ndarray:
-    p = gathered(p) or p
+    p = gathered_pixels(p) or p
     if direct_schedule.is_matmul(p):
         return _line(direct_schedule.line_of(p), s.pixels)
     tall = max(1, s.pixels // p.out_width)

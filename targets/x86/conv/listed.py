@@ -25,7 +25,7 @@ from ..layout import SLACK
 from .direct_schedule import DirectSchedule, is_matmul, line_of
 from .epilogue import Operands, Row, emit_epilogue
 from .left_sums import coefficients_argument, for_task, sums_argument
-from .listed_copy import emit_copy, gathered, widened
+from .listed_copy import emit_copy, gathered_pixels, widened
 from .pack import STEP_HEADER, StepList
 from .problem import ConvProblem
 
@@ -57,7 +57,7 @@ def _tall(p: "Checked | ConvProblem", pixels: int) -> int:
 def default_schedule(p: ConvProblem) -> DirectSchedule:
     """One vector: the fewer weights share a step, the more steps are safe. Few pixels take more vectors, which share
     what a step costs besides."""
-    p = gathered(p) or p
+    p = gathered_pixels(p) or p
     line = line_of(p)
     vectors = min(4 if line == 1 else 2, p.out_blocks) if line <= 3 else 1
     pixels = _pixels(p, line, most_pixels(vectors))
@@ -103,8 +103,8 @@ def input_or_copy(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
     """What the kernel reads: the input itself, or a copy of it with its padding."""
     if _local(p, s):
         return Source(p.height, p.width, False, 0, 0)
-    copied = any(p.padding) or gathered(p) is not None
-    p = gathered(p) or p
+    copied = any(p.padding) or gathered_pixels(p) is not None
+    p = gathered_pixels(p) or p
     height, width = p.height + p.padding[0] + p.padding[2], p.width + p.padding[1] + p.padding[3]
     size = p.batch * height * width * p.data_stride
     wide = -(-size // 64) * 64 if copied else 0
@@ -113,7 +113,7 @@ def input_or_copy(p: ConvProblem, s: DirectSchedule, steps: StepList) -> Source:
 
 def source_width(p: ConvProblem) -> int:
     """Pixels of a line of what the kernel reads, padding included."""
-    return (gathered(p) or p).width + p.padding[1] + p.padding[3]
+    return (gathered_pixels(p) or p).width + p.padding[1] + p.padding[3]
 
 
 def workspace(p: ConvProblem, s: DirectSchedule, steps: StepList) -> int:
@@ -143,7 +143,7 @@ def _body(p: "Checked | ConvProblem", s: DirectSchedule, steps: StepList) -> Non
     copy = argument("workspace", workspace(p, s, steps), "uint8") if source.elements else None
     if copy is not None:
         emit_copy(p, source, data, copy, steps)
-    p = gathered(p) or p
+    p = gathered_pixels(p) or p
     operands = Operands(out, multiplier, residual, min(16, p.out_stride))
     k = _Kernel(
         p, s, source, copy if source.copied else data, copy if steps.unsafe else None, 0, weights, table, bias, operands

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .pack import StepList
 
 
-def gathered(p: ConvProblem) -> ConvProblem | None:
+def gathered_pixels(p: ConvProblem) -> ConvProblem | None:
     """A pointwise convolution with strides, on the pixels that it reads: they are copied first, and a matrix product
     remains. None for others."""
     if p.kernel != (1, 1) or p.strides == (1, 1) or any(p.padding):
@@ -33,7 +33,7 @@ def emit_copy(
 ) -> None:
     """The image with its padding, in bytes (where there is padding) and in 16 bits (where a step needs them); parallel
     over rows."""
-    row, line, sparse = source.width * p.data_stride, p.width * p.data_stride, gathered(p) is not None
+    row, line, sparse = source.width * p.data_stride, p.width * p.data_stride, gathered_pixels(p) is not None
     fill = splat(p.data_zero_point + STORED_OFFSET, "uint8", 64)
     with task_loop(p.batch * source.height, p.batch * source.height * row / 2e4) as task:
         image, y = (
