@@ -41,7 +41,7 @@ class OnnxNode:
     inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs:
     as in ONNX, strings still bytes. name: for the variables it binds; bind(expr, name) binds one. A converter returns
     an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a Node to leave it to TVM with
-    other inputs. makers: of variables that a MaxPool made, (its ONNX node, the shape that it read)."""
+    other inputs. makers: of variables that a MaxPool or Expand made, (its ONNX node, the shape that it read)."""
 
     op: str
     name: str
@@ -74,8 +74,8 @@ class OnnxNode:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def maker(self, index: int) -> Any:
-        """(the node, the shape that it read) of the MaxPool that made an input; (None, None) where another operator
-        did."""
+        """(the node, the shape that it read) of the MaxPool or Expand that made an input; (None, None) where another
+        operator did."""
         return self.makers.get(self.inputs[index], (None, None))
 
     def array(self, index: int, what: str) -> Any:

@@ -4,7 +4,7 @@ element of the result looks up what becomes of it, so no index can write outside
     known indices:     without op   r = [data, updates][table], the table known: of several updates of a place the last
                        with op      for every k: r = r op [updates, neutral][table of every place's update number k]
     run-time indices:  meets[r, u] = (index[u] == r);  without op the last update that meets r, or data
-                       with op      r op reduce_u(where(meets, update, neutral))
+                       with op      r op reduce_u(where(meets, update, neutral)); a large sum: r + meets @ update
 """
 
 import math
@@ -62,6 +62,8 @@ def scatter_elements(node: "OnnxNode") -> relax.Expr:
         )
         return R.reshape(_known(node, data, updates, numbers, kind), shape)
     inside = [axis_ for axis_ in range(len(shape)) if axis_ != axis and places[axis_] != shape[axis_]]
+    if not inside and _one_row(node, axis):
+        return _whole_rows(node, axis, kind)
     data = node.inputs[0]
     if inside:
         data = node.emit(R.strided_slice(data, inside, [0] * len(inside), [places[i] for i in inside]), "reached")
@@ -77,6 +79,38 @@ def scatter_elements(node: "OnnxNode") -> relax.Expr:
     found = node.emit(R.reshape(found, [*(places[i] for i in order[:-1]), shape[axis]]), "apart")
     found = node.emit(R.permute_dims(found, [order.index(i) for i in range(len(shape))]), "back")
     return _inside(node, found, places, shape, inside)
+
+
+def _one_row(node: "OnnxNode", axis: int) -> bool:
+    """Whether Expand made the indices from one per place of the axis, so that whole rows go together."""
+    maker, read = node.maker(1)
+    if maker is None or maker.op_type != "Expand":
+        return False
+    read = [1] * (len(node.shape(1)) - len(read)) + read
+    return all(extent == 1 for i, extent in enumerate(read) if i != axis)
+
+
+def _whole_rows(node: "OnnxNode", axis: int, kind: str) -> relax.Expr:
+    shape, count = node.shape(0), node.shape(1)[axis]
+    others = [i for i in range(len(shape)) if i != axis]
+    lanes = math.prod(shape) // shape[axis]
+    one = R.strided_slice(node.inputs[1], others, [0] * len(others), [1] * len(others)) if others else node.inputs[1]
+    numbers = in_range(
+        node.with_input(1, node.emit(R.reshape(node.emit(one, "one"), [1, count]), "row")), 1, shape[axis]
+    )
+    data, updates = (
+        node.emit(
+            R.reshape(node.emit(R.permute_dims(node.inputs[i], [axis, *others]), name), [extent, lanes]), f"{name}2"
+        )
+        for i, name, extent in ((0, "turned", shape[axis]), (2, "updates", count))
+    )
+    found = node.emit(
+        R.reshape(
+            _at_run_time(node, data, updates, numbers, kind, 0, lanes), [shape[axis], *(shape[i] for i in others)]
+        ),
+        "apart",
+    )
+    return R.permute_dims(found, [[axis, *others].index(i) for i in range(len(shape))])
 
 
 def tensor_scatter(node: "OnnxNode") -> relax.Expr:
@@ -173,7 +207,8 @@ def _at_run_time(
     row."""
     rows, count, dtype = int(data.ty.shape.values[axis]), int(updates.ty.shape.values[axis]), str(numbers.ty.dtype)
     lanes = int(data.ty.shape.values[0]) if axis else 1
-    if lanes * rows * count * (width if kind != "none" else 1) > _MOST_PAIRS:
+    product = kind == "add" and not axis and node.dtype(0) == "float32" and rows * count * width > _MOST_PAIRS
+    if lanes * rows * count * (width if kind != "none" and not product else 1) > _MOST_PAIRS:
         raise UnsupportedModelError(
             f"writes {count} updates to places among {rows} that are known at run time only, which is not done for so "
             "many; export it with constant indices"
@@ -181,6 +216,10 @@ def _at_run_time(
     lane = [lanes] if axis else []
     places = relax.const(np.arange(rows).reshape([1] * len(lane) + [rows, 1]), dtype)
     meets = node.emit(R.equal(node.emit(R.reshape(numbers, [*lane, 1, count]), "spread"), places), "meets")
+    if product:
+        flat = node.emit(R.reshape(updates, [count, width]), "updates_flat")
+        sums = node.emit(R.matmul(node.emit(R.astype(meets, "float32"), "chosen"), flat), "sums")
+        return node.emit(R.add(data, node.emit(R.reshape(sums, shape_of(data)), "update")))
     if kind == "none":
         order = relax.const(np.arange(count).reshape([1] * len(lane) + [1, count]), "int64")
         last = node.emit(R.max(node.emit(R.where(meets, order, relax.const(-1, "int64")), "candidates"), [-1]), "last")
