@@ -229,11 +229,6 @@ def test_rows_of_a_quantised_table_are_weights(model, agrees):
     assert not agrees(model(nodes, {"x": index}, constants), {"x": index}, [wanted]).comes_quantised
 
 
-def test_an_operand_of_rank_0_that_is_quantised(model, agrees):
-    nodes = [node("DequantizeLinear", ["n", "s", "z"], ["two"]), node("Pow", ["x", "two"])]
-    agrees(model(nodes, {"x": X}, {"n": u8(130), "s": np.float32(1), "z": u8(128)}), {"x": X}, [X * X])
-
-
 def test_weights_alone_keep_their_integers(model, load, agrees):
     """They are float constants on a grid until the layer is quantised, by whatever it is calibrated with."""
     from octet.passes.calibrate.weights import quantize_weight, weight_scales
