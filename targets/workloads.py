@@ -12,6 +12,19 @@ _MOST_TAPS = 1 << 14  # Schedules list the taps of a window one by one, so their
 _WINDOWS = (("kernel",), ("size",), ("kernel_height", "kernel_width"))
 
 
+# What is raised where the values of a workload, a space or a schedule are read that no kernel has.
+UNREADABLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    MemoryError,
+)
+
+
 def workload_from(entry: JsonObject) -> Keyed:
     """The workload of JSON values, of whatever kind. Raises ValueError for an entry of another structure, and for
     numbers that no kernel has."""
@@ -20,16 +33,7 @@ def workload_from(entry: JsonObject) -> Keyed:
         made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
         # An entry that lacks one of these fails here rather than where it is used.
         _ = made.name, made.key, made.multiply_adds
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        AssertionError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(str(error) or type(error).__name__) from error
     return made
 

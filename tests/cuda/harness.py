@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
+from octet.passes import ops
 from octet.passes.lower.cuda.context import Lowered
 from octet.passes.lower.cuda.lowering import lower
 from octet.passes.lower.cuda.rules import RULES
@@ -32,6 +33,30 @@ def function(emit, **inputs):
             output = builder.emit_output(relax.Tuple(results))
         builder.emit_func_output(output)
     return builder.get()
+
+
+def residual_layer(rng, channels, outputs, side, most_bias, multiplier):
+    """(a module with one 3 x 3 convolution of a square image and a residual of half weight, its inputs)."""
+    inputs = {"x": codes(rng, 1, channels, side, side), "r": codes(rng, 1, outputs, side, side)}
+    vectors = [
+        constant(codes(rng, outputs, channels, 3, 3)),
+        constant(rng.integers(-most_bias, most_bias, outputs).astype(np.int32)),
+        constant(np.full(outputs, multiplier, np.float32)),
+    ]
+    attrs = dict(
+        strides=[1, 1],
+        padding=[1] * 4,
+        dilation=[1, 1],
+        groups=1,
+        data_zero_point=9,
+        out_dtype="int8",
+        clip_min=-128,
+        clip_max=127,
+        out_zero_point=0,
+        residual_zero_point=0,
+        residual_multiplier=0.5,
+    )
+    return function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs), inputs
 
 
 @dataclass(frozen=True, eq=False)

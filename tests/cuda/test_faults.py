@@ -6,7 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import SM61, SM80, codes, constant, differences, emulator, function, nets, planted, planted_faults
+from cuda_harness import (
+    SM61,
+    SM80,
+    codes,
+    constant,
+    differences,
+    emulator,
+    function,
+    nets,
+    planted,
+    planted_faults,
+    residual_layer,
+)
 
 from octet.passes import ops
 from octet.targets.cuda.compiling.source import DEVICE
@@ -157,27 +169,7 @@ OTHERS = {
 @pytest.fixture(scope="module")
 def layer():
     """Several warps, a residual, no tile divides it; the last stage lies where the result is staged."""
-    rng = np.random.default_rng(8)
-    inputs = {"x": codes(rng, 1, 64, 9, 9), "r": codes(rng, 1, 40, 9, 9)}
-    vectors = [
-        constant(codes(rng, 40, 64, 3, 3)),
-        constant(rng.integers(-9999, 9999, 40).astype(np.int32)),
-        constant(np.full(40, 0.002, np.float32)),
-    ]
-    attrs = dict(
-        strides=[1, 1],
-        padding=[1] * 4,
-        dilation=[1, 1],
-        groups=1,
-        data_zero_point=9,
-        out_dtype="int8",
-        clip_min=-128,
-        clip_max=127,
-        out_zero_point=0,
-        residual_zero_point=0,
-        residual_multiplier=0.5,
-    )
-    module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
+    module, inputs = residual_layer(np.random.default_rng(8), 64, 40, 9, 9999, 0.002)
     return nets([module]), module, inputs
 
 

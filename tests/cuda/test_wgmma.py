@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import codes, constant, differences, emulator, function, nets, planted, planted_faults
+from cuda_harness import codes, differences, emulator, function, nets, planted, planted_faults, residual_layer
 
 from octet.passes import ops
 from octet.targets.cuda.compiling import compiler
@@ -94,27 +94,7 @@ def tests():
 @pytest.fixture(scope="module")
 def layer():
     """Several blocks, warpgroups and steps, classes of biases, a residual."""
-    rng = np.random.default_rng(4)
-    inputs = {"x": codes(rng, 1, 144, 12, 12), "r": codes(rng, 1, 136, 12, 12)}
-    vectors = [
-        constant(codes(rng, 136, 144, 3, 3)),
-        constant(rng.integers(-99, 99, 136).astype(np.int32)),
-        constant(np.full(136, 0.0008, np.float32)),
-    ]
-    attrs = dict(
-        strides=[1, 1],
-        padding=[1] * 4,
-        dilation=[1, 1],
-        groups=1,
-        data_zero_point=9,
-        out_dtype="int8",
-        clip_min=-128,
-        clip_max=127,
-        out_zero_point=0,
-        residual_zero_point=0,
-        residual_multiplier=0.5,
-    )
-    module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
+    module, inputs = residual_layer(np.random.default_rng(4), 144, 136, 12, 99, 0.0008)
     return module, inputs
 
 

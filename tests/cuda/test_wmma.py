@@ -10,7 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import SM75, SM80, codes, constant, differences, emulator, function, nets, planted, planted_faults
+from cuda_harness import (
+    SM75,
+    SM80,
+    codes,
+    differences,
+    emulator,
+    function,
+    nets,
+    planted,
+    planted_faults,
+    residual_layer,
+)
 
 from octet.passes import ops
 from octet.targets.cuda.compiling import compiler
@@ -74,27 +85,7 @@ def tests():
 @pytest.fixture(scope="module")
 def layer():
     """Several blocks and warps, a residual, and a second one whose sums several blocks share."""
-    rng = np.random.default_rng(4)
-    inputs = {"x": codes(rng, 1, 136, 7, 7), "r": codes(rng, 1, 72, 7, 7)}
-    vectors = [
-        constant(codes(rng, 72, 136, 3, 3)),
-        constant(rng.integers(-99, 99, 72).astype(np.int32)),
-        constant(np.full(72, 0.0008, np.float32)),
-    ]
-    attrs = dict(
-        strides=[1, 1],
-        padding=[1] * 4,
-        dilation=[1, 1],
-        groups=1,
-        data_zero_point=9,
-        out_dtype="int8",
-        clip_min=-128,
-        clip_max=127,
-        out_zero_point=0,
-        residual_zero_point=0,
-        residual_multiplier=0.5,
-    )
-    module = function(lambda b, x, r: b.emit(ops.call("octet.conv2d", [x, *vectors, r], **attrs)), **inputs)
+    module, inputs = residual_layer(np.random.default_rng(4), 136, 72, 7, 99, 0.0008)
     return module, inputs
 
 

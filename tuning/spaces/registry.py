@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields
 
 from ...targets.tuned import words
-from ...targets.workloads import workload_from
+from ...targets.workloads import UNREADABLE, workload_from
 from ..kinds.registry import SCHEDULES, spaces_of
 
 __all__ = ["SCHEDULES", "from_json", "member", "spaces_of", "text_of", "to_json", "workload_and_spaces"]
@@ -35,16 +35,7 @@ def workload_and_spaces(problem: dict, spec):
     try:
         workload = workload_from(problem)
         return workload, spaces_of(workload, spec)
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        AssertionError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(f"is of a kernel that this version does not know ({error or type(error).__name__})") from error
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from tvm import tirx
 
 
+def are_float_images(source: Layout, target: Layout) -> bool:
+    """Whether both are float32, of the same images and channels."""
+    return source.shape[:2] == target.shape[:2] and source.dtype == target.dtype == "float32"
+
+
 @dataclass(frozen=True)
 class ResizeProblem:
     """A float32 image resized. source, target: nhwc float32, of the same images and channels."""
@@ -25,9 +30,7 @@ class ResizeProblem:
     target: Layout
 
     def __post_init__(self) -> None:
-        assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", (
-            self
-        )
+        assert are_float_images(self.source, self.target), self
 
 
 @built_once

@@ -16,6 +16,7 @@ from ..kernel import built_once, emit_kernel
 from ..layout import Layout
 from ..vector import LANES
 from ..vector_loops import each, steps, tensors
+from .resize import are_float_images
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,7 @@ class SampleProblem:
     border: bool
 
     def __post_init__(self) -> None:
-        assert self.source.shape[:2] == self.target.shape[:2] and self.source.dtype == self.target.dtype == "float32", (
-            self
-        )
+        assert are_float_images(self.source, self.target), self
 
     @property
     def places(self) -> Layout:
