@@ -18,6 +18,7 @@ def build_variant(
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[TensorSpec, ...],
     name: str = "",
+    *,
     tuned: Records | None = None,
     choose: Choose = plan_stretches,
     self_check: bool = False,

@@ -1,6 +1,7 @@
 """The sources follow the rules that pyproject.toml names for ruff and are laid out as it does, as `make lint` says
 them."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -30,6 +31,16 @@ def test_what_stands_as_it_is_has_a_reason():
                 assert line.count("  # ") >= 2, (
                     f"{path.relative_to(ROOT)}:{number} says no reason in front of its # fmt: skip"
                 )
+
+
+def test_argument_lists_are_short():
+    """What has more than nine arguments takes the others by name, or one value that holds them (`BuildOptions`)."""
+    for path in (path for room in ("passes", "targets", "tuning", "tools") for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+                most = 9 + (names[:1] in (["self"], ["cls"]))
+                assert len(names) <= most, f"{path.relative_to(ROOT)}: {node.name}"
 
 
 def test_hooks_use_the_tools_of_this_checkout():

@@ -33,7 +33,7 @@ from .input_options import input_options
 @input_options
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @cache_options
-def calibrate(model, calib, output, shard, shards, given, threads, cache, no_cache):
+def calibrate(*, model, calib, output, shard, shards, given, threads, cache, no_cache):
     """Measure the ranges and histograms of a network's tensors."""
     from pathlib import Path
 

@@ -39,7 +39,7 @@ from .metric_options import METRIC_HELP, output_names
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use [default: all].")
 @input_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
-def evaluate(model, data, metric, output_names, against, calib, onnx_path, threads, given, json_path):
+def evaluate(*, model, data, metric, output_names, against, calib, onnx_path, threads, given, json_path):
     """Measure accuracy: MODEL is an .onnx (run in fp32) or a package.
 
     With --against, a table of fp32, Octet's int8 and the int8 of the other tools at their various settings."""

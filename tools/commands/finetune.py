@@ -82,6 +82,7 @@ from .recipe_options import precision_options
 @cache_options
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
 def finetune(
+    *,
     model,
     calib,
     train,

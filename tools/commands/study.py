@@ -68,6 +68,7 @@ _COLUMNS = ("weights", "BatchNorm", "calibration", "in float", "score", "drop", 
 @click.option("--html", metavar="STUDY.html", help="Write the table as a page.")
 @click.option("--json", "json_path", metavar="FILE", help=JSON_HELP)
 def study(
+    *,
     model,
     calib,
     data,
