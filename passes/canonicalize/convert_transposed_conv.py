@@ -4,7 +4,8 @@ convolution of its own, and all phases are channels of one:
 conv2d_transpose(x, w) = depth_to_space(conv2d(x, w'); strides)
     w'[(i * sw + j) * O + o, c, k - first, l - first'] = w[c, o, (i + top) % sh + m * sh, (j + left) % sw + m' * sw]
     where k = (i + top) // sh - m is the row of x that tap m of phase i reads, counted from the result's row // sh, and
-    l likewise; taps that a phase lacks are 0.
+    l likewise; taps that a phase lacks are 0. Where phases that begin in front of the result all read the same rows,
+    they begin there, and a slice cuts off what is too much.
 
 Otherwise zeros are put between the pixels of x:
 
@@ -14,7 +15,7 @@ output_padding is added to the end padding; where the result would be a negative
 convolution runs without and the output is sliced. Groups are kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import relax
@@ -39,17 +40,29 @@ class ConvertTransposedConv:
 class _Axis:
     """The taps of a transposed convolution along one axis: y[p] = sum of x[q] * w[p + before - stride * q].
 
-    Row p is phase p % stride of row p // stride."""
+    Row p is phase (p + offset) % stride of row (p + offset) // stride."""
 
     size: int
     result: int
     kernel: int
     stride: int
     before: int
+    offset: int = 0
+
+    @property
+    def best(self) -> "_Axis":
+        """The axis with the offset for which the phases together read the fewest rows."""
+        return min(self, replace(self, offset=self.before % self.stride), key=lambda axis: axis.extent)
+
+    @property
+    def extent(self) -> int:
+        """Rows of x that the phases of a row read."""
+        first, last = self.reach
+        return last - first + 1
 
     def taps(self, phase: int) -> list[tuple[int, int]]:
         """(row of x counted from that of the result, tap of w) of a phase."""
-        first, shift = (phase + self.before) % self.stride, (phase + self.before) // self.stride
+        shift, first = divmod(phase + self.before - self.offset, self.stride)
         return [(shift - m, tap) for m, tap in enumerate(range(first, self.kernel, self.stride))]
 
     @property
@@ -61,7 +74,7 @@ class _Axis:
     @property
     def rows(self) -> int:
         """Rows of all phases, which may be more than the result has."""
-        return -(-self.result // self.stride)
+        return -(-(self.offset + self.result) // self.stride)
 
     @property
     def padding(self) -> tuple[int, int]:
@@ -86,7 +99,7 @@ def _by_phases(graph: RewriteGraph, call: relax.Call, var: relax.Var, weight: np
     strides, pads = [int(s) for s in call.attrs.strides], [int(p) for p in call.attrs.padding]
     shape = shape_of(var)
     axes = [
-        _Axis(size, result, kernel, stride, before)
+        _Axis(size, result, kernel, stride, before).best
         for size, result, kernel, stride, before in zip(
             shape_of(call.args[0])[2:], shape[2:], weight.shape[2:], strides, pads
         )
@@ -101,13 +114,15 @@ def _by_phases(graph: RewriteGraph, call: relax.Call, var: relax.Var, weight: np
     out = ops.call("octet.depth_to_space", [phases], strides=strides)
     if [count * stride for count, stride in zip(rows, strides)] == list(shape[2:]):
         return out
-    return relax.op.strided_slice(graph.emit(out), [2, 3], [0, 0], list(shape[2:]))
+    begin = [axis.offset for axis in axes]
+    end = [axis.offset + axis.result for axis in axes]
+    return relax.op.strided_slice(graph.emit(out), [2, 3], begin, end)
 
 
 def _phases(weight: np.ndarray, down: _Axis, across: _Axis) -> np.ndarray:
     """[I, O, kh, kw] -> [sh * sw * O, I, rows, columns]: what every phase takes of its neighbourhood."""
     inputs, outputs = weight.shape[:2]
-    extents = [last - first + 1 for first, last in (down.reach, across.reach)]
+    extents = (down.extent, across.extent)
     made = np.zeros((down.stride, across.stride, outputs, inputs, *extents), weight.dtype)
     for i in range(down.stride):
         for j in range(across.stride):
