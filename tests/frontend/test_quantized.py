@@ -208,6 +208,21 @@ def test_constants_of_rank_0_are_quantised_and_dequantised(model, agrees):
     agrees(model(nodes, {"x": X}, constants), {"x": X}, [X * np.float32(0.5) + np.float32(197 * 0.004)])
 
 
+def test_codes_of_fewer_bits_are_clipped_codes(model, load):
+    """Brevitas writes Clip, PyTorch's exporter Cast to the type that is there, between the nodes of a pair: one layer
+    with bounds all the same."""
+    nodes, constants = qdq(u8)
+    at = next(i for i, each in enumerate(nodes) if list(each.output) == ["cq"])
+    nodes[at].output[0] = "wide"
+    between = [node("Clip", ["wide", "low", "high"], ["few"]), node("Cast", ["few"], ["cq"], to=TensorProto.UINT8)]
+    nodes[at + 1 : at + 1] = between
+    network = load(model(nodes, {"x": X}, constants | {"low": u8(1), "high": u8(15)}))
+    realized = integer_graph(network)
+    assert [(layer.operator, layer.dtype) for layer in realized.layers] == [("octet.conv2d", "int8")]
+    found = reference.run(realized.module, {"x": X})[0]
+    assert np.abs(found - np.clip(expected(110, 0, 0, 255), YS, 15 * np.float64(YS))).max() < 1e-6
+
+
 @pytest.mark.parametrize("wide", [np.array(0, "uint16"), np.array(0, "int16")])
 def test_sixteen_bits_are_refused_by_name(model, load, wide):
     nodes = [node("QuantizeLinear", ["x", "xs", "z"], ["q"]), node("DequantizeLinear", ["q", "xs", "z"])]

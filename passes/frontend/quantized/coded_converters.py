@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from onnx import helper
+from tvm import relax
+
 from ....targets.seams import Attrs
 from ..narrow import blocked_product
 from .codes import MOVES, Codes, Scaled, ZeroPoint
@@ -48,6 +52,29 @@ def concatenated(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) ->
     return [Codes(parts[0].scale.pair(graph, node, value), parts[0].scale)]
 
 
+def clipped(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
+    """Clip of codes, as quantizers of fewer than 8 bits write it: clip(quantize(x)) = quantize(clip(x)), with bounds
+    that lie on the grid."""
+    codes = graph.value(node.input[0])
+    grid, limits = codes.scale, np.iinfo(codes.scale.dtype)
+    low, high = (
+        (limit if not name else int(graph.known(name)) - grid.zero_point) * np.float32(grid.scale)
+        for limit, name in zip((limits.min - grid.zero_point, limits.max - grid.zero_point), _bounds(node))
+    )
+    quantized = graph.bb.lookup_binding(graph.bb.lookup_binding(codes.value).args[0])
+    x = graph.emit(relax.op.clip(quantized.args[0], float(low), float(high)), node, "clip")
+    return [Codes(grid.pair(graph, node, x), grid)]
+
+
+def _bounds(node: "onnx.NodeProto") -> list[str]:
+    return [*node.input[1:], "", ""][:2]
+
+
+def _same_type(node: "onnx.NodeProto", codes: Codes) -> bool:
+    to = next(attribute.i for attribute in node.attribute if attribute.name == "to")
+    return codes.scale is not None and str(helper.tensor_dtype_to_np_dtype(to)) == codes.scale.dtype
+
+
 def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable[..., Any] | None:
     """The converter of a node that is or reads something quantised, else None."""
     values = [graph.value(name) for name in node.input if graph.has(name)]
@@ -58,6 +85,12 @@ def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable[...,
     static = [isinstance(value, Codes) and value.scale is not None for value in values]
     if node.op_type in MOVES and static[:1] == [True]:
         return moved
+    if node.op_type == "Clip" and static[:1] == [True] and all(graph.known(x) is not None for x in _bounds(node) if x):
+        return clipped
+    if node.op_type == "Cast" and static == [True] and _same_type(node, values[0]):
+        return lambda graph, node, attrs: [
+            graph.value(node.input[0])
+        ]  # PyTorch's exporter writes it behind quantizers.
     if node.op_type == "Concat" and all(static) and len({value.scale for value in values}) == 1:
         return concatenated
     return None
