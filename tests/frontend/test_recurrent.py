@@ -68,6 +68,10 @@ CASES = [
     ("LSTM", {"direction": "bidirectional", "lengths": "computed", "states": True}),
     ("LSTM", {"activations": ["HardSigmoid", "Relu", "Tanh"], "activation_alpha": [0.3], "peepholes": True}),
     ("GRU", {"direction": "reverse", "lengths": "known", "linear_before_reset": 1}),
+    ("LSTM", {"clip": 0.3, "input_forget": 1, "peepholes": True, "direction": "bidirectional"}),
+    ("GRU", {"clip": 0.3}),
+    ("GRU", {"clip": 0.3, "linear_before_reset": 1}),
+    ("RNN", {"clip": 0.3}),
     ("GRU", {"activations": ["Sigmoid", "Softsign"], "linear_before_reset": 1, "lengths": "computed"}),
 ]
 
@@ -89,7 +93,7 @@ def test_recurrent_nodes(kind, options, looped, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "attrs, reason",
     [
-        ({"clip": 3.0}, "clips its gates"),
+        ({"clip": -3.0}, "clips its gates to -3; a bound is positive"),
         ({"activations": ["Sigmoid", "Affine", "Tanh"]}, "Affine"),
         ({"activations": ["Sigmoid", "Tanh"]}, "Sigmoid, Tanh;"),
         ({"direction": "sideways"}, "the direction 'sideways'"),

@@ -24,10 +24,14 @@ Function = Callable[[relax.Expr], relax.Expr]
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions of one direction, in ONNX's order; usual: those that the operators for a whole step have."""
+    """The functions of one direction, in ONNX's order; usual: those that the operators for a whole step have, without a
+    bound. clip: bound of what a gate's function is given, or None. coupled: the forget gate is what the input gate leaves
+    of 1."""
 
     each: tuple[Function, ...]
     usual: bool
+    clip: float | None = None
+    coupled: bool = False
 
     def __getitem__(self, index: int) -> Function:
         return self.each[index]
@@ -38,8 +42,6 @@ class Functions:
 
 def check_recurrent(node: "OnnxNode", ways: int) -> None:
     """Raises UnsupportedModelError for what no layer has here, and for weights of other extents than the node says."""
-    if node.attrs.get("clip") or node.attrs.get("input_forget"):
-        raise UnsupportedModelError("clips its gates or couples them; export a plain one")
     hidden, gates = node.attrs.get("hidden_size", node.array(2, "weights").shape[-1]), GATES[node.op]
     extents = {
         1: ("weights", [ways, gates * hidden, node.shape(0)[-1]]),
@@ -67,8 +69,12 @@ def gate_functions(node: "OnnxNode", ways: int) -> list[Functions]:
         known = ", ".join(sorted([*_KINDS, "relu"]))
         raise UnsupportedModelError(f"has the activations {', '.join(given)[:80]}; export it with those of {known}")
     functions = [_function(name, left) for name in names]
-    parts = range(0, len(names), len(usual))
-    return [Functions(tuple(functions[i : i + len(usual)]), names[i : i + len(usual)] == usual) for i in parts]
+    clip, coupled = node.attrs.get("clip") or None, bool(node.attrs.get("input_forget"))
+    if clip is not None and not clip > 0:
+        raise UnsupportedModelError(f"clips its gates to {clip:g}; a bound is positive, export it again")
+    plain = clip is None and not coupled
+    parts = [slice(i, i + len(usual)) for i in range(0, len(names), len(usual))]
+    return [Functions(tuple(functions[part]), plain and names[part] == usual, clip, coupled) for part in parts]
 
 
 def _function(name: str, left: dict[str, list[float]]) -> Function:

@@ -199,7 +199,7 @@ class _Layer:
                 r = self.emit(relax.op.add(r, relax.const(self.recurrent)), f"recurrent_bias{t}")
         if self.node.op == "RNN":
             total = self.emit(relax.op.add(x, r), f"sum{t}")
-            return self.emit(self.functions[0](total), f"h{t}"), None
+            return self.activated(0, total, f"h{t}"), None
         if self.node.op == "GRU" and not self.functions.usual:
             return self.gru_reset_behind(t, x, r, self.zeros() if h is None else h), None
         if self.node.op == "GRU":
@@ -228,13 +228,13 @@ class _Layer:
             own = self.emit(relax.op.strided_slice(x, [1], [first], [last]), f"{name}_x{t}")
             return self.emit(relax.op.add(own, product), f"{name}_sum{t}")
 
-        both = self.emit(self.functions[0](gates(0, 2 * n, h, "gates")), f"gates{t}")
+        both = self.activated(0, gates(0, 2 * n, h, "gates"), f"gates{t}")
         update, reset = (
             self.emit(relax.op.strided_slice(both, [1], [i * n], [(i + 1) * n]), f"{name}{t}")
             for i, name in enumerate(("update", "reset"))
         )
         kept = self.emit(relax.op.multiply(reset, h), f"kept{t}")
-        new = self.emit(self.functions[1](gates(2 * n, 3 * n, kept, "new")), f"new{t}")
+        new = self.activated(1, gates(2 * n, 3 * n, kept, "new"), f"new{t}")
         return self.moved(t, update, new, h)
 
     def moved(self, t: int | str, update: relax.Expr, new: relax.Expr, h: relax.Expr) -> relax.Var:
@@ -246,11 +246,11 @@ class _Layer:
         """The reset gate multiplies what the product gave, with functions that `octet.gru_output` does not have."""
         own, product = ([self.gate(each, i, f"{k}{t}") for i in range(3)] for each, k in ((x, "own"), (r, "product")))
         update, reset = (
-            self.emit(self.functions[0](self.emit(relax.op.add(a, b), f"{name}_sum{t}")), f"{name}{t}")
+            self.activated(0, self.emit(relax.op.add(a, b), f"{name}_sum{t}"), f"{name}{t}")
             for a, b, name in zip(own, product, ("update", "reset"))
         )
         kept = self.emit(relax.op.multiply(reset, product[2]), f"kept{t}")
-        new = self.emit(self.functions[1](self.emit(relax.op.add(own[2], kept), f"new_sum{t}")), f"new{t}")
+        new = self.activated(1, self.emit(relax.op.add(own[2], kept), f"new_sum{t}"), f"new{t}")
         return self.moved(t, update, new, h)
 
     def lstm(
@@ -258,18 +258,28 @@ class _Layer:
     ) -> tuple[relax.Var, relax.Var]:
         """(h, c) with functions that `octet.lstm_state` and `octet.lstm_output` do not have. before: the gates' inputs
         that see the cell in front of the step."""
-        at, of_state, of_new = self.functions
         total = self.emit(relax.op.add(before, r), f"sum{t}")
-        i, f, new = (
-            self.emit(function(self.gate(total, index, f"{name}{t}")), f"{name}_gate{t}")
-            for index, name, function in ((0, "in", at), (2, "forget", at), (3, "new", of_state))
-        )
+
+        def gate(index: int, name: str, function: int) -> relax.Var:
+            return self.activated(function, self.gate(total, index, f"{name}{t}"), f"{name}_gate{t}")
+
+        i, new = gate(0, "in", 0), gate(3, "new", 1)
+        if self.functions.coupled:
+            f = self.emit(relax.op.subtract(relax.const(np.float32(1)), i), f"forget_gate{t}")
+        else:
+            f = gate(2, "forget", 0)
         added = self.emit(relax.op.multiply(i, new), f"added{t}")
         c = self.emit(relax.op.add(self.emit(relax.op.multiply(f, c), f"left{t}"), added), f"c{t}")
         after = x if self.peepholes is None else self.seen(x, c, self.peepholes[1], f"output{t}")
         out = self.emit(relax.op.add(self.gate(after, 1, f"out_x{t}"), self.gate(r, 1, f"out_r{t}")), f"out{t}")
-        shown = self.emit(of_new(c), f"shown{t}")
-        return self.emit(relax.op.multiply(self.emit(at(out), f"out_gate{t}"), shown), f"h{t}"), c
+        shown = self.emit(self.functions[2](c), f"shown{t}")  # ONNX Runtime bounds gates only, not the cell.
+        return self.emit(relax.op.multiply(self.activated(0, out, f"out_gate{t}"), shown), f"h{t}"), c
+
+    def activated(self, function: int, x: relax.Expr, name: str) -> relax.Var:
+        """A function of a gate, within the bound of the node."""
+        if (bound := self.functions.clip) is not None:
+            x = self.emit(relax.op.clip(x, -bound, bound), f"{name}_clipped")
+        return self.emit(self.functions[function](x), name)
 
     def gate(self, gates: relax.Expr, index: int, name: str) -> relax.Var:
         """[B, H] of gate `index`."""
