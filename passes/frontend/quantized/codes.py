@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..importer import OnnxImporter
 
-_OFFSETS = {"int8": 0, "uint8": 128}
+OFFSETS = {"int8": 0, "uint8": 128}
 MOVES = frozenset(
     {
         "Reshape",
@@ -63,7 +63,7 @@ class Scale:
 
     def constants(self) -> "tuple[tvm.ir.GenericConst, tvm.ir.GenericConst]":
         """(scale, zero point of the int8 codes), as expressions."""
-        return relax.const(np.float32(self.scale)), relax.const(np.int8(self.zero_point - _OFFSETS[self.dtype]))
+        return relax.const(np.float32(self.scale)), relax.const(np.int8(self.zero_point - OFFSETS[self.dtype]))
 
     def integers(self, x: relax.Expr) -> relax.Call:
         """The codes of x as the file has them, for whoever wants the integers themselves."""
@@ -107,7 +107,7 @@ def scale_of(
         raise UnsupportedModelError(
             "computes its scale at run time; export it with constant scales, or give the fp32 network"
         )
-    if str(zero.dtype) not in _OFFSETS:
+    if str(zero.dtype) not in OFFSETS:
         raise UnsupportedModelError(
             f"quantises to {zero.dtype}; only int8 and uint8 are supported, give the fp32 network it was made from"
         )

@@ -14,7 +14,7 @@ from ...operators.registry import operators
 from ...ops import is_op
 from ...rewriting.grids import Grid
 from ..narrow import NOTE
-from .codes import Codes, broadcast_along, scale_of
+from .codes import OFFSETS, Codes, broadcast_along, scale_of
 
 if TYPE_CHECKING:
     import onnx
@@ -114,7 +114,31 @@ def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs)
                 np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max)
             ).astype(zero.dtype)
         ]
+    scale = graph.known(node.input[1])
+    if scale is not None and scale.size > 1 and not attrs.get("block_size", 0):
+        return [_coded_by_channel(graph, node, attrs)]
     return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
+
+
+def _coded_by_channel(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> Codes:
+    """Codes with a scale for each channel of a computed tensor, as NNCF has them in front of depthwise convolutions:
+    rounded in float, as no layer reads such codes. Raises UnsupportedModelError for more than 8 bits."""
+    x = graph.expression(graph.value(node.input[0]))
+    zero = graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else None
+    dtype = _dtype(attrs) if zero is None else str(zero.dtype)
+    if dtype not in OFFSETS or name_of_operand(node, 2) and zero is None:
+        raise UnsupportedModelError(f"quantises to {dtype}; only int8 and uint8 are supported, give the fp32 network")
+    scale, rank = graph.known(node.input[1]).astype("float32"), len(graph.extents(x))
+    zero = np.zeros(scale.shape, dtype) if zero is None else zero
+    step, zero = (
+        relax.const(broadcast_along(v.astype("float32"), rank, attrs.get("axis", 1)), "float32") for v in (scale, zero)
+    )
+    limits = np.iinfo(dtype)
+    codes = graph.emit(relax.op.divide(x, step), node, "steps")
+    codes = graph.emit(relax.op.add(graph.emit(relax.op.round(codes), node, "rounded"), zero), node, "shifted")
+    codes = graph.emit(relax.op.clip(codes, float(limits.min), float(limits.max)), node, "codes")
+    steps = graph.emit(relax.op.subtract(codes, zero), node, "kept")
+    return Codes(graph.emit(relax.op.multiply(steps, step), node, "real"), None)
 
 
 def dequantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[np.ndarray | relax.Var]:

@@ -25,8 +25,8 @@ Function = Callable[[relax.Expr], relax.Expr]
 @dataclass(frozen=True)
 class Functions:
     """The functions of one direction, in ONNX's order; usual: those that the operators for a whole step have, without a
-    bound. clip: bound of what a gate's function is given, or None. coupled: the forget gate is what the input gate leaves
-    of 1."""
+    bound. clip: bound of what a gate's function is given, or None. coupled: the forget gate is what the input gate
+    leaves of 1."""
 
     each: tuple[Function, ...]
     usual: bool
