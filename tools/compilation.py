@@ -30,7 +30,7 @@ from .building.recipes import recipe_of
 from .building.records import sources
 from .building.referee import compare_all
 from .building.watching import check_samples_for_clips, check_watched, with_usual_clips
-from .data import check_calib, read_samples, warn_of_constant
+from .data import check_calib, read_samples, warn_of_constant, warn_of_full_masks
 from .evaluating.agreement import Yardstick
 from .evaluating.evaluation import score
 from .metrics import find_metric
@@ -80,6 +80,7 @@ def compile_to_package(request: Request) -> dict:
         check_samples_for_clips(recipe, samples, model)
         if samples is not None and not model.comes_quantised:
             warn_of_constant(request.calib, samples)
+            warn_of_full_masks(request.calib, samples, model)
         check_names(request.output_names, model.outputs)
         validation = _validation(request, metric, model)
         options = BuildOptions(

@@ -11,6 +11,21 @@ from .console import say
 _FIRST = 64  # So many samples are looked at: nobody's data begin with as many equal ones by chance.
 
 
+def warn_of_full_masks(path, samples, model) -> None:
+    """Says on stderr where a package of several shapes is calibrated with full masks alone: what attention makes of a
+    few places reaches further than what it makes of many, and no sample shows it."""
+    if len(model.shapes) < 2:
+        return
+    for name, array in samples.items():
+        first = np.asarray(select(array, slice(0, _FIRST)))
+        if first.ndim == 2 and first.shape[1] > 1 and first.dtype.kind in "iub" and first.size and (first == 1).all():
+            say(
+                f"octet: warning: {path}: input {name!r} is 1 everywhere in the first {len(first)} samples, so none is "
+                f"shorter than {first.shape[1]}; give samples of the lengths that come, with 0 in {name!r} behind them",
+                err=True,
+            )
+
+
 def check_calib(path, file, model) -> None:
     """Raises OctetError where the network of an ONNX file needs calibration data and `path` is None."""
     if path is None and not model.comes_quantised:
