@@ -1,6 +1,7 @@
 """ONNX file -> ModelProto, or one line that says why not."""
 
 import hashlib
+import re
 import stat
 from pathlib import Path
 
@@ -89,9 +90,10 @@ def _digest(path: Path, size: int, digest: "hashlib._Hash") -> None:
 
 
 def message_line(error: Exception) -> str:
-    """An exception's message as one line without its final stop."""
+    """An exception's message as one line without its final stop; extents as numbers, not as TVM spells them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".:")
+    plain = re.sub(r"\b(?:R\.shape|T\.int64)\(([^()]*)\)", r"\1", lines[0] if lines else type(error).__name__)
+    return plain.rstrip(".:")
 
 
 def _bytes(path: Path) -> bytes:

@@ -68,11 +68,15 @@ def input_specs(
 
 def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:
     """What to do where shapes do not fit each other: give other extents, if the file leaves some open."""
-    symbolic = {value.name for value in graph.input if any(isinstance(dim, str) for dim in _declared(value) or ("",))}
+    declared = {value.name: _declared(value) or ("",) for value in graph.input}
+    symbolic = {name: dims for name, dims in declared.items() if any(isinstance(dim, str) for dim in dims)}
     chosen = " ".join(
         f"--shape {spec.name}={'x'.join(map(str, spec.shape))}" for spec in specs if spec.name in symbolic
     )
     export = "export it with other attributes or shapes"
+    batch = batch_of(specs)
+    if symbolic and all(len(dims) > 1 and all(isinstance(dim, int) for dim in dims[1:]) for dims in symbolic.values()):
+        return f"take other samples at once than --batch {batch}, or {export}"
     return f"give other extents than {chosen}, or {export}" if chosen else export
 
 

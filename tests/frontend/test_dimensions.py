@@ -162,6 +162,12 @@ def test_an_input_that_always_has_one_value(model, load):
             "cannot be imported: .*; give other extents than --shape x=1x64, or export",
         ),
         (
+            [helper.make_node("Reshape", ["x", "four"], ["y"])],
+            ("N", 1, 1, 7),
+            None,
+            r"old shape is \[1, 1, 1, 7\].*; take other samples at once than --batch 1, or export",
+        ),
+        (
             [helper.make_node("MatMul", ["x", "m"], ["y"])],
             (1, 64),
             None,
@@ -170,7 +176,7 @@ def test_an_input_that_always_has_one_value(model, load):
     ],
 )
 def test_extents_that_do_not_fit_are_named(model, load, nodes, declared, given, reason):
-    constants = {"w": np.ones((2, 3, 6, 6), "float32"), "m": np.ones((138, 5), "float32")}
+    constants = {"w": np.ones((2, 3, 6, 6), "float32"), "m": np.ones((138, 5), "float32"), "four": np.array([4, -1])}
     proto = model(nodes, {"x": np.ones([3] * len(declared), "float32")}, constants, shapes={"x": declared})
     with pytest.raises(UnsupportedModelError, match=reason):
         load(proto, shapes={} if given is None else {"x": given})
