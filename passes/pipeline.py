@@ -18,7 +18,9 @@ import tvm
 from ..targets.errors import OctetError
 from .canonicalize.convert_batch_norm import ConvertBatchNorm
 from .canonicalize.convert_conv1d import ConvertConv1d
-from .canonicalize.convert_transposed_conv import ConvertTransposedConv
+from .canonicalize.depth_to_space.convert_transposed_conv import ConvertTransposedConv
+from .canonicalize.depth_to_space.recognize_depth_to_space import RecognizeDepthToSpace
+from .canonicalize.depth_to_space.sink_depth_to_space import SinkDepthToSpace
 from .canonicalize.divide_behind_product import DivideBehindProduct, attends_to_many
 from .canonicalize.fold_affine import FoldAffine
 from .canonicalize.fold_affine_forward import FoldAffineForward
@@ -42,7 +44,6 @@ from .canonicalize.recognize_silu import RecognizeSilu
 from .canonicalize.recognize_softmax import RecognizeSoftmax
 from .canonicalize.recognize_unary import RecognizeUnary
 from .canonicalize.remove_noops import RemoveNoops
-from .canonicalize.sink_depth_to_space import SinkDepthToSpace
 from .canonicalize.sink_transposes import SinkTransposes
 from .frontend.model import Model
 from .lower.cpu.stages import lowering
@@ -76,6 +77,7 @@ CANONICALIZE: list[Step] = [
     ConvertConv1d(),
     LiftRank3(),
     RemoveNoops(),
+    RecognizeDepthToSpace(),
     ConvertTransposedConv(),
     SinkDepthToSpace(),
     FoldPad(),

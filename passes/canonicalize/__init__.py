@@ -14,7 +14,8 @@ clipping          R.nn.relu, R.clip with bounds as floats; never two in a row
 scalar functions  octet.unary, kinds in passes/unary.py; R.nn.prelu with constant slopes
 pooling           R.nn.max_pool2d, R.nn.avg_pool2d, padding of 4, ceil_mode False; R.mean(x, [2, 3], keepdims=True) for
                   the global one
-data movement     R.reshape, R.permute_dims, R.concat, R.split, R.strided_slice, R.nn.pad, R.tile, R.image.resize2d
+data movement     R.reshape, R.permute_dims, R.concat, R.split, R.strided_slice, R.nn.pad, R.tile, R.image.resize2d,
+                  octet.depth_to_space
 the rest          R.nn.softmax, R.nn.layer_norm, R.nn.rms_norm, R.argmax, R.mean/sum/max over other axes, R.take,
                   R.astype, R.where, ...: float
 

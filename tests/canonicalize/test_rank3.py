@@ -6,7 +6,7 @@ from tvm import relax
 from tvm.relax import op
 
 from octet.passes.canonicalize.convert_conv1d import ConvertConv1d
-from octet.passes.canonicalize.convert_transposed_conv import ConvertTransposedConv
+from octet.passes.canonicalize.depth_to_space.convert_transposed_conv import ConvertTransposedConv
 from octet.passes.canonicalize.lift_rank3 import LiftRank3
 from octet.passes.canonicalize.remove_noops import RemoveNoops
 

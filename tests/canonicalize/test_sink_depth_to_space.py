@@ -5,7 +5,7 @@ import pytest
 from tvm.relax import op
 
 from octet.passes import ops
-from octet.passes.canonicalize.sink_depth_to_space import SinkDepthToSpace
+from octet.passes.canonicalize.depth_to_space.sink_depth_to_space import SinkDepthToSpace
 
 SHAPE = [(2, 12, 3, 5)]  # Two channels in phases of 2 rows and 3 columns.
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tvm.relax import op
 
 from octet.passes import ops
-from octet.passes.canonicalize.convert_transposed_conv import ConvertTransposedConv
+from octet.passes.canonicalize.depth_to_space.convert_transposed_conv import ConvertTransposedConv
 from octet.passes.canonicalize.fold_pad import FoldPad
 from octet.passes.canonicalize.normalize_dense import NormalizeDense
 from octet.passes.canonicalize.normalize_pooling import NormalizePooling

@@ -21,10 +21,10 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from .. import ops
-from ..ops import shape_of
-from ..rewriting.rule import RewriteGraph, rewrite
-from .questions import constant
+from ... import ops
+from ...ops import shape_of
+from ...rewriting.rule import RewriteGraph, rewrite
+from ..questions import constant
 
 
 @dataclass(frozen=True)

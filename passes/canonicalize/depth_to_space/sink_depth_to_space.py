@@ -13,11 +13,11 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call, IRModule, Op
 
-from .. import ops
-from ..operators.registry import traits_of
-from ..ops import is_tensor, shape_of
-from ..rewriting.rule import RewriteGraph, rewrite
-from .questions import constant
+from ... import ops
+from ...operators.registry import traits_of
+from ...ops import is_tensor, shape_of
+from ...rewriting.rule import RewriteGraph, rewrite
+from ..questions import constant
 
 
 @dataclass(frozen=True)
