@@ -190,6 +190,12 @@ def shape_of(expr: relax.Expr) -> tuple[int, ...]:
     return tuple(int(extent) for extent in expr.ty.shape.values)
 
 
+def permutation(call: relax.Call) -> list[int]:
+    """The axes of R.permute_dims, each from 0 on; without any they are those of its operand from the last on."""
+    rank = len(shape_of(call.args[0]))
+    return list(range(rank))[::-1] if call.attrs.axes is None else [int(axis) % rank for axis in call.attrs.axes]
+
+
 def attrs_of(expr: relax.Expr) -> dict[str, Any]:
     """The attributes of a call (Octet's or Relax's own) as plain Python values: int, float, str, None and lists of
     them."""

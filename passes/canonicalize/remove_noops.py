@@ -14,7 +14,7 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from .. import ops
-from ..ops import shape_of
+from ..ops import permutation, shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .questions import constant
 
@@ -85,10 +85,10 @@ def _reshape(graph: RewriteGraph, call: relax.Call, var: relax.Var, reshaped: Re
 
 def _permute(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr:
     rank = len(shape_of(var))
-    axes, source = _axes(call, rank), call.args[0]
+    axes, source = permutation(call), call.args[0]
     inner = graph.match(source, "relax.permute_dims")
     if inner is not None:
-        before = _axes(inner, rank)
+        before = permutation(inner)
         axes, source = [before[a] for a in axes], inner.args[0]
     if axes == list(range(rank)):
         return source
@@ -96,8 +96,3 @@ def _permute(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Exp
     if kept == sorted(kept):
         return relax.op.reshape(source, shape_of(var))
     return relax.op.permute_dims(source, axes)
-
-
-def _axes(call: relax.Call, rank: int) -> list[int]:
-    axes = call.attrs.axes
-    return list(range(rank))[::-1] if axes is None else [int(a) % rank for a in axes]

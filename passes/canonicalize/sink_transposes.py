@@ -20,7 +20,7 @@ from tvm.ir import Call, IRModule, Op
 
 from .. import ops
 from ..operators.registry import traits_of
-from ..ops import shape_of
+from ..ops import permutation, shape_of
 from ..rewriting.rule import RewriteGraph, rewrite
 from .questions import channels_last, channels_second, constant, is_float
 
@@ -57,7 +57,8 @@ def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
         reduces = ops.is_op(call, *_REDUCTIONS)
         if reduces and not call.attrs.keepdims:
             found.add(binding.var)
-        back = ops.is_op(call, "relax.permute_dims") and _axes(call) == channels_second(len(shape_of(binding.var)))
+        rank = len(shape_of(binding.var))
+        back = ops.is_op(call, "relax.permute_dims") and permutation(call) == channels_second(rank)
         through = binding.var in found and (
             reduces or ops.is_op(call, "relax.concat", "relax.nn.pad") or traits_of(call.op.name).elementwise
         )
@@ -150,12 +151,7 @@ def _transposed(graph: RewriteGraph, expr: relax.Expr) -> relax.Expr | None:
     """x where expr is x with its channels moved from axis 1 to the end, else None."""
     call = graph.match(expr, "relax.permute_dims")
     rank = len(shape_of(call.args[0])) if call is not None else 0
-    return call.args[0] if rank in (3, 4) and _axes(call) == channels_last(rank) else None
-
-
-def _axes(call: relax.Call) -> list[int]:
-    rank = len(shape_of(call.args[0]))
-    return list(range(rank))[::-1] if call.attrs.axes is None else [int(axis) % rank for axis in call.attrs.axes]
+    return call.args[0] if rank in (3, 4) and permutation(call) == channels_last(rank) else None
 
 
 def _back(graph: RewriteGraph, expr: relax.Expr, rank: int) -> relax.Expr:

@@ -21,6 +21,11 @@ def name_of(node: onnx.NodeProto) -> str:
     return node.name or next(filter(None, node.output), node.op_type)
 
 
+def attribute_text(value: str | bytes) -> str:
+    """A string attribute, or one of several, as text: importers give either."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def unless_empty(var: "relax.Expr") -> Any:
     """A tensor without elements is known."""
     shape = list(shape_of(var))
@@ -102,5 +107,4 @@ class OnnxNode:
 
     def text(self, name: str, default: str) -> str:
         """A string attribute as text, `default` where the node has none."""
-        value = self.attrs.get(name, default)
-        return value.decode() if isinstance(value, bytes) else value
+        return attribute_text(self.attrs.get(name, default))

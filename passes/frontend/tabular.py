@@ -10,6 +10,7 @@ from onnx import helper
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.seams import Attrs
+from .node import attribute_text
 
 if TYPE_CHECKING:
     from .importer import OnnxImporter
@@ -30,11 +31,6 @@ def _array(attrs: Attrs, name: str) -> np.ndarray:
     return np.array(attrs.get(name, []), "float32")
 
 
-def _text(attrs: Attrs, name: str, default: str) -> str:
-    value = attrs.get(name, default)
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def scaler(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
     """(x - offset) * scale."""
     x = graph.apply(node, "Sub", [_floats(graph, node), _array(attrs, "offset")])
@@ -43,7 +39,7 @@ def scaler(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[An
 
 def normalizer(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]:
     """Rows divided by their norm."""
-    x, norm = _floats(graph, node), _text(attrs, "norm", "MAX")
+    x, norm = _floats(graph, node), attribute_text(attrs.get("norm", "MAX"))
     magnitudes = x if norm == "L2" else graph.apply(node, "Abs", [x])
     as_input = graph.opset >= (13 if norm == "L1" else 18)
     axes = [] if as_input else [helper.make_attribute("axes", [-1])]
@@ -107,7 +103,7 @@ def _linear(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs, rows: int
 
 
 def _transformed(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs, scores: Any) -> Any:
-    kind = _text(attrs, "post_transform", "NONE")
+    kind = attribute_text(attrs.get("post_transform", "NONE"))
     if kind == "NONE":
         return scores
     if kind not in _TRANSFORMS:

@@ -18,7 +18,7 @@ from tvm.ir import Call, IRModule, Op
 
 from ... import ops
 from ...operators.registry import traits_of
-from ...ops import is_tensor, shape_of
+from ...ops import is_tensor, permutation, shape_of
 from ...rewriting.rule import RewriteGraph, rewrite
 from ..questions import constant
 
@@ -41,9 +41,9 @@ def _recognize(graph: RewriteGraph, call: relax.Expr, var: relax.Var) -> relax.E
     if turned is None or apart is None or not (graph.used_once(call.args[0]) and graph.used_once(turned.args[0])):
         return None
     blocks, source, result = shape_of(turned.args[0]), apart.args[0], shape_of(var)
-    if (len(blocks), len(shape_of(source)), len(result)) != (6, 4, 4) or turned.attrs.axes is None:
+    if (len(blocks), len(shape_of(source)), len(result)) != (6, 4, 4):
         return None
-    axes = [int(axis) % 6 for axis in turned.attrs.axes]
+    axes = permutation(turned)
     inside = axes == _PHASES_INSIDE
     n, channels, sh, sw, h, w = blocks if inside else (blocks[0], blocks[3], *blocks[1:3], *blocks[4:])
     if axes not in (_PHASES_OUTSIDE, _PHASES_INSIDE) or shape_of(source) != (n, channels * sh * sw, h, w):

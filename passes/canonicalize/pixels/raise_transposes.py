@@ -15,7 +15,7 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from ... import ops
-from ...ops import shape_of
+from ...ops import permutation, shape_of
 from ...rewriting.rule import RewriteGraph, rewrite
 from ..questions import known
 from .integers import steps_behind
@@ -49,8 +49,7 @@ def _raise(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr 
 
 def _permuted(step: relax.Expr, call: relax.Call) -> Callable[..., relax.Expr] | None:
     """x -> the step on a tensor with permuted axes."""
-    rank = len(shape_of(call.args[0]))
-    axes = [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(range(rank))[::-1]
+    axes, rank = permutation(call), len(shape_of(call.args[0]))
     if ops.is_op(step, "relax.nn.pad"):
         widths = np.reshape([int(width) for width in step.attrs.pad_width], (rank, 2))[axes]
         return lambda x: relax.op.nn.pad(x, widths.ravel().tolist())

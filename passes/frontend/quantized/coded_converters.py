@@ -75,6 +75,11 @@ def _same_type(node: "onnx.NodeProto", codes: Codes) -> bool:
     return codes.scale is not None and str(helper.tensor_dtype_to_np_dtype(to)) == codes.scale.dtype
 
 
+def cast_to_same(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
+    """Cast of codes to the type that they have, as PyTorch's exporter writes it behind quantizers: the codes."""
+    return [graph.value(node.input[0])]
+
+
 def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable[..., Any] | None:
     """The converter of a node that is or reads something quantised, else None."""
     values = [graph.value(name) for name in node.input if graph.has(name)]
@@ -88,9 +93,7 @@ def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable[...,
     if node.op_type == "Clip" and static[:1] == [True] and all(graph.known(x) is not None for x in _bounds(node) if x):
         return clipped
     if node.op_type == "Cast" and static == [True] and _same_type(node, values[0]):
-        return lambda graph, node, attrs: [
-            graph.value(node.input[0])
-        ]  # PyTorch's exporter writes it behind quantizers.
+        return cast_to_same
     if node.op_type == "Concat" and all(static) and len({value.scale for value in values}) == 1:
         return concatenated
     return None

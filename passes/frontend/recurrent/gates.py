@@ -10,6 +10,7 @@ from tvm import relax
 from ....targets.errors import UnsupportedModelError
 from ... import ops
 from ..activations import UNARY
+from ..node import attribute_text
 
 if TYPE_CHECKING:
     from ..node import OnnxNode
@@ -62,7 +63,7 @@ def gate_functions(node: "OnnxNode", ways: int) -> list[Functions]:
     """Of each direction. Parameters are taken from their lists by the functions that have some, in order. Raises
     UnsupportedModelError for a function that is not known here."""
     usual = USUAL[node.op]
-    given = [a.decode() if isinstance(a, bytes) else a for a in node.attrs.get("activations", usual * ways)]
+    given = [attribute_text(a) for a in node.attrs.get("activations", usual * ways)]
     left = {name: [float(v) for v in node.attrs.get(f"activation_{name}", [])] for name in ("alpha", "beta")}
     names = [name.lower() for name in given]
     if len(names) != len(usual) * ways or any(name not in _KINDS and name != "relu" for name in names):

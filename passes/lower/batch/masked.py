@@ -4,7 +4,6 @@ An input of rank 2 is a padding mask where no other place changes as long as it 
 inputs hold there, and where that is not so without it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
@@ -15,9 +14,6 @@ from ...ops import is_op, shape_of
 from ...rewriting.dataflow_graph import DataflowGraph
 from .padding_proof import ANYTHING, PaddedPlaces, PaddingWalk, VaryingAxis
 from .sample_axis import BatchAxis, Mixes
-
-if TYPE_CHECKING:
-    pass
 
 # A softmax or a sum sees all places of an axis, and may look away from some.
 _HEEDED_BY = ("relax.nn.softmax", "relax.sum")

@@ -27,10 +27,14 @@ def _pixels(chain: Pixels, ctx: "CpuContext") -> Value:
     return Value(value.var, Layout("plain", value.layout.shape, "int8"))
 
 
+def _scores(chain: Scores, ctx: "CpuContext") -> Value:
+    return product_kernel(chain.product, ctx, chain.parts, chain.root)
+
+
 # A chain is lowered by the function of its class, given the context.
 FUSED = {
-    Scores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root),
-    CodedScores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root),
+    Scores: _scores,
+    CodedScores: _scores,
     PeakScores: lambda chain, ctx: product_kernel(chain.product, ctx, chain.parts, chain.root, peak=True),
     Softmax: lambda chain, ctx: softmax_rows(chain.source, chain.root, ctx, chain.probability_scale, chain.zero_point),
     PeakSoftmax: lambda chain, ctx: softmax_rows(

@@ -28,11 +28,11 @@ def product_kernel(
     call: "relax.Call",
     ctx: "CpuContext",
     softmax: "SoftmaxParts | None" = None,
-    root: "None" = None,
+    root: "relax.Expr | None" = None,
     peak: bool = False,
 ) -> Value:
-    """One kernel. softmax: SoftmaxParts of the operators behind it (fusion.py), whose result `root` is then computed.
-    peak: over each row's largest value."""
+    """One kernel. softmax: SoftmaxParts of the operators behind it (softmax_chains.py), whose result `root` is then
+    computed. peak: over each row's largest value."""
     attrs = ops.attrs_of(call)
     shape = shape_of(root if root is not None else call)
     rank = len(shape)

@@ -2,6 +2,7 @@
 channels do, except where a slice takes a range."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from tvm import relax
 from ....targets.seams import Attrs
 from ....targets.x86.layout import Layout, packed
 from ....targets.x86.movement.pixels import FILL, ConcatProblem, GatherProblem, channel_axis, concat, gather, pixel_axes
-from ....targets.x86.movement.view_copy import ViewCopyProblem, phases, view_copy
+from ....targets.x86.movement.view_copy import ViewCopyProblem, view_copy
+from ....targets.x86.view import view_of
 from ... import ops
 from ...ops import shape_of
+from ..pixel_phases import pixel_phases
 
 if TYPE_CHECKING:
     from .context import CpuContext
@@ -196,10 +199,11 @@ def depth_to_space(call: relax.Call, ctx: "CpuContext") -> "Value | None":
         return None
     if not target.sparse:
         return gathered(call, ctx, target, {}, depth=strides)
-    value = ctx.strided(call.args[0])
-    plain = Layout("plain", target.shape, target.dtype)
-    problem = ViewCopyProblem(*phases(value.layout, plain, strides))
-    return ctx.emit(view_copy(problem), [value], plain, call.op.name)
+    value, plain = ctx.strided(call.args[0]), Layout("plain", target.shape, target.dtype)
+    source, to = value.layout, view_of(plain)
+    shape, *steps = pixel_phases(target.shape, strides, source.strides, to.strides)
+    views = (replace(view, shape=shape, strides=taken) for view, taken in zip((source, to), steps))
+    return ctx.emit(view_copy(ViewCopyProblem(*views)), [value], plain, call.op.name)
 
 
 def frame(call: relax.Call, ctx: "CpuContext") -> "Value | None":

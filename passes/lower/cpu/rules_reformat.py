@@ -8,7 +8,7 @@ from tvm import relax
 from ....targets.x86.layout import Layout, packed, sure
 from ....targets.x86.reformat.choose import ReformatProblem, reformat
 from ....targets.x86.view import as_layout, reshaped, transposed, view_of
-from ...ops import shape_of
+from ...ops import permutation, shape_of
 
 if TYPE_CHECKING:
     from .context import CpuContext
@@ -77,11 +77,7 @@ def _same_bytes(old: Layout, new: Layout) -> bool:
 def permute_dims(call: relax.Call, ctx: "CpuContext") -> "Value | None":
     """A view of what lies strided already; else NCHW <-> NHWC and [N, K, M] -> [N, M, K], the copies that a reformat
     does; else a view."""
-    axes = (
-        [int(a) for a in call.attrs.axes]
-        if call.attrs.axes is not None
-        else list(reversed(range(len(call.ty.shape.values))))
-    )
+    axes = permutation(call)
     dtype = str(call.ty.dtype)
     if dtype not in ("int8", "float32") or ctx.constant(call.args[0]) is not None:
         return None

@@ -12,6 +12,7 @@ from ....targets.cuda.layout import Strided, packed, plain, reshaped, row_layout
 from ... import ops
 from ...ops import shape_of
 from ...referee.resize import nearest_indices
+from ..pixel_phases import pixel_phases
 from .context import CudaTensor
 
 if TYPE_CHECKING:
@@ -93,9 +94,7 @@ def permute_dims(call: "relax.Call", ctx: "CudaContext") -> CudaTensor:
     where they lie."""
     value = ctx.view(call.args[0])
     rank, shape = len(value.layout.shape), shape_of(call)
-    axes = (
-        [int(axis) % rank for axis in call.attrs.axes] if call.attrs.axes is not None else list(reversed(range(rank)))
-    )
+    axes = ops.permutation(call)
     steps = tuple(value.layout.steps[axis] for axis in axes)
     if rank == 4 and value.layout.dtype == "int8":
         whole = plain(shape, "int8")
@@ -194,14 +193,10 @@ def interleave(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
 
 def depth_to_space(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
     """Lowers octet.depth_to_space: every phase of the channels is moved between the pixels of the others."""
-    (sh, sw), value = ops.attrs_of(call)["strides"], ctx.find(call.args[0])
-    (n, c, height, width), layout = shape_of(call), packed(shape_of(call), value.layout.dtype)
-    image, channel, row, column = value.layout.steps
-    to_image, to_channel, to_row, to_column = layout.steps
-    shape = (n, c, height // sh, sh, width // sw, sw)
-    from_steps = (image, channel, row, sw * c * channel, column, c * channel)
-    to_steps = (to_image, to_channel, sh * to_row, to_row, sw * to_column, to_column)
-    return _moved(call, ctx, value, movement.region(shape, 0, from_steps, 0, to_steps), layout)
+    strides, value = ops.attrs_of(call)["strides"], ctx.find(call.args[0])
+    layout = packed(shape_of(call), value.layout.dtype)
+    shape, source, target = pixel_phases(shape_of(call), strides, value.layout.steps, layout.steps)
+    return _moved(call, ctx, value, movement.region(shape, 0, source, 0, target), layout)
 
 
 def frame(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:

@@ -55,7 +55,7 @@ def _body(p: MatmulProblem, s: MatmulSchedule, dot: str) -> None:
         width = p.column_blocks * 16
         packed, corrections = on_stack(packed_bytes(p), "uint8"), on_stack(width, "int32")
         sums, scratch = on_stack(s.tiles * TILE_ROWS * width, "int32"), on_stack(scratch_floats(p, s), "float32")
-        row_parts = on_stack(TILE_ROWS * 16 if p.b_zero_point else 16, "int32")
+        row_parts = on_stack(TILE_ROWS * 16, "int32") if p.b_zero_point else None
         matrix, chunk = (
             (bind(tirx.floordiv(task, s.chunks)), bind(tirx.floormod(task, s.chunks))) if s.chunks > 1 else (task, 0)
         )
@@ -112,7 +112,7 @@ class _Kernel:
     packed: tirx.Buffer
     corrections: Any  # The field is None where no corrections are asked for, else their buffer.
     sums: tirx.Buffer
-    row_parts: tirx.Buffer
+    row_parts: Any  # The field is None where the second operand has zero point 0, else their buffer.
     scratch: tirx.Buffer
     out: tirx.Buffer
     out_start: tirx.Expr
@@ -215,7 +215,7 @@ class _Kernel:
         """Emits the epilogue of some rows. row: of the result, sums_at: index of its sums; and the following ones,
         `rows` altogether."""
         p = self.p
-        if p.b_zero_point:
+        if self.row_parts is not None:
             for r in range(rows):
                 store_vector(self.row_parts, r * 16, row_part(p, self.a, bind(self.a_start + (row + r) * p.a.row)))
         if p.softmax is not None:
@@ -247,7 +247,7 @@ class _Kernel:
     def _sums(self, r: tirx.Expr | int, at: tirx.Expr) -> tirx.Expr:
         """16 sums of row r of those that are finished together."""
         sums = load_vector(self.sums, at, 16)
-        return to_float(sums + load_vector(self.row_parts, r * 16, 16) if self.p.b_zero_point else sums)
+        return to_float(sums if self.row_parts is None else sums + load_vector(self.row_parts, r * 16, 16))
 
     def _scaled(self, sums_at: tirx.Expr, v: tirx.Expr | int) -> tirx.Expr:
         return self._sums(0, sums_at + v * 16) * splat(self.p.multiplier, "float32")

@@ -1,7 +1,7 @@
 """A strided view written out in another layout."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -29,23 +29,6 @@ class ViewCopyProblem:
 
     def __post_init__(self) -> None:
         assert self.source.shape == self.target.shape and self.source.dtype == self.target.dtype, self
-
-
-def phases(source: View, target: Layout, strides: Sequence[int]) -> tuple[View, View]:
-    """(source, target) as views [n, c, h, i, w, j] of the pixels that `octet.depth_to_space` by `strides` [sh, sw]
-    takes from the channels of `source`."""
-    (n, c, height, width), (sh, sw), to = target.shape, strides, view_of(target)
-    shape, each = (n, c, height // sh, sh, width // sw, sw), source.strides[1] * c
-
-    def split(view: View, rows: tuple[int, int], columns: tuple[int, int]) -> View:
-        image, channel, *_ = view.strides
-        return replace(view, shape=shape, strides=(image, channel, *rows, *columns))
-
-    (down, across), (to_row, to_column) = source.strides[2:], to.strides[2:]
-    return (
-        split(source, (down, sw * each), (across, each)),
-        split(to, (sh * to_row, to_row), (sw * to_column, to_column)),
-    )
 
 
 @built_once
