@@ -90,10 +90,12 @@ def _digest(path: Path, size: int, digest: "hashlib._Hash") -> None:
 
 
 def message_line(error: Exception) -> str:
-    """An exception's message as one line without its final stop; extents as numbers, not as TVM spells them."""
+    """An exception's message as one line without its final stop; extents as numbers and operators by
+    name, not as TVM spells them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     plain = re.sub(r"\b(?:R\.shape|T\.int64)\(([^()]*)\)", r"\1", lines[0] if lines else type(error).__name__)
-    return plain.rstrip(".:")
+    named = re.sub(r'\bir\.Op\(.*?name="([^"]*)".*support_level=\d+\)', r"\1", plain)
+    return named.rstrip(".:")
 
 
 def _bytes(path: Path) -> bytes:

@@ -82,13 +82,15 @@ def _channels(graph: "DataflowGraph", order: list[relax.Expr], shape: tuple[int,
             constant = graph.constant(arg) if is_tensor(arg) else None
             if constant is None or constant.size == 1:
                 continue
+            if len(shape) not in (2, 4) or constant.size != shape[1]:
+                return None
             if ops.is_op(call, "relax.nn.prelu"):
                 fits = ops.attrs_of(call)["axis"] % len(shape) == 1
             else:
                 fits = (
                     constant.ndim >= len(shape) - 1 and constant.shape[constant.ndim - len(shape) + 1] == constant.size
                 )
-            if not fits or constant.size != shape[1] or len(shape) not in (2, 4):
+            if not fits:
                 return None
             channels = shape[1]
     return channels

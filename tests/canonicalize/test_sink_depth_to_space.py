@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tvm import relax
 from tvm.relax import op
 
 from octet.passes import ops
@@ -49,16 +50,21 @@ def test_two_that_are_turned_alike_meet(build, becomes):
 
 
 @pytest.mark.parametrize(
-    "why", ["another operand", "differs by pixel", "read twice", "channels apart", "a slice of channels"]
+    "why",
+    ["another operand", "differs by pixel", "read twice", "channels apart", "a slice of channels", "truths", "uint8"],
 )
 def test_does_not_apply(build, unchanged, why):
-    """An operand that is not so moved, a constant per pixel, a second reader, or what keeps no pixel by itself."""
+    """An operand that is not so moved, a constant per pixel, a second reader, what keeps no pixel by itself, or a type
+    of which pixels are not moved."""
     other, whole = (2, 2, 6, 15), build.const(build.random(2, 2, 6, 15))
 
     def body(x, y):
         moved = build.e(pixels(x))
         sliced = lambda: build.e(op.strided_slice(moved, [1], [0], [1]))
+        step, zero = relax.const(np.float32(0.1)), relax.const(np.uint8(9))
         return {
+            "truths": lambda: op.greater(moved, build.const(np.float32(0))),
+            "uint8": lambda: op.quantize(moved, step, zero, axis=-1, out_dtype="uint8"),
             "another operand": lambda: op.add(moved, y),
             "differs by pixel": lambda: op.add(moved, whole),
             "read twice": lambda: op.add(build.e(op.nn.relu(moved)), build.e(op.exp(moved))),

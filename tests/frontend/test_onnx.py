@@ -133,3 +133,17 @@ def test_an_output_may_be_an_input_or_a_constant(agrees, model):
     inputs = {"x": rand(2, 3)}
     nodes = [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Identity", ["c"], ["z"])]
     agrees(model(nodes, inputs, {"c": rand(4)}, outputs=("y", "z")), inputs)
+
+
+def test_a_refusal_names_operators_as_people_do(model, load):
+    """TVM's own message spells out all that it knows of the operator."""
+    values = {name: np.ones(3, "float32") for name in "abcd"}
+    with pytest.raises(UnsupportedModelError, match=r"cannot be imported: relax\.nn\.batch_norm requires") as refused:
+        load(
+            model(
+                [helper.make_node("BatchNormalization", ["x", *"abcd"], ["y"])],
+                {"x": np.ones((1, 4), "float32")},
+                values,
+            )
+        )
+    assert "ir.Op" not in str(refused.value)

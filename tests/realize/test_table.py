@@ -69,3 +69,8 @@ def test_a_constant_that_enlarges_the_tensor_is_no_table(build, unchanged):
         x=[1, 1, 2, 2],
     )
     unchanged(Realize(), module)
+
+
+def test_a_constant_per_element_of_a_vector_is_no_table(build, unchanged):
+    module = build(lambda net, x: net.quantize(net(R.multiply(net.qdq(x, 0.1, 0), constant([1, 2, 3]))), 0.1, 0), x=[3])
+    unchanged(Realize(), module)

@@ -19,6 +19,8 @@ from ...ops import is_tensor, shape_of
 from ...rewriting.rule import RewriteGraph, rewrite
 from ..questions import constant
 
+_MOVED = ("int8", "float32")  # The types of which octet.depth_to_space moves elements.
+
 
 @dataclass(frozen=True)
 class SinkDepthToSpace:
@@ -41,7 +43,7 @@ class _Pixels:
 
 def _sink(graph: RewriteGraph, call: relax.Expr, var: relax.Var) -> relax.Expr | None:
     count = traits_of(call.op.name).elementwise if isinstance(call, Call) and isinstance(call.op, Op) else 0
-    if not count or len(shape_of(var)) != 4:
+    if not count or len(shape_of(var)) != 4 or str(var.ty.dtype) not in _MOVED:
         return None
     moved = [_pixels(graph, x) for x in call.args[:count]]
     first = next((pixels for pixels in moved if pixels is not None), None)
