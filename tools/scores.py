@@ -132,10 +132,10 @@ class Scoring:
         ).astype(np.int8)
 
 
-def _wrong(found, labels):
-    broken = np.isnan(found).any(axis=1)  # A place with a NaN is wrong, which argmax would take for the largest.
-    found = found[:, 0] if found.shape[1] == 1 else found.argmax(1)
-    return broken | (found != labels)
+def _wrong(scores, labels):
+    broken = np.isnan(scores).any(axis=1)  # A place with a NaN is wrong, which argmax would take for the largest.
+    scores = scores[:, 0] if scores.shape[1] == 1 else scores.argmax(1)
+    return broken | (scores != labels)
 
 
 def check_names(names, outputs) -> None:

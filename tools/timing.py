@@ -96,29 +96,29 @@ def both_times(function, count: int) -> np.ndarray:
 def time_callers(function, callers: int, seconds: float) -> np.ndarray:
     """float64 [runs, 2], start and end of every run: so many threads call the function for so long, each again as soon
     as it has its answer. Raises what a call raises."""
-    found: list[list[tuple[float, float]]] = [[] for _ in range(callers)]
+    runs_of_callers: list[list[tuple[float, float]]] = [[] for _ in range(callers)]
     failures, gate = [], threading.Barrier(callers)
 
-    def call(mine):
+    def call(runs):
         try:
             function()  # The first call makes what a caller needs, and warms it.
             gate.wait()
             until = time.perf_counter() + seconds
             while (start := time.perf_counter()) < until:
                 function()
-                mine.append((start, time.perf_counter()))
+                runs.append((start, time.perf_counter()))
         except BaseException as error:  # Whoever measures is told of any failure.
             failures.append(error)
             gate.abort()
 
-    threads = [threading.Thread(target=call, args=(mine,)) for mine in found]
+    threads = [threading.Thread(target=call, args=(runs,)) for runs in runs_of_callers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failures:
         raise next((error for error in failures if not isinstance(error, threading.BrokenBarrierError)), failures[0])
-    return np.array([run for mine in found for run in mine])
+    return np.array([run for runs in runs_of_callers for run in runs])
 
 
 def _summary(parts):

@@ -129,15 +129,15 @@ class Trial:
     error: str = ""
 
 
-def readable(rows, made):
+def readable(rows, parse):
     """What rows say; one that says nothing sensible is left out with a warning, whoever wrote it."""
     found = []
     for row in rows:
         try:
-            found.append(made({str(name): value for name, value in row._mapping.items()}))
+            found.append(parse({str(name): value for name, value in row._mapping.items()}))
         except ValueError as error:
             warnings.warn(
-                f"tuning database: {'record' if made is record_of_row else 'trial'} {row.id} is left out: {error}",
+                f"tuning database: {'record' if parse is record_of_row else 'trial'} {row.id} is left out: {error}",
                 OctetWarning,
                 stacklevel=3,
             )

@@ -59,10 +59,10 @@ def tasks_of_variant(variant: Variant, spec: TargetSpec) -> list[Task]:
     return _with_choices(found, spec)
 
 
-def _with_choices(found, spec):
+def _with_choices(workloads, spec):
     """Without the workloads whose only schedule is the default."""
     return [
         Task(workload, count)
-        for workload, count in found.items()
+        for workload, count in workloads.items()
         if sum(space.points for space in spaces_of(workload, spec)) > 1
     ]

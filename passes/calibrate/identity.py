@@ -89,15 +89,15 @@ class Identity:
             return None
         if self.samples != other.samples:
             return f"it is of {self.samples} samples, asked for are {other.samples}"
-        for mine, theirs in zip(self.data, other.data):
-            differing = _first_difference(mine, theirs)
+        for ours, theirs in zip(self.data, other.data):
+            differing = _first_difference(ours, theirs)
             if differing is not None:
                 return f"the calibration data changed (input {differing!r})"
         return "the calibration data changed"
 
 
-def _first_difference(mine: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
-    return next((name for name in (*theirs, *mine) if mine.get(name) != theirs.get(name)), None)
+def _first_difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
+    return next((name for name in (*theirs, *ours) if ours.get(name) != theirs.get(name)), None)
 
 
 def network_identity(mod: IRModule) -> Identity:

@@ -229,13 +229,13 @@ def _check_attributes(node: onnx.NodeProto, weight: list[int] | None, path: Path
             _refuse(node, f"{name} {values[:8]} for a weight of extents {weight}", path)
         if name == "auto_pad" and attribute.s not in _AUTO_PADS:
             _refuse(node, f"{name} {attribute.s[:40]!r}", path)
-    held = {attribute.name: attribute for attribute in node.attribute}
+    attributes = {attribute.name: attribute for attribute in node.attribute}
     if (
         node.op_type.endswith("Pool")
-        and {"kernel_shape", "pads"} <= held.keys()
-        and ("auto_pad" not in held or held["auto_pad"].s in (b"", b"NOTSET"))
+        and {"kernel_shape", "pads"} <= attributes.keys()
+        and ("auto_pad" not in attributes or attributes["auto_pad"].s in (b"", b"NOTSET"))
     ):
-        pads, kernel = list(held["pads"].ints), list(held["kernel_shape"].ints)
+        pads, kernel = list(attributes["pads"].ints), list(attributes["kernel_shape"].ints)
         if any(pad >= extent for pad, extent in zip(pads, kernel * 2)):
             _refuse(node, f"pads {pads[:8]} for windows of {kernel[:8]}: some would lie outside of the image", path)
 

@@ -85,14 +85,14 @@ def _decided(
 
 
 class _Rewriter(Forward):
-    def __init__(self, function: relax.Function, found: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    def __init__(self, function: relax.Function, quantized: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         super().__init__(function)
-        self._found = found
+        self._quantized = quantized
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
-        if var.name not in self._found or not ops.is_op(value, "relax.take"):
+        if var.name not in self._quantized or not ops.is_op(value, "relax.take"):
             return None
-        table, scales = self._found[var.name]
+        table, scales = self._quantized[var.name]
         return self.emit(
             ops.call("octet.embedding", [relax.const(table), relax.const(scales), self.new(value.args[1])]), var.name
         )

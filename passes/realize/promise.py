@@ -57,11 +57,11 @@ def promises(module: IRModule) -> list[Promise]:
     ]
 
 
-def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], found: dict[relax.Var, Promise]) -> None:
-    """What is promised of every variable, into `found`. follows: state of a loop -> what it is in the next step."""
+def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], promises: dict[relax.Var, Promise]) -> None:
+    """What is promised of every variable, into `promises`. follows: state of a loop -> what it is in the next step."""
     for var, value in graph.bindings:
-        before = [found[each] for each in variables(value)] + (
-            [found[follows[var]]] if follows.get(var) in found else []
+        before = [promises[each] for each in variables(value)] + (
+            [promises[follows[var]]] if follows.get(var) in promises else []
         )
         worst = max(before, key=lambda promise: ("bytes", "close", "codes").index(promise.kind), default=Promise())
         if isinstance(value, relax.Call):
@@ -69,7 +69,7 @@ def _walk(graph: DataflowGraph, follows: dict[relax.Expr, relax.Expr], found: di
                 worst = Promise("codes", worst.because)
             elif worst.kind == "bytes" and _is_free(value):
                 worst = Promise("close", value.op.name)
-        found[var] = worst
+        promises[var] = worst
 
 
 def _is_free(call: relax.Call) -> bool:

@@ -104,26 +104,26 @@ class _Finder:
             return self._multiply(node)
         if is_op(value, "relax.concat"):
             return self._concat(node)
-        mine = self.labels.get(x)
-        return None if mine is None else self._moved(node, mine)
+        numbers = self.labels.get(x)
+        return None if numbers is None else self._moved(node, numbers)
 
-    def _moved(self, node: "Node", mine: np.ndarray) -> np.ndarray | list[np.ndarray] | None:
+    def _moved(self, node: "Node", numbers: np.ndarray) -> np.ndarray | list[np.ndarray] | None:
         value = node.value
         if is_op(value, *_SCALARS):
-            return mine
+            return numbers
         if is_op(value, *_WINDOWS):
-            return labels.pooled_labels(mine)
+            return labels.pooled_labels(numbers)
         if is_op(value, "relax.reshape"):
-            return labels.reshaped_labels(mine, shape_of(node.inputs[0]), shape_of(node.var))
+            return labels.reshaped_labels(numbers, shape_of(node.inputs[0]), shape_of(node.var))
         if is_op(value, "relax.permute_dims"):
-            return labels.permuted_labels(mine, node)
+            return labels.permuted_labels(numbers, node)
         if is_op(value, "relax.mean", "relax.sum"):
-            return labels.reduced_labels(mine, node)
+            return labels.reduced_labels(numbers, node)
         if is_op(value, "relax.nn.pad"):
-            return labels.padded_labels(mine, node)
+            return labels.padded_labels(numbers, node)
         if is_op(value, "relax.strided_slice"):
-            return labels.sliced_labels(mine, node)
-        return labels.labels_of_pieces(mine, node) if is_op(value, "relax.split") else None
+            return labels.sliced_labels(numbers, node)
+        return labels.labels_of_pieces(numbers, node) if is_op(value, "relax.split") else None
 
     def _conv(self, node: "Node") -> np.ndarray:
         groups, weight = attrs_of(node.value)["groups"], shape_of(node.inputs[1])
@@ -145,7 +145,7 @@ class _Finder:
         """Of two computed tensors: factors of the summed axis must cancel, those of the others pass."""
         a, b = (self.labels.get(x) for x in node.inputs)
         rank = len(shape_of(node.var))
-        if any(mine is not None and mine.ndim != rank for mine in (a, b)):
+        if any(numbers is not None and numbers.ndim != rank for numbers in (a, b)):
             return None
         if (
             a is not None
@@ -170,24 +170,24 @@ class _Finder:
         if [a % rank for a in axes] != [rank - 1] or not (is_constant(node.inputs[1]) and is_constant(node.inputs[2])):
             return None
         self._block(node.inputs[0])
-        mine = self._made(node, -1, 1, 0)
-        self._note("offset", node, 2, 0, mine)
-        return mine
+        numbers = self._made(node, -1, 1, 0)
+        self._note("offset", node, 2, 0, numbers)
+        return numbers
 
     def _add(self, node: "Node") -> np.ndarray | None:
         constants = [x for x in node.inputs if is_constant(x)]
         if not constants:
             return self._sum(node)
         x = next((x for x in node.inputs if not is_constant(x)), None)
-        mine = self.labels.get(x) if x is not None else None
-        if x is None or mine is None or shape_of(x) != shape_of(node.var):
+        numbers = self.labels.get(x) if x is not None else None
+        if x is None or numbers is None or shape_of(x) != shape_of(node.var):
             return None
-        axis = labels.constant_per_channel(constants[0], mine, shape_of(node.var))
+        axis = labels.constant_per_channel(constants[0], numbers, shape_of(node.var))
         if axis is None:
-            return mine if not array_of(constants[0]).any() else None
+            return numbers if not array_of(constants[0]).any() else None
         position = next(i for i, arg in enumerate(node.value.args) if is_constant(arg))
-        self._note("offset", node, position, axis, mine)
-        return mine
+        self._note("offset", node, position, axis, numbers)
+        return numbers
 
     def _sum(self, node: "Node") -> np.ndarray | None:
         a, b = (self.labels.get(x) for x in node.inputs)
@@ -202,14 +202,14 @@ class _Finder:
         x, other = node.inputs if len(node.inputs) == 2 else (node.inputs[0], None)
         if other is None:
             return None
-        mine = self.labels.get(x)
+        numbers = self.labels.get(x)
         if not is_constant(other):
-            keep, gate = (x, other) if mine is not None and shape_of(x) == shape_of(node.var) else (other, x)
+            keep, gate = (x, other) if numbers is not None and shape_of(x) == shape_of(node.var) else (other, x)
             self._block(gate)
             kept = self.labels.get(keep)
             return kept if kept is not None and shape_of(keep) == shape_of(node.var) else None
         if array_of(other).size == 1:
-            return mine
+            return numbers
         shape = shape_of(node.var)
         channel = 1 if len(shape) == 4 else len(shape) - 1
         axis = labels.constant_along(other, shape, channel)
@@ -229,22 +229,22 @@ class _Finder:
     def _made(self, node: "Node", axis: int, position: int, constant_axis: int) -> np.ndarray:
         """A constant that gives every channel of the result a factor of its own."""
         shape = shape_of(node.var)
-        mine = labels.labels_along(self.exponents.fresh(shape[axis]), len(shape), axis)
-        self._note("maker", node, position, constant_axis, mine)
-        return mine
+        numbers = labels.labels_along(self.exponents.fresh(shape[axis]), len(shape), axis)
+        self._note("maker", node, position, constant_axis, numbers)
+        return numbers
 
     def _read(self, x: relax.Expr, axis: int, node: "Node", constant_axis: int) -> None:
         """A constant of one value per channel that reads x."""
-        mine = self.labels.get(x)
-        if mine is None:
+        numbers = self.labels.get(x)
+        if numbers is None:
             return
-        if labels.only_axis(mine, axis) and mine.size == shape_of(x)[axis]:
-            self._note("reader", node, 1, constant_axis, mine)
+        if labels.only_axis(numbers, axis) and numbers.size == shape_of(x)[axis]:
+            self._note("reader", node, 1, constant_axis, numbers)
         else:
             self._block(x)
 
-    def _note(self, kind: str, node: "Node", position: int, axis: int, mine: np.ndarray) -> None:
-        self.notes.append((kind, lambda places: Site(node.index, position, axis, places), mine.reshape(-1)))
+    def _note(self, kind: str, node: "Node", position: int, axis: int, numbers: np.ndarray) -> None:
+        self.notes.append((kind, lambda places: Site(node.index, position, axis, places), numbers.reshape(-1)))
 
     def _tap(self, var: relax.Var) -> None:
         """A tensor with its channels along its channel axis that somebody reads otherwise than by passing them on
@@ -257,12 +257,12 @@ class _Finder:
         self.notes.append(("tap", lambda places: StreamTap(var.name, places), self.labels[var].reshape(-1)))
 
     def _plain(self, var: relax.Var) -> bool:
-        mine = self.labels.get(var)
-        if not isinstance(mine, np.ndarray):
+        numbers = self.labels.get(var)
+        if not isinstance(numbers, np.ndarray):
             return False
         shape = shape_of(var)
         axis = 1 if len(shape) == 4 else len(shape) - 1
-        return labels.only_axis(mine, axis) and mine.size == shape[axis]
+        return labels.only_axis(numbers, axis) and numbers.size == shape[axis]
 
     def _one(self) -> int:
         """A channel with factor 1."""
@@ -271,6 +271,6 @@ class _Finder:
         return int(number[0])
 
     def _block(self, expr: relax.Expr) -> None:
-        mine = self.labels.get(expr) if isinstance(expr, relax.Var) else None
-        for part in mine if isinstance(mine, list) else [] if mine is None else [mine]:
+        numbers = self.labels.get(expr) if isinstance(expr, relax.Var) else None
+        for part in numbers if isinstance(numbers, list) else [] if numbers is None else [numbers]:
             self.exponents.block(part)

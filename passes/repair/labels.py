@@ -117,8 +117,7 @@ def constant_along(constant: "relax.Expr", shape: tuple[int, ...], channel: int)
     return axis
 
 
-def constant_per_channel(constant: "relax.Expr", mine: np.ndarray, shape: tuple[int, ...]) -> int | None:
-    """The axis of a constant that has one value for each of the channels that the labels `mine` number; None without
-    one."""
-    axes = [i for i, extent in enumerate(mine.shape) if extent > 1] or [1 if len(shape) == 4 else len(shape) - 1]
-    return constant_along(constant, shape, axes[0]) if len(axes) == 1 and mine.size == shape[axes[0]] else None
+def constant_per_channel(constant: "relax.Expr", numbers: np.ndarray, shape: tuple[int, ...]) -> int | None:
+    """The axis of a constant that has one value for each of the channels that `numbers` label; None without one."""
+    axes = [i for i, extent in enumerate(numbers.shape) if extent > 1] or [1 if len(shape) == 4 else len(shape) - 1]
+    return constant_along(constant, shape, axes[0]) if len(axes) == 1 and numbers.size == shape[axes[0]] else None

@@ -71,11 +71,11 @@ def smoothable(mod: IRModule, tables: bool = False) -> dict[str, list[Node]]:
     return found
 
 
-def behind_norms(mod: IRModule, found: Mapping[str, list[Node]]) -> dict[str, list[Node]]:
+def behind_norms(mod: IRModule, tensors: Mapping[str, list[Node]]) -> dict[str, list[Node]]:
     """The tensors of `smoothable` that are results of normalisations."""
     graph = Graph(mod)
     return {
-        name: readers for name, readers in found.items() if is_op(graph.producer[readers[0].inputs[0]].value, *NORMS)
+        name: readers for name, readers in tensors.items() if is_op(graph.producer[readers[0].inputs[0]].value, *NORMS)
     }
 
 

@@ -79,11 +79,11 @@ class Bench:
         """The same network on a few samples alone, for choices that a rough measurement decides at a fraction of a
         calibration's time. It judges by `few` and shares machine code, rescaled networks and the channels'
         magnitudes."""
-        found = copy(self)
-        found.fit, found.held = spread(self.fit, FEW, batch_of(self.model.inputs)), self.few
-        found._measure, found.progress = statistics_of, None
-        found._forget()
-        return found
+        rough = copy(self)
+        rough.fit, rough.held = spread(self.fit, FEW, batch_of(self.model.inputs)), self.few
+        rough._measure, rough.progress = statistics_of, None
+        rough._forget()
+        return rough
 
     def forget_simulator(self, scaling: str) -> None:
         """Drops a rescaled network's simulator, which holds the weights several times."""
@@ -102,11 +102,11 @@ class Bench:
         square: 1 / SQNR."""
         return self.error_of(self.outputs(design, self.held if arrays is None else arrays), arrays)
 
-    def error_of(self, found: Mapping[str, np.ndarray], arrays: SampleArrays | None = None) -> float:
+    def error_of(self, outputs: Mapping[str, np.ndarray], arrays: SampleArrays | None = None) -> float:
         """The error of outputs for these arrays. What the graph's own mask says is padding does not count."""
         inputs: SampleArrays = self.held if arrays is None else arrays
         exact = self.float_outputs(inputs)
-        return relative_error(exact, found, self._judged, self._padding.kept(inputs, exact))
+        return relative_error(exact, outputs, self._judged, self._padding.kept(inputs, exact))
 
     def some(self, measurements: int) -> dict[str, Array]:
         """As many samples of `few` as suffice for one of so many measurements."""

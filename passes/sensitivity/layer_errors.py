@@ -77,12 +77,12 @@ def layer_errors(bench: "Bench", design: "Design", samples: int = SAMPLES) -> li
     ]
 
 
-def _noise(exact: np.ndarray, found: np.ndarray) -> float:
+def _noise(exact: np.ndarray, output: np.ndarray) -> float:
     """Squared differences in all; places where fp32 is not finite do not count."""
     finite = np.isfinite(exact)
-    if not np.isfinite(found[finite]).all():
+    if not np.isfinite(output[finite]).all():
         return inf
-    return float(np.sum((found[finite].astype(np.float64) - exact[finite]) ** 2))
+    return float(np.sum((output[finite].astype(np.float64) - exact[finite]) ** 2))
 
 
 def _run(simulator: Simulator, configuration: Configuration, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -57,10 +57,10 @@ class LearntFiles:
                 file.unlink(missing_ok=True)
 
 
-def arrays_of(found: Mapping[int, Learnt]) -> dict[str, np.ndarray]:
+def arrays_of(layers: Mapping[int, Learnt]) -> dict[str, np.ndarray]:
     """What was learnt, as the arrays of a file."""
-    return {f"weight_{layer}": learnt.weight for layer, learnt in found.items()} | {
-        f"bias_{layer}": learnt.bias_delta for layer, learnt in found.items()
+    return {f"weight_{layer}": learnt.weight for layer, learnt in layers.items()} | {
+        f"bias_{layer}": learnt.bias_delta for layer, learnt in layers.items()
     }
 
 

@@ -29,17 +29,17 @@ class OutputErrors:
     def add(
         self,
         reference: Mapping[str, np.ndarray],
-        found: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
         kept: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
-        """Takes in the outputs of more samples. reference, found: {output: array} of the same samples. Places where the
-        reference is not finite do not count, nor those that are not `kept`: {output: bool, to be broadcast}, all places
-        of an output that is not in it."""
+        """Takes in the outputs of more samples. reference, outputs: {output: array} of the same samples. Places where
+        the reference is not finite do not count, nor those that are not `kept`: {output: bool, to be broadcast}, all
+        places of an output that is not in it."""
         for name, exact in reference.items():
             if (self.judged is not None and name not in self.judged) or not np.issubdtype(exact.dtype, np.floating):
                 continue
             finite = np.isfinite(exact) & kept.get(name, True)
-            exact, value = exact[finite].astype(np.float64), found[name][finite].astype(np.float64)
+            exact, value = exact[finite].astype(np.float64), outputs[name][finite].astype(np.float64)
             self._signal[name] = self._signal.get(name, 0.0) + float(np.sum(exact**2))
             self._noise[name] = self._noise.get(name, 0.0) + float(np.sum((value - exact) ** 2))
 
@@ -72,13 +72,13 @@ def sqnr(error: float) -> float:
 
 def relative_error(
     reference: Mapping[str, np.ndarray],
-    found: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
     judged: tuple[str, ...] | None = None,
     kept: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> float:
     """The relative squared error of the worst output, over one set of samples."""
     errors = OutputErrors(judged)
-    errors.add(reference, found, kept)
+    errors.add(reference, outputs, kept)
     return errors.worst
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def manifest_of(values: object) -> Manifest:
     """The manifest of JSON values, checked. Raises ValueError, which names the field."""
-    made = checked(values, Manifest)
+    manifest = checked(values, Manifest)
     try:
-        policy = checked(made.info, Info).policy
+        policy = checked(manifest.info, Info).policy
         if (
             policy is not None
             and policy.layers
@@ -31,25 +31,25 @@ def manifest_of(values: object) -> Manifest:
             raise ValueError("$.policy: has layers, but not their times")
     except ValueError as error:
         raise ValueError(f"info{str(error).removeprefix('$')}") from None
-    _texts(made.info, "info")
-    _unique("target", [entry.target for entry in made.variants])
-    _check_tensors(made)
-    for entry in made.variants:
-        _check_variant(entry, made)
-    if made.integer and len(made.integer) != 1 + len(made.shapes):
-        raise ValueError(f"integer: describes {len(made.integer)} of {1 + len(made.shapes)} shapes")
-    others: list[tuple[Shape, Manifest | Shape | None]] = [(shape, None) for shape in made.shapes]
-    others += zip(made.integer, (made, *made.shapes))
+    _texts(manifest.info, "info")
+    _unique("target", [entry.target for entry in manifest.variants])
+    _check_tensors(manifest)
+    for entry in manifest.variants:
+        _check_variant(entry, manifest)
+    if manifest.integer and len(manifest.integer) != 1 + len(manifest.shapes):
+        raise ValueError(f"integer: describes {len(manifest.integer)} of {1 + len(manifest.shapes)} shapes")
+    others: list[tuple[Shape, Manifest | Shape | None]] = [(shape, None) for shape in manifest.shapes]
+    others += zip(manifest.integer, (manifest, *manifest.shapes))
     for number, (shape, of) in enumerate(others, 1):
         try:
-            _check_shape(shape, made, of)
+            _check_shape(shape, manifest, of)
         except ValueError as error:
             raise ValueError(f"shape {number}: {error}") from None
-    inputs = {tensor.name: tensor for tensor in made.inputs}
-    for name, value in made.pads.items():
+    inputs = {tensor.name: tensor for tensor in manifest.inputs}
+    for name, value in manifest.pads.items():
         if name not in inputs or not can_pad(inputs[name].dtype, value):
             raise ValueError(f"pads: {name} = {value} pads no input")
-    return made
+    return manifest
 
 
 def _check_tensors(signature: "Shape | Manifest") -> None:
@@ -71,9 +71,9 @@ def _check_shape(shape: "Shape", manifest: Manifest, of: "Manifest | Shape | Non
     """It is of the same network. of: the shape whose tensors it has, some of them as codes; None for one with extents
     of its own."""
     _check_tensors(shape)
-    for mine, theirs in zip((*shape.inputs, *shape.outputs), (*of.inputs, *of.outputs) if of is not None else ()):
-        if mine.shape != theirs.shape:
-            raise ValueError(f"{mine.name} is of shape {list(mine.shape)}, and {list(theirs.shape)} in float")
+    for tensor, other in zip((*shape.inputs, *shape.outputs), (*of.inputs, *of.outputs) if of is not None else ()):
+        if tensor.shape != other.shape:
+            raise ValueError(f"{tensor.name} is of shape {list(tensor.shape)}, and {list(other.shape)} in float")
     for ours, others in ((shape.inputs, manifest.inputs), (shape.outputs, manifest.outputs)):
         if [
             (one.name, one.dtype if of is None or one.quantization is None else "float32", len(one.shape))

@@ -126,14 +126,14 @@ class _Line(msgspec.Struct):
 
 def _measurement(entry: object) -> Measurement:
     """Raises ValueError for what is no measurement."""
-    made = checked(entry, _Line)
-    if not isinstance(made.device.get("name", ""), str) or not isinstance(
-        made.device.get("multiprocessors"), int | None
+    line = checked(entry, _Line)
+    if not isinstance(line.device.get("name", ""), str) or not isinstance(
+        line.device.get("multiprocessors"), int | None
     ):
         raise ValueError("not of a device with a name")
-    rows = [np.array(part, float) for part in (made.seconds, made.default) if part is not None]
-    if len(rows) == 1 or not all(part.ndim == 2 and part.size for part in rows) or not (rows or made.error):
+    rows = [np.array(part, float) for part in (line.seconds, line.default) if part is not None]
+    if len(rows) == 1 or not all(part.ndim == 2 and part.size for part in rows) or not (rows or line.error):
         raise ValueError("not a measurement")
     if rows and (rows[0].shape[1] != rows[1].shape[1] or len(rows[0]) > len(rows[1])):
         raise ValueError("not of the rounds of its default")
-    return Measurement(**{name: getattr(made, name) for name in made.__struct_fields__})
+    return Measurement(**{name: getattr(line, name) for name in line.__struct_fields__})

@@ -131,18 +131,18 @@ class _Work:
         log.append(self.carrier.measurements, made)
         self.held += made
 
-    def _measurement(self, stage: str, candidate: int, position: int, found: "Figures") -> Measurement:
-        about = {**found.device, "name": self.name}
-        if position not in found.seconds:
+    def _measurement(self, stage: str, candidate: int, position: int, figures: "Figures") -> Measurement:
+        about = {**figures.device, "name": self.name}
+        if position not in figures.seconds:
             return Measurement(
                 self.carrier.digest,
                 self.task.key,
                 candidate,
                 stage,
                 about,
-                error=found.errors.get(position, "was not measured"),
+                error=figures.errors.get(position, "was not measured"),
             )
-        seconds = found.seconds[position].tolist()
+        seconds = figures.seconds[position].tolist()
         return Measurement(
-            self.carrier.digest, self.task.key, candidate, stage, about, seconds, found.seconds[0].tolist()
+            self.carrier.digest, self.task.key, candidate, stage, about, seconds, figures.seconds[0].tolist()
         )

@@ -101,3 +101,12 @@ class Accumulators:
 
     def __setitem__(self, i: int, value: tirx.Expr) -> None:
         T.add_to_parent(self.buffer.vstore([i * self.lanes], value))
+
+
+def reuse(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
+    """`value` by way of a local buffer, so that it is computed once; LLVM makes a register of it. Not `T.Bind`: TVM's
+    simplifier follows the definitions of variables into conditions and bounds, and theirs, which takes exponential time
+    for long sequences."""
+    cell = Accumulators(1, dtype)
+    cell[0] = value
+    return cell[0]

@@ -60,10 +60,10 @@ def build_package(
                 integer=integer_networks(networks, recipe),
             )
 
-        made = build_by_policy(quantized, specs, build, options, reporter, decided)
+        built = build_by_policy(quantized, specs, build, options, reporter, decided)
     reporter.phase("self-test")
-    info, packages, compared = _described(made), [], []
-    for module, variants in zip(made.modules, zip(*made.variants)):
+    info, packages, compared = _described(built), [], []
+    for module, variants in zip(built.modules, zip(*built.variants)):
         packages.append(with_selftest(Package(variants, info)))
         compared.append(agrees_with_referee(module, packages[-1]))
     package = replace(
@@ -71,8 +71,8 @@ def build_package(
         info=info | {"self_test": {"by": "referee" if all(compared) else "compiled"}} if packages[0].selftest else info,
         others=tuple(packages[1:]),
     )
-    say_boundary(package, quantized.recipe, [made.realized.module])
-    return made.quantized, with_pads(made.quantized.model, package) if package.others else package
+    say_boundary(package, quantized.recipe, [built.realized.module])
+    return built.quantized, with_pads(built.quantized.model, package) if package.others else package
 
 
 def resolve_targets(targets) -> tuple:
@@ -108,9 +108,9 @@ def with_selftest(package: Package) -> Package:
     return replace(package, selftest=vectors)
 
 
-def _described(made: BuiltByPolicy) -> dict:
+def _described(built: BuiltByPolicy) -> dict:
     """What a package's manifest says about its origin."""
-    quantized, model = made.quantized, made.quantized.model
+    quantized, model = built.quantized, built.quantized.model
     recipe = asdict(quantized.recipe)
     recipe["float_operators"] = sorted(recipe["float_operators"])
     return (
@@ -118,9 +118,9 @@ def _described(made: BuiltByPolicy) -> dict:
             "model": {"name": model.name, "sha256": model.sha256, "batch": model.batch}
             | ({"values": dict(model.values)} if model.values else {}),
             "recipe": recipe,
-            "operators": _operators(quantized.decisions, made.realized.layers),
+            "operators": _operators(quantized.decisions, built.realized.layers),
         }
-        | ({"policy": made.report} if made.report is not None else {})
+        | ({"policy": built.report} if built.report is not None else {})
         | ({"repairs": quantized.origin.repairs} if quantized.origin is not None else {})
     )
 

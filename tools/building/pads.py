@@ -45,9 +45,9 @@ def with_pads(model: Model, package: Package) -> Package:
     return replace(package, pads=kept, info=package.info | {"padding": {"proved": reason is None, "reason": reason}})
 
 
-def _why_not(shapes, found: list[Dimension], pads) -> str | None:
+def _why_not(shapes, dimensions: list[Dimension], pads) -> str | None:
     """shapes: Models, the smallest first."""
-    if not all(dimension.cuts for dimension in found):
+    if not all(dimension.cuts for dimension in dimensions):
         return "an output has an extent that no input has"
     for small, large in zip(shapes, shapes[1:]):
         reason = why_padding_shows(small.module, large.module, pads)
@@ -56,7 +56,7 @@ def _why_not(shapes, found: list[Dimension], pads) -> str | None:
     return None
 
 
-def _changed(package: Package, found: list[Dimension]) -> str | None:
+def _changed(package: Package, dimensions: list[Dimension]) -> str | None:
     """The output of which the compiled package gives something else for padded arrays, if there is one: every shape
     against the smallest one that is larger in all its extents. Whole numbers are 1: a word, and a mask that keeps
     it."""
@@ -66,7 +66,7 @@ def _changed(package: Package, found: list[Dimension]) -> str | None:
             larger = [
                 i
                 for i in range(len(session.shapes))
-                if all(dimension.extents[number] < dimension.extents[i] for dimension in found)
+                if all(dimension.extents[number] < dimension.extents[i] for dimension in dimensions)
             ]
             if not larger:
                 continue

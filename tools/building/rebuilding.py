@@ -95,28 +95,28 @@ def rebuild(
     report = package.info.get("policy") or {}
     # What a clock said is data; what the cost model said is computed again.
     decided = report if report.get("how") == "measured" else None
-    made = build_package(quantized, options, reporter, decided)[1]
+    rebuilt = build_package(quantized, options, reporter, decided)[1]
     unknown = {}
     if recipe.count_clips:
         reporter.phase("count clips")
-        made = with_clips_of(made, package) if answered is None else with_usual_clips(made, answered)
+        rebuilt = with_clips_of(rebuilt, package) if answered is None else with_usual_clips(rebuilt, answered)
         unknown = (
             {"manifest clips": "what is usual was learnt from samples; name them with --calib"}
             if answered is None
             else {}
         )
     reporter.phase("compare")
-    info = made.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
-    found = compared(archive.read(path), replace(made, info=info))
+    info = rebuilt.info | ({"calibration_samples": samples} if "calibration_samples" in package.info else {})
+    found = compared(archive.read(path), replace(rebuilt, info=info))
     return replace(found, left_out=found.left_out | unknown)
 
 
-def compared(contents: archive.Contents, made: Package) -> RebuildComparison:
+def compared(contents: archive.Contents, rebuilt: Package) -> RebuildComparison:
     """A package's file, and what was made from its sources."""
-    text, members = made.written()
+    text, members = rebuilt.written()
     theirs, ours, different = parsed(contents.text), parsed(text), {}
     left_out: dict[str, str] = {}
-    if not made.selftest:
+    if not rebuilt.selftest:
         left_out |= {
             name: "no variant runs on this machine" for name in contents.members if name.endswith("selftest.npz")
         }

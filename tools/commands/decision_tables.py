@@ -3,18 +3,18 @@
 from ..console import decibels, percent, text_table
 
 
-def print_bfloat16(console, found: dict) -> None:
+def print_bfloat16(console, report: dict) -> None:
     """What --float bf16 came to."""
-    if not found["layers"]:
+    if not report["layers"]:
         console.print(
             "bfloat16: no layer; convolutions without groups and linear layers take it where they stay in float"
         )
         return
     console.print(
-        f"bfloat16: {found['layers']} layers, {found['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with "
+        f"bfloat16: {report['layers']} layers, {report['multiply_adds'] / 1e6:.1f} M multiply-adds of bfloat16 with "
         "sums in fp32"
     )
-    for target in found["without_instruction"]:
+    for target in report["without_instruction"]:
         console.print(f"bfloat16: {target} has no instruction for it; the same results there, slower than in fp32")
 
 

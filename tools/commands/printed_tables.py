@@ -95,64 +95,67 @@ def print_compilation(console, report: dict) -> None:
         )
 
 
-def _agreement(found):
+def _agreement(agreement):
     """Rows of the worst output, and of those that nothing can be said of."""
-    samples = f"{found['samples']} {'held-out' if found['held_out'] else 'calibration'} samples"
-    samples += f", padding ({found['padding']}) left out" if "padding" in found else ""
+    samples = f"{agreement['samples']} {'held-out' if agreement['held_out'] else 'calibration'} samples"
+    samples += f", padding ({agreement['padding']}) left out" if "padding" in agreement else ""
     worst = (
-        f", worst of {len(found['outputs'])} outputs ({found['output']})" if len(found.get("outputs", ())) > 1 else ""
+        f", worst of {len(agreement['outputs'])} outputs ({agreement['output']})"
+        if len(agreement.get("outputs", ())) > 1
+        else ""
     )
     rows = (
         [
             (
                 f"agreement, {samples}{worst}",
                 "",
-                "not finite" if found.get("not_finite") else f"{found['sqnr_db']:.1f} dB",
+                "not finite" if agreement.get("not_finite") else f"{agreement['sqnr_db']:.1f} dB",
                 "",
             )
         ]
-        if "sqnr_db" in found
+        if "sqnr_db" in agreement
         else []
     )
-    if found.get("sqnr_db", _USUAL_DB) < _USUAL_DB:
+    if agreement.get("sqnr_db", _USUAL_DB) < _USUAL_DB:
         rows += [
             (
-                f"of {made['asked']} decisions {made['kind']} in {name}, in fp32 or int8, the same",
+                f"of {counts['asked']} decisions {counts['kind']} in {name}, in fp32 or int8, the same",
                 "",
-                percent(made["same"] / made["asked"]),
+                percent(counts["same"] / counts["asked"]),
                 "",
             )
-            for name, made in found.get("decisions", {}).items()
+            for name, counts in agreement.get("decisions", {}).items()
         ]
     rows += [
-        (f"integers of {name} as in fp32, {samples}", "", percent(made["same"] / made["of"]), "")
-        for name, made in found.get("integers", {}).items()
+        (f"integers of {name} as in fp32, {samples}", "", percent(counts["same"] / counts["of"]), "")
+        for name, counts in agreement.get("integers", {}).items()
     ]
     return rows + [
-        (f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in found["zero"]
+        (f"agreement, {samples}, output {name}", "zero or not finite", "not judged", "") for name in agreement["zero"]
     ]
 
 
-def _promise(found):
+def _promise(promise):
     """Rows of what samples that chose nothing promise of new ones like them."""
     samples = (
-        f"of 100 new samples like these, confidence {found['confidence']:.0%} ({found['samples']} that chose nothing)"
+        f"of 100 new samples like these, confidence {promise['confidence']:.0%} "
+        f"({promise['samples']} that chose nothing)"
     )
     rows = [
         (
-            f"largest of {name} as in fp32 ({same['equal']} of {found['samples']} seen), {samples}",
+            f"largest of {name} as in fp32 ({same['equal']} of {promise['samples']} seen), {samples}",
             "",
             f"at least {100 * same['share']:.1f}",
             "",
         )
-        for name, same in found["same"].items()
+        for name, same in promise["same"].items()
     ]
     return [
         *rows,
         (
-            f"relative error of {found['output']} at most {found['error']:.2g}, {samples}",
+            f"relative error of {promise['output']} at most {promise['error']:.2g}, {samples}",
             "",
-            f"at least {100 * found['share']:.1f}",
+            f"at least {100 * promise['share']:.1f}",
             "",
         ),
     ]

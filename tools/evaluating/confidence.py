@@ -38,14 +38,14 @@ class Samples:
     same: dict[str, list[bool]] = field(default_factory=dict)
 
     def add(
-        self, names, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
+        self, names, exact: Mapping[str, np.ndarray], int8: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
     ) -> None:
         """Takes in the errors and decisions of more samples.
 
         names: of the outputs to look at. Samples lie on first axes; places that are not `kept`, or not finite in
         fp32, do not count."""
         for name in names:
-            reference, value = exact[name], found[name]
+            reference, value = exact[name], int8[name]
             counts = np.isfinite(reference) & kept.get(name, True)
             axes = tuple(range(1, reference.ndim))
             with np.errstate(invalid="ignore"):

@@ -49,18 +49,18 @@ class Decisions:
     _same: dict[str, np.ndarray] = field(default_factory=dict)  # It maps a class to the decisions that are int8's, too.
 
     def add(
-        self, exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
+        self, exact: Mapping[str, np.ndarray], int8: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
     ) -> None:
         """Counts the decisions of more samples.
 
-        exact, found: {output: array} of the same samples, of fp32 and int8; places that are not `kept` do not
+        exact, int8: {output: array} of the same samples, of fp32 and int8; places that are not `kept` do not
         count."""
         for name, kind in self.kinds.items():
             counts = np.broadcast_to(kept.get(name, True), exact[name].shape)
             if kind == HALF:
-                reference, value, classes = (exact[name] > 0.5)[counts], (found[name] > 0.5)[counts], 2
+                reference, value, classes = (exact[name] > 0.5)[counts], (int8[name] > 0.5)[counts], 2
             else:
-                reference, value = (array.argmax(-1)[counts[..., 0]] for array in (exact[name], found[name]))
+                reference, value = (array.argmax(-1)[counts[..., 0]] for array in (exact[name], int8[name]))
                 classes = counts.shape[-1]
             for counted, decided in ((self._exact, reference), (self._same, reference[reference == value])):
                 counted[name] = counted.get(name, 0) + np.bincount(decided.reshape(-1), minlength=classes)

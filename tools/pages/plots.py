@@ -84,17 +84,17 @@ def before_after(panels) -> str:
         return text()
 
 
-def steps_plot(found) -> str:
+def steps_plot(steps) -> str:
     """Draws what the signal-to-noise ratio was after each step that was tried.
 
-    found: (name, SQNR in dB, kept) of what was tried, in order."""
-    with drawn(9.5, 0.5 + 0.24 * len(found)) as (axes, text):
-        at = np.arange(len(found))[::-1]
+    steps: (name, SQNR in dB, kept) of what was tried, in order."""
+    with drawn(9.5, 0.5 + 0.24 * len(steps)) as (axes, text):
+        at = np.arange(len(steps))[::-1]
         axes.barh(
-            at, [_bar(sqnr) for _, sqnr, _ in found], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in found]
+            at, [_bar(sqnr) for _, sqnr, _ in steps], 0.65, color=[INT8 if kept else "#cbd5e1" for *_, kept in steps]
         )
-        axes.set_yticks(at, [short_name(name, 44) for name, *_ in found])
-        for height, (_, sqnr, _) in zip(at, found):
+        axes.set_yticks(at, [short_name(name, 44) for name, *_ in steps])
+        for height, (_, sqnr, _) in zip(at, steps):
             axes.annotate(
                 in_words(sqnr), (_bar(sqnr), height), (3, 0), textcoords="offset points", va="center", fontsize=7
             )

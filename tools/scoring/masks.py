@@ -14,14 +14,14 @@ def iou(output: np.ndarray, masks: np.ndarray, threshold: float = THRESHOLD) -> 
     with the largest score; whole numbers are classes already. masks: whole numbers, [N, H, W] or the output's shape;
     -100 does not count. Of a foreground it is its own; of classes the mean over those that occur in either. 1 where
     neither has any. A pixel that is NaN is wrong."""
-    found, binary = _classes(output, masks, threshold)
-    found, masks = found.reshape(-1), masks.reshape(-1)
+    classes, binary = _classes(output, masks, threshold)
+    classes, masks = classes.reshape(-1), masks.reshape(-1)
     counted = masks != IGNORED
-    found, masks = found[counted], masks[counted].astype(np.int64)
+    classes, masks = classes[counted], masks[counted].astype(np.int64)
     ratios = []
-    for label in [1] if binary else np.union1d(found[found >= 0], masks):
-        both = np.count_nonzero((found == label) & (masks == label))
-        either = np.count_nonzero((found == label) | (masks == label) | ((found < 0) & binary))
+    for label in [1] if binary else np.union1d(classes[classes >= 0], masks):
+        both = np.count_nonzero((classes == label) & (masks == label))
+        either = np.count_nonzero((classes == label) | (masks == label) | ((classes < 0) & binary))
         if either:
             ratios.append(both / either)
     return float(np.mean(ratios)) if ratios else 1.0

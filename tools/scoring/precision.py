@@ -66,14 +66,14 @@ def check_boxes(data: dict, count: int, where) -> None:
         )
 
 
-def _average(found, boxes, classes, label, threshold):
+def _average(detections, boxes, classes, label, threshold):
     """Average precision of one class: its detections, best first over all samples, each takes the free box that it
     overlaps most, from `threshold` on."""
     scores, hits, total = [], [], 0
-    for one, box, kind in zip(found, boxes, classes, strict=True):
-        truth, mine = box[kind == label].astype(np.float64), one.classes == label
+    for one, box, kind in zip(detections, boxes, classes, strict=True):
+        truth, of_class = box[kind == label].astype(np.float64), one.classes == label
         total += len(truth)
-        taken, near = np.zeros(len(truth), bool), overlaps(one.boxes[mine], truth)
+        taken, near = np.zeros(len(truth), bool), overlaps(one.boxes[of_class], truth)
         for row in near:
             free = np.where(taken, -1.0, row)
             best = int(free.argmax()) if len(free) else -1
@@ -81,7 +81,7 @@ def _average(found, boxes, classes, label, threshold):
             if hit:
                 taken[best] = True
             hits.append(hit)
-        scores.extend(one.scores[mine])
+        scores.extend(one.scores[of_class])
     order = np.argsort(-np.array(scores), kind="stable")
     right = np.cumsum(np.array(hits, bool)[order])
     precision = np.maximum.accumulate((right / np.arange(1, len(right) + 1))[::-1])[::-1]

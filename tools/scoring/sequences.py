@@ -39,11 +39,11 @@ def sequences_of(output: np.ndarray, blank: int = BLANK) -> np.ndarray:
     return padded
 
 
-def distance(found: np.ndarray, wanted: np.ndarray) -> int:
+def distance(symbols: np.ndarray, wanted: np.ndarray) -> int:
     """Levenshtein's: the fewest symbols to insert, remove or replace."""
     columns = np.arange(len(wanted) + 1)
     row = columns
-    for number, symbol in enumerate(found, 1):
+    for number, symbol in enumerate(symbols, 1):
         without = np.minimum(row[1:] + 1, row[:-1] + (wanted != symbol))
         # Insertions run along the row.
         row = np.minimum.accumulate(np.concatenate([[number], without]) - columns) + columns

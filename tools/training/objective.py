@@ -49,28 +49,30 @@ class Objective:
             )
         return torch.stack(losses).sum()
 
-    def _of_classes(self, name, found, wanted, rows):
+    def _of_classes(self, name, outputs, wanted, rows):
         labels = self.labels[name][rows] if name in self.labels else None
         axis = _axis(tuple(wanted.shape), None if labels is None else labels.shape)
-        found, wanted = (torch.movedim(x, axis, -1).flatten(0, -2) for x in (found.reshape(wanted.shape), wanted))
+        outputs, wanted = (torch.movedim(x, axis, -1).flatten(0, -2) for x in (outputs.reshape(wanted.shape), wanted))
         probabilities = bool((wanted >= 0).all()) and torch.allclose(
             wanted.sum(-1), torch.ones(len(wanted), device=wanted.device), atol=1e-3
         )
-        found, wanted = (
-            torch.log(x.clamp(min=_SMALLEST)) if probabilities else torch.log_softmax(x, -1) for x in (found, wanted)
+        outputs, wanted = (
+            torch.log(x.clamp(min=_SMALLEST)) if probabilities else torch.log_softmax(x, -1) for x in (outputs, wanted)
         )
-        loss = F.kl_div(found, wanted, log_target=True, reduction="batchmean")
+        loss = F.kl_div(outputs, wanted, log_target=True, reduction="batchmean")
         if labels is None:
             return loss
-        true = torch.from_numpy(np.ascontiguousarray(labels.reshape(-1), np.int64)).to(found.device)
-        return self.distill * loss + (1 - self.distill) * F.nll_loss(found, true, ignore_index=IGNORED)
+        true = torch.from_numpy(np.ascontiguousarray(labels.reshape(-1), np.int64)).to(outputs.device)
+        return self.distill * loss + (1 - self.distill) * F.nll_loss(outputs, true, ignore_index=IGNORED)
 
 
-def _distance(found, wanted):
+def _distance(outputs, wanted):
     """Where fp32 is not finite (the -inf of a mask) there is nothing to learn."""
     finite = torch.isfinite(wanted)
-    found, wanted = (torch.where(finite, x.reshape(wanted.shape), torch.zeros_like(wanted)) for x in (found, wanted))
-    return (found - wanted).square().sum() / wanted.square().sum().clamp(min=_SMALLEST)
+    outputs, wanted = (
+        torch.where(finite, x.reshape(wanted.shape), torch.zeros_like(wanted)) for x in (outputs, wanted)
+    )
+    return (outputs - wanted).square().sum() / wanted.square().sum().clamp(min=_SMALLEST)
 
 
 def _samples(spec, value, batch, count):

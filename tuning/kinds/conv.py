@@ -78,17 +78,17 @@ def case_of(p: ConvProblem) -> Case:
 def kernel_of(p: ConvProblem, case: Case, schedule, spec: TargetSpec) -> Kernel:
     values = case.constants
     with building_for(spec.dot):
-        made = conv_kernel(p, spec.dot, values["weight"], values["bias"], values.get("multiplier"), schedule)
-    constants = [("constant", i) for i in range(len(made.constants))]
+        kernel = conv_kernel(p, spec.dot, values["weight"], values["bias"], values.get("multiplier"), schedule)
+    constants = [("constant", i) for i in range(len(kernel.constants))]
     residual = [("input", 1)] if p.epilogue.residual else []
-    workspace = [("workspace", 0)] if made.workspace else []
+    workspace = [("workspace", 0)] if kernel.workspace else []
     return Kernel(
-        made.func,
-        made.family,
-        made.schedule,
-        tuple(made.constants),
+        kernel.func,
+        kernel.family,
+        kernel.schedule,
+        tuple(kernel.constants),
         (("input", 0), *constants, *residual, ("output", 0), *workspace),
-        made.workspace * case.inputs[0].itemsize,
+        kernel.workspace * case.inputs[0].itemsize,
     )
 
 

@@ -96,7 +96,7 @@ class CountedAxes:
         self,
         call: relax.Call,
         tensors: list[relax.Expr],
-        found: list[Counted | None],
+        operands: list[Counted | None],
         sources: set[relax.Var],
     ) -> Counted:
         if len(sources) > 1:
@@ -107,7 +107,7 @@ class CountedAxes:
         counted = traits_of(self._value_of(source).op.name).counted
         assert counted is not None
         extent = shape_of(source)[counted]
-        axes = [None if each is None else each.axis for each in found]
+        axes = [None if each is None else each.axis for each in operands]
         axis = RULES[call.op.name](_PerElement(call, extent, tensors, axes, {}))
         return Counted(source, axis)
 

@@ -141,17 +141,17 @@ def tensor_scatter(node: "OnnxNode") -> relax.Expr:
     return R.where(from_update, rows, node.inputs[0])
 
 
-def _inside(node: "OnnxNode", found: relax.Expr, places: list[int], shape: list[int], axes: list[int]) -> relax.Expr:
-    """`found` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the
+def _inside(node: "OnnxNode", updated: relax.Expr, places: list[int], shape: list[int], axes: list[int]) -> relax.Expr:
+    """`updated` in place of the first elements of data on `axes`; the rest of data behind it, one axis after the
     other."""
     extents = [places[i] if i in axes else extent for i, extent in enumerate(shape)]
     for axis in axes:
         others = [i for i in range(len(shape)) if i != axis and extents[i] != shape[i]]
         begin, end = [extents[axis], *[0] * len(others)], [shape[axis], *(extents[i] for i in others)]
         behind = node.emit(R.strided_slice(node.inputs[0], [axis, *others], begin, end), f"behind{axis}")
-        found = node.emit(R.concat([found, behind], axis), f"joined{axis}")
+        updated = node.emit(R.concat([updated, behind], axis), f"joined{axis}")
         extents[axis] = shape[axis]
-    return found
+    return updated
 
 
 def put(node: "OnnxNode", data: relax.Expr, updates: relax.Expr, position: int) -> relax.Expr:

@@ -49,38 +49,38 @@ def analyze(function: relax.Function, batch: int) -> BatchGraph:
     """How a function's tensors hold the samples. batch: extent of the first axis of the parameters that hold samples;
     above 1."""
     graph = DataflowGraph(function)
-    found = BatchGraph(graph, batch)
+    batched = BatchGraph(graph, batch)
     for param in function.params:
-        found.axes[param] = first_axis(shape_of(param)[:1], batch)
+        batched.axes[param] = first_axis(shape_of(param)[:1], batch)
     for var, value in graph.bindings:
         try:
-            found.axes[var] = _through(value, var, found)
+            batched.axes[var] = _through(value, var, batched)
         except Mixes as mixes:
-            found.mixing[var] = str(mixes)
-            found.axes[var] = first_axis(shape_of(var), batch) if isinstance(var.ty, relax.TensorType) else None
-    return found
+            batched.mixing[var] = str(mixes)
+            batched.axes[var] = first_axis(shape_of(var), batch) if isinstance(var.ty, relax.TensorType) else None
+    return batched
 
 
-def _through(value: relax.Expr, var: relax.Var, found: BatchGraph) -> BatchAxis | None:
+def _through(value: relax.Expr, var: relax.Var, batched: BatchGraph) -> BatchAxis | None:
     if isinstance(value, relax.TupleGetItem):
-        if found.axes[value.tuple_value] is None:
-            found.mixing[var] = "part of a result of the whole batch"
-            return first_axis(shape_of(var), found.batch)
-        return found.axes[value.tuple_value]
+        if batched.axes[value.tuple_value] is None:
+            batched.mixing[var] = "part of a result of the whole batch"
+            return first_axis(shape_of(var), batched.batch)
+        return batched.axes[value.tuple_value]
     if isinstance(value, relax.Tuple):
         return None
     if not isinstance(value, relax.Call) or value.op.name not in RULES:
         raise Mixes("has no rule")
     tensors = tensors_of(value)
-    axes = [found.axes.get(tensor) if isinstance(tensor, relax.Var) else None for tensor in tensors]
+    axes = [batched.axes.get(tensor) if isinstance(tensor, relax.Var) else None for tensor in tensors]
     if all(axis is None for axis in axes):
         raise Mixes("does not depend on the batch")
     sliced: dict[int, BatchAxis] = {}
-    axis = RULES[value.op.name](BatchOperands(value, found.batch, tensors, axes, sliced))
+    axis = RULES[value.op.name](BatchOperands(value, batched.batch, tensors, axes, sliced))
     for ty in var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]:
         shape = tuple(int(extent) for extent in ty.shape.values)
-        if axis.axis >= len(shape) or shape[axis.axis] != axis.extent(found.batch):
+        if axis.axis >= len(shape) or shape[axis.axis] != axis.extent(batched.batch):
             raise Mixes("changes the extent of the batch")
     if sliced:
-        found.sliced[var] = sliced
+        batched.sliced[var] = sliced
     return axis

@@ -49,7 +49,7 @@ class _Alone(PaddingWalk):
         self,
         call: relax.Call,
         tensors: list[relax.Expr],
-        held: list[PaddedPlaces],
+        places: list[PaddedPlaces],
         group: dict[int, VaryingAxis],
     ) -> PaddedPlaces:
         """A constant beside places has a value for each of them, or one for all."""
@@ -65,10 +65,10 @@ class _Alone(PaddingWalk):
                 and _aligned(call)
             ):
                 own = VaryingAxis(BatchAxis(len(shape) + place), axis.extents)
-                group, held = group | {i: own}, [*held[:i], {own: ANYTHING}, *held[i + 1 :]]
-        return super()._passed(call, tensors, held, group)
+                group, places = group | {i: own}, [*places[:i], {own: ANYTHING}, *places[i + 1 :]]
+        return super()._passed(call, tensors, places, group)
 
-    def _check(self, before: relax.Expr, after: relax.Expr, found: PaddedPlaces) -> None:
+    def _check(self, before: relax.Expr, after: relax.Expr, places: PaddedPlaces) -> None:
         pass
 
 

@@ -129,11 +129,11 @@ class PaddingWalk:
         self,
         call: relax.Expr,
         tensors: list[relax.Expr],
-        held: list[PaddedPlaces],
+        places: list[PaddedPlaces],
         group: dict[int, VaryingAxis],
     ) -> PaddedPlaces:
         """{axis of the result: what it holds} of operands' axes that are one: group is {operand: Axis}."""
-        states = {i: held[i][axis] for i, axis in group.items()}
+        states = {i: places[i][axis] for i, axis in group.items()}
         found = _summed(call, tensors, group, states)
         if found is not None:
             return found
@@ -144,14 +144,14 @@ class PaddingWalk:
         result = RULES[_operator(call)](BatchOperands(call, extents[1], tensors, axes, {}))
         return {VaryingAxis(result, extents): _state(call, tensors, states)}
 
-    def _check(self, before: relax.Expr, after: relax.Expr, found: PaddedPlaces) -> None:
+    def _check(self, before: relax.Expr, after: relax.Expr, places: PaddedPlaces) -> None:
         """Every extent that differs is one of the axes found."""
         types = (
             [(before.ty, after.ty)]
             if isinstance(after.ty, relax.TensorType)
             else list(zip(before.ty.fields, after.ty.fields))
         )
-        known = {axis.at.axis: axis for axis in found}
+        known = {axis.at.axis: axis for axis in places}
         for a, b in types:
             for i, (m, n) in enumerate(zip(a.shape.values, b.shape.values, strict=True)):
                 wanted = tuple(extent * known[i].at.inner for extent in known[i].extents) if i in known else None
@@ -177,14 +177,14 @@ def _others(call: relax.Expr) -> list[str]:
 def _groups(
     call: relax.Expr,
     tensors: list[relax.Expr],
-    held: list[PaddedPlaces],
+    places: list[PaddedPlaces],
 ) -> list[dict[int, VaryingAxis]]:
     """Axes of operands that are one axis of the work: [{operand: Axis}]. Where operands are aligned, they are aligned
     from the last axis on."""
     name = _operator(call)
     found: dict[Hashable, dict[int, VaryingAxis]] = {}
     aligned = traits_of(name).samples in ("broadcast", "concat")
-    for i, axes in enumerate(held):
+    for i, axes in enumerate(places):
         rank = len(shape_of(tensors[i]))
         for axis in axes:
             place = axis.at.axis - rank

@@ -63,15 +63,15 @@ def split_batch(module: tvm.IRModule, choose: Choose = plan_stretches) -> list[P
     batch = batch_of([TensorSpec(param.name, shape_of(param), str(param.ty.dtype)) for param in main.params])
     if batch == 1:
         return []
-    found = analyze(main, batch)
-    results = _results(found.graph)
-    stretches = choose(found) if _computed(results, found.graph) else []
+    batched = analyze(main, batch)
+    results = _results(batched.graph)
+    stretches = choose(batched) if _computed(results, batched.graph) else []
     if all(stretch.samples == batch for stretch in stretches):
         return []
     readers = [
-        {var for _, value in found.graph.bindings[s.first : s.last] for var in variables(value)} for s in stretches
+        {var for _, value in batched.graph.bindings[s.first : s.last] for var in variables(value)} for s in stretches
     ]
-    return [_piece(found, stretch, set().union(*readers[i + 1 :]), results) for i, stretch in enumerate(stretches)]
+    return [_piece(batched, stretch, set().union(*readers[i + 1 :]), results) for i, stretch in enumerate(stretches)]
 
 
 def _results(graph: "DataflowGraph") -> list[relax.Var]:
@@ -85,32 +85,34 @@ def _computed(results: Sequence[relax.Expr], graph: "DataflowGraph") -> bool:
     )
 
 
-def _piece(found: BatchGraph, stretch: "Stretch", wanted_later: set[relax.Var], results: Sequence[relax.Expr]) -> Piece:
-    bindings = found.graph.bindings[stretch.first : stretch.last]
+def _piece(
+    batched: BatchGraph, stretch: "Stretch", wanted_later: set[relax.Var], results: Sequence[relax.Expr]
+) -> Piece:
+    bindings = batched.graph.bindings[stretch.first : stretch.last]
     own = {var for var, _ in bindings}
     read = dict.fromkeys(var for _, value in bindings for var in variables(value) if var not in own)
-    params = [_crossing(var, found, stretch.samples, var in found.graph.function.params) for var in read]
-    left = [_crossing(var, found, stretch.samples, False) for var, _ in bindings if var in wanted_later]
-    left += [_crossing(var, found, stretch.samples, True, number) for number, var in enumerate(results) if var in own]
-    walk = Forward(found.graph.function)
+    params = [_crossing(var, batched, stretch.samples, var in batched.graph.function.params) for var in read]
+    left = [_crossing(var, batched, stretch.samples, False) for var, _ in bindings if var in wanted_later]
+    left += [_crossing(var, batched, stretch.samples, True, number) for number, var in enumerate(results) if var in own]
+    walk = Forward(batched.graph.function)
     for crossing in params:
         walk.values[crossing.var] = relax.Var(
             crossing.var.name, relax.TensorType(crossing.layout.shape, str(crossing.var.ty.dtype))
         )
     inputs = list(walk.values.values())
     for var, value in bindings:
-        walk.values[var] = walk.emit(_narrowed(value, var, found, stretch.samples, walk.values), var.name)
+        walk.values[var] = walk.emit(_narrowed(value, var, batched, stretch.samples, walk.values), var.name)
     function, _ = walk.finish(relax.Tuple([walk.values[crossing.var] for crossing in left]), inputs)
     return Piece(
-        tvm.IRModule({"main": function}), stretch.samples, found.batch // stretch.samples, tuple(params), tuple(left)
+        tvm.IRModule({"main": function}), stretch.samples, batched.batch // stretch.samples, tuple(params), tuple(left)
     )
 
 
-def _crossing(var: relax.Var, found: BatchGraph, samples: int, callers: bool, result: int | None = None) -> Crossing:
+def _crossing(var: relax.Var, batched: BatchGraph, samples: int, callers: bool, result: int | None = None) -> Crossing:
     """How a tensor goes into or out of a piece. callers: whether the tensor is the caller's, and so plain."""
-    shape, dtype, axis = shape_of(var), str(var.ty.dtype), found.axes[var]
-    assert axis is None or samples == found.batch or axis.contiguous(shape), f"{var.name}: a sample is not one piece"
-    share = shape if axis is None or samples == found.batch else axis.shape(shape, samples)
+    shape, dtype, axis = shape_of(var), str(var.ty.dtype), batched.axes[var]
+    assert axis is None or samples == batched.batch or axis.contiguous(shape), f"{var.name}: a sample is not one piece"
+    share = shape if axis is None or samples == batched.batch else axis.shape(shape, samples)
     plain = callers or (axis is not None and axis.axis != 0) or packed(shape, dtype) is None
     dtype = as_is(dtype) if callers else dtype
     part, whole = (Layout("plain", each, dtype) if plain else sure(packed(each, dtype)) for each in (share, shape))
@@ -118,14 +120,14 @@ def _crossing(var: relax.Var, found: BatchGraph, samples: int, callers: bool, re
 
 
 def _narrowed(
-    value: relax.Expr, var: relax.Var, found: BatchGraph, samples: int, new: dict[relax.Var, relax.Var]
+    value: relax.Expr, var: relax.Var, batched: BatchGraph, samples: int, new: dict[relax.Var, relax.Var]
 ) -> relax.Expr:
     """`value` on `samples` samples."""
     if isinstance(value, relax.TupleGetItem):
         return relax.TupleGetItem(new[value.tuple_value], value.index)
-    if samples == found.batch or found.axes[var] is None:
+    if samples == batched.batch or batched.axes[var] is None:
         return _rebuilt(value, lambda position, tensor: new.get(tensor, tensor), new)
-    axis, cut = found.axes[var], found.sliced.get(var, {})
+    axis, cut = batched.axes[var], batched.sliced.get(var, {})
     shape: Any = axis.shape(shape_of(var), samples) if isinstance(var.ty, relax.TensorType) else None
 
     def operand(position: int, tensor: relax.Expr) -> relax.Expr:

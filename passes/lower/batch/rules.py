@@ -121,13 +121,13 @@ def rows(o: BatchOperands) -> BatchAxis:
     return _with_residual(o, found)
 
 
-def _with_residual(o: BatchOperands, found: BatchAxis) -> BatchAxis:
+def _with_residual(o: BatchOperands, batch_axis: BatchAxis) -> BatchAxis:
     for i in range(1, len(o.tensors)):
         if o.shape(i) == shape_of(o.call) and len(o.shape(i)) == len(o.shape(0)) and (o.axes[i] is not None or i >= 3):
-            o.align(i, found)
+            o.align(i, batch_axis)
         else:
             o.whole(i)
-    return found
+    return batch_axis
 
 
 def product(o: BatchOperands) -> BatchAxis:
@@ -189,15 +189,15 @@ def transpose(o: BatchOperands) -> BatchAxis:
 def concat(o: BatchOperands) -> BatchAxis:
     """The batch axis of joined parts, all of which hold the samples on one axis, which is not the one that they are
     joined on."""
-    found = next(axis for axis in o.axes if axis is not None)
+    batch_axis = next(axis for axis in o.axes if axis is not None)
     axis = o.attrs["axis"]
-    if axis is None or axis % len(shape_of(o.call)) == found.axis:
+    if axis is None or axis % len(shape_of(o.call)) == batch_axis.axis:
         raise Mixes("joins along the batch")
     for i in range(len(o.tensors)):
-        if o.axes[i] is None and o.shape(i)[found.axis] != found.extent(o.batch):
+        if o.axes[i] is None and o.shape(i)[batch_axis.axis] != batch_axis.extent(o.batch):
             raise Mixes(f"operand {i} does not depend on the batch")
-        o.align(i, found)
-    return found
+        o.align(i, batch_axis)
+    return batch_axis
 
 
 def slices(o: BatchOperands) -> BatchAxis:

@@ -38,10 +38,10 @@ def first_axis(shape: tuple[int, ...], batch: int) -> BatchAxis | None:
     return None
 
 
-def through_reshape(found: BatchAxis, old: tuple[int, ...], new: tuple[int, ...], batch: int) -> BatchAxis:
+def through_reshape(batch_axis: BatchAxis, old: tuple[int, ...], new: tuple[int, ...], batch: int) -> BatchAxis:
     """The axis of `new`, a reshape of `old`, that holds the samples: as many elements in front of it, and it starts
     with the batch."""
-    outer, before = prod(old[: found.axis]), 1
+    outer, before = prod(old[: batch_axis.axis]), 1
     for axis, extent in enumerate(new):
         if before == outer and extent != 1:
             if extent % batch:
@@ -51,12 +51,12 @@ def through_reshape(found: BatchAxis, old: tuple[int, ...], new: tuple[int, ...]
     raise Mixes(f"a reshape of {list(old)} to {list(new)} splits samples")
 
 
-def repeats(array: np.ndarray, found: BatchAxis, batch: int) -> bool:
+def repeats(array: np.ndarray, batch_axis: BatchAxis, batch: int) -> bool:
     """Whether a constant holds the same for every sample."""
-    parts = np.split(array, batch, found.axis)
+    parts = np.split(array, batch, batch_axis.axis)
     return all(np.array_equal(parts[0], part, equal_nan=array.dtype.kind == "f") for part in parts[1:])
 
 
-def samples_of(array: np.ndarray, found: BatchAxis, samples: int) -> np.ndarray:
+def samples_of(array: np.ndarray, batch_axis: BatchAxis, samples: int) -> np.ndarray:
     """The first `samples` samples of a constant."""
-    return np.ascontiguousarray(np.take(array, np.arange(found.extent(samples)), found.axis))
+    return np.ascontiguousarray(np.take(array, np.arange(batch_axis.extent(samples)), batch_axis.axis))

@@ -54,21 +54,21 @@ class _Work:
 Choose = Callable[[BatchGraph], "list[Stretch]"]  # A choice cuts a batch into stretches.
 
 
-def plan_stretches(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
+def plan_stretches(batched: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
     """The stretches in order; one of the whole batch where parts do not pay."""
-    bindings = found.graph.bindings[: -1 if isinstance(found.graph.bindings[-1][1], relax.Tuple) else None]
-    if any(_rows_per_sample(value, found) > 1 for _, value in bindings):
-        return [Stretch(0, len(bindings), found.batch)]
-    apart = apart_from_batch(found)
-    works = [_work(var, value, found, var in apart) for var, value in bindings]
-    crossing = crossings(found, len(bindings))
+    bindings = batched.graph.bindings[: -1 if isinstance(batched.graph.bindings[-1][1], relax.Tuple) else None]
+    if any(_rows_per_sample(value, batched) > 1 for _, value in bindings):
+        return [Stretch(0, len(bindings), batched.batch)]
+    apart = apart_from_batch(batched)
+    works = [_work(var, value, batched, var in apart) for var, value in bindings]
+    crossing = crossings(batched, len(bindings))
     best = [0.0] + [inf] * len(works)
     choice: dict[int, Stretch] = {}
-    sizes = [m for m in range(1, found.batch + 1) if found.batch % m == 0]
+    sizes = [m for m in range(1, batched.batch + 1) if batched.batch % m == 0]
     for first in range(len(works)):
         if best[first] == inf:
             continue
-        for stretch, seconds in _from(first, works, crossing, sizes, found.batch, l2):
+        for stretch, seconds in _from(first, works, crossing, sizes, batched.batch, l2):
             if best[first] + seconds < best[stretch.last]:
                 best[stretch.last], choice[stretch.last] = best[first] + seconds, stretch
     stretches: list[Stretch] = []
@@ -76,36 +76,36 @@ def plan_stretches(found: BatchGraph, l2: int = L2_BYTES) -> list[Stretch]:
     while at:
         stretches.append(choice[at])
         at = choice[at].first
-    return _merged(stretches[::-1], found.batch)
+    return _merged(stretches[::-1], batched.batch)
 
 
-def crossings(found: BatchGraph, count: int) -> list[float | None]:
+def crossings(batched: BatchGraph, count: int) -> list[float | None]:
     """Per place between bindings: bytes of one sample that cross it; None where the network may not be cut: a tensor
     there is a tuple, or its samples are not one piece each, or it never comes into being: a view of another one, or
     inside what one kernel does."""
-    last, (_, inner) = {}, find_fusions(found.graph.function)
-    for position, (_, value) in enumerate(found.graph.bindings):
+    last, (_, inner) = {}, find_fusions(batched.graph.function)
+    for position, (_, value) in enumerate(batched.graph.bindings):
         for var in variables(value):
             last[var] = position
     total = np.zeros(count + 1)
-    for position, (var, _) in enumerate(found.graph.bindings[:count]):
+    for position, (var, _) in enumerate(batched.graph.bindings[:count]):
         inside = slice(position + 1, min(last.get(var, position), count - 1) + 1)
-        if isinstance(var.ty, relax.TupleType) or var in inner or _is_view(found.graph.definition(var)):
+        if isinstance(var.ty, relax.TupleType) or var in inner or _is_view(batched.graph.definition(var)):
             total[inside] = inf
             continue
-        axis = found.axes[var]
-        total[inside] += inf if axis is not None and not axis.contiguous(shape_of(var)) else _bytes(var) / found.batch
+        axis = batched.axes[var]
+        total[inside] += inf if axis is not None and not axis.contiguous(shape_of(var)) else _bytes(var) / batched.batch
     return [None if size == inf else size for size in total]
 
 
-def apart_from_batch(found: BatchGraph) -> set[relax.Var]:
+def apart_from_batch(batched: BatchGraph) -> set[relax.Var]:
     """The variables that may be computed for some samples at a time. A result may if a sample is one piece of it: a
     chunk hands that piece to the caller."""
-    results = set(variables(found.graph.definition(found.graph.result)))
+    results = set(variables(batched.graph.definition(batched.graph.result)))
     scattered = {
-        var for var in results if found.axes.get(var) is not None and not found.axes[var].contiguous(shape_of(var))
+        var for var in results if batched.axes.get(var) is not None and not batched.axes[var].contiguous(shape_of(var))
     }
-    return {var for var, _ in found.graph.bindings} - scattered - set(found.mixing)
+    return {var for var, _ in batched.graph.bindings} - scattered - set(batched.mixing)
 
 
 def _from(
@@ -145,19 +145,19 @@ def _spilled(size: float, room: float) -> float:
     return min(max(size / room - 1, 0.0), 1.0)
 
 
-def _work(var: relax.Var, value: relax.Expr, found: BatchGraph, apart: bool) -> _Work:
+def _work(var: relax.Var, value: relax.Expr, batched: BatchGraph, apart: bool) -> _Work:
     tensors = tensors_of(value) if isinstance(value, relax.Call) else []
     free = _is_view(value)
     weights = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, tvm.ir.GenericConst))
     read = sum(_bytes(tensor) for tensor in tensors if isinstance(tensor, relax.Var))
     written = sum(_bytes_of(ty) for ty in (var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]))
-    return _Work(weights, 0.0 if free else (read + written) / found.batch, apart, free)
+    return _Work(weights, 0.0 if free else (read + written) / batched.batch, apart, free)
 
 
-def _rows_per_sample(value: relax.Expr, found: BatchGraph) -> int:
+def _rows_per_sample(value: relax.Expr, batched: BatchGraph) -> int:
     """Of a linear layer: a transformer's tokens of all samples are one matrix, whose weights are read once, so that
     parts are slower than the whole (docs/architecture.md)."""
-    return prod(shape_of(value)[:-1]) // found.batch if ops.is_op(value, "octet.dense") else 0
+    return prod(shape_of(value)[:-1]) // batched.batch if ops.is_op(value, "octet.dense") else 0
 
 
 def _is_view(value: relax.Expr | None) -> bool:

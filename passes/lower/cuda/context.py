@@ -208,11 +208,11 @@ class CudaContext:
 
 
 def notes(
-    workload: "CudaWorkload | NestWorkload", schedule: "Direct | Tile | Depthwise | Rows | object", found: Tuned | None
+    workload: "CudaWorkload | NestWorkload", schedule: "Direct | Tile | Depthwise | Rows | object", tuned: Tuned | None
 ) -> JsonObject:
     """What a Step says of a kernel that can be tuned."""
     return {
         "schedule": words(schedule),
-        "source": found.source if found is not None else "default",
+        "source": tuned.source if tuned is not None else "default",
         "workload": workload.text,
     }

@@ -48,23 +48,23 @@ class AttentionHeads:
 def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict[relax.Expr | None, Any], set[relax.Expr | None]]:
     """({last variable of a chain: what lowers it, given the context}, the variables inside chains). spec: the
     target."""
-    found, inner = find_fusions(main, _CHAINS)
+    chains, inner = find_fusions(main, _CHAINS)
     graph = DataflowGraph(main)
-    for root, chain in list(found.items()):
+    for root, chain in list(chains.items()):
         whole = _attention_of(graph, chain, spec) if isinstance(chain, Scores) else None
         if whole is not None:
-            del found[root]
-            found[whole.root] = whole
+            del chains[root]
+            chains[whole.root] = whole
             inner.add(root)
     scalars, members = scalars_of(graph)
     for root, chain in scalars.items():
-        if not members[root] & (inner | set(found)) and root not in inner and root not in found:
-            found[root] = chain
+        if not members[root] & (inner | set(chains)) and root not in inner and root not in chains:
+            chains[root] = chain
             inner |= members[root]
     # Unable chains are rare, so the whole function goes operator by operator rather than half a chain.
-    if not all(map(_able, found.values())):
+    if not all(map(_able, chains.values())):
         return {}, set()
-    return {root: partial(_lowered, chain) for root, chain in found.items()}, inner
+    return {root: partial(_lowered, chain) for root, chain in chains.items()}, inner
 
 
 def _attention_of(graph: DataflowGraph, scores: Scores, spec: "TargetSpec") -> AttentionHeads | None:

@@ -87,9 +87,9 @@ class Watch:
         """Notes that a kernel adds up a layer's sums, to be compared with what `check` says."""
         self.layers.setdefault((function, layer), []).append(check)
 
-    def note_ends(self, function: str, layer: str, found: CountedBytes) -> None:
+    def note_ends(self, function: str, layer: str, counted: CountedBytes) -> None:
         """Notes that values at the ends of a kernel's range are to be counted."""
-        self.ends.setdefault((function, layer), []).append(found)
+        self.ends.setdefault((function, layer), []).append(counted)
 
     def attached(self, calls: list[RawCall], sizes: dict[Storage, int], outputs: list[Storage]) -> list[RawCall]:
         """The calls with those that watch them. sizes: bytes by storage, to which new ones are added; words are
@@ -137,23 +137,23 @@ class Watch:
     def _count(self, call: RawCall, counting: dict[tuple[str, str], list[CountedBytes]], joined: list[RawCall]) -> None:
         waiting = counting.get((call.function, call.layer))
         if waiting:
-            found, result = waiting.pop(0), call.operands[len(call.operands) - call.results]
-            place = found.groups, found.step, found.period, found.tail
-            function = self._added(count_ends(*place, found.high, found.low))
-            joined.append(RawCall(function, [result, found.valid, ("clip", len(self.counts))], call.layer, 1, True))
-            self.counts += [Clip(call.layer, end, found.values) for end in found.ends]
+            counted, result = waiting.pop(0), call.operands[len(call.operands) - call.results]
+            place = counted.groups, counted.step, counted.period, counted.tail
+            function = self._added(count_ends(*place, counted.high, counted.low))
+            joined.append(RawCall(function, [result, counted.valid, ("clip", len(self.counts))], call.layer, 1, True))
+            self.counts += [Clip(call.layer, end, counted.values) for end in counted.ends]
             if isinstance(call.operands[0], tuple) and call.operands[0][0] == "input":
-                function = self._added(moments(*place, len(found.parts)))
+                function = self._added(moments(*place, len(counted.parts)))
                 joined.append(
                     RawCall(
                         function,
-                        [result, found.members, ("moments", sum(one.words for one in self.inputs))],
+                        [result, counted.members, ("moments", sum(one.words for one in self.inputs))],
                         call.layer,
                         1,
                         True,
                     )
                 )
-                self.inputs.append(WatchedInput(call.layer, found.parts))
+                self.inputs.append(WatchedInput(call.layer, counted.parts))
 
     def _sums(self, func: "tirx.PrimFunc") -> tuple[str, int]:
         """A storage for the last argument of a kernel."""

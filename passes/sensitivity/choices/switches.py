@@ -47,16 +47,16 @@ def _named(design: Design) -> str:
     )
 
 
-def _worth(before: float, found: float) -> float:
+def _worth(before: float, after: float) -> float:
     """The most that a network may take times its time for an error that falls so far."""
     slower, slowest = (_FAR_SLOWER, _FAR_SLOWEST) if before > FAR else (_SLOWER, _SLOWEST)
-    return times_worth(before, found, slower, slowest)
+    return times_worth(before, after, slower, slowest)
 
 
-def times_worth(before: float, found: float, slower: float, slowest: float) -> float:
+def times_worth(before: float, after: float, slower: float, slowest: float) -> float:
     """The times its time that a network may take: `slower` for every halving of the squared error, at most
     `slowest`."""
-    return min(slowest, slower ** log2(before / max(found, 1e-12)))
+    return min(slowest, slower ** log2(before / max(after, 1e-12)))
 
 
 def choose_switches(

@@ -183,11 +183,13 @@ class DepthwiseKernel:
         p, count, isa = self.p, self.vectors, current()
         int8, lanes = p.dtype == "int8", channels_per_vector(p)
         vectors, size = lanes // 16, 16 // (isa.parts if int8 else 1)
-        mine = T.alloc_buffer((count * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True})
+        partial = T.alloc_buffer(
+            (count * vectors * size,), self.bias.dtype, annotations={"disable_lower_builtin": True}
+        )
         for v in range(vectors):
             first = bind(load_vector(self.bias, chunk * lanes + v * 16 + part * size, size))
             for i in range(count):
-                store_vector(mine, (i * vectors + v) * size, first)
+                store_vector(partial, (i * vectors + v) * size, first)
         width = size * (4 if int8 else 1)
         begin = bind(at + part * width) if int8 and isa.parts > 1 else at
         for taps, served in self.uses.items():
@@ -202,12 +204,12 @@ class DepthwiseKernel:
                 for v, x in enumerate(parts):
                     slot, first = (i * vectors + v) * size, ((chunk * len(tap_groups(p)) + g) * vectors + v) * 16
                     store_vector(
-                        mine, slot, self.multiplied(load_vector(mine, slot, size), x, first, part * size, size)
+                        partial, slot, self.multiplied(load_vector(partial, slot, size), x, first, part * size, size)
                     )
         for i in range(count):
             for v in range(vectors):
                 store_vector(
-                    sums, (i * vectors + v) * 16 + part * size, load_vector(mine, (i * vectors + v) * size, size)
+                    sums, (i * vectors + v) * 16 + part * size, load_vector(partial, (i * vectors + v) * size, size)
                 )
 
     def multiplied(

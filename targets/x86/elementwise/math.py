@@ -10,16 +10,7 @@ from ... import float_math
 from ...cpu.expressions import pure, splat
 from ...seams import Attrs
 from ..intrinsics import fence
-from ..vector_loops import Accumulators
-
-
-def _held(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
-    """`value` by way of a local buffer, so that it is computed once; LLVM makes a register of it. Not `T.Bind`: TVM's
-    simplifier follows the definitions of variables into conditions and bounds, and theirs, which takes exponential time
-    for these long sequences."""
-    held = Accumulators(1, dtype)
-    held[0] = value
-    return held[0]
+from ..vector_loops import reuse
 
 
 class VectorOps:
@@ -32,43 +23,43 @@ class VectorOps:
 
     @staticmethod
     def add(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(a + b)
+        return reuse(a + b)
 
     @staticmethod
     def sub(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(a - b)
+        return reuse(a - b)
 
     @staticmethod
     def mul(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(fence(a * b))
+        return reuse(fence(a * b))
 
     @staticmethod
     def div(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(tirx.Div(a, b))
+        return reuse(tirx.Div(a, b))
 
     @staticmethod
     def min(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(tirx.min(a, b))
+        return reuse(tirx.min(a, b))
 
     @staticmethod
     def max(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(tirx.max(a, b))
+        return reuse(tirx.max(a, b))
 
     @staticmethod
     def sqrt(x: tirx.Expr) -> tirx.Expr:
-        return _held(pure("float32x16", "llvm.sqrt", x))
+        return reuse(pure("float32x16", "llvm.sqrt", x))
 
     @staticmethod
     def rint(x: tirx.Expr) -> tirx.Expr:
-        return _held(pure("float32x16", "llvm.rint", x))
+        return reuse(pure("float32x16", "llvm.rint", x))
 
     @staticmethod
     def abs(x: tirx.Expr) -> tirx.Expr:
-        return _held(pure("float32x16", "llvm.fabs", x))
+        return reuse(pure("float32x16", "llvm.fabs", x))
 
     @staticmethod
     def select(condition: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-        return _held(tirx.Select(condition, a, b))
+        return reuse(tirx.Select(condition, a, b))
 
     @staticmethod
     def less(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
@@ -76,31 +67,31 @@ class VectorOps:
 
     @staticmethod
     def int(x: tirx.Expr) -> tirx.Expr:
-        return _held(tirx.Cast("int32x16", x), "int32")
+        return reuse(tirx.Cast("int32x16", x), "int32")
 
     @staticmethod
     def shift_right(i: tirx.Expr, n: builtins.int) -> tirx.Expr:
-        return _held(i >> splat(n, "int32"), "int32")
+        return reuse(i >> splat(n, "int32"), "int32")
 
     @staticmethod
     def isub(i: tirx.Expr, j: tirx.Expr) -> tirx.Expr:
-        return _held(i - j, "int32")
+        return reuse(i - j, "int32")
 
     @staticmethod
     def power_of_two(i: tirx.Expr) -> tirx.Expr:
-        return _held(tirx.reinterpret("float32x16", (i + splat(127, "int32")) << splat(23, "int32")))
+        return reuse(tirx.reinterpret("float32x16", (i + splat(127, "int32")) << splat(23, "int32")))
 
     @staticmethod
     def split(x: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
-        bits = _held(tirx.reinterpret("int32x16", x), "int32")
+        bits = reuse(tirx.reinterpret("int32x16", x), "int32")
         fraction = (bits & splat(0x007FFFFF, "int32")) | splat(0x3F000000, "int32")
-        return _held(tirx.reinterpret("float32x16", fraction)), _held(
+        return reuse(tirx.reinterpret("float32x16", fraction)), reuse(
             tirx.Cast("float32x16", (bits >> splat(23, "int32")) - splat(126, "int32"))
         )
 
 
 def _named(name: str) -> Callable[[type["VectorOps"], tirx.Expr, Attrs], tirx.Expr]:
-    return lambda m, x, attrs: _held(pure("float32x16", f"llvm.{name}", x))
+    return lambda m, x, attrs: reuse(pure("float32x16", f"llvm.{name}", x))
 
 
 def _celu(m: type[VectorOps], x: tirx.Expr, attrs: dict[str, float]) -> tirx.Expr:
@@ -112,7 +103,7 @@ def _celu(m: type[VectorOps], x: tirx.Expr, attrs: dict[str, float]) -> tirx.Exp
 
 
 def _power(m: type[VectorOps], x: tirx.Expr, attrs: dict[str, float]) -> tirx.Expr:
-    return _held(pure("float32x16", "llvm.pow", x, m.const(attrs["exponent"])))
+    return reuse(pure("float32x16", "llvm.pow", x, m.const(attrs["exponent"])))
 
 
 _OTHERS: dict[str, Callable[..., tirx.Expr]] = {

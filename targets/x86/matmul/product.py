@@ -19,11 +19,11 @@ from ...cpu.expressions import bind, load_vector, splat, store_vector
 from ..intrinsics import broadcast4, dot4_multiplied, fence, multiplied
 from ..isa import UNITS, current
 from ..kernel import argument, built_once, emit_kernel, on_stack
-from ..rows.row_pieces import held, over
+from ..rows.row_pieces import over
 from ..rows.softmax_bytes import emit_softmax_bytes
 from ..tiles import TILE_BYTES, TILE_ROWS, tile_configure, tile_dot, tile_load, tile_store
 from ..vector import clip_floats, round_floats, round_straight, store_bytes, to_float
-from ..vector_loops import Accumulators
+from ..vector_loops import Accumulators, reuse
 from .pack import TILE, emit_pack, packed_bytes
 from .pairs import emit_pairs
 from .problem import MatmulProblem, Matrices
@@ -261,13 +261,13 @@ class _Kernel:
 
         def value(r: int, v: int) -> tirx.Expr:
             sums = self._sums(r, sums_at + (r * p.column_blocks + v) * 16)
-            x = held(sums * splat(float(multiplier), "float32"))
+            x = reuse(sums * splat(float(multiplier), "float32"))
             if e.code_scale is not None:  # What a code is above the zero point, and what it stands for.
                 low, high = max(-128, p.clip_min), min(127, p.clip_max)
                 x = clip_floats(round_floats(x), low - p.out_zero_point, high - p.out_zero_point)
-                x = held(x * splat(e.code_scale, "float32"))
+                x = reuse(x * splat(e.code_scale, "float32"))
             if scale != 1.0:
-                x = held(x * splat(scale, "float32"))
+                x = reuse(x * splat(scale, "float32"))
             if e.mask is not None:
                 x = fence(x) + load_vector(self.mask, self.mask_start + (row + r) * e.mask.row + v * 16, 16)
             return x

@@ -81,13 +81,13 @@ def _kept(value: tirx.Expr, valid: int, neutral: float) -> tirx.Expr:
     return tirx.Select(tirx.LT(tirx.Ramp(0, 1, LANES), splat(valid, "int32")), value, splat(neutral, "float32"))
 
 
-def _halved(held: Accumulators, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr]) -> tirx.Expr:
-    """All lanes of `held` (an accumulator of one vector) combined pairwise: lane j with j + 8, then j + 4, j + 2, j +
+def _halved(sums: Accumulators, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr]) -> tirx.Expr:
+    """All lanes of `sums` (an accumulator of one vector) combined pairwise: lane j with j + 8, then j + 4, j + 2, j +
     1."""
     for half in (8, 4, 2, 1):
-        value = held[0]
-        held[0] = combine(value, tirx.Shuffle([value], [(lane + half) % LANES for lane in range(LANES)]))
-    return held.buffer[0]
+        value = sums[0]
+        sums[0] = combine(value, tirx.Shuffle([value], [(lane + half) % LANES for lane in range(LANES)]))
+    return sums.buffer[0]
 
 
 def _reduced(
@@ -98,14 +98,14 @@ def _reduced(
     combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr],
 ) -> tirx.Expr:
     """One value: `combine` over read(offset, valid)."""
-    held = Accumulators(1, dtype)
-    held[0] = splat(start, dtype)
+    sums = Accumulators(1, dtype)
+    sums[0] = splat(start, dtype)
 
     def step(at: tirx.Expr | int, valid: int) -> None:
-        held[0] = combine(held[0], read(at, valid))
+        sums[0] = combine(sums[0], read(at, valid))
 
     _vectors(p, step)
-    return bind(_halved(held, combine))
+    return bind(_halved(sums, combine))
 
 
 def _softmax(p: ReduceProblem, x: tirx.Buffer, y: tirx.Buffer, row: tirx.Expr | int, start: tirx.Expr | int) -> None:

@@ -15,9 +15,9 @@ from ..isa import current
 from ..kernel import built_once, emit_kernel, on_stack
 from ..layout import STORED_OFFSET, Layout
 from ..vector import round_straight, store_bytes
-from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, tensors
+from ..vector_loops import Accumulators, LoopSchedule, default_loops, each, reuse, tensors
 from .quotient import byte_quotient
-from .row_pieces import held, mask_tail, over, reduce_two
+from .row_pieces import mask_tail, over, reduce_two
 
 STEP = 4  # Vectors are packed to bytes four at a time.
 _TOGETHER = 4  # A task takes four rows by default where a vector is a register.
@@ -121,14 +121,14 @@ def _kernel(p: LayerNormProblem, s: RowSchedule, centred: bool) -> tirx.PrimFunc
 
             def gather(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
-                    value = held(mask_tail(_loaded(p, x, at[r] + (first + i) * 16), 16 if whole else tail, 0.0))
+                    value = reuse(mask_tail(_loaded(p, x, at[r] + (first + i) * 16), 16 if whole else tail, 0.0))
                     store_vector(values, r * width + (first + i) * 16, value)
                     sums[r] = sums[r] + (value if centred else fence(value * value))
 
             def centre(first: int, size: int, whole: bool = True) -> None:
                 for r, i in pieces(size):
                     place = r * width + (first + i) * 16
-                    value = held(mask_tail(load_vector(values, place, 16) - factors[r], 16 if whole else tail, 0.0))
+                    value = reuse(mask_tail(load_vector(values, place, 16) - factors[r], 16 if whole else tail, 0.0))
                     store_vector(values, place, value)
                     sums[r] = sums[r] + fence(value * value)
 
@@ -148,7 +148,7 @@ def _kernel(p: LayerNormProblem, s: RowSchedule, centred: bool) -> tirx.PrimFunc
                     sums[r] = splat(0.0, "float32")
                 _each_vector(vectors, tail, loop)
                 for r in range(0, rows, 2):
-                    pair = [held(sums[row]) for row in range(r, min(r + 2, rows))]
+                    pair = [reuse(sums[row]) for row in range(r, min(r + 2, rows))]
                     yield from (
                         bind(tirx.Div(total, const(float(p.channels), "float32")))
                         for total in reduce_two(lambda a, b: a + b, *pair)
@@ -200,5 +200,8 @@ def _write(p: LayerNormProblem, y: tirx.Buffer, at: tirx.Expr, results: list[tir
         return
     scale, zero_point = p.target
     store_bytes(
-        y, at, bind(round_straight([byte_quotient(held(v), scale) for v in results], zero_point)), 16 * len(results)
+        y,
+        at,
+        bind(round_straight([byte_quotient(reuse(v), scale) for v in results], zero_point)),
+        16 * len(results),
     )

@@ -9,7 +9,8 @@ from ...byte_quotient import two_parts, two_parts_suffice
 from ...cpu.expressions import splat
 from ..intrinsics import fence, fma
 from ..vector import limited
-from .row_pieces import exact_quotient, held
+from ..vector_loops import reuse
+from .row_pieces import exact_quotient
 
 
 def byte_quotient(value: tirx.Expr, scale: float) -> tirx.Expr:
@@ -20,5 +21,5 @@ def byte_quotient(value: tirx.Expr, scale: float) -> tirx.Expr:
         high, low = (splat(float(part), "float32") for part in two_parts(by))
         return limited(fma(fence(value * low), value, high))
     divisor, inverse, bound = (splat(float(c), "float32") for c in (by, np.float32(1) / by, by * np.float32(1024)))
-    clamped = held(tirx.max(tirx.min(value, bound), splat(-0.0, "float32") - bound))
+    clamped = reuse(tirx.max(tirx.min(value, bound), splat(-0.0, "float32") - bound))
     return limited(exact_quotient(clamped, divisor, inverse))

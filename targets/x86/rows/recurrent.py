@@ -10,8 +10,7 @@ from ...recurrent_math import STEPS
 from ..elementwise.math import VectorOps
 from ..kernel import built_once, emit_kernel
 from ..layout import Layout
-from ..vector_loops import each, tensors
-from .row_pieces import held
+from ..vector_loops import each, reuse, tensors
 
 if TYPE_CHECKING:
     from tvm import tirx
@@ -51,10 +50,10 @@ def recurrent(p: RecurrentProblem) -> "tirx.PrimFunc":
             gates, at = bind(row * p.gates.channel_stride), bind(row * p.state.channel_stride)
             with T.serial(0, vectors) as v:
                 pair = [
-                    [held(load_vector(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)]
+                    [reuse(load_vector(buffer, gates + gate * p.hidden + v * 16, 16)) for gate in range(count)]
                     for buffer in (x, r)
                 ]
-                before = held(load_vector(state, at + v * 16, 16))
+                before = reuse(load_vector(state, at + v * 16, 16))
                 if p.peepholes:
                     pair[0] = [
                         VectorOps.add(value, VectorOps.mul(before, load_vector(seen[0], gate * p.hidden + v * 16, 16)))

@@ -10,17 +10,9 @@ from tvm.tirx.script import builder as T
 
 from ...cpu.expressions import const, pure, splat
 from ..intrinsics import fence, fma, scale_by_power
-from ..vector_loops import Accumulators
+from ..vector_loops import reuse
 
 UNROLL = 8  # The loop over a row of more vectors is not written out.
-
-
-def held(value: tirx.Expr, dtype: str = "float32") -> tirx.Expr:
-    """`value`, computed once: by way of a local buffer, which LLVM keeps in a register (T.Bind makes TVM's simplifier
-    slow on long sequences)."""
-    cell = Accumulators(1, dtype)
-    cell[0] = value
-    return cell[0]
 
 
 def over(count: int, step: int, body: Callable[..., None], unroll: int = UNROLL) -> None:
@@ -50,9 +42,9 @@ def _across(
     vector: tirx.Expr, combine: Callable[[tirx.Expr, tirx.Expr], tirx.Expr], dtype: str = "float32"
 ) -> tirx.Expr:
     for half in (8, 4, 2, 1):
-        vector = held(vector, dtype)
+        vector = reuse(vector, dtype)
         vector = combine(vector, tirx.Shuffle([vector], [(i + half) % 16 for i in range(16)]))
-    return held(tirx.Shuffle([held(vector, dtype)], [0] * 16), dtype)
+    return reuse(tirx.Shuffle([reuse(vector, dtype)], [0] * 16), dtype)
 
 
 def reduce_two(
@@ -63,13 +55,13 @@ def reduce_two(
     if second is None:
         vector, lanes = first, 16
     else:
-        halves = [held(tirx.Shuffle([first, second], [*range(h, h + 8), *range(16 + h, 24 + h)])) for h in (0, 8)]
+        halves = [reuse(tirx.Shuffle([first, second], [*range(h, h + 8), *range(16 + h, 24 + h)])) for h in (0, 8)]
         vector, lanes = combine(*halves), 8
     while lanes > 1:
         lanes //= 2
-        vector = held(vector)
+        vector = reuse(vector)
         vector = combine(vector, tirx.Shuffle([vector], [i ^ lanes for i in range(16)]))
-    vector = held(vector)
+    vector = reuse(vector)
     return [tirx.Shuffle([vector], [i]) for i in ((0,) if second is None else (0, 8))]
 
 
@@ -87,24 +79,24 @@ def mask_tail(value: tirx.Expr, lanes: int, fill: float) -> tirx.Expr:
 def exact_quotient(value: tirx.Expr, divisor: tirx.Expr, inverse: tirx.Expr) -> tirx.Expr:
     """value / divisor, rounded as IEEE division rounds, with inverse = 1 / divisor (rounded): see `quotient` in
     vector.py. Where the quotient is below 2**-100 its last bit may differ."""
-    negative = held(splat(-0.0, "float32") - value)
-    result = held(value * inverse)
+    negative = reuse(splat(-0.0, "float32") - value)
+    result = reuse(value * inverse)
     for _ in range(2):
-        remainder = held(fma(negative, result, divisor))  # The remainder is result * divisor - value.
-        result = held(fma(result, splat(0.0, "float32") - remainder, inverse))
+        remainder = reuse(fma(negative, result, divisor))  # The remainder is result * divisor - value.
+        result = reuse(fma(result, splat(0.0, "float32") - remainder, inverse))
     return result
 
 
 def exp_nonpositive(x: tirx.Expr) -> tirx.Expr:
     """targets/float_math.exp for x <= 0, to the bit: one scaling by 2 ** n is exact there."""
     low = splat(-87.33654, "float32")
-    clamped = held(tirx.max(x, low))
-    n = held(pure("float32x16", "llvm.rint", fence(clamped * splat(1.44269504088896341, "float32"))))
-    r = held(clamped - fence(n * splat(0.693359375, "float32")))
-    r = held(r - fence(n * splat(-2.12194440e-4, "float32")))
+    clamped = reuse(tirx.max(x, low))
+    n = reuse(pure("float32x16", "llvm.rint", fence(clamped * splat(1.44269504088896341, "float32"))))
+    r = reuse(clamped - fence(n * splat(0.693359375, "float32")))
+    r = reuse(r - fence(n * splat(-2.12194440e-4, "float32")))
     p = splat(1.9875691500e-4, "float32")
     for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
-        p = held(fence(p * r) + splat(c, "float32"))
-    p = held(fence(p * fence(r * r)) + r)
-    p = held(p + splat(1.0, "float32"))
-    return held(tirx.Select(tirx.LT(x, low), splat(0.0, "float32"), scale_by_power(p, n)))
+        p = reuse(fence(p * r) + splat(c, "float32"))
+    p = reuse(fence(p * fence(r * r)) + r)
+    p = reuse(p + splat(1.0, "float32"))
+    return reuse(tirx.Select(tirx.LT(x, low), splat(0.0, "float32"), scale_by_power(p, n)))

@@ -26,8 +26,8 @@ from tvm.tirx.script import builder as T
 from ...cpu.expressions import bind, const, load_vector, pure, splat, store_vector
 from ..intrinsics import fma, fraction_and_scale, third_bytes
 from ..vector import store_bytes
-from ..vector_loops import Accumulators
-from .row_pieces import held, mask_tail, over, reduce_two
+from ..vector_loops import Accumulators, reuse
+from .row_pieces import mask_tail, over, reduce_two
 from .softmax_exact import STEP, emit_softmax, write_bytes
 
 _LOG2_E = float(np.log2(np.e))
@@ -158,7 +158,7 @@ class _Stages:
         for r in range(self.together):
             for i in range(1, step):
                 partial[r * step] = combine(partial[r * step], partial[r * step + i])
-        return reduce_two(combine, *(held(partial[r * step]) for r in range(self.together)))
+        return reduce_two(combine, *(reuse(partial[r * step]) for r in range(self.together)))
 
     def _partial(self, value: float) -> Accumulators:
         partial = Accumulators(max(STEP, self.together), "float32")
@@ -173,7 +173,7 @@ class _Stages:
 
         def body(start: int, size: int, lanes: int = 16) -> None:
             for r, i in self._pieces(size):
-                x = held(mask_tail(self.value(first + r, start + i), lanes, -np.inf))
+                x = reuse(mask_tail(self.value(first + r, start + i), lanes, -np.inf))
                 store_vector(self.scratch, self._place(first + r, start + i), x)
                 largest[r * step + i] = tirx.max(largest[r * step + i], x)
 
@@ -190,12 +190,12 @@ class _Stages:
         """Writes exponentials into the scratch buffer, and what belongs to their total."""
         step = max(1, STEP // self.together)
         total = self._partial(0.0)
-        start = [held(splat(self.scratch[self._kept(first + r, 0)], "float32")) for r in range(self.together)]
+        start = [reuse(splat(self.scratch[self._kept(first + r, 0)], "float32")) for r in range(self.together)]
 
         def body(begin: int, size: int) -> None:
             for r, i in self._pieces(size):
                 place = self._place(first + r, begin + i)
-                e = _power(held(fma(start[r], load_vector(self.scratch, place, 16), splat(_LOG2_E, "float32"))))
+                e = _power(reuse(fma(start[r], load_vector(self.scratch, place, 16), splat(_LOG2_E, "float32"))))
                 store_vector(self.scratch, place, e)
                 total[r * step + i] = total[r * step + i] + e
 
@@ -215,7 +215,7 @@ class _Stages:
     def _peak(self, row: tirx.Expr | int, start: tirx.Expr) -> tirx.Expr:
         """The exponential of the row's largest element."""
         largest = splat(self.scratch[self._kept(row, 4)], "float32")
-        return tirx.Shuffle([held(_power(held(fma(start, largest, splat(_LOG2_E, "float32")))))], [0])
+        return tirx.Shuffle([reuse(_power(reuse(fma(start, largest, splat(_LOG2_E, "float32")))))], [0])
 
     def finish(self, first: tirx.Expr) -> None:
         """Bytes; exactly where one is uncertain."""
@@ -224,7 +224,7 @@ class _Stages:
         factors = []
         for r in range(self.together):
             low, high, total, whole = (
-                held(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(4)
+                reuse(splat(self.scratch[self._kept(first + r, 1 + i)], "float32")) for i in range(4)
             )
             differing[r] = (tirx.reinterpret("int32x16", total) - splat(lowest, "int32")) & splat(
                 mask - (1 << 32), "int32"
@@ -233,7 +233,7 @@ class _Stages:
             # next half step.
             last = 127 - self.zero_point
             ceiling = (
-                held(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32"))
+                reuse(whole * splat((last + 0.25) * self.scale * (1 - 4 * self.error), "float32"))
                 if (last + 0.4) * self.scale < 1
                 else None
             )
@@ -244,8 +244,8 @@ class _Stages:
             for r, (low, high, ceiling) in enumerate(factors):
                 words = []
                 for i in range(size):
-                    e = held(load_vector(self.scratch, self._place(first + r, begin + i), 16))
-                    e = e if ceiling is None else held(tirx.min(e, ceiling))
+                    e = reuse(load_vector(self.scratch, self._place(first + r, begin + i), 16))
+                    e = e if ceiling is None else reuse(tirx.min(e, ceiling))
                     below, above = (
                         bind(tirx.reinterpret("int32x16", fma(splat(c, "float32"), e, k)))
                         for c, k in ((middle - 2.0**-15, low), (middle, high))
@@ -270,9 +270,9 @@ class _Stages:
 
 def _power(t: tirx.Expr) -> tirx.Expr:
     """2 ** max(t, -126), with a relative error below _POWER_ERROR plus rounding."""
-    t = held(tirx.max(t, splat(-126.0, "float32")))
+    t = reuse(tirx.max(t, splat(-126.0, "float32")))
     fraction, scaled = fraction_and_scale(t)
     p = splat(_POWER[-1], "float32")
     for coefficient in _POWER[-2::-1]:
-        p = held(fma(splat(coefficient, "float32"), p, fraction))
-    return held(scaled(p))
+        p = reuse(fma(splat(coefficient, "float32"), p, fraction))
+    return reuse(scaled(p))

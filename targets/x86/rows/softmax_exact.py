@@ -11,8 +11,8 @@ from tvm.tirx.script import builder as T
 from ...cpu.expressions import load_vector, splat, store_vector
 from ..intrinsics import fence
 from ..vector import round_straight, store_bytes
-from ..vector_loops import Accumulators
-from .row_pieces import UNROLL, exact_quotient, exp_nonpositive, held, lane_max, lane_sum, mask_tail, over
+from ..vector_loops import Accumulators, reuse
+from .row_pieces import UNROLL, exact_quotient, exp_nonpositive, lane_max, lane_sum, mask_tail, over
 
 STEP = 4  # Vectors are packed to bytes four at a time.
 
@@ -39,13 +39,13 @@ def emit_softmax(
 
     def prepare(first: int, size: int, lanes: int = 16) -> None:
         for r, i in pieces(size):
-            x = held(mask_tail(value(r, first + i), lanes, -inf))
+            x = reuse(mask_tail(value(r, first + i), lanes, -inf))
             store_vector(scratch, r * width + (first + i) * 16, x)
             largest[r * step + i] = tirx.max(largest[r * step + i], x)
 
     def raise_to(first: int, size: int) -> None:
         for r, i in pieces(size):
-            e = exp_nonpositive(held(load_vector(scratch, r * width + (first + i) * 16, 16) - largest[r * step]))
+            e = exp_nonpositive(reuse(load_vector(scratch, r * width + (first + i) * 16, 16) - largest[r * step]))
             store_vector(scratch, r * width + (first + i) * 16, e)
             total[r] = total[r] + e
 
@@ -90,10 +90,10 @@ def write_bytes(
     divisor, inverse = (splat(float(v), "float32") for v in (np.float32(scale), np.float32(1) / np.float32(scale)))
 
     def write(r: int, first: tirx.Expr | int, values: list[tirx.Expr], total: tirx.Expr, reciprocal: tirx.Expr) -> None:
-        shares = [exact_quotient(held(v), total, reciprocal) for v in values]
+        shares = [exact_quotient(reuse(v), total, reciprocal) for v in values]
         if peak:  # The largest e / total is 1 / total, as e = 1 there.
-            back = held(tirx.Div(splat(1.0, "float32"), reciprocal))
-            shares = [held(fence(share * back)) for share in shares]
+            back = reuse(tirx.Div(splat(1.0, "float32"), reciprocal))
+            shares = [reuse(fence(share * back)) for share in shares]
         quotients = [exact_quotient(share, divisor, inverse) for share in shares]
         store_bytes(out, at(r) + first * 16, T.Bind(round_straight(quotients, zero_point)), 16 * len(values))
 
