@@ -11,9 +11,10 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parent))
 
 import language
+import layers
 import vision
 
-NETWORKS = vision.NETWORKS | language.NETWORKS
+NETWORKS = vision.NETWORKS | language.NETWORKS | layers.NETWORKS
 
 
 def samples(path, count=4, seed=0):

@@ -54,6 +54,8 @@ class Graph:
             return x
         if kind == "silu":
             return self.op("Mul", x, self.op("Sigmoid", x))
+        if kind == "relu6":
+            return self.op("Clip", x, self.scalar(0), self.scalar(6))
         return self.op({"relu": "Relu", "hardswish": "HardSwish"}[kind], x)
 
     def squeeze(self, x, channels, inner, act, gate):

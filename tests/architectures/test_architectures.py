@@ -26,6 +26,8 @@ TINY = {"size": 32, "depth": 0.15, "width": 0.25, "classes": 7}
 LOOKUPS = {"relax.add", "relax.astype", "relax.less", "relax.maximum", "relax.minimum", "relax.take", "relax.where"}
 CASES = {
     "resnet152": ({**TINY, "depth": 0.06, "width": 0.125}, set()),
+    "mobilenet_v1": ({**TINY, "width": 0.125}, set()),
+    "mobilenet_v2": ({**TINY, "depth": 0.25}, set()),
     "efficientnet_b0": (TINY, set()),
     "mobilenet_v3": (TINY, set()),
     "densenet121": ({**TINY, "depth": 0.1}, set()),

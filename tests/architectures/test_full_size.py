@@ -16,14 +16,15 @@ from click.testing import CliRunner
 from octet.tools.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import NETWORKS
+import language
+import vision
 
 FOLDER = os.environ.get("OCTET_FULL_SIZE")
 PRODUCTS = {"octet.conv2d", "octet.dense", "octet.matmul"}
 
 
 @pytest.mark.skipif(FOLDER is None, reason="takes minutes: set OCTET_FULL_SIZE to a folder that build.py has filled")
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*vision.NETWORKS, *language.NETWORKS])
 def test_full_size(name, tmp_path):
     model = Path(FOLDER) / f"{name}.onnx"
     arguments = [

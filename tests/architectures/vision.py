@@ -8,14 +8,15 @@ def _scaled(channels, width):
     return max(8, int(channels * width) // 8 * 8)
 
 
-def resnet152(path, size=224, depth=1.0, width=1.0, classes=1000):
+def _resnet(path, blocks_of_a_stage, size, depth, width, classes):
+    """Of bottlenecks, the stride in their 3 x 3 convolution."""
     g = Graph()
     w = lambda c: _scaled(c, width)
     x = g.op(
         "MaxPool", g.conv("input", 3, w(64), 7, 2, act="relu"), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
     )
     inputs = w(64)
-    for channels, blocks, stride in ((64, 3, 1), (128, 8, 2), (256, 36, 2), (512, 3, 2)):
+    for channels, blocks, stride in zip((64, 128, 256, 512), blocks_of_a_stage, (1, 2, 2, 2), strict=True):
         for i in range(max(1, int(blocks * depth))):
             s = stride if i == 0 else 1
             y = g.conv(g.conv(x, inputs, w(channels), act="relu"), w(channels), w(channels), 3, s, act="relu")
@@ -23,6 +24,40 @@ def resnet152(path, size=224, depth=1.0, width=1.0, classes=1000):
             x = g.act(g.op("Add", y, g.conv(x, inputs, w(channels) * 4, 1, s) if i == 0 else x), "relu")
             inputs = w(channels) * 4
     g.save(path, image(size), {g.classify(x, inputs, classes): [1, classes]})
+
+
+def resnet50(path, size=224, depth=1.0, width=1.0, classes=1000):
+    _resnet(path, (3, 4, 6, 3), size, depth, width, classes)
+
+
+def resnet152(path, size=224, depth=1.0, width=1.0, classes=1000):
+    _resnet(path, (3, 8, 36, 3), size, depth, width, classes)
+
+
+def mobilenet_v1(path, size=224, depth=1.0, width=1.0, classes=1000):
+    g = Graph(5)
+    w = lambda c: _scaled(c, width)
+    x, inputs = g.conv("input", 3, w(32), 3, 2, act="relu6"), w(32)
+    layers = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * max(1, int(5 * depth))]
+    for channels, stride in (*layers, (1024, 2), (1024, 1)):
+        x = g.conv(x, inputs, inputs, 3, stride, groups=inputs, act="relu6")
+        x, inputs = g.conv(x, inputs, w(channels), act="relu6"), w(channels)
+    g.save(path, image(size), {g.classify(x, inputs, classes): [1, classes]})
+
+
+def mobilenet_v2(path, size=224, depth=1.0, width=1.0, classes=1000):
+    g = Graph(6)
+    w = lambda c: _scaled(c, width)
+    x, inputs = g.conv("input", 3, w(32), 3, 2, act="relu6"), w(32)
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for expand, channels, blocks, stride in stages:
+        for i in range(max(1, int(blocks * depth))):
+            s, hidden = (stride if i == 0 else 1), inputs * expand
+            y = g.conv(x, inputs, hidden, act="relu6") if expand > 1 else x
+            y = g.conv(g.conv(y, hidden, hidden, 3, s, groups=hidden, act="relu6"), hidden, w(channels))
+            x, inputs = (g.op("Add", x, y) if s == 1 and inputs == w(channels) else y), w(channels)
+    x = g.conv(x, inputs, w(1280), act="relu6")
+    g.save(path, image(size), {g.classify(x, w(1280), classes): [1, classes]})
 
 
 def efficientnet_b0(path, size=224, depth=1.0, width=1.0, classes=1000):
@@ -163,4 +198,16 @@ def inception_v3(path, size=299, depth=1.0, width=1.0, classes=1000):
     g.save(path, image(size), {g.classify(x, n, classes): [1, classes]})
 
 
-NETWORKS = {f.__name__: f for f in (resnet152, efficientnet_b0, mobilenet_v3, densenet121, inception_v3)}
+NETWORKS = {
+    f.__name__: f
+    for f in (
+        resnet50,
+        resnet152,
+        mobilenet_v1,
+        mobilenet_v2,
+        mobilenet_v3,
+        efficientnet_b0,
+        densenet121,
+        inception_v3,
+    )
+}

@@ -1,4 +1,5 @@
-"""Docstrings and comments say reasons; what a machine measured stands in docs/architecture.md, "Fitted constants"."""
+"""Docstrings and comments say reasons; what a machine measured stands in docs/architecture.md, "Fitted constants". In
+the documents a figure stands beside what makes it."""
 
 import re
 from pathlib import Path
@@ -19,6 +20,12 @@ FIGURE = re.compile(
     r"|[Mm]easured (?:on|at|with|:)[^.;]*\b\d"
 )
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+UNIT = re.compile(r"\d ?(?:ms|us|ns|dB|MB|GB|%|CPU (?:ms|seconds|minutes))(?!\w)")
+# A command, a script, the file whose constant it is, or the document that has these.
+MAKER = re.compile(
+    r"`[^`]*\b(?:octet \w|compile-model|make \w|pip |nm )[^`]*`|[\w/]+\.(?:py|c|cpp)\b|\]\([\w./]*\.md[^)]*\)"
+)
 ALLOWED = {"tools/training/variants.py": "by how much pictures are scaled"}
 
 
@@ -62,6 +69,29 @@ def test_measurements_are_found(sentence):
 )
 def test_constants_of_manuals_and_limits_are_not(sentence):
     assert not figures(f'"""{sentence}"""') and not figures(f"# {sentence}\n")
+
+
+def without_maker(text):
+    """Paragraphs with a figure and without what makes it: in them, beside them or, of a table, in its section."""
+    lonely = []
+    for section in re.split(r"^(?=#+ )", re.sub(r"^```.*?^```", "`octet bench`", text, flags=re.M | re.S), flags=re.M):
+        blocks = section.split("\n\n")
+        for at, block in enumerate(blocks):
+            near = section if block.startswith("|") else "\n".join(blocks[max(0, at - 1) : at + 2])
+            if UNIT.search(block) and not MAKER.search(near):
+                lonely.append(block)
+    return lonely
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_figure_stands_beside_what_makes_it(document):
+    assert without_maker(document.read_text()) == []
+
+
+def test_a_figure_by_itself_is_found():
+    alone = "It takes 3 ms, before 4."
+    assert without_maker(f"# A\n\nRun it.\n\n{alone}\n\n## B\n\n`octet bench a.octet` says it.") == [alone]
+    assert not without_maker(f"# A\n\n```\noctet bench a\n```\n\n{alone}") and not without_maker("16 of 32 bits.")
 
 
 @pytest.mark.parametrize(
