@@ -43,6 +43,7 @@ octet.resize2d         (x int8 NCHW, rows int32[OH, 3], columns int32[OW, 3]) ->
 octet.softmax          (x int8, table int32[256]) -> int8, over the last axis
 octet.table            (x int8, table int8[256] or int8[C, 256]) -> int8: y = table[.., q + 128]
 octet.requantize       (x int8) -> int8
+octet.scatter_add      (data f32 [N, K], updates f32 [M, K], numbers [M]) -> f32 [N, K]
 octet.nonzero          (x bool) -> int64 [rank, elements]
 octet.non_max_suppression  (boxes f32 [B, n, 4], scores f32 [B, classes, n]) -> int64 [rows, 3]. attrs: most, overlap,
                            threshold, centers
@@ -107,6 +108,8 @@ loops: what stands between octet.loop_index and the loop's first result and depe
     `steps` times: passes/rewriting/loops.py. It means the same as its steps one behind the other
     (passes/rewriting/unroll_loops.py). Layers of the body have one scale for their data in all steps.
 
+scatter_add: y = data, then y[numbers[k]] = y[numbers[k]] + updates[k] for k = 0, 1, .., every sum rounded; a number
+    outside of [0, N) adds nothing.
 nonzero: column k holds the place of the k-th true element in row-major order, an index per axis; columns behind the
     last one hold -1.
 non_max_suppression: rows (image, class, box), image by image, class by class; rows = B * classes * min(most, n), those

@@ -55,6 +55,14 @@ def _take(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Gather", operands, axis=axis if axis is not None else 0)
 
 
+def _scatter_add(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+    data, updates, numbers = operands
+    column = out.node("Unsqueeze", [numbers, out.constant(np.array([1], np.int64))])
+    if str(call.args[2].ty.dtype) != "int64":
+        column = out.node("Cast", [column], to=7)
+    return out.node("ScatterND", [data, column, updates], reduction="add")
+
+
 def _embedding(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Gather", [out.node("DequantizeLinear", operands[:2], axis=0), operands[2]])
 
@@ -82,6 +90,7 @@ EXPORTERS = {
     "relax.tile": _tile,
     "relax.take": _take,
     "octet.embedding": _embedding,
+    "octet.scatter_add": _scatter_add,
     "relax.broadcast_to": _broadcast,
     "relax.flip": _flip,
 }

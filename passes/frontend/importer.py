@@ -73,8 +73,8 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._constants = KnownValues(self.notes)
         # The builder spells names its own way, so these are given back to the variables at the end.
         self._names: dict[relax.Var, str] = {}
-        # A variable that a MaxPool or Expand made stands for (its node, the shape that it reads).
-        self._makers: dict[relax.Var, tuple[onnx.NodeProto, list[int]]] = {}
+        # A variable that a MaxPool or Expand made stands for (its node, what it reads).
+        self._makers: dict[relax.Var, tuple[onnx.NodeProto, relax.Expr]] = {}
         self._applied = 0  # Counts operators that were put in place of others.
         self._counted = CountedAxes(self.bb.lookup_binding, self._refuse)
         self.places: list[Any] = []
@@ -208,7 +208,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
                 self._names.setdefault(value, hint)  # TVM's converter bound this one by itself.
             self._guard(node, check_result, value.ty)
             if node.op_type in ("MaxPool", "Expand"):
-                self._makers[value] = node, self.extents(self._values[node.input[0]])
+                self._makers[value] = node, self.expression(self._values[node.input[0]])
             known = isinstance(value, GenericConst)
             self._values[name] = self._constants.known(value) if known else unless_empty(value)
 

@@ -46,7 +46,7 @@ class OnnxNode:
     inputs: Relax expressions, None where left out. arrays: the same inputs where they are known, else None. attrs:
     as in ONNX, strings still bytes. name: for the variables it binds; bind(expr, name) binds one. A converter returns
     an expression (a relax.Tuple for several outputs), None to leave the node to TVM, or a Node to leave it to TVM with
-    other inputs. makers: of variables that a MaxPool or Expand made, (its ONNX node, the shape that it read)."""
+    other inputs. makers: of variables that a MaxPool or Expand made, (its ONNX node, what it read)."""
 
     op: str
     name: str
@@ -79,7 +79,7 @@ class OnnxNode:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def maker(self, index: int) -> Any:
-        """(the node, the shape that it read) of the MaxPool or Expand that made an input; (None, None) where another
+        """(the node, what it read) of the MaxPool or Expand that made an input; (None, None) where another
         operator did."""
         return self.makers.get(self.inputs[index], (None, None))
 

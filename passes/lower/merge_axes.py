@@ -4,11 +4,13 @@
     f(x [A, B, C, D, E], y [1, B, 1, 1, E])         ->  the same over runs of axes that y has, or lacks, as a whole: x
                                                         [A, B, C*D, E], y [1, B, 1, E]
     f(x [A, 1, C, D])                               ->  reshape(f(reshape(x, [A*C, D])), [A, 1, C, D])
+    f(x [A, B, 3], y [A, B, 1])                     ->  reshape(f(x [A, B*3], repeat(y) [A, B*3]), [A, B, 3])
     dense(x [A, B, C, K])                           ->  reshape(dense(reshape(x, [A*B*C, K])), [A, B, C, N])
 
 Elementwise operators of rank 0 (in float32), of rank 1 and above 4, and linear layers above rank 3 (a packed tensor of
 rank 4 has its channels on axis 1); elementwise operators behind such a layer stay in its form. So do those of images of
-one channel in float32 that nothing has packed: packed they would be sixteen times as large (spectra). Runs last before
+one channel in float32 that nothing has packed: packed they would be sixteen times as large (spectra), and so do large
+tensors of vectors in space, [.., n, 3], whose rows would be mostly padding. Runs last before
 lowering, on float and integer operators; the values do not change by one bit. What still has no layout keeps its shape.
 """
 
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import tvm
 from tvm import relax
 
@@ -28,26 +31,34 @@ from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
 
 _LAYOUT_RANKS = (2, 3, 4)
+_FEW = 4  # A float32 row of so few elements or less is padded to sixteen.
+_LARGE = 1 << 12  # Fewer such rows stay in a cache, whatever is between them.
 _VIEWS = operators(lambda traits: traits.view)
 
 
 @dataclass(frozen=True)
 class MergeAxes:
-    """The pass that merges the axes of tensors of many axes where no operator tells them apart."""
+    """The pass that merges the axes of tensors of many axes where no operator tells them apart. padded: whether kernels
+    of the target pad rows to whole vectors."""
+
+    padded: bool = True
 
     def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         """The module whose elementwise operators have as few axes as their operands allow."""
-        return replace_main(mod, _Merger(mod["main"]).run())
+        return replace_main(mod, _Merger(mod["main"], self.padded).run())
 
 
 class _Merger(Forward):
-    def __init__(self, function: relax.Function) -> None:
+    def __init__(self, function: relax.Function, padded: bool) -> None:
         super().__init__(function)
+        self._padded = padded
         self._graph = DataflowGraph(function)
         self._merged: dict[relax.Var, relax.Expr] = {}  # Maps a new variable to the same tensor with its axes merged.
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         new = self.new(value)
+        if self._padded and isinstance(new, relax.Call) and _of_short_rows(new, var):
+            return self._with_long_rows(new, var)
         shapes = (
             self._shapes(new, shape_of(var), self._is_flat(value))
             if isinstance(new, relax.Call) and isinstance(var.ty, relax.TensorType)
@@ -81,6 +92,22 @@ class _Merger(Forward):
             return None
         return _elementwise_shapes([shape_of(arg) for arg in call.args[:count]], rank)
 
+    def _with_long_rows(self, call: relax.Call, var: relax.Var) -> relax.Expr:
+        """The call on operands whose last two axes are one; what it repeats along them is written out."""
+        _, n, few = shape_of(var)
+        shapes = {}
+        operands = list(call.args)
+        for i, arg in enumerate(call.args[: traits_of(call.op.name).elementwise]):
+            rows = ((1, 1, 1) + shape_of(arg))[-3]
+            shapes[i] = (rows, n * few)
+            if shape_of(arg) == (rows, n, few):
+                continue
+            if isinstance(arg, tvm.ir.GenericConst):
+                operands[i] = relax.const(np.broadcast_to(array_of(arg), (rows, n, few)), str(arg.ty.dtype))
+            else:
+                operands[i] = self.emit(relax.op.broadcast_to(arg, [rows, n, few]), var.name)
+        return self._reshaped(relax.Call(call.op, operands, call.attrs, call.ty_args), var, shapes)
+
     def _reshaped(self, call: relax.Expr, var: relax.Var, shapes: Mapping[int, tuple[int, ...]]) -> relax.Expr:
         """The call on operands of `shapes` ({position: shape}), and its result in the old shape."""
         operands = [self._as(arg, shapes[i], var) if i in shapes else arg for i, arg in enumerate(call.args)]
@@ -95,6 +122,17 @@ class _Merger(Forward):
         if operand in self._merged and shape_of(self._merged[operand]) == shape:
             return self._merged[operand]
         return self.emit(relax.op.reshape(operand, shape), var.name)
+
+
+def _of_short_rows(call: relax.Call, var: relax.Var) -> bool:
+    """Whether an elementwise operator makes a large float32 tensor [A, B, few], whose rows would be padding."""
+    if not isinstance(var.ty, relax.TensorType) or not isinstance(call.op, tvm.ir.Op):
+        return False
+    shape, traits = shape_of(var), traits_of(call.op.name)
+    if not traits.by_rows or len(shape) != 3 or shape[2] > _FEW or shape[1] * shape[2] < 16:
+        return False
+    operands = call.args[: traits.elementwise]
+    return shape[0] * shape[1] >= _LARGE and all(str(each.ty.dtype) == "float32" for each in (var, *operands))
 
 
 def _dense_shapes(call: relax.Call) -> dict[int, tuple[int, int]]:

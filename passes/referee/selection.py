@@ -1,9 +1,18 @@
-"""octet.non_max_suppression and octet.nonzero of the referee (equations: passes/ops.py)."""
+"""octet.scatter_add, octet.non_max_suppression and octet.nonzero of the referee (equations: passes/ops.py)."""
 
 import numpy as np
 
 from ...targets.seams import Attrs
 from .values import Values
+
+
+def _scatter_add(args: Values, attrs: Attrs) -> np.ndarray:
+    data, updates, numbers = args
+    total = data.copy()
+    for number, update in zip(numbers.tolist(), updates, strict=True):
+        if 0 <= number < len(total):
+            total[number] += update
+    return total
 
 
 def _nonzero(args: Values, attrs: Attrs) -> np.ndarray:
@@ -59,4 +68,8 @@ def _overlaps(bounds: tuple[np.ndarray, np.ndarray], box: np.int64, kept: list[n
     )
 
 
-SELECTION = {"octet.nonzero": _nonzero, "octet.non_max_suppression": _non_max_suppression}
+SELECTION = {
+    "octet.scatter_add": _scatter_add,
+    "octet.nonzero": _nonzero,
+    "octet.non_max_suppression": _non_max_suppression,
+}

@@ -261,6 +261,17 @@ def embedding(rng):
     return Case(((count,),), body)
 
 
+def added_rows(rng):
+    """Rows with others added to them, some by numbers that no row has."""
+    rows, width, count = few(rng, 1, 20), few(rng, 1, 150), few(rng, 1, 40)
+
+    def body(b, x, updates, places):
+        numbers = b.emit(R.astype(b.emit(R.multiply(places, relax.const(np.float32(rows / 3)))), "int64"))
+        return emitted(b, "octet.scatter_add", [x, updates, numbers])
+
+    return Case(((rows, width), (count, width), (count,)), body)
+
+
 def suppressed(rng):
     """Boxes that overlap, and the places of what is true."""
     images, classes, boxes = few(rng, 1, 2), few(rng, 1, 3), few(rng, 1, 30)
@@ -280,7 +291,7 @@ def suppressed(rng):
 # of it, with attention, which takes longest to compile and whose products are those of `product`.
 OF_A_LEVEL = (convolution, depthwise, linear, float_layer, product, pooling)
 OF_ALL = (attention, bfloat16_layer, integer_pair, codes, softmax, norm, recurrent, function)
-OF_ALL += (float_pair, reduced, moved, resized, ordered, embedding, suppressed)
+OF_ALL += (float_pair, reduced, moved, resized, ordered, embedding, suppressed, added_rows)
 
 
 def cases(seed, families=OF_A_LEVEL + OF_ALL):

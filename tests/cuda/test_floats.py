@@ -63,6 +63,10 @@ CASES = {
         {"a": real(3, 4)},
     ),
     "take": (made(lambda a, i: relax.op.take(a, i, axis=1)), {"a": real(2, 7, 3), "i": RNG.integers(-7, 7, (2, 5))}),
+    "scatter_add": (
+        made(lambda a, u, i: ops.call("octet.scatter_add", [a, u, i])),
+        {"a": real(4, 150), "u": real(9, 150), "i": RNG.integers(-2, 6, 9)},
+    ),
     "embedding": (
         lambda b, i: b.emit(ops.call("octet.embedding", [constant(codes(RNG, 9, 5)), vector(np.abs(real(9))), i])),
         {"i": RNG.integers(0, 12, (2, 5))},

@@ -109,6 +109,9 @@ EXAMPLES = {
         ),
     ],
     "octet.bits": [([([2, 9], "float32")], {}, ([2, 9], "int32")), ([([2, 9], "int32")], {}, ([2, 9], "float32"))],
+    "octet.scatter_add": [
+        ([([3, 5], "float32"), ([4, 5], "float32"), ([4], "int64")], {}, ([3, 5], "float32")),
+    ],
     "octet.nonzero": [([([2, 9], "bool")], {}, ([2, 18], "int64"))],
     "octet.non_max_suppression": [
         (

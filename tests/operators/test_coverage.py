@@ -66,6 +66,7 @@ EXEMPT = {
     | _named(_FALLBACK, f"{_PLAIN} flip nn.prelu nn.rms_norm {_WHOLE} {_SAMPLES}"),
     "batch": _named(_MEASURES, "octet.statistics")
     | _named(_MIXES, f"repeat stack tile {_WHOLE} {_SAMPLES} octet.nonzero octet.non_max_suppression")
+    | _named(_MIXES, "octet.scatter_add")
     | _named(_REWRITTEN, "nn.batch_norm"),
     "export": _named(_COUNTS, "octet.nonzero octet.non_max_suppression")
     | _named(_HUB, "octet.conv2d octet.dense octet.matmul octet.add octet.mul octet.avg_pool2d octet.resize2d")
@@ -126,4 +127,8 @@ def test_traits_agree_with_each_other():
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_the_samples_of_an_operator_of_ours_stay_apart(name):
-    assert TRAITS[name].samples is not None or TRAITS[name].counted is not None or name in ("octet.statistics", *MARKS)
+    assert (
+        TRAITS[name].samples is not None
+        or TRAITS[name].counted is not None
+        or name in ("octet.statistics", "octet.scatter_add", *MARKS)
+    )

@@ -18,7 +18,8 @@ FUNCTIONS = {
         "depth_to_space dequantize frame gather gelu grid_sample group_norm gru_output instance_norm interleave "
         "interpolate layer_norm look_up lstm_output lstm_state matmul maximum mul non_max_suppression nonzero pad "
         "permute_dims pool prelu quantize recurrent requantize reshape resize resize_linear rms_norm roi_align "
-        "running_sum scalars softmax softmax_rows split step strided_slice table take top_k topk unary where",
+        "running_sum scalars scatter_add softmax softmax_rows split step strided_slice table take top_k topk unary "
+        "where",
     ),
     "how a result follows its operands, in shape and in batch": (("passes/operators/", "passes/lower/batch/"), "same"),
     "a function of `octet.unary` as NumPy, CUDA and vectors have it": (STAGES, "function"),

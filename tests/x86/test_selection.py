@@ -78,3 +78,29 @@ def test_nonzero(shape):
         lambda b, x: ops.call("octet.nonzero", [b.emit(relax.op.greater(x, large))]),
         fallbacks=["relax.greater"],
     )
+
+
+@pytest.mark.parametrize("index", ["int32", "int64"])
+@pytest.mark.parametrize("width", [1, 5, 64, 150])
+def test_rows_are_added_in_order_and_none_outside(width, index):
+    """Sums of numbers of many magnitudes tell the order; 3 columns of tasks, the last of them not whole."""
+    rows, count = 7, 40
+    module = network(
+        {"x": (rows, width), "updates": (count, width), "places": (count,)},
+        lambda b, x, updates, places: ops.call(
+            "octet.scatter_add", [x, updates, b.emit(relax.op.astype(places, index))]
+        ),
+    )
+    feed = {
+        "x": RANDOM.standard_normal((rows, width)).astype("float32"),
+        "updates": (10.0 ** RANDOM.uniform(-6, 6, (count, width))).astype("float32"),
+        "places": RANDOM.integers(-3, rows + 3, count).astype("float32"),
+    }
+    (got,), without = compiled(module, feed)
+    assert list(without) == ["relax.astype"]
+    wanted = feed["x"].copy()
+    for place, update in zip(feed["places"].astype(int), feed["updates"], strict=True):
+        if 0 <= place < rows:
+            wanted[place] += update
+    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, run(module, feed)[0])

@@ -1,10 +1,12 @@
-"""Tensors with some of their elements replaced, or combined with others, by index. No kernel writes by index: every
-element of the result looks up what becomes of it, so no index can write outside of its tensor. Indices: indices.py.
+"""Tensors with some of their elements replaced, or combined with others, by index. But for sums of rows no kernel
+writes by index: every element of the result looks up what becomes of it, so no index can write outside of its tensor.
+Indices: indices.py.
 
     known indices:     without op   r = [data, updates][table], the table known: of several updates of a place the last
                        with op      for every k: r = r op [updates, neutral][table of every place's update number k]
     run-time indices:  meets[r, u] = (index[u] == r);  without op the last update that meets r, or data
-                       with op      r op reduce_u(where(meets, update, neutral)); a large sum: r + meets @ update
+                       with op      r op reduce_u(where(meets, update, neutral))
+                       sums of rows octet.scatter_add, whose kernel skips what is outside
 """
 
 import math
@@ -14,7 +16,7 @@ import numpy as np
 from tvm import relax
 
 from ....targets.errors import UnsupportedModelError
-from ...ops import shape_of
+from ...ops import call, shape_of
 from .indices import in_range, known_in_range, row_numbers
 
 if TYPE_CHECKING:
@@ -62,8 +64,8 @@ def scatter_elements(node: "OnnxNode") -> relax.Expr:
         )
         return R.reshape(_known(node, data, updates, numbers, kind), shape)
     inside = [axis_ for axis_ in range(len(shape)) if axis_ != axis and places[axis_] != shape[axis_]]
-    if not inside and _one_row(node, axis):
-        return _whole_rows(node, axis, kind)
+    if not inside and (one := _one_per_row(node, axis)) is not None:
+        return _whole_rows(node.with_input(1, one), axis, kind)
     data = node.inputs[0]
     if inside:
         data = node.emit(R.strided_slice(data, inside, [0] * len(inside), [places[i] for i in inside]), "reached")
@@ -81,23 +83,24 @@ def scatter_elements(node: "OnnxNode") -> relax.Expr:
     return _inside(node, found, places, shape, inside)
 
 
-def _one_row(node: "OnnxNode", axis: int) -> bool:
-    """Whether Expand made the indices from one per place of the axis, so that whole rows go together."""
+def _one_per_row(node: "OnnxNode", axis: int) -> relax.Expr | None:
+    """The indices [count], one per place of the axis, of which Expand made those of whole rows; None where it did
+    not."""
     maker, read = node.maker(1)
     if maker is None or maker.op_type != "Expand":
-        return False
-    read = [1] * (len(node.shape(1)) - len(read)) + read
-    return all(extent == 1 for i, extent in enumerate(read) if i != axis)
+        return None
+    count = node.shape(1)[axis]
+    shape = [1] * (len(node.shape(1)) - len(shape_of(read))) + list(shape_of(read))
+    one = all(extent == 1 for i, extent in enumerate(shape) if i != axis) and shape[axis] == count
+    return node.emit(R.reshape(read, [1, count]), "row") if one else None
 
 
 def _whole_rows(node: "OnnxNode", axis: int, kind: str) -> relax.Expr:
-    shape, count = node.shape(0), node.shape(1)[axis]
+    """Of indices [1, count], each for a whole row."""
+    shape, count = node.shape(0), node.shape(1)[1]
     others = [i for i in range(len(shape)) if i != axis]
     lanes = math.prod(shape) // shape[axis]
-    one = R.strided_slice(node.inputs[1], others, [0] * len(others), [1] * len(others)) if others else node.inputs[1]
-    numbers = in_range(
-        node.with_input(1, node.emit(R.reshape(node.emit(one, "one"), [1, count]), "row")), 1, shape[axis]
-    )
+    numbers = in_range(node, 1, shape[axis])
     data, updates = (
         node.emit(
             R.reshape(node.emit(R.permute_dims(node.inputs[i], [axis, *others]), name), [extent, lanes]), f"{name}2"
@@ -207,8 +210,9 @@ def _at_run_time(
     row."""
     rows, count, dtype = int(data.ty.shape.values[axis]), int(updates.ty.shape.values[axis]), str(numbers.ty.dtype)
     lanes = int(data.ty.shape.values[0]) if axis else 1
-    product = kind == "add" and not axis and node.dtype(0) == "float32" and rows * count * width > _MOST_PAIRS
-    if lanes * rows * count * (width if kind != "none" and not product else 1) > _MOST_PAIRS:
+    if kind == "add" and not axis and node.dtype(0) == "float32" and width:
+        return _sums_of_rows(node, data, updates, numbers, (rows, count, width))
+    if lanes * rows * count * (width if kind != "none" else 1) > _MOST_PAIRS:
         raise UnsupportedModelError(
             f"writes {count} updates to places among {rows} that are known at run time only, which is not done for so "
             "many; export it with constant indices"
@@ -216,10 +220,6 @@ def _at_run_time(
     lane = [lanes] if axis else []
     places = relax.const(np.arange(rows).reshape([1] * len(lane) + [rows, 1]), dtype)
     meets = node.emit(R.equal(node.emit(R.reshape(numbers, [*lane, 1, count]), "spread"), places), "meets")
-    if product:
-        flat = node.emit(R.reshape(updates, [count, width]), "updates_flat")
-        sums = node.emit(R.matmul(node.emit(R.astype(meets, "float32"), "chosen"), flat), "sums")
-        return node.emit(R.add(data, node.emit(R.reshape(sums, shape_of(data)), "update")))
     if kind == "none":
         order = relax.const(np.arange(count).reshape([1] * len(lane) + [1, count]), "int64")
         last = node.emit(R.max(node.emit(R.where(meets, order, relax.const(-1, "int64")), "candidates"), [-1]), "last")
@@ -235,6 +235,21 @@ def _at_run_time(
     spread = node.emit(R.reshape(updates, [*lane, 1, count, *rest]), "updates_spread")
     masked = node.emit(R.where(meets, spread, relax.const(_neutral(node, kind), node.dtype(0))), "masked")
     return node.emit(_COMBINE[kind](data, node.emit(_REDUCE[kind](masked, [len(lane) + 1]), "update")))
+
+
+def _sums_of_rows(
+    node: "OnnxNode", data: relax.Expr, updates: relax.Expr, numbers: relax.Expr, extents: tuple[int, int, int]
+) -> relax.Var:
+    rows, count, width = extents
+    operands = [
+        node.emit(R.reshape(each, shape), name)
+        for each, shape, name in (
+            (data, [rows, width], "data_rows"),
+            (updates, [count, width], "update_rows"),
+            (numbers, [count], "row_numbers"),
+        )
+    ]
+    return node.emit(R.reshape(node.emit(call("octet.scatter_add", operands), "sums"), shape_of(data)))
 
 
 def _neutral(node: "OnnxNode", kind: str) -> np.ndarray:

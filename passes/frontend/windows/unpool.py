@@ -50,9 +50,10 @@ def _grown(node: "OnnxNode", x: relax.Var, wanted: list[int]) -> relax.Expr:
 def _pooled(node: "OnnxNode", kernel: list[int], strides: list[int]) -> Sequence[int] | None:
     """The shape that a MaxPool read whose places these are, where its windows are these and have nothing between them
     and no padding; else None."""
-    pool, read = node.maker(1)
+    pool, pooled = node.maker(1)
     if pool is None or pool.op_type != "MaxPool" or kernel != strides:
         return None
+    read = list(shape_of(pooled))
     attrs = {attribute.name: list(attribute.ints) or attribute.i for attribute in pool.attribute}
     plain = (
         attrs.get("kernel_shape") == kernel == attrs.get("strides")

@@ -1,10 +1,11 @@
 """Choices and sums that follow an order: R.cumsum and R.topk (values or indices) of float32 and integers,
-octet.non_max_suppression and octet.nonzero."""
+octet.scatter_add, octet.non_max_suppression and octet.nonzero."""
 
 from typing import TYPE_CHECKING
 
 from ....targets.x86.layout import Layout
 from ....targets.x86.rows.order import AxisProblem, running_sum, top_k
+from ....targets.x86.rows.scatter_add import ScatterProblem, scatter_add
 from ....targets.x86.rows.selection import SuppressionProblem, non_max_suppression, nonzero
 from ... import ops
 from ...ops import shape_of
@@ -63,6 +64,14 @@ def suppression(call: "relax.Call", ctx: "CpuContext") -> "Value":
     )
 
 
+def sums_of_rows(call: "relax.Call", ctx: "CpuContext") -> "Value":
+    """Lowers octet.scatter_add."""
+    updates = ctx.value(call.args[1])
+    problem = ScatterProblem(shape_of(call)[0], updates.layout, str(call.args[2].ty.dtype))
+    operands = [ctx.plain(call.args[0]), updates, ctx.plain(call.args[2])]
+    return ctx.emit(scatter_add(problem), operands, problem.result, call.op.name, notes={"bytes": problem.traffic})
+
+
 def places(call: "relax.Call", ctx: "CpuContext") -> "Value":
     """Lowers octet.nonzero to the int64 places of the elements that are not zero."""
     shape = shape_of(call.args[0])
@@ -74,5 +83,6 @@ RULES = {
     "relax.cumsum": cumsum,
     "relax.topk": topk,
     "octet.non_max_suppression": suppression,
+    "octet.scatter_add": sums_of_rows,
     "octet.nonzero": places,
 }

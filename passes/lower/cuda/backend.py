@@ -45,14 +45,16 @@ class CudaLowering:
         integer: "tuple[IntegerNetwork, ...]",
     ) -> tuple[Variant, ...]:
         (one,) = networks
-        return (build_cuda_variant(apply(MergeAxes(), one.module), spec, one.inputs, one.outputs, name, tuned),)
+        return (
+            build_cuda_variant(apply(MergeAxes(padded=False), one.module), spec, one.inputs, one.outputs, name, tuned),
+        )
 
     def check(self, module: Callable[[], tvm.IRModule], spec: TargetSpec) -> None:
         """Lowers the network without compiling it, which is where an operator without a kernel shows."""
-        lower(MergeAxes()(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
+        lower(MergeAxes(padded=False)(FuseFloat()(UnrollLoops(spec.name)(module()))), spec, RULES)
 
     def workloads(self, module: tvm.IRModule, spec: TargetSpec, note: "Callable[[Keyed, int], None]") -> None:
-        lower(MergeAxes()(module), spec, RULES, lambda workload: note(workload, 1))
+        lower(MergeAxes(padded=False)(module), spec, RULES, lambda workload: note(workload, 1))
 
 
 def build_cuda_variant(

@@ -103,6 +103,13 @@ def take(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     )  # A table is read in part.
 
 
+def scatter_add(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor":
+    """Lowers octet.scatter_add."""
+    rows, width = shape_of(call)
+    kernel = floats.scatter_add(rows, width, shape_of(call.args[2])[0], _dtype(call.args[2]))
+    return _emit(call, ctx, kernel, [ctx.plain(arg) for arg in call.args])
+
+
 def _softmax(log: bool) -> Rule:
     def rule(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         shape = shape_of(call)
@@ -229,7 +236,13 @@ def _pool(average: bool) -> Rule:
 
 RULES = (
     {f"relax.{name}": _binary(name) for name in floats.OPERATIONS}
-    | {"relax.where": where, "relax.astype": astype, "relax.take": take, "relax.nn.layer_norm": layer_norm}
+    | {
+        "relax.where": where,
+        "relax.astype": astype,
+        "relax.take": take,
+        "octet.scatter_add": scatter_add,
+        "relax.nn.layer_norm": layer_norm,
+    }
     | {"relax.nn.softmax": _softmax(False), "relax.nn.log_softmax": _softmax(True)}
     | {"octet.conv2d": conv2d, "octet.dense": conv2d, "relax.matmul": matmul}
     | {"relax.nn.max_pool2d": _pool(False), "relax.nn.avg_pool2d": _pool(True)}

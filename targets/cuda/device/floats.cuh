@@ -89,6 +89,19 @@ OCTET_DEVICE void take(const void* data, const void* indices, void* y) {
   if (index < outer * count * inner) static_cast<T*>(y)[index] = taken<size, inner, count, T, I>(data, indices, index);
 }
 
+// y = data, then row numbers[k] of y gets updates[k] added, in order; a number outside of the rows adds nothing. float32.
+template <long rows, long width, long count, typename I>
+OCTET_DEVICE void scatter_add(const void* data, const void* updates, const void* numbers, void* y) {
+  long column = blockIdx.x * 128L + threadIdx.x;
+  if (column >= width) return;
+  float* sums = static_cast<float*>(y) + column;
+  for (long row = 0; row < rows; ++row) sums[row * width] = static_cast<const float*>(data)[row * width + column];
+  for (long k = 0; k < count; ++k) {
+    long row = static_cast<const I*>(numbers)[k];
+    if (row >= 0 && row < rows) sums[row * width] = add(sums[row * width], static_cast<const float*>(updates)[k * width + column]);
+  }
+}
+
 // add(add(take(..), first), second), which begin anew behind their first_size and second_size elements; 0: there is no second. float32.
 template <long outer, long size, long inner, long count, typename I, long first_size, long second_size>
 OCTET_DEVICE void take_and_add(const void* data, const void* indices, const void* first, const void* second, void* y) {

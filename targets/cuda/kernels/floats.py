@@ -107,6 +107,12 @@ def take(outer: int, size: int, inner: int, count: int, dtype: str, index: str) 
     return CudaKernel("take", "floats.cuh", call, 3, blocks(outer * inner * count, 128), 128)
 
 
+def scatter_add(rows: int, width: int, count: int, index: str) -> CudaKernel:
+    """octet.scatter_add, a thread per column. Operands: data, updates, numbers, result."""
+    call = f"scatter_add<{rows}L, {width}L, {count}L, {TYPES[index]}>"
+    return CudaKernel("scatter_add", "floats.cuh", call, 4, blocks(width, 128), 128)
+
+
 def take_and_add(outer: int, size: int, inner: int, count: int, index: str, sizes: tuple[int, int]) -> CudaKernel:
     """The kernel that takes rows of a float32 table and adds up to two others. sizes: elements of the two summands, 0:
     there is no second. Operands: table, indices, first, second (or the first again), result."""
