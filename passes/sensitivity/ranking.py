@@ -13,11 +13,11 @@ from .journal import ALONE
 
 if TYPE_CHECKING:
     from ..annotate.group import Group
+    from .accuracy_judge import Judge
     from .bench import Bench
     from .budget import Budget
     from .design import Design
     from .journal import Journal
-    from .search import Judge
 
 
 _WITH_LABELS = 24  # So many operators are measured on labels too: those of smaller errors lose what chance loses.
@@ -103,3 +103,13 @@ def significant_loss(before: Any, after: Any) -> float:
     worse, better = np.count_nonzero(after > before), np.count_nonzero(after < before)
     net = worse - better
     return net / len(before) if net > 2 * sqrt(worse + better) else 0.0
+
+
+def first_within(ranking: list[Ranked], most_float: float) -> int:
+    """How many of the first layers may be in float at once: at most this part of all multiply-adds."""
+    total, used = sum(layer.macs for layer in ranking), 0.0
+    for count, layer in enumerate(ranking):
+        used += layer.macs
+        if used > most_float * max(total, 1):
+            return count
+    return len(ranking)

@@ -4,14 +4,13 @@ then the fewest layers in float.
 Every choice is made by the output error on held-out calibration samples; whether the target holds is measured on the
 validation data with the simulator and, for the design that is handed out, on the compiled module."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from .accuracy_judge import Judge
 from .attempt import Attempt
 from .bench import Bench
 from .budget import Budget
@@ -22,7 +21,7 @@ from .choices.switches import choose_smoothing, choose_switches, switches_of
 from .design import Design
 from .improvement import Pace, improvements, next_of
 from .journal import Journal
-from .ranking import Ranked, rank
+from .ranking import Ranked, first_within, rank
 
 if TYPE_CHECKING:
     from .improvement import Improvement
@@ -33,21 +32,6 @@ _CALIBRATING, _IMPROVING, _RANKING = 0.25, 0.5, 0.5  # Each may take this part o
 _ONE_BY_ONE = 4
 # Until one was measured by itself, an error is expected to take this part of what the first took with its build.
 _SHARE_OF_BUILD = 10
-
-
-class Judge(Protocol):
-    """Accuracy on validation data. `drop`: relative loss of given outputs against fp32; `arrays`: the validation
-    inputs; `losses`: per-sample losses for paired comparisons, or None where the metric has none."""
-
-    arrays: Mapping[str, Any]
-
-    def drop(self, outputs: Mapping[str, np.ndarray]) -> float:
-        """The relative loss of accuracy against fp32 for {output: array of all validation samples}; negative where they
-        are better."""
-
-    def losses(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """One float per validation sample, to be compared with those of other outputs; None where the metric is of all
-        samples only."""
 
 
 @dataclass
@@ -241,7 +225,7 @@ class Search:
         ranking = self.outcome.ranking = rank(
             self.bench, design, plan, self.judge, self.journal, self.budget.part(_RANKING), self.tell
         )
-        allowed = _within(ranking, self.most_float)
+        allowed = first_within(ranking, self.most_float)
         if not allowed:
             return
         error = self._rough_error(design, allowed)
@@ -288,13 +272,3 @@ class Search:
 
 def _without(design: Design, layers: list[Ranked]) -> Design:
     return design.with_recipe(float_operators=design.recipe.float_operators | {layer.name for layer in layers})
-
-
-def _within(ranking: list[Ranked], most_float: float) -> int:
-    """How many of the first layers may be in float at once."""
-    total, used = sum(layer.macs for layer in ranking), 0.0
-    for count, layer in enumerate(ranking):
-        used += layer.macs
-        if used > most_float * max(total, 1):
-            return count
-    return len(ranking)

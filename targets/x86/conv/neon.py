@@ -1,5 +1,5 @@
-"""The inner loops of `direct.py` on arm64's vector unit: what multiplies by one lane of a register, and what multiplies
-two pixels by two channels."""
+"""The inner loops of `direct_kernel.py` on arm64's vector unit: what multiplies by one lane of a register, and what
+multiplies two pixels by two channels."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,8 @@ from ...cpu.expressions import bind, joined_vectors, lanes_of, load_vector, spla
 from ..intrinsics import multiplied
 from ..kernel import built_once, emit_kernel
 from ..layout import STORED_OFFSET
-from .direct import DirectKernel, emit_body
+from .direct import emit_body
+from .direct_kernel import DirectKernel
 from .direct_schedule import PAIR_STEP, DirectSchedule, by_pairs, row_length, step_of, taps_paired
 from .problem import ConvProblem
 
