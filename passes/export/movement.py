@@ -1,16 +1,20 @@
 """Operators that move, choose or repeat elements, in ONNX."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...targets.errors import UnsupportedModelError
 from ..ops import attrs_of, shape_of
 
 if TYPE_CHECKING:
     from tvm import relax
 
     from .onnx_qdq import Emitter
+
+# A translator gives the name of its result, or of several.
+Translate = Callable[["relax.Call", Sequence[str], "Emitter"], Any]
 
 
 def _reshape(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
@@ -42,8 +46,11 @@ def _pad(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     attrs = attrs_of(call)
     width = attrs["pad_width"]
     pads = out.constant(np.array(width[0::2] + width[1::2], np.int64))
+    if attrs["pad_mode"] == "circular":
+        raise UnsupportedModelError("ONNX export: a padding wraps around, which opset 17 cannot say; pad in front")
     mode = {"constant": "constant", "edge": "edge", "replicate": "edge", "reflect": "reflect"}[attrs["pad_mode"]]
-    return out.node("Pad", [operands[0], pads, out.constant(np.float32(attrs["pad_value"]))], mode=mode)
+    fill = [out.constant(np.array(attrs["pad_value"], str(call.ty.dtype)))] if mode == "constant" else []
+    return out.node("Pad", [operands[0], pads, *fill], mode=mode)
 
 
 def _tile(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
@@ -77,7 +84,17 @@ def _flip(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
     return out.node("Slice", [operands[0], *map(out.constant, ends)])
 
 
+def _triangle(upper: int) -> Translate:
+    def export(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
+        first = int(call.args[1].value) if len(call.args) > 1 else attrs_of(call)["k"]
+        return out.node("Trilu", [operands[0], out.constant(np.int64(first))], upper=upper)
+
+    return export
+
+
 EXPORTERS = {
+    "relax.tril": _triangle(0),
+    "relax.triu": _triangle(1),
     "relax.reshape": _reshape,
     "relax.squeeze": _reshape,
     "relax.expand_dims": _reshape,

@@ -32,4 +32,9 @@ def rms_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str
     return out.node("Mul", [out.node("Div", [x, root]), weight])
 
 
-EXPORTERS = {"relax.nn.layer_norm": layer_norm, "relax.nn.rms_norm": rms_norm}
+def batch_norm(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> tuple[str, str, str]:
+    """BatchNormalization of statistics that are computed; what it makes is followed by them, as they are."""
+    return out.node("BatchNormalization", operands, epsilon=attrs_of(call)["epsilon"]), operands[3], operands[4]
+
+
+EXPORTERS = {"relax.nn.batch_norm": batch_norm, "relax.nn.layer_norm": layer_norm, "relax.nn.rms_norm": rms_norm}

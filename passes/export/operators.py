@@ -5,26 +5,24 @@ An exporter is `function(call, operands, out) -> result`: operands are the ONNX 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...targets.errors import UnsupportedModelError
 from ..ops import attrs_of, shape_of
-from . import movement, normalization, recurrent
+from ..referee.elementwise import FUNCTIONS
+from . import movement, normalization, recurrent, selection
 from .borders import depth_to_space, frame, interleave
 from .functions import unary
+from .movement import Translate
 from .sampling import grid_sample, resize, roi_align
 
 if TYPE_CHECKING:
     from tvm import relax, tirx
 
     from .onnx_qdq import Emitter
-
-
-# A translator gives the name of its result, or of several.
-Translate = Callable[["relax.Call", Sequence[str], "Emitter"], Any]
 
 
 def _conv2d(call: "relax.Call", operands: Sequence[str], out: "Emitter") -> str:
@@ -206,6 +204,8 @@ EXPORTERS = (
         "relax.sum": _reduce("ReduceSum"),
         "relax.max": _reduce("ReduceMax"),
         "relax.min": _reduce("ReduceMin"),
+        "relax.prod": _reduce("ReduceProd"),
+        "relax.mod": lambda call, operands, out: out.node("Mod", operands, fmod=1),
         "relax.image.resize2d": resize,
         "octet.interleave": interleave,
         "octet.depth_to_space": depth_to_space,
@@ -214,6 +214,7 @@ EXPORTERS = (
         **movement.EXPORTERS,
         **normalization.EXPORTERS,
         **recurrent.EXPORTERS,
+        **selection.EXPORTERS,
         "relax.nn.prelu": _prelu,
         "relax.nn.leakyrelu": _leaky,
         "relax.nn.softmax": _softmax("Softmax"),
@@ -257,6 +258,7 @@ EXPORTERS = (
             "negative": "Neg",
         }.items()
     }
+    | {f"relax.{name}": _plain(name.capitalize()) for name in FUNCTIONS}
     | {
         f"relax.{name}": _relax_unary(kind)
         for name, kind in {

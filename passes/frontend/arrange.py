@@ -11,6 +11,8 @@ from ...targets.errors import UnsupportedModelError
 from .. import ops
 
 if TYPE_CHECKING:
+    import tvm
+
     from .node import OnnxNode
 
 _WHOLE = {"bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
@@ -130,7 +132,16 @@ def einsum(node: "OnnxNode") -> relax.Expr:
     return relax.op.einsum(relax.Tuple(node.inputs), node.text("equation", "").replace(" ", ""))
 
 
+def eye_like(node: "OnnxNode") -> "tvm.ir.GenericConst":
+    """EyeLike reads a shape alone: a constant."""
+    dtype = node.attrs.get("dtype", 0)
+    rows, columns = node.shape(0)
+    name = str(onnx.helper.tensor_dtype_to_np_dtype(dtype)) if dtype else node.dtype(0)
+    return relax.const(np.eye(rows, columns, node.attrs.get("k", 0), name), name)
+
+
 CONVERTERS = {
+    "EyeLike": eye_like,
     "BitCast": bit_cast,
     "Cast": cast,
     "CastLike": cast,

@@ -9,14 +9,13 @@ from tvm import relax, tirx
 
 from ...targets.errors import UnsupportedModelError
 from .quantized.coded_converters import CONVERTERS as CODED
-from .read import message_line
+from .read import OWN_DOMAINS, message_line
 from .tabular import CONVERTERS as TABULAR, DOMAIN as TABLES
 
 OLDEST_OPSET = 11
 _QUANTIZED = {"MatMulInteger16", "QAttention", "QEmbedLayerNormalization"}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-_DOMAINS = {"", "ai.onnx"}
 # TVM's importer knows these contributed operators.
 _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 
@@ -24,7 +23,7 @@ _CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 def opset_of(proto: onnx.ModelProto, path: Path) -> int:
     """The version of ONNX's own operator set. Raises UnsupportedModelError when it is absent or newer than the
     installed onnx."""
-    versions = [entry.version for entry in proto.opset_import if entry.domain in _DOMAINS]
+    versions = [entry.version for entry in proto.opset_import if entry.domain in OWN_DOMAINS]
     newest = onnx.defs.onnx_opset_version()
     if not versions:
         raise UnsupportedModelError(
@@ -50,10 +49,14 @@ def check_proto(proto: onnx.ModelProto, path: Path) -> None:
     if proto.graph.sparse_initializer:
         name = proto.graph.sparse_initializer[0].values.name
         raise UnsupportedModelError(f"{path}: weight {name!r} is sparse; export it as a dense tensor")
+    # The checker wants a type and a shape that exporters leave out; the importer infers both.
+    untyped = []
     for value in proto.graph.output:
         if value.type.WhichOneof("value") in (None, "tensor_type"):
-            # The checker wants a shape that many exporters leave out; the importer infers it.
             value.type.tensor_type.shape.SetInParent()
+            if not value.type.tensor_type.elem_type:
+                untyped.append(value)
+                value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     try:
         onnx.checker.check_model(_without_external(proto))
     except onnx.checker.ValidationError as error:
@@ -62,6 +65,8 @@ def check_proto(proto: onnx.ModelProto, path: Path) -> None:
         ) from None
     except ValueError:
         pass  # The checker cannot take what is larger than a protobuf message may be; the importer can.
+    for value in untyped:
+        value.type.tensor_type.ClearField("elem_type")
 
 
 def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
@@ -91,9 +96,9 @@ def check_shapes(proto: onnx.ModelProto, path: Path) -> None:
 def _write_defaults(proto: onnx.ModelProto) -> None:
     """onnx infers the results of a node that stands for others from those, in which the attributes that the node leaves
     out have no value."""
-    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=None)
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in OWN_DOMAINS), default=None)
     for node in proto.graph.node:
-        if opset is None or node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, node.domain):
+        if opset is None or node.domain not in OWN_DOMAINS or not onnx.defs.has(node.op_type, node.domain):
             continue
         schema, given = onnx.defs.get_schema(node.op_type, opset, ""), {attribute.name for attribute in node.attribute}
         if schema.has_function:
@@ -102,23 +107,6 @@ def _write_defaults(proto: onnx.ModelProto) -> None:
                 for name, each in schema.attributes.items()
                 if name not in given and each.default_value.type
             )
-
-
-def convert_opset(proto: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """(the network in an opset that is imported, notes): old ones go through onnx's version converter. Raises
-    UnsupportedModelError where it fails."""
-    version = opset_of(proto, path)
-    if version >= OLDEST_OPSET:
-        return proto, ()
-    try:
-        converted = onnx.version_converter.convert_version(proto, OLDEST_OPSET)
-    except Exception as error:  # The C++ converter raises bare exceptions.
-        reason = message_line(error)
-        raise UnsupportedModelError(
-            f"{path}: opset {version} cannot be converted to {OLDEST_OPSET}: {reason}; export with opset "
-            f"{OLDEST_OPSET} or newer"
-        ) from None
-    return converted, (f"opset {version} was converted to {OLDEST_OPSET}",)
 
 
 def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -187,7 +175,7 @@ def _check_node(node: onnx.NodeProto, path: Path) -> None:
             f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made "
             "from"
         )
-    if node.domain not in _DOMAINS and not (contributed and node.op_type in _CONTRIBUTED):
+    if node.domain not in OWN_DOMAINS and not (contributed and node.op_type in _CONTRIBUTED):
         raise UnsupportedModelError(
             f"{path}: {describe(node)} of domain {node.domain!r} is not supported; export with ONNX's own operators"
         )

@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from ...targets.errors import UnsupportedModelError
 from ...targets.reading.limits import limit, more
-from .narrow import PACKED, bytes_of
+from .quantized.narrow import PACKED, bytes_of
 
 if TYPE_CHECKING:
     import onnx

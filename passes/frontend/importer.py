@@ -40,7 +40,6 @@ from .weights import array_in_file, in_float32
 if TYPE_CHECKING:
     from ...targets.variant import TensorSpec
 
-_WIDE_TYPES = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 _WRITTEN_OUT = control.CONVERTERS | tabular.CONVERTERS
 
 
@@ -85,6 +84,8 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         graph = self._proto.graph
         for tensor in graph.initializer:
             self._values[tensor.name] = array_in_file(tensor, self._path.parent)
+        for value in graph.input:
+            self._constants.note_type(value.type.tensor_type.elem_type)
         params = [relax.Var(spec.name, relax.TensorType(spec.shape, spec.dtype)) for spec in self._specs]
         for var in params:
             self._values[var.name] = unless_empty(var)
@@ -170,8 +171,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         inputs = onnx_frontend.onnx_input(self.operand(name) if name else None for name in node.input)
         arrays = [None if array is None else in_float32(array) for array in arrays]
         for name in {"to", "dtype"} & attrs.keys():
-            if attrs[name] in _WIDE_TYPES:
-                self._constants.note_width(onnx.helper.tensor_dtype_to_np_dtype(attrs[name]))
+            if self._constants.note_type(attrs[name]):
                 attrs[name] = onnx.TensorProto.FLOAT
         result = None
         if node.op_type in OURS:
@@ -273,7 +273,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             )
         if not isinstance(result := self.operand(name), relax.Expr):
             raise UnsupportedModelError(
-                f"{self._path}: output {name!r} holds integers of a run-time scale; make floats outputs"
+                f"{self._path}: output {name!r} holds integers of a run-time scale or one per channel; make it float"
             )
         return result
 

@@ -1,16 +1,14 @@
 """Values that are known before the network runs, and the constants of Relax that they become."""
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
 from tvm import relax
 
 from ..constants import array_of
 from .weights import WIDE_FLOATS, in_float32
-
-if TYPE_CHECKING:
-    pass
 
 
 class KnownValues:
@@ -50,6 +48,13 @@ class KnownValues:
                 relax.const(made, str(made.dtype)),
             )  # Without a dtype TVM narrows int64 to int32.
         return self._constants[id(value)][1]
+
+    def note_type(self, elem_type: int) -> bool:
+        """Whether ONNX's type of this number is a float that is computed in float32; notes it."""
+        wide = elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
+        if wide:
+            self.note_width(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+        return wide
 
     def note_width(self, dtype: np.dtype) -> None:
         """Notes for the report that floats of another width are computed in float32."""

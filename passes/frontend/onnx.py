@@ -12,10 +12,11 @@ from ...targets.variant import TensorSpec
 from ..exclusive import exclusive
 from ..ops import is_op
 from ..running import NamedPass, apply
-from .checks import check_proto, check_shapes, convert_opset, opset_of
-from .declarations import check_extents, check_functions
+from .checks import check_proto, check_shapes, opset_of
+from .declarations import check_extents, check_functions, graphs_of
 from .importer import import_graph
 from .model import Model
+from .old_opsets import convert_opset
 from .order_nodes import drop_dead_nodes, drop_unread_results, sort_nodes
 from .read import message_line, read_proto
 from .shapes.dimensions import Said
@@ -116,6 +117,7 @@ def _inline_functions(proto: "onnx.ModelProto", path: Path) -> "onnx.ModelProto"
     if not proto.functions:
         return proto
     check_functions(proto, path)
+    _write_attributes(proto, path)
     try:
         return inliner.inline_local_functions(proto)
     except Exception as error:  # The C++ inliner raises bare exceptions.
@@ -123,3 +125,13 @@ def _inline_functions(proto: "onnx.ModelProto", path: Path) -> "onnx.ModelProto"
         raise UnsupportedModelError(
             f"{path}: cannot inline the functions defined in the file: {reason}; export without functions"
         ) from None
+
+
+def _write_attributes(proto: "onnx.ModelProto", path: Path) -> None:
+    """The inliner leaves out what a function's attributes are where its call does not say so."""
+    defaults = {(each.domain, each.name): each.attribute_proto for each in proto.functions}
+    for nodes in [*(graph.node for graph in graphs_of(proto, path)), *(each.node for each in proto.functions)]:
+        for node in nodes:
+            said = {attribute.name for attribute in node.attribute}
+            missing = [each for each in defaults.get((node.domain, node.op_type), ()) if each.name not in said]
+            node.attribute.extend(missing)

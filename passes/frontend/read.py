@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError
 from ...targets.errors import UnsupportedModelError
 from .declarations import LARGEST_FILE, check_limits, graphs_of
 
+OWN_DOMAINS = {"", "ai.onnx"}  # Both names are of ONNX's own operators.
+
 
 def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
     """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external
@@ -35,6 +37,7 @@ def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
             f"{path}: not an ONNX model (it has no graph); give a file written by an ONNX exporter"
         )
     _write_zeros(proto, path)
+    _write_opset(proto, path)
     digest = hashlib.sha256(data)
     ends = _ends(proto, path)
     for file in sorted(ends):
@@ -76,6 +79,14 @@ def _write_zeros(proto: onnx.ModelProto, path: Path) -> None:
                 field, zero = _ZEROS.get(attribute.type, (None, None))
                 if field is not None and not attribute.HasField(field) and not attribute.HasField("ref_attr_name"):
                     setattr(attribute, field, zero)
+
+
+def _write_opset(proto: onnx.ModelProto, path: Path) -> None:
+    """A file without a node of ONNX's own operators may leave their version out; what it has is written out in them."""
+    domains = {node.domain for graph in graphs_of(proto, path) for node in graph.node}
+    named = {entry.domain for entry in proto.opset_import}
+    if not OWN_DOMAINS & (domains | named):
+        proto.opset_import.append(onnx.helper.make_opsetid("", onnx.defs.onnx_opset_version()))
 
 
 def _digest(path: Path, size: int, digest: "hashlib._Hash") -> None:

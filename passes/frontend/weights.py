@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from ...targets.errors import UnsupportedModelError
-from .narrow import PACKED, bytes_of, unpacked
+from .quantized.narrow import PACKED, bytes_of, unpacked
 
 WIDE_FLOATS = frozenset({"float16", "bfloat16", "float64"})  # Floats of these types are computed in float32.
 _LARGE = 1 << 20  # The message's own copy of a tensor of more bytes is freed once it is read.

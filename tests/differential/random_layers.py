@@ -120,13 +120,15 @@ def pool(g):
             g.add(kind, [x], exact=kind == "GlobalMaxPool")
         else:
             more = {"count_include_pad": int(g.rng.integers(2))} if kind == "AveragePool" else {}
+            pads = g.rng.integers(0, 2, 2 * spatial).tolist()
             g.add(
                 kind,
                 [x],
                 exact=kind == "MaxPool",
                 kernel_shape=[2] * spatial,
                 strides=g.rng.integers(1, 3, spatial).tolist(),
-                pads=g.rng.integers(0, 2, 2 * spatial).tolist(),
+                # The evaluator's maximum gives some results of uneven borders another shape.
+                pads=pads if kind == "AveragePool" else pads[:spatial] * 2,
                 **more,
             )
 

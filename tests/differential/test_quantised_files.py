@@ -28,11 +28,15 @@ from graphs import imported
 from quantised_files import by_evaluator, by_onnx_runtime, cut, exposed, quantised
 from random_generator import generate
 from random_layers import EVERY, LAYERS
+from random_operators import power, roots
 
 COUNT, FIRST = (
     int(os.environ.get(name, default))
     for name, default in (("OCTET_DIFFERENTIAL", 12), ("OCTET_DIFFERENTIAL_FIRST", 0))
 )
+
+# A power or a logarithm of 0 is infinite, which the evaluator quantises to any integer.
+FINITE = [operator for operator in EVERY if operator not in (power, roots)]
 
 
 def answers(proto, feed):
@@ -97,5 +101,5 @@ def test_a_layer_of_another_scale_is_noticed():
 
 def _file(kind, seed):
     """(ModelProto, its tensors of integers, one run's inputs)."""
-    case = generate(f"quantised {kind} {seed}", LAYERS if kind == "layers" else EVERY)
+    case = generate(f"quantised {kind} {seed}", LAYERS if kind == "layers" else FINITE)
     return *quantised(case, f"{kind} {seed}"), case.feed

@@ -141,3 +141,53 @@ def test_rows_of_an_int8_table(build, agree):
         return emit(call("octet.embedding", [table, scales, emit(R.argmax(x, 1))]))
 
     agree(build(body, x=(2, 9, 3)))
+
+
+@pytest.mark.parametrize("name", ["acos", "asin", "atan", "asinh", "atanh", "tan", "sinh", "cosh"])
+def test_functions_of_angles(build, agree, name):
+    agree(build(lambda emit, x: emit(getattr(R, name)(emit(R.tanh(x)))), x=(2, 5)))
+
+
+def test_what_has_an_operator_of_its_own(build, agree):
+    def body(emit, x):
+        whole = emit(R.astype(emit(R.multiply(x, relax.const(np.float32(9)))), "int64"))
+        rest = emit(R.mod(whole, relax.const(np.array(4), "int64")))
+        padded = emit(R.nn.pad(whole, (0, 0, 1, 1), "reflect"))
+        framed = emit(R.nn.pad(rest, (0, 0, 1, 2), pad_value=3))
+        return [emit(R.prod(x, [1])), emit(R.tril(x, -1)), emit(R.triu(x, 1)), rest, padded, framed]
+
+    agree(build(body, x=(3, 4)))
+
+
+def test_statistics_that_are_computed(build, agree):
+    def body(emit, x, scale, shift, mean, variance):
+        whole = emit(R.nn.batch_norm(x, scale, shift, mean, emit(R.abs(variance)), axis=1, training=False))
+        return emit(relax.TupleGetItem(whole, 0))
+
+    agree(build(body, x=(2, 3, 4), **dict.fromkeys(("scale", "shift", "mean", "variance"), (3,))))
+
+
+@pytest.mark.parametrize("threshold", [{}, {"threshold": 0.1}])
+@pytest.mark.parametrize("centers", [0, 1])
+def test_boxes_that_are_kept(build, agree, threshold, centers):
+    """Behind those that are kept the rows are -1, as in the network."""
+    attrs = {"most": 3, "overlap": 0.2, "centers": centers, **threshold}
+    agree(
+        build(
+            lambda emit, boxes, scores: emit(call("octet.non_max_suppression", [boxes, scores], **attrs)),
+            boxes=(2, 6, 4),
+            scores=(2, 2, 6),
+        ),
+        positive=bool(centers),
+    )
+
+
+def test_places_of_what_is_true(build, agree):
+    zero = relax.const(np.float32(0))
+    agree(build(lambda emit, x: emit(call("octet.nonzero", [emit(R.greater(x, zero))])), x=(3, 4)))
+
+
+def test_a_padding_that_wraps_around_is_refused(build):
+    module = build(lambda emit, x: emit(R.nn.pad(x, (0, 0, 1, 1), "circular")), x=(2, 4))
+    with pytest.raises(UnsupportedModelError, match="wraps around, which opset 17 cannot say"):
+        to_onnx(module, ("y",))

@@ -110,6 +110,36 @@ def test_functions_of_the_file_are_inlined(agrees, model):
     agrees(proto, {"x": rand(2, 3)}, [2 * rand(2, 3)])
 
 
+@pytest.mark.parametrize("said", [{}, {"slope": 0.25}], ids=["left out", "said"])
+def test_attributes_of_functions_have_their_defaults(agrees, model, said):
+    """Inside another function as well."""
+    leaky, opset = (
+        helper.make_node("LeakyRelu", ["a"], ["b"]),
+        [helper.make_opsetid(name, 17) for name in ("", "local")],
+    )
+    leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
+    calls = [helper.make_node("Leak", ["a"], ["b"], domain="local", **said)]
+    proto = model([helper.make_node("Outer", ["x"], ["y"], domain="local")], {"x": rand(2, 3)})
+    slope = [helper.make_attribute("slope", 0.7)]
+    proto.functions.append(helper.make_function("local", "Leak", ["a"], ["b"], [leaky], opset, [], slope))
+    proto.functions.append(helper.make_function("local", "Outer", ["a"], ["b"], calls, opset))
+    proto.opset_import.append(helper.make_opsetid("local", 17))
+    x, slope = rand(2, 3), np.float32(said.get("slope", 0.7))
+    agrees(proto, {"x": x}, [np.where(x < 0, x * slope, x)])
+
+
+def test_an_output_without_a_type_gets_the_one_it_has(agrees, model):
+    proto = model([helper.make_node("Neg", ["x"], ["y"])], {"x": rand(2, 3)})
+    proto.graph.output[0].ClearField("type")
+    agrees(proto, {"x": rand(2, 3)}, [-rand(2, 3)])
+
+
+def test_an_input_of_another_width_is_said(agrees, model):
+    proto = model([helper.make_node("Neg", ["x"], ["y"])], {"x": rand(2, 3).astype("float64")})
+    notes = agrees(proto, {"x": rand(2, 3)}, [-rand(2, 3)]).notes
+    assert "computed in float32 where the file says float64" in notes
+
+
 def test_external_data(model, load, tmp_path):
     proto = network(model)
     weight = numpy_helper.to_array(proto.graph.initializer[0]).copy()

@@ -223,21 +223,6 @@ def test_codes_of_fewer_bits_are_clipped_codes(model, load):
     assert np.abs(found - np.clip(expected(110, 0, 0, 255), YS, 15 * np.float64(YS))).max() < 1e-6
 
 
-@pytest.mark.parametrize("zero", [u8, i8], ids=["uint8", "int8"])
-def test_computed_tensors_with_a_scale_per_channel_are_rounded_in_float(model, agrees, zero):
-    """NNCF has them in front of depthwise convolutions."""
-    steps, zeros = np.float32([0.03, 0.2, 1e-3, 0.07]), zero([3, 0, 100, 9])
-    nodes = [
-        node("QuantizeLinear", ["x", "s", "z"], ["q"], axis=1),
-        node("DequantizeLinear", ["q", "s", "z"], ["d"], axis=1),
-        node("Mul", ["d", "two"]),
-    ]
-    own, above = steps.reshape(1, 4, 1, 1), zeros.astype("float32").reshape(1, 4, 1, 1)
-    limits = np.iinfo(zeros.dtype)
-    wanted = (np.clip(np.rint(X / own) + above, limits.min, limits.max) - above) * own * 2
-    agrees(model(nodes, {"x": X}, {"s": steps, "z": zeros, "two": np.float32(2)}), {"x": X}, [wanted])
-
-
 @pytest.mark.parametrize("wide", [np.array(0, "uint16"), np.array(0, "int16")])
 def test_sixteen_bits_are_refused_by_name(model, load, wide):
     nodes = [node("QuantizeLinear", ["x", "xs", "z"], ["q"]), node("DequantizeLinear", ["q", "xs", "z"])]

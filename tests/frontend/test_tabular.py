@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from octet.passes.pipeline import canonicalize
+from octet.passes.referee import reference
 from octet.targets.errors import UnsupportedModelError
 
 X = np.array([[1.5, -2.0, 0.25], [0.0, 3.0, -1.0]], "float32")
@@ -72,3 +74,12 @@ def test_what_is_refused(model, load, attributes, reason):
     proto, _ = tables(model, "LinearClassifier", {"x": X}, outputs=("y", "s"), coefficients=[1.0] * 6, **attributes)
     with pytest.raises(UnsupportedModelError, match=reason):
         load(proto)
+
+
+def test_a_file_without_operators_of_onnxs_own(model, load):
+    """Whoever writes tables alone leaves out the version of what they do not use."""
+    proto, inputs = tables(model, "Binarizer", {"x": X}, threshold=0.25)
+    del proto.opset_import[0]
+    assert [entry.domain for entry in proto.opset_import] == ["ai.onnx.ml"]
+    found = reference.run(canonicalize(load(proto)).module, inputs)[0]
+    assert np.array_equal(found, (X > 0.25).astype("float32"))

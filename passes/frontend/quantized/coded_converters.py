@@ -8,9 +8,9 @@ from onnx import helper
 from tvm import relax
 
 from ....targets.seams import Attrs
-from ..narrow import blocked_product
 from .codes import MOVES, Codes, Scaled, ZeroPoint
 from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, integer_product, product_to_float, scaled
+from .narrow import blocked_product
 from .operators import FLOAT_OF, qgemm, qlinear_concat, qlinear_conv, qlinear_elementwise, qlinear_matmul
 from .quantize_linear import dequantize_linear, quantize_linear
 

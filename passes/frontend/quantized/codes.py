@@ -10,6 +10,7 @@
 uint8 codes are int8 codes plus 128, so that zero points are one lower by as much.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,5 +126,18 @@ def broadcast_along(values: np.ndarray, rank: int, axis: int) -> np.ndarray:
     """Scales or zero points of an axis, ready to be broadcast."""
     shape = [1] * rank
     if values.size > 1:
+        if not -rank <= axis < rank:
+            raise UnsupportedModelError(f"has axis {axis} of {rank}; export it again")
         shape[axis] = -1
     return values.reshape(shape)
+
+
+def check_grid(scale: np.ndarray, zero: np.ndarray, extents: Sequence[int], axis: int) -> None:
+    """Raises UnsupportedModelError unless the scales, one or as many as an axis has elements, are numbers of at least 0
+    (a channel of zeros may have no step), and the zero points as many, or one."""
+    if not (np.isfinite(scale).all() and (scale >= 0).all()):
+        raise UnsupportedModelError(f"has the scale {float(scale.min())}; a scale is positive and finite")
+    broadcast_along(scale, len(extents), axis)
+    for what, values in (("scales", scale), ("zero points", zero)):
+        if values.size > 1 and values.size != extents[axis]:
+            raise UnsupportedModelError(f"has {values.size} {what} along an axis of {extents[axis]}; export it again")

@@ -13,8 +13,8 @@ from ....targets.seams import Attrs
 from ...operators.registry import operators
 from ...ops import is_op
 from ...rewriting.grids import Grid
-from ..narrow import NOTE
-from .codes import OFFSETS, Codes, broadcast_along, scale_of
+from .codes import OFFSETS, Codes, broadcast_along, check_grid, scale_of
+from .narrow import NOTE
 
 if TYPE_CHECKING:
     import onnx
@@ -45,6 +45,7 @@ def real_operand(
     )
     if isinstance(value, np.ndarray) and scale is not None:
         zero = np.zeros(1, value.dtype) if zero is None else zero
+        check_grid(scale, zero, value.shape, axis)
         return _real(
             graph,
             value,
@@ -152,7 +153,24 @@ def dequantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attr
         return [value.value]
     if isinstance(value, np.ndarray) and graph.known(node.input[1]) is not None:
         return [_real(graph, value, *_grid(graph, node, attrs, value))]
+    scale = graph.known(node.input[1])
+    if scale is not None and scale.size > 1 and not attrs.get("block_size", 0):
+        return [_real_by_channel(graph, node, attrs, value)]
     return [real_operand(graph, node, 0, 1, 2)]
+
+
+def _real_by_channel(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, value: relax.Expr) -> relax.Var:
+    """Integers that are computed, with a scale for each channel: numbers in float."""
+    zero = graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else np.zeros(1, "int32")
+    if zero is None:
+        raise UnsupportedModelError("computes its zero point at run time; export it with a constant one")
+    rank, axis = len(graph.extents(value)), attrs.get("axis", 1)
+    step, zero = (
+        relax.const(broadcast_along(v.astype("float32"), rank, axis), "float32")
+        for v in (graph.known(node.input[1]), zero)
+    )
+    wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
+    return graph.emit(relax.op.multiply(graph.emit(relax.op.subtract(wide, zero), node, "steps"), step), node, "real")
 
 
 def _grid(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, constant: np.ndarray) -> Sequence[np.ndarray]:
@@ -170,4 +188,5 @@ def _grid(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, constant:
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
     if block:
         return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))
+    check_grid(scale, zero, constant.shape, axis)
     return tuple(broadcast_along(v, constant.ndim, axis) for v in (scale, zero))

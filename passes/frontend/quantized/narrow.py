@@ -1,6 +1,6 @@
 """Weights of 4 bits: how they lie in a file, and the operators that multiply with blocks of them.
 
-    DequantizeLinear(w, s, z) of int4 or uint4, of the tensor, an axis or blocks  -> float32 constants (quantized.py)
+    DequantizeLinear(w, s, z) of int4 or uint4, of the tensor, an axis or blocks  -> float32 constants
     com.microsoft MatMulNBits(A, B, s, z)                                          -> A @ dequantised(B).T
 They are read as float32 and stay so or become int8 per channel with all others: no kernel computes in 4 bits."""
 
@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from ...targets.errors import UnsupportedModelError
-from ...targets.seams import Attrs
+from ....targets.errors import UnsupportedModelError
+from ....targets.seams import Attrs
 
 if TYPE_CHECKING:
     from tvm import relax
 
-    from .importer import OnnxImporter
+    from ..importer import OnnxImporter
 
 # A byte holds two values of these element types, the first in its lower half.
 PACKED = frozenset({onnx.TensorProto.INT4, onnx.TensorProto.UINT4})
