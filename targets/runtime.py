@@ -15,7 +15,7 @@ from .errors import OctetError, PackageError
 from .native.given_inputs import GivenInputs
 from .native.interface import interface_of
 from .native.library import Library
-from .native.stream import Stream, addresses, aligned
+from .native.stream import Stream, addresses, aligned, is_ready
 from .native.streams import Streams
 from .variant import Step, TensorSpec, Variant
 from .watch.health import Health
@@ -53,7 +53,7 @@ class Session:
     time, each with its own memory and threads on the same weights, made when they are needed; None takes as many as the
     cores carry. pin: keeps the threads beside the calling one on cores of their own.
     inputs/outputs: the signature (TensorSpec). target, steps: of the variant.
-    weights: the constants as the kernels read them; whoever writes there changes what the next run computes.
+    weights: the constants as the kernels read them, where aligned the variant's own; a write changes the next run.
     reuse_outputs: every run writes its results into the same arrays (large results: fresh memory costs page faults);
     there is one stream then.
     why: of a package's session, why it runs this variant.
@@ -103,8 +103,9 @@ class Session:
                 f"target {variant.target}: the package does not say what its code takes "
                 f"({'; '.join(library.signatures)[:200]}); compile it again"
             )
-        weights = aligned(variant.weights.shape, np.uint8) if beside is None else beside.weights
-        if beside is None:
+        weights = beside.weights if beside is not None else variant.weights
+        if not is_ready(weights):
+            weights = aligned(weights.shape, np.uint8)
             weights[:] = variant.weights
         self.weights: np.ndarray = weights
         self._library, self._loops, self._words, self._reuse_outputs = (

@@ -9,6 +9,7 @@ import numpy as np
 import tvm
 import tvm_ffi
 
+from ...targets.native.stream import aligned
 from ...targets.variant import Step
 from . import memory
 
@@ -103,9 +104,9 @@ class Weights:
         return max(self.size, memory.ALIGNMENT)
 
     def blob(self) -> np.ndarray:
-        """All of them, uint8. Each is let go as it is copied, so that large weights do not lie in memory twice: nothing
-        can be placed behind it."""
-        whole = np.zeros(self.blob_bytes, np.uint8)
+        """All of them, uint8, on a 64-byte boundary, so that a session reads them where they lie. Each is let go as it
+        is copied, so that large weights do not lie in memory twice: nothing can be placed behind it."""
+        whole = aligned((self.blob_bytes,), np.uint8, zeros=True)
         self._alike.clear()
         while self.parts:
             start, raw = self.parts.pop()

@@ -18,11 +18,12 @@ from ..calibrate.qparams import QParams
 from ..calibrate.quantize import Quantized, group_qparams
 from ..calibrate.statistics import Statistics
 from ..frontend.model import Model
-from ..repair.weights import Layer, LayerValues, dequantized, layers_of, quantized_layer
+from ..repair.weights import Layer, LayerValues, layers_of
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, measured_tensors, qparams_of_sites, sites_of
 from .design import Design
 from .few import FEW, few_for, few_of
+from .layer_values import layer_values
 from .learn import Learnt, learn, learning
 from .learnt_files import LearntFiles
 from .libraries import Libraries
@@ -199,14 +200,15 @@ class Bench:
             design.learning if design.rounding or design.biases else None,
         )
         if network.weights_of != made_for:
-            network.simulator.use(self._weights(network, design, configuration))
+            learnt = self._learn(design)
+            network.simulator.use(layer_values(network.model.module, design, configuration, learnt))
             network.weights_of = made_for
         return network.simulator, configuration
 
     def quantized_weights(self, design: Design) -> LayerValues:
         """{layer: (int8 weights as float32, bias or None)}, for a simulator of one's own."""
-        _, configuration = self.prepared(design)
-        return self._weights(self._network(design.scaling), design, configuration)
+        (_, configuration), network = self.prepared(design), self._network(design.scaling)
+        return dict(layer_values(network.model.module, design, configuration, self._learn(design)))
 
     def ranges(self, design: Design) -> dict[str, tuple[Statistics, QParams]]:
         """{tensor: (Statistics, QParams)} of every tensor that has a range of its own."""
@@ -259,22 +261,6 @@ class Bench:
         if missing:
             factory = self.libraries.executor_factory(self.threads)
             network.statistics |= self._measure(network.model.module, missing, self.fit, factory, self.progress)
-
-    def _weights(self, network: RescaledNetwork, design: Design, configuration: Configuration) -> LayerValues:
-        """{layer: (int8 weights as float32, bias or None)} of all layers, also of those left in float."""
-        learnt = self._learn(design)
-        layers, values = layers_of(network.model.module), {}
-        for index, layer in layers.items():
-            axis = layer.axis if design.recipe.weights == "per-channel" else -1
-            data = configuration.operands.get((index, 0))
-            q, scales = quantized_layer(layer, axis, data.scale if data is not None else 1.0)
-            found = learnt.get(index)
-            if design.rounding and found is not None:
-                q = found.weight
-            delta = found.bias_delta if design.biases and found is not None else None
-            bias = None if delta is None or layer.bias is None else layer.bias + delta
-            values[index] = (dequantized(q, scales, axis), bias)
-        return values
 
     def _learn(self, design: Design) -> dict[int, Learnt]:
         if not (design.rounding or design.biases):

@@ -5,7 +5,7 @@ A configuration is written into the compiled network's constants in microseconds
 repairs, layers in float) can be measured in the time in which one would compile. What it computes is the hub's
 function; the integer network differs from it only where a float32 sum rounds across a rounding border."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,30 +64,33 @@ class Simulator:
         )
         self._session = self._libraries.session(built, model.inputs, tuple(outputs), threads, reuse_outputs=bool(taps))
         self._layers, self._switches = self._locate(fused, built.program, packing)
-        self._float = built.weights
-        self.use(quantized)
+        # The constants of int8 layers are exchanged with those in the session, so that each lies in memory once.
+        self._int8: set[int] = set()
+        self._others: dict[int, list[np.ndarray]] = {}
+        self.use(quantized.items())
 
-    def use(self, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> None:
-        """Sets other values for the int8 weights and their biases."""
-        self._quantized = self._weights_of(quantized) if quantized else self._float
+    def use(self, quantized: Iterable[tuple[int, tuple[np.ndarray, np.ndarray | None]]]) -> None:
+        """Sets other values for the int8 weights and their biases: (layer, (weight, bias or None))."""
         self.configure(FLOAT)
+        self._others = {layer: self._constants(layer, *values) for layer, values in quantized}
 
-    def _weights_of(self, quantized: Mapping[int, tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
-        whole = self._float.copy()
-        for layer, (weight, bias) in quantized.items():
-            for (start, stop), made in zip(self._layers[layer].places, self._layers[layer].constants(weight, bias)):
-                raw = np.ascontiguousarray(made).reshape(-1).view(np.uint8)
-                assert raw.size <= stop - start, "weights moved: their kernels depend on values"
-                whole[start : start + raw.size] = raw
-        return whole
+    def _constants(self, layer: int, weight: np.ndarray, bias: np.ndarray | None) -> list[np.ndarray]:
+        """The bytes at the places of a layer with these values."""
+        found, blob = [], self._session.weights
+        for (start, stop), made in zip(self._layers[layer].places, self._layers[layer].constants(weight, bias)):
+            raw = np.ascontiguousarray(made).reshape(-1).view(np.uint8)
+            assert raw.size <= stop - start, "weights moved: their kernels depend on values"
+            found.append(np.concatenate([raw, blob[start + raw.size : stop]]))
+        return found
 
     def configure(self, configuration: Configuration) -> None:
         """Says what the next runs compute."""
         blob = self._session.weights
-        for layer, found in self._layers.items():
-            source = self._quantized if layer in configuration.weights else self._float
-            for start, stop in found.places:
-                blob[start:stop] = source[start:stop]
+        for layer in self._int8 ^ (configuration.weights.keys() & self._others.keys()):
+            self._int8 ^= {layer}
+            for (start, stop), other in zip(self._layers[layer].places, self._others[layer]):
+                place = blob[start:stop]
+                place[:], other[:] = other, place.copy()
         unknown = configuration.operands.keys() - self._switches.keys()
         assert not unknown, f"no switch at {sorted(unknown)[:3]}"
         for operand, offset in self._switches.items():

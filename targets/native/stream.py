@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from ..variant import TensorSpec
 
 
-def aligned(shape: tuple[int, ...], dtype: np.dtype | str | type) -> np.ndarray:
-    """An uninitialised array on a 64-byte boundary, as the kernels' vector loads want it."""
+def aligned(shape: tuple[int, ...], dtype: np.dtype | str | type, *, zeros: bool = False) -> np.ndarray:
+    """An array on a 64-byte boundary, as the kernels' vector loads want it: uninitialised, or of zeros."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + WEIGHT_ALIGNMENT, np.uint8)
+    raw = (np.zeros if zeros else np.empty)(size + WEIGHT_ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % WEIGHT_ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
 
@@ -28,7 +28,8 @@ def addresses(arrays: tuple[np.ndarray, ...] | list[np.ndarray] | np.ndarray) ->
 _WORTH_A_LOOK = 1 << 14  # An input of fewer bytes is copied faster than its address is read.
 
 
-def _is_ready(array: np.ndarray) -> bool:
+def is_ready(array: np.ndarray) -> bool:
+    """Whether kernels can read the array where it lies."""
     return array.flags.c_contiguous and array.ctypes.data % WEIGHT_ALIGNMENT == 0
 
 
@@ -65,7 +66,7 @@ class Stream:
             else:
                 staging[...] = arrays[i]
         for i, staging in self._large:
-            if _is_ready(arrays[i]):
+            if is_ready(arrays[i]):
                 self.tensors[i] = arrays[i].ctypes.data
             else:
                 staging[...] = arrays[i]
