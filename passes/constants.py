@@ -5,10 +5,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from octet.targets.native.stream import aligned
-
 _SMALL = 1 << 12  # Of fewer elements a copy is quicker than sharing memory.
-_ROWS = 64  # So many rows are transposed at a time: what they are written to stays in the caches.
 
 
 def array_of(constant: tvm.ir.GenericConst) -> np.ndarray:
@@ -28,11 +25,3 @@ def as_constant(value: np.ndarray) -> tvm.ir.GenericConst:
     if value.size < _SMALL or not value.flags.c_contiguous or not value.flags.writeable or value.ctypes.data % 64:
         return relax.const(np.ascontiguousarray(value).reshape(value.shape), str(value.dtype))
     return relax.const(tvm.runtime.from_dlpack(value))
-
-
-def contiguous_transpose(matrix: np.ndarray) -> np.ndarray:
-    """A contiguous array of its own of [N, K] -> [K, N], as `constant` takes it without a copy."""
-    found = aligned((matrix.shape[1], matrix.shape[0]), matrix.dtype)
-    for first in range(0, matrix.shape[0], _ROWS):
-        found[:, first : first + _ROWS] = matrix[first : first + _ROWS].T
-    return found

@@ -11,7 +11,7 @@ from .rewriting.loops import loops_of
 
 _LAYERS = operators(lambda traits: traits.multiplies)
 # The first axis of these weights is that of their results.
-_WEIGHTED = ("octet.conv2d", "octet.dense", "relax.nn.conv2d")
+_WEIGHTED = ("octet.conv2d", "relax.nn.conv2d")
 
 
 def multiply_adds(call: relax.Call) -> int:

@@ -31,7 +31,7 @@ octet.bfloat16         (x f32) -> bf16, rounded; see below
 octet.bits             (x f32) -> s32 or (x s32) -> f32, the same bits
 octet.conv2d           (data, weight, bias, multiplier[, residual]); float32 and bfloat16: (data, weight, bias[,
                        residual])
-octet.dense            the same for data [..., K] and weight [N, K]
+octet.dense            the same for data [..., K] and weight [N, K], a float32 weight [K, N]
 octet.embedding        (table int8 [N, K], scale f32 [N], indices) -> f32 [.., K]
 octet.matmul           (a, b) int8, both computed at run time. attrs: multiplier, a_zero_point and b_zero_point (0
                        unless said), out_zero_point, clip_min, clip_max

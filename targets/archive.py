@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .errors import OctetError, PackageError
@@ -31,6 +32,8 @@ _LARGEST_MANIFEST, _LARGEST_PACKED = 64 << 20, 1 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # Every member has this date, so that the same content makes the same file.
 _AGAIN = "copy the package again, or compile it again"
 
+MembersToWrite = Mapping[str, bytes | memoryview]  # It maps a name to what the member holds.
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -43,7 +46,7 @@ class Contents:
     signatures: tuple[Signature, ...]
 
 
-def manifest_text(manifest: JsonObject, members: dict[str, bytes], number: int) -> bytes:
+def manifest_text(manifest: JsonObject, members: MembersToWrite, number: int) -> bytes:
     """The bytes of manifest.json. `members` must not contain the manifest; their digests are added here. number: of the
     format."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()}
@@ -51,7 +54,10 @@ def manifest_text(manifest: JsonObject, members: dict[str, bytes], number: int) 
 
 
 def write(
-    path: str | os.PathLike[str], text: bytes, members: dict[str, bytes], signatures: tuple[Signature, ...]
+    path: str | os.PathLike[str],
+    text: bytes,
+    members: MembersToWrite,
+    signatures: tuple[Signature, ...],
 ) -> int:
     """Writes a package whose manifest is `text`, and signatures of it, if any, and returns its size in bytes."""
     listed = json_text(
@@ -66,8 +72,9 @@ def write(
             # Weights are close to random bytes: compressing them costs load time and gains next to nothing.
             info.compress_type = zipfile.ZIP_STORED if name.endswith((".bin", ".xz")) else zipfile.ZIP_DEFLATED
             file.writestr(info, data)
-    write_atomically(path, buffer.getvalue())
-    return buffer.getbuffer().nbytes
+    whole = buffer.getbuffer()
+    write_atomically(path, whole)
+    return whole.nbytes
 
 
 def read(path: str | os.PathLike[str], trust: Trust | None = None) -> Contents:

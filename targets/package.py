@@ -82,12 +82,12 @@ class Package:
         text, members = self.written()
         return archive.write(path, text, members, ())
 
-    def written(self) -> tuple[bytes, dict[str, bytes]]:
+    def written(self) -> tuple[bytes, dict[str, bytes | memoryview]]:
         """What a file of it holds: the manifest, and all other members. The same package is the same bytes."""
-        members = {}
+        members: dict[str, bytes | memoryview] = {}
         for variant in self.variants:
             members[library_member(variant)] = variant.library
-            members[f"variants/{variant.target}/weights.bin"] = variant.weights.tobytes()
+            members[f"variants/{variant.target}/weights.bin"] = np.ascontiguousarray(variant.weights).data
             if variant.source:
                 members[f"variants/{variant.target}/{variant.backend.source_member}"] = variant.backend.stored(
                     variant.source

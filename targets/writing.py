@@ -28,7 +28,7 @@ def home() -> Path:
         return Path("/")
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes, mode: int = 0o666) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes | memoryview, mode: int = 0o666) -> None:
     """Writes a file whole or not at all; to a stream, all of it. mode: of the file, less the umask. Raises OctetError
     (no folder, no space, no permission)."""
     with _one_line(path):
@@ -108,12 +108,12 @@ def _is_stream(place: Path) -> bool:
     return place.exists() and not stat.S_ISREG(place.stat().st_mode)
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: bytes | memoryview) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
 
 
-def _replace(place: Path, data: bytes, mode: int) -> None:
+def _replace(place: Path, data: bytes | memoryview, mode: int) -> None:
     _remove_left_overs(place)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     try:

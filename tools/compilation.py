@@ -1,6 +1,7 @@
 """What `compile-model` does: import, calibrate, build, check, measure, write; and the report of it as one
 dictionary."""
 
+import gc
 from dataclasses import replace
 from functools import partial
 
@@ -121,6 +122,7 @@ def compile_to_package(request: Request) -> dict:
         else:
             quantized, package, found = by_default(request, model, samples, options, reporter, yardstick)
         check_stopped()
+        gc.collect()  # What was tried lies in cycles, its weights with it.
         count = count if stored else 0 if samples is None or model.comes_quantised else fitted(samples, model)
         report = _report(request, model, package, count) | found
         if any(not detect.missing(variant.features) for variant in package.variants):

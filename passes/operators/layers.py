@@ -80,7 +80,9 @@ def _conv2d(a: Arguments) -> OperandType:
 
 
 def _dense(a: Arguments) -> OperandType:
-    (*rows, k), (n, depth) = a.shape(0), a.shape(1)
+    (*rows, k), (depth, n) = a.shape(0), a.shape(1)
+    if a.tensors[1].dtype == "int8":
+        depth, n = n, depth
     a.require(k == depth, f"weight {a.shape(1)} does not fit data {a.shape(0)}")
     return _vectors(a, n, OperandType([*rows, n], a.attrs["out_dtype"]))
 
@@ -116,7 +118,7 @@ LAYERS = (
     ),
     Operator(
         "octet.dense",
-        "linear layer over the last axis with weights [N, K], bias, residual and clip",
+        "linear layer over the last axis with weights [N, K] (float32: [K, N]), bias, residual and clip",
         forms=_forms({}, {}),
         result=_dense,
         traits=Traits(multiplies=True, samples="rows"),

@@ -1,20 +1,21 @@
 """FuseFloat: float layers and their epilogues become one operator each.
 
     clip(R.nn.conv2d(x, w) + bias [+ r])         ->  octet.conv2d(x, w, bias[, r]) float32
-    clip(R.matmul(x, w[K, N]) + bias [+ r])      ->  octet.dense(x, w[N, K], bias[, r]) float32
+    clip(R.matmul(x, w[K, N]) + bias [+ r])      ->  octet.dense(x, w[K, N], bias[, r]) float32
 
 Runs on the canonical fp32 module and, after Realize, on the layers that stayed in float. Weights and bias are
-constants.
+constants; the weights are those of the module, not a copy.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tvm
 from tvm import relax
 
 from .. import ops
-from ..constants import as_constant, contiguous_transpose
+from ..constants import as_constant
 from ..ops import shape_of
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
@@ -22,8 +23,6 @@ from .chain import match_chain
 from .conv import geometry_of
 
 if TYPE_CHECKING:
-    import tvm
-
     from .chain import Chain
 
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 class FuseFloat:
     """The pass that makes one operator of a float layer and the bias, sum and clip behind it."""
 
-    def __call__(self, mod: "tvm.IRModule") -> "tvm.IRModule":
+    def __call__(self, mod: tvm.IRModule) -> tvm.IRModule:
         """The module with the float operators that one kernel does as one call each."""
         return replace_main(mod, _Fuser(mod["main"]).run())
 
@@ -42,15 +41,13 @@ class _Fuser(Forward):
         return self._fused(chain) if chain is not None and str(var.ty.dtype) == "float32" else None
 
     def _fused(self, chain: "Chain") -> relax.Expr:
-        weight = self.graph.constant(chain.call.args[1])
+        data, weight = chain.call.args[:2]
         is_conv = ops.is_op(chain.call, "relax.nn.conv2d")
-        weight = weight if is_conv else contiguous_transpose(weight)
-        bias = np.zeros(weight.shape[0], np.float32) if chain.bias is None else chain.bias
-        operands = [
-            self.new(chain.call.args[0]),
-            relax.const(weight, "float32") if is_conv else as_constant(weight),
-            relax.const(bias, "float32"),
-        ]
+        channels = shape_of(weight)[0 if is_conv else 1]
+        bias = np.zeros(channels, np.float32) if chain.bias is None else chain.bias
+        if not isinstance(weight, tvm.ir.GenericConst):
+            weight = as_constant(self.graph.constant(weight))
+        operands = [self.new(data), weight, relax.const(bias, "float32")]
         if chain.residual is not None:
             residual = self.graph.constant(chain.residual)
             operands.append(self.new(chain.residual) if residual is None else relax.const(residual, "float32"))

@@ -18,6 +18,7 @@ from tvm import relax
 
 from ...targets.bfloat16 import BLOCK, FEW, round_to_bfloat16
 from .. import ops
+from ..ops import shape_of
 from ..rewriting.dataflow_graph import DataflowGraph
 from ..rewriting.forward import Forward
 from ..rewriting.function import replace_main
@@ -50,11 +51,16 @@ def takes_bfloat16(graph: DataflowGraph, call: relax.Expr) -> bool:
     weight = graph.constant(call.args[1])
     if (
         weight is not None
-        and weight.shape[1] <= FEW
+        and shape_of(call.args[0])[_channels(call)] <= FEW
         and (weight.ndim == 2 or weight.shape[3] == 1 or ops.attrs_of(call)["dilation"][1] != 1)
     ):
         return False  # Blocks of 32 products would be nearly empty.
     return weight is not None and bool(np.isfinite(weight).all())
+
+
+def _channels(layer: relax.Call) -> int:
+    """The axis of a layer's data and result along which its channels lie."""
+    return 1 if ops.is_op(layer, "octet.conv2d") else -1
 
 
 class _Rounder(Forward):
@@ -93,4 +99,4 @@ class _Merger(Forward):
     def _rounds(self, var: relax.Var, layer: relax.Expr) -> bool:
         """Whether the layer can write bfloat16 itself: whole blocks, as kernels do not write padding."""
         is_layer = ops.is_op(layer, "octet.conv2d", "octet.dense") and str(layer.args[0].ty.dtype) == "bfloat16"
-        return is_layer and self.graph.used_once(var) and int(layer.args[1].ty.shape.values[0]) % BLOCK == 0
+        return is_layer and self.graph.used_once(var) and shape_of(layer)[_channels(layer)] % BLOCK == 0

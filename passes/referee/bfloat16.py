@@ -33,10 +33,10 @@ def conv2d_bf16(args: Values, attrs: Attrs) -> np.ndarray:
 
 
 def dense_bf16(args: Values, attrs: Attrs) -> np.ndarray:
-    """octet.dense on bfloat16 data: (data, weight f32 [N, K], bias f32[, residual f32])."""
+    """octet.dense on bfloat16 data: (data, weight f32 [K, N], bias f32[, residual f32])."""
     data, weight, bias, *residual = args
     rows = data.astype(F32).reshape(-1, data.shape[-1])
-    total = add_blocks(np.zeros((rows.shape[0], weight.shape[0]), F32), rows, weight.T)
+    total = add_blocks(np.zeros((rows.shape[0], weight.shape[1]), F32), rows, weight)
     return _finished((total + bias).reshape(*data.shape[:-1], -1), residual, attrs)
 
 

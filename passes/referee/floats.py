@@ -46,9 +46,9 @@ def conv2d_f32(args: Values, attrs: Attrs) -> np.ndarray:
 
 
 def dense_f32(args: Values, attrs: Attrs) -> np.ndarray:
-    """octet.dense on float32: (data, weight [N, K], bias[, residual])."""
+    """octet.dense on float32: (data, weight [K, N], bias[, residual])."""
     data, weight, bias, *residual = args
-    value = ordered_product(data, weight.T) + bias
+    value = ordered_product(data, weight) + bias
     return clamp(value + residual[0] if residual else value, attrs)
 
 

@@ -50,17 +50,13 @@ class Layer:
         (canonicalize/divide_behind_product.py)."""
         return not self.is_conv and self.weight.shape[1] == 1 and bool((self.weight == 1).all())
 
-    def is_weight(self, fused: np.ndarray) -> bool:
-        """Whether these are the layer's weights as FuseFloat keeps them ([N, K] for a linear layer)."""
-        return self.is_alike(fused) and np.array_equal(self._fused, fused)
+    def is_weight(self, other: np.ndarray) -> bool:
+        """Whether these are the layer's weights."""
+        return self.is_alike(other) and np.array_equal(self.weight, other)
 
-    def is_alike(self, fused: np.ndarray) -> bool:
-        """Whether `fused` may be the layer's weights, judged by their shape and first rows."""
-        return self._fused.shape == fused.shape and np.array_equal(self._fused[:2], fused[:2])
-
-    @property
-    def _fused(self) -> np.ndarray:
-        return self.weight if self.is_conv else self.weight.T
+    def is_alike(self, other: np.ndarray) -> bool:
+        """Whether they may be the layer's weights, judged by their shape and first rows."""
+        return self.weight.shape == other.shape and np.array_equal(self.weight[:2], other[:2])
 
 
 # Maps a layer to (its weights, its bias or None).

@@ -86,9 +86,10 @@ class Bench:
         rough._forget()
         return rough
 
-    def forget_simulator(self, scaling: str) -> None:
-        """Drops a rescaled network's simulator, which holds the weights several times."""
-        self._network(scaling).simulator = None
+    def forget_simulators(self, *scalings: str) -> None:
+        """Drops the simulators of these rescaled networks, of all where none is named: each holds the weights twice."""
+        for scaling in scalings or tuple(self._networks):
+            self._network(scaling).simulator = None
 
     # Designs are judged by the members from here on.
 

@@ -19,7 +19,7 @@ from octet.targets.x86.elementwise.fake_quantize import HIGH, LOW, SCALE, SWITCH
 from ..annotate import Recipe
 from ..calibrate.qparams import LIMITS
 from ..calibrate.statistics import Statistics
-from ..constants import array_of, contiguous_transpose
+from ..constants import array_of
 from ..frontend.model import Model
 from ..ops import is_op, shape_of
 from ..realize.fuse_float import FuseFloat
@@ -153,7 +153,7 @@ class _Built:
         added = self.bias
         if bias is not None and self.layer.bias is not None:
             added = bias if np.array_equal(added, self.layer.bias) else added + (bias - self.layer.bias)
-        return self.pack(weight if self.layer.is_conv else contiguous_transpose(weight), added.astype(np.float32))
+        return self.pack(weight, added.astype(np.float32))
 
 
 def _tap_specs(mod: "tvm.IRModule", taps: tuple[str, ...]) -> list[TensorSpec]:

@@ -100,8 +100,9 @@ CASES = {
 
 
 def layer(name, *weight, **attrs):
-    """A float layer with weights of that shape."""
-    vectors, limits = [vector(real(*weight)), vector(real(weight[0]))], dict(clip_min=-np.inf, clip_max=np.inf)
+    """A float layer with weights of that shape, [K, N] of a linear one."""
+    bias = real(weight[0 if name == "conv2d" else 1])
+    vectors, limits = [vector(real(*weight)), vector(bias)], dict(clip_min=-np.inf, clip_max=np.inf)
     return lambda b, x, *r: b.emit(
         ops.call(f"octet.{name}", [x, *vectors, *r], out_dtype="float32", **(limits | attrs))
     )
@@ -122,9 +123,9 @@ CLOSE = {
     ),
     "grouped": (layer("conv2d", 40, 3, 2, 3, **window([1, 1], [0, 2, 1, 1], (1, 2), 2)), {"x": real(1, 6, 9, 8)}),
     "pointwise": (layer("conv2d", 33, 36, 1, 1, **window([1, 1], [0] * 4)), {"x": real(1, 36, 9, 8)}),
-    "float dense": (layer("dense", 9, 31), {"x": real(2, 5, 31)}),
-    "dense of granules": (layer("dense", 36, 64), {"x": real(37, 64), "r": real(37, 36)}),
-    "few rows": (layer("dense", 9, 71), {"x": real(3, 71), "r": real(3, 9)}),
+    "float dense": (layer("dense", 31, 9), {"x": real(2, 5, 31)}),
+    "dense of granules": (layer("dense", 64, 36), {"x": real(37, 64), "r": real(37, 36)}),
+    "few rows": (layer("dense", 71, 9), {"x": real(3, 71), "r": real(3, 9)}),
     "float matmul": (made(relax.op.matmul), {"a": real(2, 3, 19, 33), "b": real(33, 18)}),
     "matmul of granules": (made(relax.op.matmul), {"a": real(2, 19, 36), "b": real(2, 36, 20)}),
 }

@@ -29,7 +29,7 @@ def dense(x, outputs, *residual):
     inputs = int(x.ty.shape.values[-1])
     return ops.call(
         "octet.dense",
-        [x, const(outputs, inputs), const(outputs), *residual],
+        [x, const(inputs, outputs), const(outputs), *residual],
         clip_min=-np.inf,
         clip_max=np.inf,
         out_dtype="float32",

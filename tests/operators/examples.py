@@ -23,7 +23,7 @@ def _layer(kind, weight, *rest):
 
 
 _VECTOR = ([8], "float32")
-_CONV, _DENSE = [8, 4, 3, 3], [8, 4]
+_CONV, _DENSE, _FLOAT_DENSE = [8, 4, 3, 3], [8, 4], [4, 8]
 EXAMPLES = {
     "octet.conv2d": [
         (
@@ -50,8 +50,12 @@ EXAMPLES = {
             _REAL | {"data_zero_point": 0, "out_dtype": "float32"},
             ([2, 3, 8], "float32"),
         ),
-        (_layer("float32", _DENSE, ([2, 3, 8], "float32")), _REAL | {"out_dtype": "float32"}, ([2, 3, 8], "float32")),
-        (_layer("bfloat16", _DENSE), _REAL | {"out_dtype": "float32"}, ([2, 3, 8], "float32")),
+        (
+            _layer("float32", _FLOAT_DENSE, ([2, 3, 8], "float32")),
+            _REAL | {"out_dtype": "float32"},
+            ([2, 3, 8], "float32"),
+        ),
+        (_layer("bfloat16", _FLOAT_DENSE), _REAL | {"out_dtype": "float32"}, ([2, 3, 8], "float32")),
     ],
     "octet.matmul": [
         (

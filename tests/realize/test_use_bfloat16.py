@@ -88,7 +88,7 @@ def test_a_linear_layer(build, becomes):
     def expected(net, x):
         operands = [
             net(ops.call("octet.bfloat16", [x])),
-            constant(round_to_bfloat16(matrix.T.copy()).astype("float32")),
+            constant(round_to_bfloat16(matrix).astype("float32")),
             constant(np.zeros(3)),
         ]
         return net(ops.call("octet.dense", operands, clip_min=-np.inf, clip_max=np.inf, out_dtype="float32"))

@@ -80,7 +80,7 @@ class Choices:
             if candidate not in errors:
                 started = clock.clock()
                 if scaling and candidate.scaling != scaling:
-                    scout.forget_simulator(scaling)
+                    scout.forget_simulators(scaling)
                 scaling = candidate.scaling
                 errors[candidate] = scout.error(candidate)
                 took = clock.clock() - started
@@ -112,6 +112,7 @@ class Choices:
             ranked = lambda found: rank(scout, found, scout.plan(found), None, Journal(), few, self._tell)  # noqa: E731
             design, self.ranking = choose_operators(design, ranked, error, seconds, log, spent=spent)
         self._tell("calibrate")
+        scout.forget_simulators()  # From here on its networks are estimated and compiled, not simulated.
         if not design.scaling:
             # The scout expected these recipes as well, so the machine code for them is there.
             self.bench.expect(recipes)

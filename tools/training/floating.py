@@ -36,7 +36,7 @@ def _conv2d(args, attrs):
 
 def _dense(args, attrs):
     data, weight, bias, *residual = args
-    value = torch.matmul(data, weight[0].T) + bias[0]
+    value = torch.matmul(data, weight[0]) + bias[0]
     return _clamped(value + residual[0] if residual else value, attrs)
 
 

@@ -81,16 +81,16 @@ def conv2d(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = Non
 def dense(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None) -> "Value":
     """Lowers octet.dense: a convolution with one pixel per row of the data."""
     data = ctx.packed(call.args[0])
-    weight = ctx.constant(call.args[1])
     attrs = ops.attrs_of(call)
     rows, inputs = prod(data.layout.shape[:-1]), data.layout.shape[-1]
+    as_rows = np.asarray if str(call.args[1].ty.dtype) == "int8" else np.transpose  # Floats come as [K, N].
     problem = ConvProblem(
         data.layout.dtype,
         rows,
         inputs,
         1,
         1,
-        weight.shape[0],
+        shape_of(call)[-1],
         (1, 1),
         (1, 1),
         (0, 0, 0, 0),
@@ -99,7 +99,7 @@ def dense(call: "relax.Call", ctx: "CpuContext", table: np.ndarray | None = None
         attrs.get("data_zero_point", 0),
         _epilogue(call, attrs),
     )
-    return _emit(call, ctx, data, problem, table, lambda weight: weight[:, :, None, None])
+    return _emit(call, ctx, data, problem, table, lambda weight: as_rows(weight)[:, :, None, None])
 
 
 def _layout(call: "relax.Call") -> Layout:

@@ -169,6 +169,7 @@ def conv2d(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
         return None
     attrs, weight, shape = ops.attrs_of(call), ctx.constant(call.args[1]), shape_of(call.args[0])
     if weight.ndim == 2:
+        weight = weight.T
         window, channels, groups = (prod(shape[:-1]), *ROW), shape[-1], 1
     else:
         window = (
@@ -193,7 +194,7 @@ def conv2d(call: "relax.Call", ctx: "CudaContext") -> "CudaTensor | None":
     )
     data = ctx.plain(call.args[0])
     bias = np.asarray(ctx.constant(call.args[2]), np.float32)
-    kernel, weights = float_layers.conv(problem, np.asarray(weight, np.float32), ctx.spec)
+    kernel, weights = float_layers.conv(problem, np.ascontiguousarray(weight, np.float32), ctx.spec)
     return _emit(
         call, ctx, kernel, [data, weights, bias, data if residual is None else ctx.plain(residual)], problem.macs
     )
