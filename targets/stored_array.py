@@ -190,12 +190,12 @@ UNREADABLE = (
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """{name of the array: member}."""
-    found = archive.infolist()
-    if len(found) > _MOST_MEMBERS:
-        raise ValueError(f"it has {len(found)} members, where at most {_MOST_MEMBERS} can be meant")
-    members = {member.filename.removesuffix(".npy"): member for member in found}
-    if len(members) < len(found):
-        names = [member.filename.removesuffix(".npy") for member in found]
+    listed = archive.infolist()
+    if len(listed) > _MOST_MEMBERS:
+        raise ValueError(f"it has {len(listed)} members, where at most {_MOST_MEMBERS} can be meant")
+    members = {member.filename.removesuffix(".npy"): member for member in listed}
+    if len(members) < len(listed):
+        names = [member.filename.removesuffix(".npy") for member in listed]
         raise ValueError(f"array {next(name for name in names if names.count(name) > 1)!a} is there twice")
     return members
 

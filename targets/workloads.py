@@ -30,12 +30,12 @@ def workload_from(entry: JsonObject) -> Keyed:
     numbers that no kernel has."""
     try:
         _check_numbers(entry)
-        made = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
+        workload = _READ.get(entry.get("kind", ""), x86.from_dict)(entry)
         # An entry that lacks one of these fails here rather than where it is used.
-        _ = made.name, made.key, made.multiply_adds
+        _ = workload.name, workload.key, workload.multiply_adds
     except UNREADABLE as error:
         raise ValueError(str(error) or type(error).__name__) from error
-    return made
+    return workload
 
 
 def _check_numbers(value: object, place: str = "problem") -> None:

@@ -56,19 +56,19 @@ def runs(spec: TargetSpec, arch: int) -> bool:
 def here(spec: TargetSpec) -> str:
     """The identity of this machine's device. Raises TargetError where it does not run the target's code, or another one
     was named."""
-    found = device()
-    if found is None or not runs(spec, found.arch):
-        has = f"its {found.name} is sm_{found.arch}" if found is not None else "it has no CUDA device or no driver"
+    gpu = device()
+    if gpu is None or not runs(spec, gpu.arch):
+        has = f"its {gpu.name} is sm_{gpu.arch}" if gpu is not None else "it has no CUDA device or no driver"
         raise TargetError(
             f"tune: target {spec.name} cannot be measured on this machine, {has}; give --tracker and --key, or "
             "--export-candidates DIR for `octet measure` elsewhere"
         )
     named = device_of(spec)
-    if named is not None and not may_be_one_device(named, found.identity):
+    if named is not None and not may_be_one_device(named, gpu.identity):
         raise TargetError(
-            f"tune: target {spec.name}@{named}: this machine's device is {found.identity}; leave out what follows the @"
+            f"tune: target {spec.name}@{named}: this machine's device is {gpu.identity}; leave out what follows the @"
         )
-    return found.identity
+    return gpu.identity
 
 
 class RemoteDevice:
@@ -102,18 +102,18 @@ def check_device(remote, spec: TargetSpec) -> str:
     """The identity of a worker's device. remote: an RPC session. Raises TargetError when it has none for the target, or
     another one than the target names."""
     try:
-        found: dict[str, Any] = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
+        reported: dict[str, Any] = checked(parsed(remote.get_function(DEVICE)()), dict[Name, Text | int | None])
     except Exception as error:  # An unknown function is an AttributeError or a ValueError of the other side.
         raise TargetError(
             f"tune: a worker cannot measure {spec.name}: it is no `octet worker` of this version; start one there"
         ) from error
-    if not runs(spec, found.get("arch", 0)):
-        has = f"is sm_{found.get('arch')}" if found else "is missing"
+    if not runs(spec, reported.get("arch", 0)):
+        has = f"is sm_{reported.get('arch')}" if reported else "is missing"
         raise TargetError(
             f"tune: a worker's CUDA device {has}, target {spec.name} needs sm_{spec.extra['arch']}; give machines of "
             "another kind another --key"
         )
-    known = device_identity(found.get("name", "unknown"), found.get("multiprocessors"))
+    known = device_identity(reported.get("name", "unknown"), reported.get("multiprocessors"))
     named = device_of(spec)
     if named is not None and not may_be_one_device(named, known):
         raise TargetError(

@@ -32,18 +32,18 @@ _ENDS = ("log", "sqrt")
 
 def front_ends(graph: Graph) -> frozenset[str]:
     """The names of the layers that compute a spectrum in front of a logarithm or a root."""
-    found, transforms = set(), True
+    spectra, transforms = set(), True
     for node in graph.nodes:
         if _function(node) in _ENDS:
             layers, floored = _layers_before(graph, node)
-            found |= layers
+            spectra |= layers
             transforms &= not floored
-    if not found:
+    if not spectra:
         return frozenset()
     costs = {node: multiply_adds(node.value) for node in graph.nodes if is_op(node.value, *_LAYERS)}
-    chosen, whole = sum(costs[node] for node in found), sum(costs.values())
+    chosen, whole = sum(costs[node] for node in spectra), sum(costs.values())
     return (
-        frozenset(node.name for node in found)
+        frozenset(node.name for node in spectra)
         if chosen <= SHARE * whole or chosen == whole and transforms
         else frozenset()
     )

@@ -99,24 +99,24 @@ class StatisticsCache:
         identity = network_identity(mod).with_data(samples)
         place = {name: number for number, name in enumerate((*identity.inputs, *identity.graph))}
         tensors = sorted(set(tensors), key=place.__getitem__)  # Tensors come in program order, whatever is cached.
-        found = self.find(identity)
-        missing = set(tensors) - found.keys()
+        cached = self.find(identity)
+        missing = set(tensors) - cached.keys()
         if not missing:
             self.notes.append(("cached", f"from cache ({identity.samples} samples, made {self._made(identity)})"))
-            return {name: found[name] for name in tensors}
+            return {name: cached[name] for name in tensors}
         reason = (
             f"the cached entry lacks {len(missing)} tensors"
-            if found
+            if cached
             else self._damage(identity) or self.why_not(identity)
         )
         new = measure(mod, missing, samples, executor_factory, progress)
-        trouble = self.put(identity, found | new)
+        trouble = self.put(identity, cached | new)
         self.notes.append(
             (
                 "computed",
                 (
                     f"computed; {reason}"
-                    if found
+                    if cached
                     else f"computed, what is cached does not serve: {reason}"
                     if reason
                     else "computed"
@@ -124,7 +124,7 @@ class StatisticsCache:
                 + trouble,
             )
         )
-        return {name: (found | new)[name] for name in tensors}
+        return {name: (cached | new)[name] for name in tensors}
 
     @property
     def line(self) -> str | None:

@@ -148,8 +148,8 @@ def _header(path: Path) -> _Header:
 
 
 def _identity(path: Path, header: _Header) -> Identity:
-    found = header.identity
-    return Identity(found.graph, found.weights, found.inputs, tuple(found.data), found.samples, found.version)
+    entry = header.identity
+    return Identity(entry.graph, entry.weights, entry.inputs, tuple(entry.data), entry.samples, entry.version)
 
 
 def _statistics(path: Path, header: _Header) -> Iterator[tuple[str, Statistics]]:

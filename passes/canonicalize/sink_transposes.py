@@ -43,7 +43,7 @@ class SinkTransposes:
 def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
     """The variables behind which, by element or concatenation, some way leads to channels first, or to no channels last
     at all."""
-    found: set[relax.Expr] = set()
+    returning: set[relax.Expr] = set()
     for binding in reversed(bindings):
         call = binding.value
         if (
@@ -51,20 +51,20 @@ def _returning(bindings: Sequence[relax.VarBinding]) -> set[relax.Var]:
             or not isinstance(call.op, Op)
             or not isinstance(binding.var.ty, relax.TensorType)
         ):
-            if isinstance(call, relax.Tuple) and binding.var in found:  # A concat has its operands in a tuple.
-                found.update(relax.analysis.free_vars(call))
+            if isinstance(call, relax.Tuple) and binding.var in returning:  # A concat has its operands in a tuple.
+                returning.update(relax.analysis.free_vars(call))
             continue
         reduces = ops.is_op(call, *_REDUCTIONS)
         if reduces and not call.attrs.keepdims:
-            found.add(binding.var)
+            returning.add(binding.var)
         rank = len(shape_of(binding.var))
         back = ops.is_op(call, "relax.permute_dims") and permutation(call) == channels_second(rank)
-        through = binding.var in found and (
+        through = binding.var in returning and (
             reduces or ops.is_op(call, "relax.concat", "relax.nn.pad") or traits_of(call.op.name).elementwise
         )
         if back or through:
-            found.update(relax.analysis.free_vars(call))
-    return found
+            returning.update(relax.analysis.free_vars(call))
+    return returning
 
 
 def _sink(graph: RewriteGraph, call: relax.Call, var: relax.Var) -> relax.Expr | None:

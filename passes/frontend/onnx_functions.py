@@ -23,23 +23,23 @@ def definition(
         schema = defs.get_schema(node.op_type, opset, node.domain)
     except defs.SchemaError:
         return None
-    plain, found = onnx.NodeProto(), None
+    plain, written = onnx.NodeProto(), None
     plain.CopyFrom(node)
     plain.domain = ""
     encoded = [b"" if each is None else each.SerializeToString() for each in types]
     if schema.has_context_dependent_function:
         version = _newest(schema.context_dependent_function_opset_versions, opset)
-        found = (
+        written = (
             schema.get_context_dependent_function_with_opset_version(version, plain.SerializeToString(), encoded)
             if version
             else None
         )
     elif schema.has_function:
         version = _newest(schema.function_opset_versions, opset)
-        found = schema.get_function_with_opset_version(version) if version else None
-    if not found:
+        written = schema.get_function_with_opset_version(version) if version else None
+    if not written:
         return None
-    function = onnx.FunctionProto.FromString(found) if isinstance(found, bytes) else found
+    function = onnx.FunctionProto.FromString(written) if isinstance(written, bytes) else written
     if any(inner.op_type in _DRAWN for inner in function.node):
         return None
     return _written_for(node, function, schema), max(entry.version for entry in function.opset_import)

@@ -89,14 +89,14 @@ class Weights:
         """Where the constant lies; equal ones lie in one place where constants are shared."""
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         alike = self._alike.setdefault((raw.size, crc32(raw.data)), []) if self._share else []
-        found = next((offset for other, offset in alike if np.array_equal(other, raw)), None)
-        if found is None:
-            found = self.size
-            self.parts.append((found, raw))
-            alike.append((raw, found))
+        start = next((offset for other, offset in alike if np.array_equal(other, raw)), None)
+        if start is None:
+            start = self.size
+            self.parts.append((start, raw))
+            alike.append((raw, start))
             # A kernel may read one vector past the end.
             self.size += -(-(raw.size + memory.ALIGNMENT) // memory.ALIGNMENT) * memory.ALIGNMENT
-        return Place("weights", found)
+        return Place("weights", start)
 
     @property
     def blob_bytes(self) -> int:

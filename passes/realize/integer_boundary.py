@@ -49,28 +49,28 @@ def boundary_of(mod: tvm.IRModule) -> Boundary:
     for number, param in enumerate(graph.function.params):
         if str(param.ty.dtype) != "float32":
             continue
-        found = _scales(graph, param)
-        if isinstance(found, str):
-            reasons[param.name] = found
+        scale = _scales(graph, param)
+        if isinstance(scale, str):
+            reasons[param.name] = scale
         else:
-            inputs[number] = found
+            inputs[number] = scale
     results = {number: _result_scale(graph, field) for number, field in enumerate(_fields(graph))}
-    return Boundary(inputs, {number: found for number, found in results.items() if found is not None}, reasons)
+    return Boundary(inputs, {number: scale for number, scale in results.items() if scale is not None}, reasons)
 
 
 def _scales(graph: DataflowGraph, param: relax.Expr) -> TensorQParams | str:
     """The QParams with which everybody quantises a parameter, or why there are none."""
-    found: set[Any] = set()
+    scales: set[Any] = set()
     for user in graph.users(param):
         call = None if user is None else graph.definition(user)
         if not isinstance(call, relax.Call):
             return "it is a result, or joined with others"
         if not ops.is_op(call, "relax.quantize") or ops.attrs_of(call)["out_dtype"] != "int8":
             return f"{call.op.name.removeprefix('relax.')} reads it in float"
-        found.add(qparams(graph.constant(call.args[1]), graph.constant(call.args[2])))
-    if None in found or not found:
-        return "nothing reads it" if not found else "it is quantised by channel"
-    return found.pop() if len(found) == 1 else "it is quantised to several scales"
+        scales.add(qparams(graph.constant(call.args[1]), graph.constant(call.args[2])))
+    if None in scales or not scales:
+        return "nothing reads it" if not scales else "it is quantised by channel"
+    return scales.pop() if len(scales) == 1 else "it is quantised to several scales"
 
 
 def _result_scale(graph: DataflowGraph, field: relax.Expr) -> TensorQParams | None:

@@ -21,15 +21,15 @@ class CudaDevice:
     """The first visible device. about: its name and architecture. Raises TargetError where there is none."""
 
     def __init__(self) -> None:
-        found, there = device(), driver()
-        if found is None or there is None:
+        gpu, there = device(), driver()
+        if gpu is None or there is None:
             raise TargetError("no CUDA device or no driver here; measure on a machine that has one")
         self._driver = there
-        self._l2_bytes = there.integer("cuDeviceGetAttribute", _L2_BYTES, found.number)
+        self._l2_bytes = there.integer("cuDeviceGetAttribute", _L2_BYTES, gpu.number)
         self.about = {
-            "name": found.name,
-            "multiprocessors": found.multiprocessors,
-            "arch": found.arch,
+            "name": gpu.name,
+            "multiprocessors": gpu.multiprocessors,
+            "arch": gpu.arch,
             "driver": there.integer("cuDriverGetVersion"),
         }
 

@@ -40,18 +40,18 @@ def write_folder(path: str | os.PathLike[str], files: dict[str, bytes], ours: Co
         with tempfile.TemporaryDirectory(
             prefix=_PREFIX, dir=place if there else place.parent, ignore_cleanup_errors=True
         ) as temporary:
-            made = Path(temporary) / "made"
-            made.mkdir()
+            staged = Path(temporary) / "made"
+            staged.mkdir()
             for name, data in files.items():
-                with open(made / name, "wb") as file:
+                with open(staged / name, "wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
             if not there:
-                os.rename(made, place)
+                os.rename(staged, place)
                 return
             for name in files:
-                os.replace(made / name, place / name)
+                os.replace(staged / name, place / name)
             for name in set(ours) - files.keys():
                 (place / name).unlink(missing_ok=True)
     except OSError as error:

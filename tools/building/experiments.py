@@ -192,13 +192,13 @@ def interval_of_losses(judge: MetricJudge, exact: dict, outputs: dict, seed: int
     """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired
     differences where samples are right or wrong and the score is their mean, else by resampling them."""
     scoring = judge.scoring.of(output)
-    losses, usual = (scoring.losses(found) if scoring.metric.name == "top1" else None for found in (outputs, exact))
+    losses, usual = (scoring.losses(drops) if scoring.metric.name == "top1" else None for drops in (outputs, exact))
     if losses is not None and usual is not None:
         difference = losses.astype(np.float64) - usual
         half = 1.96 * difference.std() / sqrt(len(difference))
         return float(difference.mean() - half), float(difference.mean() + half)
     rng, count = np.random.default_rng(seed), scoring.count
-    found = []
+    drops = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(0, count, count)
         some = scoring.rows(chosen)
@@ -206,8 +206,8 @@ def interval_of_losses(judge: MetricJudge, exact: dict, outputs: dict, seed: int
             some.scores({name: value[chosen] for name, value in o.items() if len(value) == count})[output]
             for o in (exact, outputs)
         )
-        found.append(_worse(judge, before, after))
-    return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
+        drops.append(_worse(judge, before, after))
+    return float(np.percentile(drops, 2.5)), float(np.percentile(drops, 97.5))
 
 
 def _worse(judge, before, after):

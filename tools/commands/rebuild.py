@@ -34,17 +34,19 @@ def rebuild(package, model, statistics, calib, db, threads, json_path):
 
     check_json(json_path)
     with reporting() as reporter:
-        found = rebuilding.rebuild(package, model, statistics, reporter, db, threads, calib)
-    for name in found.same:
+        comparison = rebuilding.rebuild(package, model, statistics, reporter, db, threads, calib)
+    for name in comparison.same:
         say(f"{name}: the same, byte for byte")
-    for name, why in found.left_out.items():
+    for name, why in comparison.left_out.items():
         say(f"{name}: not compared, {why}")
-    for name, how in found.different.items():
+    for name, how in comparison.different.items():
         say(f"{name}: {how}")
-    write_json(json_path, {"same": list(found.same), "different": found.different, "left_out": found.left_out})
-    if found.different:
+    write_json(
+        json_path, {"same": list(comparison.same), "different": comparison.different, "left_out": comparison.left_out}
+    )
+    if comparison.different:
         raise OctetError(
-            f"{package}: is not what these sources become ({', '.join(found.different)}); see that sources, options "
-            "and versions are those of its maker"
+            f"{package}: is not what these sources become ({', '.join(comparison.different)}); see that sources, "
+            "options and versions are those of its maker"
         )
     say(f"{package}: is what {model} becomes")

@@ -67,17 +67,17 @@ def sign(package, keys, removed, output):
     check_writable(output)
     contents, trust = archive.read(package), trust_of(removed) if removed else None
     gone = {} if trust is None else trust.keys
-    found = {one.key: one for one in contents.signatures}
+    signatures = {one.key: one for one in contents.signatures}
     for key, where in gone.items():
-        if found.pop(key, None) is None:
+        if signatures.pop(key, None) is None:
             raise OctetError(
                 f"{package}: is not signed by {short_key(key)} ({where}); see its signers with: octet inspect {package}"
             )
-    made = [signed(contents.text, private_key(path)) for path in keys]
-    found |= {one.key: one for one in made}
-    if len(found) > MOST_SIGNATURES:
+    added = [signed(contents.text, private_key(path)) for path in keys]
+    signatures |= {one.key: one for one in added}
+    if len(signatures) > MOST_SIGNATURES:
         raise OctetError(
-            f"{package}: would have {len(found)} signatures, at most {MOST_SIGNATURES} are read; remove some"
+            f"{package}: would have {len(signatures)} signatures, at most {MOST_SIGNATURES} are read; remove some"
         )
-    archive.write(output, contents.text, contents.members, tuple(found[key] for key in sorted(found)))
-    say(f"{output}: signed by {', '.join(short_key(key) for key in sorted(found)) or 'nobody'}")
+    archive.write(output, contents.text, contents.members, tuple(signatures[key] for key in sorted(signatures)))
+    say(f"{output}: signed by {', '.join(short_key(key) for key in sorted(signatures)) or 'nobody'}")

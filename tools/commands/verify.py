@@ -52,17 +52,17 @@ def verify(package, keys, signers, emulate, every, orders):
     from ..console import out, say, text_table
 
     trust = trust_of(keys or None, signers)
-    found = read_package(package, trust=trust)
+    contents = read_package(package, trust=trust)
     if trust is not None:
-        say(f"signed by {', '.join(f'{short_key(one.key)} ({trust.keys[one.key]})' for one in found.signatures)}")
-    if not found.selftest:
+        say(f"signed by {', '.join(f'{short_key(one.key)} ({trust.keys[one.key]})' for one in contents.signatures)}")
+    if not contents.selftest:
         raise OctetError(
             f"{package}: has no self-test, as none of its targets runs on the machine that compiled it; compile it "
             "with a second --target that does"
         )
-    said, rows, wrong = f", {len(found.shapes)} shapes" if found.others else "", [], []
-    for number, variant in enumerate(found.variants):
-        shapes = [(shape.variants[number], shape.selftest) for shape in found.shapes]
+    said, rows, wrong = f", {len(contents.shapes)} shapes" if contents.others else "", [], []
+    for number, variant in enumerate(contents.variants):
+        shapes = [(shape.variants[number], shape.selftest) for shape in contents.shapes]
         for how, run in _ways(variant, emulate or every):
             name = f"{variant.target} (emulated)" if how not in (_HERE, _NOT) else variant.target
             try:

@@ -78,19 +78,19 @@ class Yardstick:
         for start in range(0, total, batch):
             feed = feed_of(fp32.inputs, held, np.minimum(np.arange(start, start + batch), total - 1))
             count = min(batch, total - start)
-            exact, found = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
+            exact, int8 = (_samples(one, one.run(feed), batch, count) for one in (fp32, session))
             # A scalar belongs to the one sample and is not cut.
             kept = padding.kept({name: array[:count] if array.ndim else array for name, array in feed.items()}, exact)
-            errors.add(exact, found, kept)
-            decisions.add(exact, found, kept)
+            errors.add(exact, int8, kept)
+            decisions.add(exact, int8, kept)
             for name, counts in integers.items():
-                same = (exact[name] == found[name])[np.broadcast_to(kept.get(name, True), exact[name].shape)]
+                same = (exact[name] == int8[name])[np.broadcast_to(kept.get(name, True), exact[name].shape)]
                 counts[0], counts[1] = counts[0] + int(same.sum()), counts[1] + same.size
-            each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, found, kept)
+            each.add([name for name in names if exact[name].ndim and len(exact[name]) == count], exact, int8, kept)
         decibels = {name: round(_decibels(error), 2) for name, error in errors.relative.items()}
         if not decibels and not errors.zero and not integers:
             return {}, each
-        found = {
+        report = {
             "samples": total,
             "held_out": _count(fit) < _count(self.samples),
             "zero": list(errors.zero),
@@ -98,10 +98,10 @@ class Yardstick:
             "integers": {name: {"same": same, "of": count} for name, (same, count) in integers.items()},
         } | ({"padding": padding.mask} if padding.mask else {})
         if not decibels:
-            return found, each
+            return report, each
         worst = min(decibels, key=decibels.__getitem__)
-        found |= {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels, "decisions": decisions.found}
-        return found, each
+        report |= {"sqnr_db": decibels[worst], "output": worst, "outputs": decibels, "decisions": decisions.found}
+        return report, each
 
 
 def _count(samples):

@@ -33,10 +33,12 @@ def f1(output, labels):
     value."""
     output, labels = decisions(output, labels)
     undecided = _undecided(output)
-    found = np.rint(np.where(undecided, 0, output[:, 0])).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
-    found = np.where(undecided, _NO_CLASS, found)
+    answers = (
+        np.rint(np.where(undecided, 0, output[:, 0])).astype(np.int64) if output.shape[1] == 1 else output.argmax(1)
+    )
+    answers = np.where(undecided, _NO_CLASS, answers)
     scores = []
-    for label in np.unique(np.concatenate([labels, found])):
-        hits = np.count_nonzero((found == label) & (labels == label))
-        scores.append(2 * hits / (np.count_nonzero(found == label) + np.count_nonzero(labels == label)))
+    for label in np.unique(np.concatenate([labels, answers])):
+        hits = np.count_nonzero((answers == label) & (labels == label))
+        scores.append(2 * hits / (np.count_nonzero(answers == label) + np.count_nonzero(labels == label)))
     return float(np.mean(scores))

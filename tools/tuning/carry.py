@@ -28,20 +28,21 @@ def carry(request: TuningRequest, export_to, import_from, database: Database, pr
 def print_carried(console, figures: dict, export_to, import_from) -> None:
     """Prints what was read from the files of measurements, and what was written for other machines."""
     if figures["imported"] is not None:
-        found = figures["imported"]
+        imported = figures["imported"]
         console.print(
-            f"{import_from}: {found['trials']} measurements on {', '.join(found['devices'])}, {found['failed']} "
-            f"failed; {found['records']} records"
+            f"{import_from}: {imported['trials']} measurements on {', '.join(imported['devices'])}, "
+            f"{imported['failed']} failed; {imported['records']} records"
         )
     if figures["exported"] is not None:
-        made = figures["exported"]
+        exported = figures["exported"]
         skipped = (
-            f"; {made['skipped']} float32 kernels are left out, as their bits depend on the order of sums"
-            if made["skipped"]
+            f"; {exported['skipped']} float32 kernels are left out, as their bits depend on the order of sums"
+            if exported["skipped"]
             else ""
         )
         console.print(
-            f"{export_to}: {made['candidates']} candidates of {made['tasks']} kernels, {made['bytes'] / 1e6:.2f} MB, "
-            f"{made['failed']} did not compile{skipped}; "
+            f"{export_to}: {exported['candidates']} candidates of {exported['tasks']} kernels, "
+            f"{exported['bytes'] / 1e6:.2f} MB, "
+            f"{exported['failed']} did not compile{skipped}; "
             f"next, where the device is: octet measure {export_to}"
         )

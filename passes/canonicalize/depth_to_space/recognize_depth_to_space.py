@@ -68,17 +68,17 @@ def _reordered(graph: RewriteGraph, x: relax.Expr, order: np.ndarray) -> relax.E
         weight = constant(call.args[1])
         if weight is None or int(call.attrs.groups) != 1:
             return None
-        made = [call.args[0], relax.const(np.ascontiguousarray(weight[order]))]
+        operands_in_order = [call.args[0], relax.const(np.ascontiguousarray(weight[order]))]
     else:
         count = traits_of(call.op.name).elementwise
         operands = [_reordered(graph, operand, order) for operand in call.args[:count]]
         if not count or any(is_tensor(parameter) for parameter in call.args[count:]):
             return None
-        made = [operand for operand in operands if operand is not None]
-        if len(made) < count:
+        operands_in_order = [operand for operand in operands if operand is not None]
+        if len(operands_in_order) < count:
             return None
-        made += call.args[count:]
-    return graph.emit(Call(call.op, made, call.attrs, call.ty_args), like=x)
+        operands_in_order += call.args[count:]
+    return graph.emit(Call(call.op, operands_in_order, call.attrs, call.ty_args), like=x)
 
 
 def _chosen(value: np.ndarray, order: np.ndarray) -> relax.Expr | None:

@@ -77,10 +77,10 @@ def scatter_elements(node: "OnnxNode") -> relax.Expr:
             ((data, shape[axis]), (in_range(node, 1, shape[axis]), places[axis]), (node.inputs[2], places[axis]))
         )
     ]
-    found = _at_run_time(node, rows[0], rows[2], rows[1], kind, 1, 1)
-    found = node.emit(R.reshape(found, [*(places[i] for i in order[:-1]), shape[axis]]), "apart")
-    found = node.emit(R.permute_dims(found, [order.index(i) for i in range(len(shape))]), "back")
-    return _inside(node, found, places, shape, inside)
+    updated = _at_run_time(node, rows[0], rows[2], rows[1], kind, 1, 1)
+    updated = node.emit(R.reshape(updated, [*(places[i] for i in order[:-1]), shape[axis]]), "apart")
+    updated = node.emit(R.permute_dims(updated, [order.index(i) for i in range(len(shape))]), "back")
+    return _inside(node, updated, places, shape, inside)
 
 
 def _one_per_row(node: "OnnxNode", axis: int) -> relax.Expr | None:

@@ -159,12 +159,14 @@ def along(o: BatchOperands) -> BatchAxis:
 
 def reduction(o: BatchOperands) -> BatchAxis:
     """The batch axis of a reduction, which must not reduce it."""
-    found, rank = o.data(), len(o.shape(0))
+    batch_axis, rank = o.data(), len(o.shape(0))
     gone = _axes(o.attrs, rank, range(rank))
-    if found.axis in gone:
+    if batch_axis.axis in gone:
         raise Mixes("reduces the batch")
     return (
-        found if o.attrs["keepdims"] else BatchAxis(found.axis - sum(axis < found.axis for axis in gone), found.inner)
+        batch_axis
+        if o.attrs["keepdims"]
+        else BatchAxis(batch_axis.axis - sum(axis < batch_axis.axis for axis in gone), batch_axis.inner)
     )
 
 
@@ -230,10 +232,10 @@ def take(o: BatchOperands) -> BatchAxis:
     axis %= len(o.shape(0))
     if o.axes[0] is None:
         return BatchAxis(o.axes[1].axis + axis, o.axes[1].inner)
-    found = o.axes[0]
-    if found.axis == axis:
+    batch_axis = o.axes[0]
+    if batch_axis.axis == axis:
         raise Mixes("takes some of the samples")
-    return found if found.axis < axis else BatchAxis(found.axis + len(o.shape(1)) - 1, found.inner)
+    return batch_axis if batch_axis.axis < axis else BatchAxis(batch_axis.axis + len(o.shape(1)) - 1, batch_axis.inner)
 
 
 def look_up(o: BatchOperands) -> BatchAxis:

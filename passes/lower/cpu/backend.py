@@ -102,7 +102,7 @@ class CpuLowering:
         library, kernels_object, source = (
             (compile_here(emitted, spec, interfaces), b"", "") if here else compile_network(emitted, spec, interfaces)
         )
-        made = tuple(
+        variants = tuple(
             Variant(
                 spec.name,
                 library,
@@ -125,9 +125,9 @@ class CpuLowering:
             for (number, program, one, loops), watch in zip(shapes, watches)
         )
         return (
-            tuple(replace(one, integer=twin) for one, twin in zip(made[:count], made[count:], strict=True))
+            tuple(replace(one, integer=twin) for one, twin in zip(variants[:count], variants[count:], strict=True))
             if integer
-            else made
+            else variants
         )
 
     def check(self, module: "Callable[[], tvm.IRModule]", spec: "TargetSpec") -> None:

@@ -82,13 +82,13 @@ def _flat(value: CudaTensor | tuple[CudaTensor, ...]) -> list[CudaTensor]:
 
 def _output(tensor: CudaTensor, before: Sequence[Storage], context: CudaContext) -> CudaTensor:
     """The tensor in plain layout, in a buffer of its own."""
-    found = context.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
-    if found.storage.kind == "buffer" and found.storage not in before:
-        return found
+    formed = context.formed(tensor, plain(tensor.layout.shape, tensor.layout.dtype))
+    if formed.storage.kind == "buffer" and formed.storage not in before:
+        return formed
     return context.emit(
-        movement.move(movement.copy(found.layout, found.layout), np.dtype(found.layout.dtype).itemsize),
-        [found],
-        found.layout,
+        movement.move(movement.copy(formed.layout, formed.layout), np.dtype(formed.layout.dtype).itemsize),
+        [formed],
+        formed.layout,
         "copy",
     )
 

@@ -45,9 +45,9 @@ def choose_operators(
     took, tried, count = seconds(design), [], 1
     while names:
         candidate = design.with_recipe(float_operators=design.recipe.float_operators | set(names[:count]))
-        found, ratio = error(candidate), seconds(candidate) / took
-        tried.append((found, ratio, count, candidate))
-        if found <= FAR or count == len(names) or spent():
+        after, ratio = error(candidate), seconds(candidate) / took
+        tried.append((after, ratio, count, candidate))
+        if after <= FAR or count == len(names) or spent():
             break
         if ratio <= _SLOWEST:
             count = min(2 * count, len(names))
@@ -58,8 +58,8 @@ def choose_operators(
     taken = [entry for entry in tried if entry[0] <= before * WORTH and entry[1] <= _worth(before, entry[0])]
     best = min(taken, default=None)
     for entry in tried:
-        found, ratio, count, candidate = entry
+        after, ratio, count, candidate = entry
         name = f"{count} operator{'s' * (count > 1)} in float, {ratio - 1:+.1%} of the estimated time"
-        slower = _worth(before, found) if entry is best else None
-        log(Attempt(name, found, None, entry is best, candidate, slower=slower))
+        slower = _worth(before, after) if entry is best else None
+        log(Attempt(name, after, None, entry is best, candidate, slower=slower))
     return (design if best is None else best[-1]), ranking

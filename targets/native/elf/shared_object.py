@@ -157,14 +157,14 @@ def layout_of(image: bytes, machine: str = platform.machine()) -> SharedObject:
     segments = [Segment(*entry) for entry in _entries(image, _PROGRAM, program_at, programs, "segments")]
     for segment in segments:
         _inside(image, segment.offset, segment.in_file, "a segment")
-    found = [Section(*entry) for entry in _entries(image, _SECTION, section_at, sections, "sections")]
-    for section in found:
+    headers = [Section(*entry) for entry in _entries(image, _SECTION, section_at, sections, "sections")]
+    for section in headers:
         if section.kind != NO_BITS:
             _inside(image, section.offset, section.size, "a section")
     loads = tuple(segment for segment in segments if segment.kind == LOAD)
     others = tuple(segment for segment in segments if segment.kind != LOAD)
-    strings = image[found[names].offset :][: found[names].size] if names < len(found) else b""
-    return SharedObject(image, machine, loads, others, tuple(found), strings)
+    strings = image[headers[names].offset :][: headers[names].size] if names < len(headers) else b""
+    return SharedObject(image, machine, loads, others, tuple(headers), strings)
 
 
 def _entries(image: bytes, form: struct.Struct, at: int, count: int, what: str) -> list[tuple[int, ...]]:

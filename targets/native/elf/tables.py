@@ -180,16 +180,16 @@ def _check_relocations(
     layout: SharedObject, machine: int, entries: dict[int, int], tables: dict[int, tuple[int, int]], symbols: np.ndarray
 ) -> None:
     relative, others = _RELATIVE[machine], _OTHERS[machine]
-    found = [
+    relocations = [
         np.frombuffer(layout.bytes_at(*tables[tag], "relocations"), _RELOCATION)
         for tag in (dynamic_table.RELOCATIONS, dynamic_table.PLT)
         if tag in tables
     ]
     if (count := entries.get(dynamic_table.RELATIVE_COUNT, 0)) and not (
-        found and count <= len(found[0]) and (found[0]["kind"][:count] == relative).all()
+        relocations and count <= len(relocations[0]) and (relocations[0]["kind"][:count] == relative).all()
     ):
         raise ValueError(f"says that its first {count} relocations are of another kind than they are")
-    every = np.concatenate(found) if found else np.empty(0, _RELOCATION)
+    every = np.concatenate(relocations) if relocations else np.empty(0, _RELOCATION)
     if not set(every["kind"].tolist()) <= {relative, *others}:
         raise ValueError("has a relocation of unknown kind")
     if (every["symbol"] >= len(symbols)).any():

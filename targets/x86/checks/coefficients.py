@@ -197,12 +197,12 @@ def _digits(p: ConvProblem, streams: dict[bytes, np.ndarray], base: int) -> tupl
         padded[:, : p.channels] = stream
         values[i, : padded.size] = padded.reshape(-1)
     values = (values + (1 << 31)) % (1 << 32) - (1 << 31)
-    found: list[np.ndarray] = []
-    while not found or values.any() and base ** len(found) < 1 << 32:
+    planes: list[np.ndarray] = []
+    while not planes or values.any() and base ** len(planes) < 1 << 32:
         digit = (values + base // 2) % base - base // 2
-        found.append(digit.astype(np.int8))
+        planes.append(digit.astype(np.int8))
         values = (values - digit) // base
-    digits = np.stack(found, axis=1).reshape(len(streams), len(found), vectors, BYTES)
+    digits = np.stack(planes, axis=1).reshape(len(streams), len(planes), vectors, BYTES)
     return np.ascontiguousarray(digits.transpose(0, 2, 1, 3)), vectors
 
 

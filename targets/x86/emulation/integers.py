@@ -72,7 +72,7 @@ define internal <32 x i16> @octet.x86.avx512.pmaddubs.w.512(<64 x i8> %a, <64 x 
 def _by_halves(name: str, half: str, operand: tuple[str, int], result: tuple[str, int]) -> Instruction:
     """A 512-bit instruction by its 256-bit one. operand, result: (element, lanes of 512 bits). The 256-bit instruction
     `half` on both halves of two operands."""
-    (kind, lanes), (made, count) = operand, result
+    (kind, lanes), (result_kind, count) = operand, result
     halves = (indices(range(lanes // 2)), indices(range(lanes // 2, lanes)))
     cuts = "\n".join(
         f"  %{x}{i} = shufflevector <{lanes} x {kind}> %{x}, <{lanes} x {kind}> poison, <{lanes // 2} x i32> {mask}"
@@ -80,7 +80,7 @@ def _by_halves(name: str, half: str, operand: tuple[str, int], result: tuple[str
         for x in "ab"
     )
     calls = "\n".join(
-        f"  %r{i} = call <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}> %a{i}, <{lanes // 2} x {kind}> "
+        f"  %r{i} = call <{count // 2} x {result_kind}> @llvm.{half}(<{lanes // 2} x {kind}> %a{i}, <{lanes // 2} x {kind}> "
         f"%b{i})"
         for i in (0, 1)
     )
@@ -88,13 +88,13 @@ def _by_halves(name: str, half: str, operand: tuple[str, int], result: tuple[str
         name,
         AVX512,
         f"""
-define internal <{count} x {made}> @octet.{name}(<{lanes} x {kind}> %a, <{lanes} x {kind}> %b) noinline nounwind {{
+define internal <{count} x {result_kind}> @octet.{name}(<{lanes} x {kind}> %a, <{lanes} x {kind}> %b) noinline nounwind {{
 {cuts}
 {calls}
-  %result = shufflevector <{count // 2} x {made}> %r0, <{count // 2} x {made}> %r1, <{count} x i32> {indices(range(count))}
-  ret <{count} x {made}> %result
+  %result = shufflevector <{count // 2} x {result_kind}> %r0, <{count // 2} x {result_kind}> %r1, <{count} x i32> {indices(range(count))}
+  ret <{count} x {result_kind}> %result
 }}""",
-        (f"declare <{count // 2} x {made}> @llvm.{half}(<{lanes // 2} x {kind}>, <{lanes // 2} x {kind}>)",),
+        (f"declare <{count // 2} x {result_kind}> @llvm.{half}(<{lanes // 2} x {kind}>, <{lanes // 2} x {kind}>)",),
     )
 
 

@@ -66,12 +66,12 @@ def view_copy(p: ViewCopyProblem) -> "tirx.PrimFunc":
 
 def _merged(axes: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Neighbouring axes that are one run on both sides become one."""
-    found: list[tuple[int, int, int]] = []
+    merged: list[tuple[int, int, int]] = []
     for extent, read, write in axes:
-        if found and found[-1][1] == extent * read and found[-1][2] == extent * write:
-            extent *= found.pop()[0]
-        found.append((extent, read, write))
-    return found
+        if merged and merged[-1][1] == extent * read and merged[-1][2] == extent * write:
+            extent *= merged.pop()[0]
+        merged.append((extent, read, write))
+    return merged
 
 
 def _elements(

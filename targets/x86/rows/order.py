@@ -92,31 +92,31 @@ def top_k(p: AxisProblem, k: int, largest: bool, indices: bool) -> tirx.PrimFunc
         with each(p.rows, 8 * k * prod(p.shape)) as row:
             outer, lane = bind(row // p.inner), bind(row % p.inner)
             start = bind(outer * (p.count * p.inner) + lane)
-            last, place, best, found = (
+            last, place, best, best_at = (
                 _cell(p.dtype, tirx.const(0, p.dtype)),
                 _cell("int32", -1),
                 _cell(p.dtype, tirx.const(0, p.dtype)),
                 _cell("int32", -1),
             )
             with T.serial(0, k) as rank:
-                T.buffer_store(found, -1, [0])
+                T.buffer_store(best_at, -1, [0])
                 with T.serial(0, p.count) as i:
                     value = bind(x[start + i * p.inner])
                     behind = tirx.Or(better(last[0], value), tirx.And(tirx.EQ(last[0], value), i > place[0]))
                     candidate = tirx.Or(place[0] < 0, behind)
                     if p.dtype == "float32":
                         candidate = tirx.And(tirx.Not(tirx.isnan(value)), candidate)
-                    with T.If(tirx.And(candidate, tirx.Or(found[0] < 0, better(value, best[0])))):
+                    with T.If(tirx.And(candidate, tirx.Or(best_at[0] < 0, better(value, best[0])))):
                         with T.Then():
                             T.buffer_store(best, value, [0])
-                            T.buffer_store(found, i, [0])
-                chosen = bind(tirx.max(found[0], 0))
+                            T.buffer_store(best_at, i, [0])
+                chosen = bind(tirx.max(best_at[0], 0))
                 at = bind(outer * (k * p.inner) + rank * p.inner + lane)
                 T.buffer_store(y, tirx.Cast("int64", chosen) if indices else x[start + chosen * p.inner], [at])
-                with T.If(found[0] >= 0):
+                with T.If(best_at[0] >= 0):
                     with T.Then():
                         T.buffer_store(last, best[0], [0])
-                        T.buffer_store(place, found[0], [0])
+                        T.buffer_store(place, best_at[0], [0])
 
     return emit_kernel(
         f"top_{k}_{'largest' if largest else 'smallest'}_{'places' if indices else 'values'}_{p.name}", body
