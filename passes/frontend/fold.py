@@ -12,21 +12,15 @@ from onnx.reference import ReferenceEvaluator
 
 from ...targets.seams import Attrs
 
-# Nondeterministic operators, and those with a body of their own, are never folded.
-_NEVER = {
-    "RandomNormal",
-    "RandomUniform",
-    "RandomNormalLike",
-    "RandomUniformLike",
-    "Bernoulli",
-    "Multinomial",
-    "If",
-    "Loop",
-    "Scan",
-}
+# Each run of these gives other numbers.
+DRAWS = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
+# What draws, and operators with a body of their own, are never folded.
+_NEVER = DRAWS | {"If", "Loop", "Scan"}
 
-# The axis of these is of rank 0; files in use have vectors of one element, which ONNX Runtime takes.
-_AXIS_BEHIND = ("CumSum", "CumProd")
+# The second input of these is one number; files in use have vectors of one element, which ONNX Runtime takes.
+_NUMBER_BEHIND = ("CumSum", "CumProd", "OneHot")
 
 
 def can_fold(node: onnx.NodeProto, inputs: list[np.ndarray | str | None]) -> bool:
@@ -42,8 +36,8 @@ def can_fold(node: onnx.NodeProto, inputs: list[np.ndarray | str | None]) -> boo
 
 def fold(node: onnx.NodeProto, inputs: list[np.ndarray], opsets: Sequence[onnx.OperatorSetIdProto]) -> list[np.ndarray]:
     """The node's outputs. `inputs`: arrays (None for an input left out); `opsets`: the model's opset_import."""
-    if node.op_type in _AXIS_BEHIND and inputs[1].shape == (1,):
-        inputs = [inputs[0], inputs[1].reshape(())]
+    if node.op_type in _NUMBER_BEHIND and inputs[1].shape == (1,):
+        inputs = [inputs[0], inputs[1].reshape(()), *inputs[2:]]
     named = {name: value for name, value in zip(node.input, inputs) if name}
     graph = helper.make_graph(
         [node],

@@ -25,7 +25,7 @@ from ..rewriting.grids import with_grids
 from . import control, onnx_functions, tabular
 from .checks import check_finite, check_result, describe, weight_roles
 from .converters import OURS
-from .fold import can_fold, fold, shape_slice
+from .fold import DRAWS, can_fold, fold, shape_slice
 from .indexing.counted import CountedAxes
 from .known_values import KnownValues
 from .names import restore_names
@@ -183,6 +183,8 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         if isinstance(result, OnnxNode):
             inputs, result = onnx_frontend.onnx_input(result.inputs), None
         if result is None:
+            if node.op_type in DRAWS:
+                self._fail(node, "draws random numbers, so no two runs agree; export it with them as an input")
             if node.op_type not in self._table:
                 self._fail(node, "is an operator that cannot be imported; export the network without it")
             attrs["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}

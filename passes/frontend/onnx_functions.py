@@ -5,11 +5,10 @@ from collections.abc import Iterable
 import onnx
 from onnx import defs, helper
 
+from .fold import DRAWS
+
 # The definition of these says more to the passes than TVM's operator of that name.
 WRITTEN_OUT = frozenset({"AffineGrid", "Attention", "MeanVarianceNormalization"})
-
-# A composition that draws numbers cannot be imported; left whole, it is refused by its own name.
-_DRAWN = frozenset({"RandomNormalLike", "RandomUniformLike"})
 
 
 def definition(
@@ -40,8 +39,8 @@ def definition(
     if not written:
         return None
     function = onnx.FunctionProto.FromString(written) if isinstance(written, bytes) else written
-    if any(inner.op_type in _DRAWN for inner in function.node):
-        return None
+    if any(inner.op_type in DRAWS for inner in function.node):
+        return None  # Left whole, it is refused by its own name.
     return _written_for(node, function, schema), max(entry.version for entry in function.opset_import)
 
 

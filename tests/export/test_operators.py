@@ -191,3 +191,10 @@ def test_a_padding_that_wraps_around_is_refused(build):
     module = build(lambda emit, x: emit(R.nn.pad(x, (0, 0, 1, 1), "circular")), x=(2, 4))
     with pytest.raises(UnsupportedModelError, match="wraps around, which opset 17 cannot say"):
         to_onnx(module, ("y",))
+
+
+def test_sums_of_rows_are_scattered(build, agree):
+    """As ScatterND with a sum; numbers of either type."""
+    for dtype in ("int32", "int64"):
+        numbers = relax.const(np.array([2, 0, 2, 1], dtype))
+        agree(build(lambda emit, x: emit(call("octet.scatter_add", [x, const(4, 5), numbers])), x=(3, 5)))

@@ -172,3 +172,20 @@ def test_the_axis_of_known_sums_may_be_a_vector(model, agrees):
         [node("CumSum", ["c", "axis"], ["sums"]), node("Mul", ["x", "sums"])], X, {"c": rand(6), "axis": np.array([0])}
     )
     agrees(proto, X, [X["x"] * rand(6).cumsum(dtype="float32")])
+
+
+def test_the_depth_of_a_known_one_hot_may_be_a_vector(model, agrees):
+    nodes = [
+        node("OneHot", ["places", "depth", "values"], ["hot"]),
+        node("MatMul", ["x", "hot"], ["y"]),
+    ]
+    places, values = np.array([0, 2, 1, 0, 2, 2]), np.array([0, 1], "float32")
+    proto = model(nodes, X, {"places": places, "depth": np.array([3]), "values": values})
+    agrees(proto, X, [X["x"] @ np.eye(3, dtype="float32")[places]])
+
+
+@pytest.mark.parametrize("kind", ["RandomNormalLike", "Bernoulli"])
+def test_what_draws_is_refused_as_such(model, load, kind):
+    proto = model([node(kind, ["x"], ["noise"], name="draw"), node("Add", ["x", "noise"], ["y"])], X, opset=15)
+    with pytest.raises(UnsupportedModelError, match="draw.*draws random numbers.*as an input"):
+        load(proto)
