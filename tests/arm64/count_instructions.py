@@ -1,5 +1,5 @@
-"""Instructions of the innermost loops of arm64's kernels, from the disassembly:  python
-tests/arm64/count_instructions.py
+"""Instructions of the innermost loops of arm64's kernels for 64 products, from the disassembly: the table of
+docs/arm64.md, printed by `python tests/arm64/count_instructions.py`.
 
 Needs aarch64-linux-gnu-objdump; nothing is run. The loop of a kernel is the one with most multiplications per
 instruction."""
@@ -14,20 +14,34 @@ from pathlib import Path
 from octet.passes.lower.codegen import compile_module
 from octet.targets import registry
 from octet.targets.x86.conv.choose import conv_kernel
+from octet.targets.x86.isa import building_for
+from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
+from octet.targets.x86.matmul.product import matmul
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "x86"))
 from conv_harness import arguments, problem
 
 CASES = {
-    "1x1, 64 channels": problem(64, 14, 64),
-    "3x3, 64 channels": problem(64, 14, 64, 3, padding=(0, 0, 0, 0)),
-    "depthwise 3x3, 64 channels": problem(64, 14, 64, 3, groups=64),
-    "first layer 3x3, stride 2": problem(3, 65, 24, 3, 2, padding=(0, 0, 0, 0)),
+    "convolution 1x1, 64 channels": problem(64, 14, 64),
+    "convolution 3x3, 64 channels": problem(64, 14, 64, 3, padding=(0, 0, 0, 0)),
+    "first layer 3x3, stride 2, 3 of 4 channels": problem(3, 65, 24, 3, 2, padding=(0, 0, 0, 0)),
     "first layer 7x7, stride 2": problem(3, 71, 64, 7, 2, padding=(0, 0, 0, 0)),
-    "linear, 256 inputs": problem(256, 1, 64),
     "linear, 256 inputs, 64 rows": problem(256, 1, 64, batch=64),
+    "linear, 256 inputs, one row": problem(256, 1, 64),
+    "depthwise 3x3, 64 channels": problem(64, 14, 64, 3, groups=64),
     "float32 1x1, 64 channels": problem(64, 14, 64, dtype="float32"),
 }
+ROWS, INNER, COLUMNS = 4, 96, 32
+PRODUCT = MatmulProblem(
+    (4,),
+    ROWS,
+    INNER,
+    COLUMNS,
+    Matrices(4 * ROWS * INNER + 64, 0, (ROWS * INNER,), INNER, 1),
+    Matrices(4 * INNER * COLUMNS + 64, 0, (INNER * COLUMNS,), COLUMNS, 1),
+    Matrices(4 * ROWS * COLUMNS + 64, 0, (ROWS * COLUMNS,), COLUMNS, 1),
+    0.004,
+)
 PRODUCTS = {
     "sdot": 16,
     "usdot": 16,
@@ -83,17 +97,27 @@ def per_64(counts):
     return 64 * _instructions(counts) / _products(counts)
 
 
+def kernels(spec):
+    """{row of the table: the kernel of a level}."""
+    functions = {}
+    for name, p in CASES.items():
+        _, weight, bias, multiplier, _ = arguments(p)
+        functions[name] = conv_kernel(p, spec.dot, weight, bias, multiplier).func
+    with building_for(spec.dot):
+        return functions | {"product of tensors, 4 rows": matmul(PRODUCT, spec.dot)}
+
+
 def main():
-    for spec in (spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"):
-        for name, p in CASES.items():
-            _, weight, bias, multiplier, _ = arguments(p)
-            counts = loop_in(conv_kernel(p, spec.dot, weight, bias, multiplier).func, spec)
-            detail = ", ".join(f"{count} {one}" for one, count in counts.most_common() if one != "spilled")
-            print(
-                f"{spec.name} | {name} | {per_64(counts):.2f} per 64 products | {counts['spilled']} on the stack | "
-                f"{detail}",
-                flush=True,
-            )
+    """Prints the table of docs/arm64.md, "Instructions"."""
+    specs = [spec for spec in registry.TARGETS.values() if spec.machine == "aarch64"]
+    rows = {}
+    for spec in specs:
+        for name, func in kernels(spec).items():
+            rows.setdefault(name, []).append(f"{per_64(loop_in(func, spec)):#.3g}")
+    print("| loop |", " | ".join(f"`{spec.name}`" for spec in specs), "|")
+    print("|" + "---|" * (len(specs) + 1))
+    for name, cells in rows.items():
+        print("|", name, "|", " | ".join(cells), "|")
 
 
 if __name__ == "__main__":

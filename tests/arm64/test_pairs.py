@@ -14,27 +14,15 @@ from octet.targets.x86 import peak
 from octet.targets.x86.conv.choose import conv_kernel
 from octet.targets.x86.conv.direct_schedule import DirectSchedule, by_pairs, default_schedule
 from octet.targets.x86.isa import building_for
-from octet.targets.x86.matmul.problem import MatmulProblem, Matrices
 from octet.targets.x86.matmul.product import matmul
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "x86")]
 from conv_harness import arguments, expected, problem, run  # noqa: E402
-from count_instructions import loop_in, per_64  # noqa: E402
+from count_instructions import PRODUCT as MATMUL, loop_in, per_64  # noqa: E402
 from here import module_here  # noqa: E402
 
 SPEC = registry.find("arm64-i8mm")
 CONV = problem(64, 6, 16)
-ROWS, INNER, COLUMNS = 4, 96, 32
-MATMUL = MatmulProblem(
-    (4,),
-    ROWS,
-    INNER,
-    COLUMNS,
-    Matrices(4 * ROWS * INNER + 64, 0, (ROWS * INNER,), INNER, 1),
-    Matrices(4 * INNER * COLUMNS + 64, 0, (INNER * COLUMNS,), COLUMNS, 1),
-    Matrices(4 * ROWS * COLUMNS + 64, 0, (ROWS * COLUMNS,), COLUMNS, 1),
-    0.004,
-)
 
 
 def paired(p, schedule):
