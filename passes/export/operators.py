@@ -205,6 +205,7 @@ EXPORTERS = (
         "relax.max": _reduce("ReduceMax"),
         "relax.min": _reduce("ReduceMin"),
         "relax.prod": _reduce("ReduceProd"),
+        "relax.not_equal": lambda call, operands, out: out.node("Not", [out.node("Equal", operands)]),
         "relax.mod": lambda call, operands, out: out.node("Mod", operands, fmod=1),
         "relax.image.resize2d": resize,
         "octet.interleave": interleave,

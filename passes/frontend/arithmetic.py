@@ -61,6 +61,14 @@ def reduce_truth(node: "OnnxNode") -> "relax.Expr | None":
     return relax.op.astype(node.emit(found, "number"), "bool")
 
 
+def equal(node: "OnnxNode") -> "relax.Expr | None":
+    """Truths are equal where not one alone holds: LLVM's comparison of floats, which TVM takes for them, has none of
+    this type. Numbers are left to TVM."""
+    if node.dtype(0) != "bool":
+        return None
+    return relax.op.logical_not(node.emit(relax.op.logical_xor(*node.inputs), "differ"))
+
+
 def prelu(node: "OnnxNode") -> None:
     """Left to TVM where the slopes are one for each element along some axes; ONNX widens them, never the data."""
     slopes, shape = node.shape(1), node.shape(0)
@@ -71,6 +79,6 @@ def prelu(node: "OnnxNode") -> None:
 
 CONVERTERS = (
     dict.fromkeys(_OPERATORS, chain)
-    | {"Softmax": softmax, "LogSoftmax": softmax, "IsInf": is_inf, "PRelu": prelu}
+    | {"Softmax": softmax, "LogSoftmax": softmax, "Equal": equal, "IsInf": is_inf, "PRelu": prelu}
     | dict.fromkeys(("ReduceMax", "ReduceMin"), reduce_truth)
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 sys.path.insert(0, str(Path(__file__).parent))
 from graphs import check, make
@@ -91,3 +91,17 @@ def test_remainders_of_floats():
         {"x": x, "y": y},
         {"rest": rest, "floored": floored},
     )
+
+
+@pytest.mark.parametrize("extents", [(3,), (5, 17)])
+def test_truths_are_compared(extents):
+    """Given or computed, with one another or with themselves."""
+    inputs = {"a": RNG.random((2, *extents)) < 0.5, "b": RNG.random(extents) < 0.5, "x": RNG.random((2, *extents))}
+    inputs["x"] = np.rint(inputs["x"]).astype("float32")
+    nodes = [
+        ("Equal", "a b", "given", {}),
+        ("Cast", "x", "c", {"to": TensorProto.BOOL}),
+        ("Equal", "a c", "computed", {}),
+        ("Equal", "c c", "itself", {}),
+    ]
+    check(make(nodes, inputs, dict.fromkeys(("given", "computed", "itself"), "bool")), inputs)

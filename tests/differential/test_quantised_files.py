@@ -17,11 +17,15 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import octet
 from octet.passes.calibrate.given_quantizers import given_hub
 from octet.passes.export.evaluate import evaluate
+from octet.passes.export.onnx_qdq import export_qdq
+from octet.passes.pipeline import canonicalize
 from octet.passes.realize.realize import realize
 from octet.passes.referee import reference
 from octet.targets.batches import meant
+from octet.tools.building.referee import compare_with_referee
 
 sys.path.insert(0, str(Path(__file__).parent))
 from graphs import imported
@@ -85,6 +89,23 @@ def test_each_layer_is_onnx_runtimes_within_one_step(seed):
     check_layers(*_file("layers", seed), by_onnx_runtime)
 
 
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT, 4))
+def test_packages_give_the_bytes_of_the_integer_graph(seed):
+    quantized = _given("every", seed)
+    compare_with_referee(quantized, octet.compile(quantized, policy="int8"))
+
+
+@pytest.mark.parametrize("codes", ["int8", "uint8"])
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+def test_written_out_and_read_again_they_are_the_same_network(tmp_path, seed, codes):
+    quantized, feed = _given("layers", seed), _file("layers", seed)[2]
+    export_qdq(quantized, tmp_path / "qdq.onnx", codes)
+    again = octet.quantize(canonicalize(octet.load_onnx(tmp_path / "qdq.onnx")))
+    inputs = {spec.name: np.asarray(feed[spec.name]).astype(spec.dtype) for spec in quantized.model.inputs}
+    first, second = (reference.run(realize(hub.module).module, inputs, evaluate) for hub in (quantized, again))
+    assert [array.tobytes() for array in first] == [array.tobytes() for array in second]
+
+
 def test_a_layer_of_another_scale_is_noticed():
     """Codes of half the size are those of no file that was read."""
     proto, codes, feed = next(found for seed in range(9) if len((found := _file("layers", seed))[1]) > 3)
@@ -97,6 +118,11 @@ def test_a_layer_of_another_scale_is_noticed():
 
     with pytest.raises(AssertionError, match=re.escape(codes[-1])):
         check_layers(proto, codes, feed, another)
+
+
+def _given(kind, seed):
+    """The hub of a file."""
+    return octet.quantize(imported(_file(kind, seed)[0]))
 
 
 def _file(kind, seed):

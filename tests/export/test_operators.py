@@ -154,7 +154,8 @@ def test_what_has_an_operator_of_its_own(build, agree):
         rest = emit(R.mod(whole, relax.const(np.array(4), "int64")))
         padded = emit(R.nn.pad(whole, (0, 0, 1, 1), "reflect"))
         framed = emit(R.nn.pad(rest, (0, 0, 1, 2), pad_value=3))
-        return [emit(R.prod(x, [1])), emit(R.tril(x, -1)), emit(R.triu(x, 1)), rest, padded, framed]
+        other = emit(R.not_equal(rest, relax.const(np.array(1), "int64")))
+        return [other, emit(R.prod(x, [1])), emit(R.tril(x, -1)), emit(R.triu(x, 1)), rest, padded, framed]
 
     agree(build(body, x=(3, 4)))
 
