@@ -103,7 +103,7 @@ def show(family: Family) -> dict:
         "bytes": [(family.folder / family.model).stat().st_size, package.stat().st_size],
         "operators": [compiled["operators"]["int8"], compiled["operators"]["float"]],
         "answers": _compare(family, runs),
-        "milliseconds": {runtime: found["best_ms"] for runtime, found in timed["details"].items()},
+        "milliseconds": {runtime: found["cpu_ms"] for runtime, found in timed["details"].items()},
         "failed": timed["failed"],
     }
     (work.parent / f"{name}.json").write_text(json.dumps(report, indent=1))
@@ -197,7 +197,7 @@ def _print(report):
         noise = "" if found["sqnr"] is None else f", {found['sqnr']} dB"
         print(f"  {runtime:18}{right}as fp32 {found['same']}/{found['asked']}{noise}")
     print(
-        "  ms on one core: " + ", ".join(f"{runtime} {value:.3f}" for runtime, value in report["milliseconds"].items())
+        "  ms of one core: " + ", ".join(f"{runtime} {value:.3f}" for runtime, value in report["milliseconds"].items())
     )
     for runtime, reason in report["failed"].items():
         print(f"  {runtime} cannot run it: {reason}")
