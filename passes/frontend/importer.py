@@ -136,7 +136,8 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
         if node.op_type in OURS or node.op_type in self._table and node.op_type not in onnx_functions.WRITTEN_OUT:
             return None
-        types = [self._type(name) for name in node.input]
+        values = [self._values[name] if name else None for name in node.input]
+        types = [None if value is None else onnx_functions.onnx_type_of(value, self.extents(value)) for value in values]
         return self._guard(node, onnx_functions.definition, node, self.opset, types)
 
     def _write_out(self, node: onnx.NodeProto, body: onnx.GraphProto, opset: int) -> None:
@@ -148,13 +149,6 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             self.opset, self._opsets = outside
         for name, value in zip(filter(None, node.output), results, strict=True):
             self._values[name] = value
-
-    def _type(self, name: str) -> onnx.TypeProto | None:
-        if not name:
-            return None
-        value = self._values[name]
-        dtype = in_float32(value).dtype if isinstance(value, np.ndarray) else np.dtype(str(value.ty.dtype))
-        return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), self.extents(value))
 
     def run_body(self, body: onnx.GraphProto, arguments: Sequence[Any]) -> list[Any]:
         """The results of a body's nodes, written out here; arguments: values of its inputs."""

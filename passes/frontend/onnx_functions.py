@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import onnx
 from onnx import defs, helper
+from tvm import relax
 
 from .fold import DRAWS
+from .weights import in_float32
 
 # The definition of these says more to the passes than TVM's operator of that name.
 WRITTEN_OUT = frozenset({"AffineGrid", "Attention", "MeanVarianceNormalization"})
+
+
+def onnx_type_of(value: np.ndarray | relax.Expr, extents: list[int]) -> onnx.TypeProto:
+    """ONNX's type of a known value or of an expression; floats are computed in float32."""
+    dtype = in_float32(value).dtype if isinstance(value, np.ndarray) else np.dtype(str(value.ty.dtype))
+    return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(dtype), extents)
 
 
 def definition(
