@@ -68,13 +68,13 @@ EXEMPT = {
     | _named(_MIXES, f"repeat stack tile {_WHOLE} {_SAMPLES} octet.nonzero octet.non_max_suppression")
     | _named(_MIXES, "octet.scatter_add")
     | _named(_REWRITTEN, "nn.batch_norm"),
-    "export": _named(_COUNTS, "octet.nonzero octet.non_max_suppression")
-    | _named(_HUB, "octet.conv2d octet.dense octet.matmul octet.add octet.mul octet.avg_pool2d octet.resize2d")
+    "export": _named(_HUB, "octet.conv2d octet.dense octet.matmul octet.add octet.mul octet.avg_pool2d octet.resize2d")
     | _named(_HUB, "octet.softmax octet.table octet.requantize octet.bfloat16 octet.observe")
     | _named(_MEASURES, "octet.statistics octet.fake_quantize")
-    | _named(_REWRITTEN, "nn.batch_flatten nn.relu6 nn.selu nn.softplus square nn.batch_norm")
-    | _named(_LACKING, " ".join(name for name in _RARE.split() if name not in ("floor_mod", "isinf", "logical_xor")))
-    | _named(_LACKING, f"octet.bits not_equal repeat stack {_NORMS} tril triu eye_like"),
+    | _named(_REWRITTEN, "nn.batch_flatten nn.relu6 nn.selu nn.softplus square")
+    | _named(_LACKING, "bitwise_not bitwise_and bitwise_or bitwise_xor left_shift right_shift floor_divide")
+    | _named(_LACKING, "variance std nn.adaptive_avg_pool2d")
+    | _named(_LACKING, f"octet.bits repeat stack {_NORMS} eye_like"),
 }
 for exempt in EXEMPT.values():
     exempt.update(dict.fromkeys(MARKS, _LOOPS))
