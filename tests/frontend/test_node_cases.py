@@ -60,6 +60,7 @@ FEW = {
     "rmsnormalization": "rms_normalization_2d_axis0 rms_normalization_4d_axis_negative_2",
     "roialign": "roialign_aligned_false",
     "rotaryembedding": "rotary_embedding rotary_embedding_3d_input",
+    "scan": "scan_sum scan9_sum",
     "scatterelements": "scatter_elements_with_reduction_max scatter_elements_with_negative_indices",
     "scatternd": "scatternd_add scatternd",
     "softmax": "softmax_axis_0",
