@@ -255,7 +255,7 @@ def _selftest_member(shape: int) -> str:
     return f"shapes/{shape}/selftest.npz" if shape else "selftest.npz"
 
 
-def _recorded(members: Mapping[str, bytes], number: int, signature: Any) -> dict[str, np.ndarray]:
+def _recorded(members: Mapping[str, bytes | memoryview], number: int, signature: Any) -> dict[str, np.ndarray]:
     """The self-test vectors of a shape, {} where there are none."""
     data = members.get(_selftest_member(number))
-    return {} if data is None else read_selftest(data, signature.inputs, signature.outputs)
+    return {} if data is None else read_selftest(bytes(data), signature.inputs, signature.outputs)

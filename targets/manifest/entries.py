@@ -66,21 +66,24 @@ def shape_entry(variants: Sequence[Variant]) -> dict[str, object]:
 
 
 def variant_of(
-    entry: "Entry", members: Mapping[str, bytes], inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+    entry: "Entry",
+    members: Mapping[str, bytes | memoryview],
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
 ) -> Variant:
     """The variant that an entry describes. members: the files of the package."""
     folder, backend = f"variants/{entry.target}", BACKENDS[entry.kind]
     return Variant(
         target=entry.target,
-        library=members[f"{folder}/{backend.library_member}"],
+        library=bytes(members[f"{folder}/{backend.library_member}"]),
         weights=np.frombuffer(members[f"{folder}/weights.bin"], np.uint8),
         inputs=inputs,
         outputs=outputs,
         features=frozenset(entry.features),
         **{name: getattr(entry, name) for name in ("rank", "name", "kind")},
         launches=tuple(launch.launch for launch in entry.launches),
-        source=backend.restored(members.get(f"{folder}/{backend.source_member}", b"")),
-        object=Packed(members[f"{folder}/{OBJECT}"]) if f"{folder}/{OBJECT}" in members else b"",
+        source=backend.restored(bytes(members.get(f"{folder}/{backend.source_member}", b""))),
+        object=Packed(bytes(members[f"{folder}/{OBJECT}"])) if f"{folder}/{OBJECT}" in members else b"",
         **_own(entry),
     )
 
