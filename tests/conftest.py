@@ -9,7 +9,9 @@ from pathlib import Path
 
 # TVM's pool has not started yet, and gets the same size on every machine.
 os.environ.setdefault("TVM_NUM_THREADS", "2")
-os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # The user's calibration cache is not touched.
+# The user's calibration cache is not touched; this one goes with the process.
+CACHE = tempfile.TemporaryDirectory(prefix="octet-tests-", ignore_cleanup_errors=True)
+os.environ["OCTET_CACHE"] = CACHE.name
 # Processes that tests start find the modules as byte code, also where nothing is to be written beside the sources.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(os.environ["OCTET_CACHE"], "bytecode")
