@@ -3,15 +3,14 @@
 import inspect
 import os
 import re
+import shutil
 import tempfile
 from importlib import import_module
 from pathlib import Path
 
 # TVM's pool has not started yet, and gets the same size on every machine.
 os.environ.setdefault("TVM_NUM_THREADS", "2")
-# The user's calibration cache is not touched; this one goes with the process.
-CACHE = tempfile.TemporaryDirectory(prefix="octet-tests-", ignore_cleanup_errors=True)
-os.environ["OCTET_CACHE"] = CACHE.name
+os.environ["OCTET_CACHE"] = tempfile.mkdtemp(prefix="octet-tests-")  # The user's calibration cache is not touched.
 # Processes that tests start find the modules as byte code, also where nothing is to be written beside the sources.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(os.environ["OCTET_CACHE"], "bytecode")
@@ -23,6 +22,11 @@ import octet
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits"
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["OCTET_CACHE"], ignore_errors=True)
+
 
 found = Path(octet.__file__).resolve().parent
 assert found == ROOT, (
