@@ -85,7 +85,7 @@ def test_what_was_changed_is_named(made):
     contents = archive.read(made / "a.octet")
     assert compared(contents, package).different == {}
     members = {
-        name: data[:-1] + bytes([data[-1] ^ 1]) if name.endswith("amx/weights.bin") else data
+        name: bytes(data[:-1]) + bytes([data[-1] ^ 1]) if name.endswith("amx/weights.bin") else data
         for name, data in contents.members.items()
     }
     changed = archive.Contents(
