@@ -63,6 +63,9 @@ class BuiltNetwork:
     library: bytes
 
 
+LARGE = 1 << 30  # A network of more bytes of weights is built again rather than kept beside those that are tried.
+
+
 class Libraries:
     """Machine code by the structure of what it was made of. Building a network a second time with other weights costs
     no compiler run."""
@@ -105,11 +108,15 @@ class Libraries:
 
     def executor(self, module: "tvm.IRModule", threads: int | None = None) -> PackedExecutor:
         """An ExecutorFactory of calibration (passes/calibrate/collect.py); the first one and the last one are kept, as
-        more samples often follow of the network as it came, or of what was made of it last."""
+        more samples often follow of the network as it came, or of what was made of it last. None is kept of a network
+        of LARGE weights."""
         key = structural_hash(module), threads
-        if key not in self._executors:
-            self._executors = dict(list(self._executors.items())[:1]) | {key: self._executor(module, threads)}
-        return self._executors[key]
+        if key in self._executors:
+            return self._executors[key]
+        executor: Any = self._executor(module, threads)
+        if not isinstance(executor, PackedExecutor) or executor.session.weights.nbytes <= LARGE:
+            self._executors = dict(list(self._executors.items())[:1]) | {key: executor}
+        return executor
 
     def _executor(self, module: "tvm.IRModule", threads: int | None) -> PackedExecutor | Callable[[Any], list[Any]]:
         main = module["main"]

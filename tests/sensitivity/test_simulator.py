@@ -35,6 +35,23 @@ def test_switched_off_it_is_the_fp32_network(bench):
     assert relative_error(exact, simulator.run(bench.held)) < 1e-10
 
 
+def test_weights_that_are_exchanged_come_back(bench):
+    simulator, configuration = bench.prepared(Design(Recipe()))
+    feed = {name: array[:4] for name, array in bench.held.items()}
+
+    def outputs(configured):
+        simulator.configure(configured)
+        return [array.tobytes() for array in simulator.run(feed).values()]
+
+    int8, exact = outputs(configuration), outputs(FLOAT)
+    assert int8 != exact and outputs(configuration) == int8
+    # Other int8 weights are set while those of before are in use.
+    simulator.use((index, (0 * layer.weight, None)) for index, layer in bench.layers(Design(Recipe())).items())
+    assert outputs(FLOAT) == exact and outputs(configuration) not in (int8, exact)
+    simulator.use(bench.quantized_weights(Design(Recipe())).items())
+    assert outputs(configuration) == int8 and outputs(FLOAT) == exact
+
+
 def test_parts_cost_less_than_the_whole(bench):
     design = Design(Recipe())
     whole = bench.error(design)

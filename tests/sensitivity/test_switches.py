@@ -12,6 +12,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.frontend.onnx import load_onnx
 from octet.passes.pipeline import canonicalize
 from octet.passes.repair.weights import layers_of, replace_constants
+from octet.passes.sensitivity import libraries as libraries_module
 from octet.passes.sensitivity.bench import Bench
 from octet.passes.sensitivity.budget import Budget
 from octet.passes.sensitivity.choices.choose_calibration import choose_ranges
@@ -239,3 +240,9 @@ def test_the_executor_of_equal_networks_is_kept_and_not_that_of_other_weights(sm
         libraries.executor(replace_constants(module, {(layer, 1): layers_of(module)[layer].weight * 2}), 1) is not first
     )
     assert libraries.executor(module, 1) is first  # The network as it came is kept beside the last one.
+
+
+def test_no_executor_of_large_weights_is_kept(small_model, monkeypatch):
+    monkeypatch.setattr(libraries_module, "LARGE", 0)
+    libraries = Libraries()
+    assert libraries.executor(small_model.module, 1) is not libraries.executor(small_model.module, 1)

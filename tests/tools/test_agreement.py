@@ -55,6 +55,22 @@ def test_the_worst_output_is_what_is_said(monkeypatch):
     assert agreed(monkeypatch, Spoken(y=1, z=2), Spoken(y=0.99, z=1.8), ONES, ("y",))["sqnr_db"] == 40.0
 
 
+def test_fp32_of_large_weights_is_built_again_where_it_was_let_go(monkeypatch):
+    built = []
+
+    def float_session(model, threads, target):
+        built.append(SimpleNamespace(weights=np.zeros(100, np.uint8)))
+        return built[-1]
+
+    monkeypatch.setattr(agreement, "float_session", float_session)
+    yardstick = Yardstick(ONES)
+    for large, count in ((100, 1), (99, 2)):
+        monkeypatch.setattr(agreement, "LARGE", large)
+        yardstick.fp32(None, "x86-64-v3")
+        yardstick.release()
+        assert yardstick.fp32(None, "x86-64-v3") is built[-1] and len(built) == count
+
+
 def test_integers_are_counted(monkeypatch):
     """x is 1, so that 2 x is another integer; also of a network without a float output."""
     found = agreed(monkeypatch, Spoken(n=1), Spoken(n=1), ONES)

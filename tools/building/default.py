@@ -51,6 +51,7 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
     if 2 * took > (SECONDS_FAR if options.seconds is None else options.seconds):
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": workflow_report(SearchOutcome(design, float("nan"), True, [left]))}
+    yardstick.release()
     return automatic(request, workflow(compiled={design: (quantized, package)}), None)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...passes.calibrate.held_out import hold_out
 from ...passes.frontend.model import Model
+from ...passes.sensitivity.libraries import LARGE
 from ...passes.sensitivity.output_error import OutputErrors, integer_outputs, judged
 from ...passes.sensitivity.padded_outputs import padding_of
 from ...targets.batches import batch_of, feed_of, samples_of
@@ -39,6 +40,11 @@ class Yardstick:
             self.reporter.phase("build fp32")
             self._fp32 = float_session(model, self.threads, target)
         return self._fp32
+
+    def release(self) -> None:
+        """Lets fp32 of LARGE weights go, while networks as large are tried; it is built again when asked for."""
+        if self._fp32 is not None and self._fp32.weights.nbytes > LARGE:
+            self._fp32 = None
 
     def agreement(self, model, package, session) -> dict:
         """Measures how far int8's outputs are from fp32's.
