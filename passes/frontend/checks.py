@@ -8,8 +8,9 @@ from onnx import helper
 from tvm import relax, tirx
 
 from ...targets.errors import UnsupportedModelError
+from .declarations import OWN_DOMAINS
 from .quantized.coded_converters import CONVERTERS as CODED
-from .read import OWN_DOMAINS, message_line
+from .read import message_line
 from .tabular import CONVERTERS as TABULAR, DOMAIN as TABLES
 
 OLDEST_OPSET = 11

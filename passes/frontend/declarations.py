@@ -17,6 +17,7 @@ from .declared import FIELDS, External, check_tensor, type_name
 if TYPE_CHECKING:
     import tvm
 
+OWN_DOMAINS = {"", "ai.onnx"}  # Both names are of ONNX's own operators.
 LARGEST_FILE = (1 << 31) + (1 << 20)  # A protobuf message holds less than 2 GiB, so no file has more bytes.
 # A name has at most so many characters, and graphs lie within each other at most so deep.
 _LONGEST_NAME, _DEEPEST = 1024, 8
@@ -210,7 +211,7 @@ def _check_attributes(node: onnx.NodeProto, weight: list[int] | None, path: Path
     for attribute in node.attribute if node.op_type not in _ANY_FLOAT else ():
         if not all(map(math.isfinite, (attribute.f, *attribute.floats))):
             _refuse(node, f"{attribute.name} {[attribute.f, *attribute.floats][:8]}, not finite", path)
-    if node.op_type not in _WINDOWS or node.domain not in ("", "ai.onnx"):
+    if node.op_type not in _WINDOWS or node.domain not in OWN_DOMAINS:
         return
     for attribute in node.attribute:
         name, least = (

@@ -7,8 +7,8 @@ import onnx
 
 from ...targets.errors import UnsupportedModelError
 from .checks import OLDEST_OPSET, describe, opset_of
-from .declarations import graphs_of
-from .read import OWN_DOMAINS, message_line
+from .declarations import OWN_DOMAINS, graphs_of
+from .read import message_line
 
 
 def convert_opset(proto: onnx.ModelProto, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:

@@ -9,9 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ...targets.errors import UnsupportedModelError
-from .declarations import LARGEST_FILE, check_limits, graphs_of
-
-OWN_DOMAINS = {"", "ai.onnx"}  # Both names are of ONNX's own operators.
+from .declarations import LARGEST_FILE, OWN_DOMAINS, check_limits, graphs_of
 
 
 def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:

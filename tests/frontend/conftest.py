@@ -1,10 +1,15 @@
 """Small ONNX graphs: saved, imported, canonicalised, and compared with ONNX's reference implementation."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
+sys.path.insert(0, str(Path(__file__).parent))  # Modules of this folder that tests share.
 
 
 def make_model(nodes, inputs, constants=(), opset=17, outputs=("y",), shapes=None):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from onnx import TensorProto, helper
+from onnx_nodes import node
 
 from octet.passes.calibrate.given_quantizers import given_hub
 from octet.passes.pipeline import canonicalize
@@ -11,10 +12,6 @@ from octet.passes.referee import reference
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((1, 4, 6, 6)).astype("float32")
 XS, YS, XZ = np.float32(0.03), np.float32(0.09), np.uint8(128)
-
-
-def node(operator, inputs, outputs=("y",), **attributes):
-    return helper.make_node(operator, list(inputs), list(outputs), **attributes)
 
 
 def integer_graph(network):

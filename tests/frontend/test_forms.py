@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_nodes import node
 
 from octet.passes.frontend.onnx import load_onnx
 from octet.targets.errors import UnsupportedModelError
@@ -12,10 +13,6 @@ from octet.targets.errors import UnsupportedModelError
 
 def rand(*shape):
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
-
-
-def node(operator, inputs=("x",), outputs=("y",), **attributes):
-    return helper.make_node(operator, list(inputs), list(outputs), **attributes)
 
 
 X = {"x": rand(1, 4, 6, 6)}

@@ -2,12 +2,8 @@
 
 import os
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from node_cases import load_cases, run_case
 from node_exemptions import REFUSED
 

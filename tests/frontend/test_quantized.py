@@ -4,7 +4,8 @@ needed."""
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
+from onnx_nodes import i8, node, u8
 
 from octet.passes.calibrate.given_quantizers import given_hub
 from octet.passes.pipeline import canonicalize
@@ -19,18 +20,6 @@ W[:, 0, 0, 0] = 127
 SCALES = RNG.uniform(0.005, 0.02, 5).astype("float32")
 B = RNG.integers(-2000, 2000, 5).astype("int32")
 XS, YS = np.float32(0.03), np.float32(0.09)
-
-
-def node(operator, inputs, outputs=("y",), **attributes):
-    return helper.make_node(operator, list(inputs), list(outputs), **attributes)
-
-
-def u8(value):
-    return np.array(value, "uint8")
-
-
-def i8(value):
-    return np.array(value, "int8")
 
 
 def expected(xz, yz, low, high):

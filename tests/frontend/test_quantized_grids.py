@@ -2,25 +2,13 @@
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx_nodes import i8, node, u8
 
 from octet.targets.errors import UnsupportedModelError
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((1, 4, 6, 6)).astype("float32")
 W = RNG.integers(-127, 128, (3, 4)).astype("int8")
-
-
-def node(operator, inputs, outputs=("y",), **attributes):
-    return helper.make_node(operator, list(inputs), list(outputs), **attributes)
-
-
-def u8(value):
-    return np.array(value, "uint8")
-
-
-def i8(value):
-    return np.array(value, "int8")
 
 
 @pytest.mark.parametrize("zero", [u8, i8], ids=["uint8", "int8"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx_nodes import node
 
 import octet
 from octet.passes.calibrate.given_quantizers import given_hub
@@ -14,10 +14,6 @@ from octet.passes.referee import reference
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((1, 4, 6, 6)).astype("float32")
-
-
-def node(operator, inputs, outputs=("y",), **attributes):
-    return helper.make_node(operator, list(inputs), list(outputs), **attributes)
 
 
 @pytest.mark.parametrize("codes", ["uint8", "int8"])

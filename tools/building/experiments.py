@@ -192,7 +192,7 @@ def interval_of_losses(judge: MetricJudge, exact: dict, outputs: dict, seed: int
     """95 % of the loss of score of one output ("" of all together) against fp32 on the same samples: from the paired
     differences where samples are right or wrong and the score is their mean, else by resampling them."""
     scoring = judge.scoring.of(output)
-    losses, usual = (scoring.losses(drops) if scoring.metric.name == "top1" else None for drops in (outputs, exact))
+    losses, usual = (scoring.losses(each) if scoring.metric.name == "top1" else None for each in (outputs, exact))
     if losses is not None and usual is not None:
         difference = losses.astype(np.float64) - usual
         half = 1.96 * difference.std() / sqrt(len(difference))
