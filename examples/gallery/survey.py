@@ -23,14 +23,13 @@ from pathlib import Path
 
 import family
 import survey_samples
+import survey_table
 
-BEGIN, END = "<!-- survey: made by survey.py -->", "<!-- end of survey -->"
-DOCUMENT = Path(__file__).parents[1] / "gallery.md"
 LISTED = Path(__file__).with_name("survey.txt")
 SURVEY = family.BUILD / "survey"
 LIMIT = 1800  # A command may take so many seconds.
 MEMORY = 12 << 30  # A command may allocate so many bytes of data.
-RUNTIMES = ("octet-int8", "openvino-int8", "onnxruntime-int8", "octet-fp32", "openvino-fp32", "onnxruntime-fp32")
+ROOMS = ("__init__.py", "api.py", "passes", "targets", "tuning", "tools")  # What decides on a package's bytes.
 
 
 def listed(kind: str) -> list[list[str]]:
@@ -84,13 +83,23 @@ def told(path: Path, what: str) -> str:
     return next((kind for kind, pattern in listed(what) if fnmatch.fnmatchcase(str(path), pattern)), "")
 
 
+def revision() -> str:
+    """The commit that last changed what compiles, with "+" behind it where files differ from it."""
+    git, rooms = ["git", "-C", family.ROOT], ["--", *ROOMS]
+    changed, differs = (
+        subprocess.run([*git, *words, *rooms], capture_output=True, text=True, check=True).stdout.strip()
+        for words in (["log", "-1", "--abbrev=8", "--format=%h"], ["status", "--short", "--untracked-files=no"])
+    )
+    return changed + "+" * bool(differs)
+
+
 def tried(name: str, path: Path, folder: Path) -> dict:
     """Reports what one network does before it is timed; `folder` holds the gallery's packages with photographs and a
     voice."""
     work = SURVEY / name
     work.mkdir(parents=True, exist_ok=True)
     samples, package = work / "calib.npz", work / "network.octet"
-    report = {"name": name, "bytes": path.stat().st_size, "options": [], "error": ""}
+    report = {"name": name, "bytes": path.stat().st_size, "options": [], "error": "", "compiled by": revision()}
     command = [
         sys.executable,
         Path(__file__).with_name("survey_samples.py"),
@@ -104,6 +113,7 @@ def tried(name: str, path: Path, folder: Path) -> dict:
     if made.returncode:
         return report | {"error": made.stderr.strip().splitlines()[-1]}
     report |= json.loads(made.stdout.splitlines()[-1])
+    report["error"] = report["error"].replace(str(path), path.name)
     if report["error"]:
         return report
     octet = Path(sys.executable).with_name("octet")
@@ -151,6 +161,7 @@ def timed(report: dict, path: Path) -> dict:
     ]
     command = [Path(sys.executable).with_name("octet"), "bench", work / "network.octet", *against]
     found, bench = _measured(command, work)
+    report |= {"timed by": revision(), "bench": bench}
     if not found:
         return report | {"error": bench["line"]}
     best = {runtime: details["cpu_ms"] for runtime, details in found["details"].items()}
@@ -177,6 +188,7 @@ def _measured(command, work):
         "wall": round(wall, 1),
         "cpu": round(used.ru_utime + used.ru_stime, 1),
         "peak": used.ru_maxrss << 10,
+        "load": round(os.getloadavg()[0], 1),
         "line": line,
     }
     return json.loads(found.read_text()) if found.exists() else None, figures
@@ -184,57 +196,6 @@ def _measured(command, work):
 
 def _limited():
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-
-
-def table(reports: list[dict]) -> str:
-    """A row per network, in the order of their names."""
-    heads = (
-        "network",
-        "chosen",
-        "samples",
-        "compile, s of CPU",
-        "GB",
-        "dB",
-        "decides as fp32",
-        *RUNTIMES,
-        "int8 / float",
-    )
-    rows = [" | ".join(heads), " | ".join("---" for _ in heads)]
-    for report in reports:
-        taken = report.get("compile", {})
-        cells = [report["name"], " ".join(report["options"]), report.get("samples", ""), str(taken.get("cpu", ""))]
-        cells.append(f"{taken['peak'] / 1e9:.1f}" if "peak" in taken else "")
-        agreed = (report.get("agreement") or {}).get("sqnr_db")
-        cells.append(report["error"] if report["error"] else "" if agreed is None else f"{agreed:.1f}")
-        made = report.get("decisions")
-        cells.append("{decision}: {same} of {asked}".format(**made) if made else "")
-        best = min(report.get("milliseconds", {"": 0}).values())
-        for runtime in RUNTIMES:
-            value = report.get("milliseconds", {}).get(runtime)
-            cells.append("" if value is None else f"**{value:.3f}**" if value == best else f"{value:.3f}")
-        counts = report.get("operators")
-        cells.append(f"{counts['int8']} / {counts['float']}" if counts else "")
-        rows.append(" | ".join(cells))
-    return "\n".join(f"| {row} |" for row in rows)
-
-
-def summary(reports: list[dict]) -> str:
-    """One paragraph of counts."""
-    compiled = [report for report in reports if "operators" in report]
-    agreed = [report["agreement"].get("sqnr_db", 0) for report in compiled if report["agreement"]]
-    timed = [report["milliseconds"] for report in compiled if "milliseconds" in report]
-    ahead = sum(
-        each["octet-int8"] < min(other for name, other in each.items() if not name.startswith("octet"))
-        for each in timed
-    )
-    spent = sorted(report["compile"]["cpu"] for report in compiled)
-    return (
-        f"{len(reports)} structures tried, {len(compiled)} compiled: in {spent[len(spent) // 2]:.0f} s of processor "
-        f"time in the median, {spent[-1]:.0f} s at the most. "
-        f"{sum(each >= 20 for each in agreed)} agree with fp32 to 20 dB or more on held-out samples. Of {len(timed)} "
-        f"that were timed, {ahead} are faster than every peer that runs them, "
-        f"{sum(each['octet-int8'] < each['octet-fp32'] for each in timed)} than Octet's own fp32."
-    )
 
 
 def main(words):
@@ -254,17 +215,9 @@ def main(words):
         if times and not report["error"] and "milliseconds" not in report:
             report = timed(report, path)
             kept.write_text(json.dumps(report, indent=1))
-        print(time.strftime("%H:%M"), table([report]).splitlines()[-1], flush=True)
+        print(time.strftime("%H:%M"), survey_table.table([report]).splitlines()[-1], flush=True)
     reports = [json.loads(path.read_text()) for path in sorted(SURVEY.glob("*.json"))]
-    written(f"{summary(reports)}\n\n{table(reports)}")
-
-
-def written(rows: str) -> None:
-    """Puts the table of all that were tried into gallery.md."""
-    from table import _processor
-
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\nOn {_processor()}.\n\n{rows}\n{END}{rest.split(END)[1]}")
+    survey_table.written(reports)
 
 
 if __name__ == "__main__":

@@ -85,11 +85,12 @@ def main():
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     written = text[len(before) + len(BEGIN) : -len(END + after)]
     tables = (_with_others(rows, written) for rows in (_accuracy(found), _speed(found)))
-    parts = [f"Measured on {_processor()}, one core.", *(line for table in tables for line in ("", *table))]
+    parts = [f"Measured on {processor()}, one core.", *(line for table in tables for line in ("", *table))]
     DOCUMENT.write_text(before + BEGIN + "\n" + "\n".join(parts) + "\n" + END + after)
 
 
-def _processor():
+def processor() -> str:
+    """What this machine calls its processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()

@@ -54,12 +54,14 @@ def test_what_cannot_load_says_why(script, tmp_path):  # noqa: F811
 
 def _tried():
     """What was found of a network that was timed and of one that was refused."""
-    compiled = {"wall": 9.0, "cpu": 8.1, "peak": 1_500_000_000, "line": ""}
+    compiled = {"wall": 190.0, "cpu": 8.1, "peak": 1_500_000_000, "load": 4.3, "line": ""}
     timed = {
         "name": "one",
         "options": [],
         "error": "",
         "samples": "noise",
+        "compiled by": "a1",
+        "timed by": "a1",
         "compile": compiled,
         "agreement": {"sqnr_db": 40.04},
         "decisions": {"decision": "text", "same": 8, "asked": 9},
@@ -71,15 +73,31 @@ def _tried():
 
 
 def test_the_table_shows_the_fastest_and_the_reason(script):  # noqa: F811
-    _, _, first, second = script("survey").table(_tried()).splitlines()
+    _, _, first, second = script("survey_table").table(_tried()).splitlines()
     assert first == "| one |  | noise | 8.1 | 1.5 | 40.0 | text: 8 of 9 | 1.500 | 2.000 |  | **1.400** |  |  | 3 / 1 |"
     assert second == "| two | --dim n=2 |  |  |  | two.onnx: no |  |  |  |  |  |  |  |  |"
 
 
 def test_what_was_tried_is_counted(script):  # noqa: F811
-    said = script("survey").summary(_tried())
-    assert said.startswith("2 structures tried, 1 compiled: in 8 s") and "1 agree with fp32" in said
-    assert said.endswith("Of 1 that were timed, 1 are faster than every peer that runs them, 0 than Octet's own fp32.")
+    loaded, spent, fast = script("survey_table").summary(_tried()).split("\n\n")
+    assert loaded == (
+        "2 structures tried: 1 load and compile by the default command, 1 of them as shipped; two not. Of 1 with float "
+        "outputs 1 agree with fp32 to 20 dB or more on held-out samples. Of 1 whose decisions are asked, 0 decide as "
+        "fp32 every time, 0 in at least 98 of 100 cases, 0 in at least 95."
+    )
+    assert spent.startswith(
+        "Compiling took 8 s of processor time in the median, 8 s at the most; by the clock, at load"
+    )
+    assert "Longer than 180 s: by processor time none, by the clock one." in spent
+    assert fast.startswith("Of 1 that were timed, 1 are faster than every peer that runs them, by 1.3 times in the me")
+    assert "0 than Octet's own fp32. Not faster than a peer: none." in fast
+
+
+def test_rows_of_another_version_are_named(script):  # noqa: F811
+    first, refused = _tried()
+    reports = [first, refused, first | {"name": "old", "compiled by": "b2"}, first | {"name": "new"}]
+    _, spent, fast = script("survey_table").summary(reports).split("\n\n")
+    assert spent.endswith("Compiled by commit a1, but by b2 old.") and fast.endswith("Timed by commit a1.")
 
 
 def _layout(distance):
