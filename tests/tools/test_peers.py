@@ -72,7 +72,7 @@ def crash(*rest):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def refuse(*rest):
+def refuse(*rest, **more):
     raise RuntimeError("bad model\nmore")
 
 
@@ -80,7 +80,7 @@ def test_a_peer_that_crashes_or_fails_costs_its_row_only(tmp_path, monkeypatch):
     """A runtime that kills itself, and another that cannot read the model."""
     (tmp_path / "net.onnx").write_bytes(b"x")
     monkeypatch.setattr(peers, "OPENERS", {"openvino": crash, "onnxruntime": refuse})
-    monkeypatch.setattr(peers.onnxruntime_peer, "quantized", lambda path, batches, folder: path)
+    monkeypatch.setattr(peers.onnxruntime_peer, "quantized", lambda path, batches, folder, operators: path)
     feed = {"x": np.zeros((1, 2), np.float32)}
     made, failed = peers.runners(peers.PEERS, tmp_path / "net.onnx", [feed], feed, 1)
     crashed, unread = "cannot run: crashed (signal 11)", "cannot run: bad model"
@@ -116,6 +116,20 @@ def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
         "onnxruntime-int8": "onnxruntime cannot quantise it: bad model"
     }
     made["onnxruntime-fp32"].close()
+
+
+def test_where_not_every_operator_can_be_quantised_those_with_weights_are(tmp_path, monkeypatch):
+    def quantized(path, batches, folder, operators):
+        return path if operators else refuse()
+
+    (tmp_path / "net.onnx").write_bytes(b"x")
+    monkeypatch.setattr(peers.onnxruntime_peer, "quantized", quantized)
+    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: dict)
+    feed = {"x": np.zeros((1, 2), np.float32)}
+    made, failed = peers.runners(("onnxruntime",), tmp_path / "net.onnx", [feed], feed, 1)
+    assert set(made) == {"onnxruntime-fp32", "onnxruntime-int8"} and failed == {}
+    for each in made.values():
+        each.close()
 
 
 def test_a_peer_has_so_much_memory_and_time():
@@ -181,24 +195,28 @@ def test_runs_are_read_when_they_are_asked_for():
     assert len(Feeds((TensorSpec("x", (2, 3), "float32"),), {"x": rows}, 2, most=3)) == 2
 
 
-def test_a_network_of_an_old_opset_is_quantised_for_peers(tmp_path):
-    """Below opset 13 a scale per channel is unknown: ONNX Runtime writes such a model and does not load it."""
+@pytest.mark.parametrize("opset, beside", [(11, False), (17, True)])
+def test_what_a_peer_would_not_read_is_written_anew(tmp_path, opset, beside):
+    """Below opset 13 a scale per channel is unknown: ONNX Runtime writes such a model and does not load it. Weights in
+    a file beside are looked for in the wrong folder."""
     pytest.importorskip("onnxruntime")
     from onnx import TensorProto, helper, numpy_helper, save
 
-    weight = numpy_helper.from_array(np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32), "w")
-    bias = numpy_helper.from_array(np.ones(4, np.float32), "b")
+    weight = numpy_helper.from_array(np.random.default_rng(0).standard_normal((16, 3, 3, 3)).astype(np.float32), "w")
+    bias = numpy_helper.from_array(np.ones(16, np.float32), "b")
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("x", (1, 3, 8, 8)), ("y", (1, 4, 6, 6)))
+        for name, shape in (("x", (1, 3, 8, 8)), ("y", (1, 16, 6, 6)))
     ]
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w", "b"], ["y"])], "old", values[:1], values[1:], [weight, bias]
     )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), tmp_path / "old.onnx")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    save(model, tmp_path / "net.onnx", save_as_external_data=beside, location="net.data")
     feed = {"x": np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)}
-    made = peers.onnxruntime_peer.quantized(tmp_path / "old.onnx", [feed], tmp_path)
-    assert peers.onnxruntime_peer.session(made, 1)(feed)["y"].shape == (1, 4, 6, 6)
+    (tmp_path / "made").mkdir()
+    made = peers.onnxruntime_peer.quantized(tmp_path / "net.onnx", [feed], tmp_path / "made")
+    assert peers.onnxruntime_peer.session(made, 1)(feed)["y"].shape == (1, 16, 6, 6)
 
 
 def test_peers_take_fixed_inputs_and_states(tmp_path):

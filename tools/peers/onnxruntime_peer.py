@@ -55,14 +55,17 @@ def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tu
 
 
 def _recent(path, folder):
-    """The model in an opset that knows scales per channel: `path` itself, or a converted copy in `folder`."""
+    """The model in an opset that knows scales per channel, in one file, as preprocessing loses data that lie beside it:
+    `path` itself, or a copy in `folder`."""
     import onnx
 
-    model = onnx.load(str(path))
-    if next((entry.version for entry in model.opset_import if entry.domain == ""), _NEWER) >= _PER_CHANNEL:
+    model = onnx.load(str(path), load_external_data=False)
+    beside = any(map(onnx.external_data_helper.uses_external_data, model.graph.initializer))
+    old = next((entry.version for entry in model.opset_import if entry.domain == ""), _NEWER) < _PER_CHANNEL
+    if not old and not beside:
         return path
-    newer = folder / "newer.onnx"
-    onnx.save(onnx.version_converter.convert_version(model, _NEWER), newer)
+    model, newer = onnx.load(str(path)), folder / "newer.onnx"
+    onnx.save(onnx.version_converter.convert_version(model, _NEWER) if old else model, newer)
     return newer
 
 

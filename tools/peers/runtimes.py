@@ -1,8 +1,8 @@
 """The peers of a benchmark, run on the same machine: ONNX Runtime and OpenVINO on the same ONNX model.
 
-int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data;
-both runtimes read that one file. Every peer gets the same number of threads, one stream but under load, and float32
-arithmetic where it is not int8.
+int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data,
+of all operators or, where that fails, of those with weights; both runtimes read that one file. Every peer gets the same
+number of threads, one stream but under load, and float32 arithmetic where it is not int8.
 
 A peer that cannot run a model must not take the benchmark with it, nor the machine: each has a process of its own, with
 limits of memory and time (`process.py`).
@@ -81,8 +81,12 @@ def runners(
 
 
 def _quantized(path, batches, folder, memory, seconds):
-    """(path, None), or (None, the reason)."""
-    try:
-        return once(lambda: onnxruntime_peer.quantized(path, batches, folder), memory, seconds), None
-    except PeerFailed as error:
-        return None, f"onnxruntime cannot quantise it: {error}"
+    """(path, None), or (None, the reason). Where quantising every operator fails, those with weights are."""
+    reasons = []
+    for operators in (None, onnxruntime_peer.LINEAR):
+        try:
+            made = partial(onnxruntime_peer.quantized, path, batches, folder, operators=operators)
+            return once(made, memory, seconds), None
+        except PeerFailed as error:
+            reasons.append(f"onnxruntime cannot quantise it: {error}")
+    return None, reasons[0]
