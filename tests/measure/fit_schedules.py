@@ -62,11 +62,15 @@ def tiles(dot: str) -> Iterator[Choice]:
 
 
 def woven(dot: str) -> Iterator[Choice]:
-    """epilogues woven into products (`linear`)"""
-    for rows in (16, 128):
-        p = replace(conv(768, 1, 768), batch=rows)
+    """epilogues woven into products and long convolutions (`weaves`)"""
+    products = [(f"{rows} rows of 768", replace(conv(768, 1, 768), batch=rows)) for rows in (16, 128)]
+    layers = [
+        (f"3 x 3, {channels} -> {out}, {size}^2", conv(channels, size, out, 3))
+        for channels, out, size in ((64, 64, 224), (256, 256, 56), (128, 64, 384))
+    ]
+    for what, p in products + layers:
         chosen = amx.default_schedule(p)
-        yield f"{rows} rows of 768", p, chosen, replace(chosen, woven=not chosen.woven)
+        yield what, p, chosen, replace(chosen, woven=not chosen.woven)
 
 
 def alone(dot: str) -> Iterator[Choice]:

@@ -53,6 +53,14 @@ def tile_schedules(p, seed):
     return None, replace(default, woven=bool(seed % 2), units=min(default.units, 3), ahead=True)
 
 
+def test_long_and_deep_convolutions_are_woven():
+    def woven(size, kernel, channels=64):
+        return conv_amx.default_schedule(problem(channels, size, channels, kernel)).woven
+
+    assert woven(224, 3) and not woven(56, 3), "a short one"
+    assert not woven(640, 1), "a step between epilogues"
+
+
 def compare(p, got, want, weight):
     if p.epilogue.out_dtype == "int8" or p.dtype == "int8":
         np.testing.assert_array_equal(got, want)

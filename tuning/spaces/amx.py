@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import log2
 
-from ...targets.x86.conv.amx import AmxSchedule, default_schedule, linear, steps_of, units_of, walk_of
+from ...targets.x86.conv.amx import AmxSchedule, default_schedule, steps_of, units_of, walk_of, weaves
 from ...targets.x86.conv.amx_micro import BLOCK
 from ...targets.x86.conv.problem import ConvProblem
 from ...targets.x86.tiles import TILE_ROWS
@@ -20,7 +20,7 @@ def space(p: ConvProblem) -> Space:
         "units": chunks(total, default.units),
         "unroll": choices(default.unroll, *(n for n in (1, 2, 4, 8) if n <= steps)),
         "phases": walks,
-        "woven": (True, False) if linear(p) else (default.woven,),
+        "woven": (True, False) if weaves(p) else (default.woven,),
         "ahead": choices(default.ahead, True, False),
     }
     return Space(

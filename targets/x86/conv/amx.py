@@ -28,6 +28,9 @@ from .walk import Walk, plan_walk
 if TYPE_CHECKING:
     from .left_sums import Checked
 
+LONG = 1 << 28  # A convolution of so many multiply-adds runs for so long that its code is read once and for all.
+DEEP = 8  # Between so many steps there is room for an epilogue.
+
 
 @dataclass(frozen=True)
 class AmxSchedule:
@@ -63,18 +66,18 @@ def default_schedule(p: ConvProblem) -> AmxSchedule:
     total = walk.images * walk.rows * units_of(walk)
     weights = p.out_blocks * 16 * sum(run.length for run in walk.runs)
     data = p.batch * p.height * p.width * p.data_stride
-    woven, ahead = linear(p), total > 1
+    woven, ahead = weaves(p), total > 1
     if weights < data:
         return AmxSchedule(True, max(1, min(8, total // 16)), phases=phases, woven=woven)
     blocks = -(-p.out_blocks // 2)
     return AmxSchedule(False, max(1, -(-total // max(1, 16 // blocks))), phases=phases, ahead=ahead, woven=woven)
 
 
-def linear(p: ConvProblem) -> bool:
-    """Whether it is a matrix product. These gain from weaving. Convolutions gain as much alone, but a network of
-    them loses as a whole, where even the kernels between them become slower: both units at work at once cost clock rate
-    (docs/architecture.md)."""
-    return (p.height, p.width) == (1, 1)
+def weaves(p: ConvProblem) -> bool:
+    """Whether epilogues pay between the dot products of the next unit: of a matrix product, and of a convolution that
+    is long and deep. Short ones gain as much alone, but a network of them loses as a whole: their code is longer and
+    comes from memory, and both units at work at once cost clock rate (docs/architecture.md)."""
+    return (p.height, p.width) == (1, 1) or p.multiply_adds >= LONG and steps_of(p, walk_of(p)) >= DEEP
 
 
 def _cost(p: "Checked | ConvProblem", walk: Walk) -> int:
