@@ -15,27 +15,42 @@ _MOST_ROWS = 4  # The terms of a determinant are written out, so it has at most 
 
 
 def gemm(node: "OnnxNode") -> relax.Var:
-    """R.matmul(a, b) and, with a third input, R.add(.., c): alpha * op(a) @ op(b) + beta * c."""
+    """R.matmul(a, b) and, with a third input, R.add(.., c): alpha * op(a) @ op(b) + beta * c. Raises
+    UnsupportedModelError for integers times a factor that is none."""
     a, b = node.inputs[:2]
-    alpha, beta = (np.float32(node.attrs.get(name, 1.0)) for name in ("alpha", "beta"))
+    alpha, beta = (_factor(node, name) for name in ("alpha", "beta"))
     if node.attrs.get("transA", 0):
         a = node.emit(relax.op.permute_dims(a, [1, 0]), "transA")
     if node.arrays[1] is not None:
         weight = node.arrays[1].T if node.attrs.get("transB", 0) else node.arrays[1]
-        b = relax.const(np.ascontiguousarray(weight if alpha == 1 else weight * alpha))
+        b = relax.const(np.ascontiguousarray(weight if alpha == 1 else weight * alpha), node.dtype(0))
     else:
         if node.attrs.get("transB", 0):
             b = node.emit(relax.op.permute_dims(b, [1, 0]), "transB")
         if alpha != 1:
-            a = node.emit(relax.op.multiply(a, relax.const(alpha)), "alpha")
+            a = node.emit(relax.op.multiply(a, relax.const(alpha, node.dtype(0))), "alpha")
     product = node.emit(relax.op.matmul(a, b))
     if not node.has(2):
         return product
     if node.arrays[2] is not None:
-        c = relax.const(np.ascontiguousarray(node.arrays[2] * beta))
+        c = relax.const(np.ascontiguousarray(node.arrays[2] * beta), node.dtype(0))
     else:
-        c = node.inputs[2] if beta == 1 else node.emit(relax.op.multiply(node.inputs[2], relax.const(beta)), "beta")
+        c = (
+            node.inputs[2]
+            if beta == 1
+            else node.emit(relax.op.multiply(node.inputs[2], relax.const(beta, node.dtype(0))), "beta")
+        )
     return node.emit(relax.op.add(product, c), "bias")
+
+
+def _factor(node: "OnnxNode", name: str) -> np.generic:
+    dtype, factor = np.dtype(node.dtype(0)), np.float32(node.attrs.get(name, 1.0))
+    if dtype.kind in "iu" and not float(factor).is_integer():
+        raise UnsupportedModelError(
+            f"multiplies {dtype} by {name} = {factor:g}, whose products are no integers; cast its operands to float32 "
+            "in front of it"
+        )
+    return factor.astype(dtype) if dtype.kind in "iu" else factor
 
 
 def determinant(node: "OnnxNode") -> relax.Call:

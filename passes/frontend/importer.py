@@ -78,6 +78,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         self._counted = CountedAxes(self.bb.lookup_binding, self._refuse)
         self.places: list[Any] = []
         self.grids: list[Any] = []  # Constants that the file holds as integers have these grids.
+        self.sums: dict[relax.Expr, Any] = {}  # Of int32 variables: integer_products.py.
 
     def run(self) -> IRModule:
         """Converts the whole graph. Raises UnsupportedModelError."""
@@ -252,7 +253,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
         """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""
         value = self._values[name]
         if isinstance(value, Codes) and value.scale is not None:
-            return self._bind_as(value.scale.integers(value.value), f"{name}.codes")
+            return value.scale.integers(lambda expr, suffix: self._bind_as(expr, f"{name}.{suffix}"), value.value)
         if isinstance(value, np.ndarray) and value not in self._constants:
             check_finite(name, value, self._path, self._roles.get(name, ""))
         return self.expression(value)
@@ -269,7 +270,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
             )
         if not isinstance(result := self.operand(name), relax.Expr):
             raise UnsupportedModelError(
-                f"{self._path}: output {name!r} holds integers of a run-time scale or one per channel; make it float"
+                f"{self._path}: output {name!r} holds integers of a run-time scale; make it float"
             )
         return result
 

@@ -42,6 +42,11 @@ def weight_of(graph: "DataflowGraph", expr: relax.Expr, channel_axis: int) -> Re
     Refused."""
     call = graph.definition(expr)
     if not ops.is_op(call, "relax.dequantize"):
+        if graph.constant(expr) is not None:
+            return Refused(
+                "its weights lie on no grid of 8 bits with a scale per output channel, as where the channels that it "
+                "reads have scales of their own"
+            )
         return Refused("its weights are not quantised")
     values, scale, zero_point = (graph.constant(arg) for arg in call.args)
     if values is None or scale is None or zero_point is None:

@@ -2,6 +2,9 @@
 
     R.quantize(f(dq(x)), s, z)  ->  octet.table(x, t)        t[.., q + 128] = quantise(f(dequantise(q)))
 
+    R.quantize(f(R.astype(x)), s, z)  ->  the same of x itself: int8, or uint8 as R.quantize(R.astype(x), 1, -128)
+A table of every code itself is no operator: its codes are those of x.
+
 f is any expression of scalar operators whose only tensor is x; constants are scalars or run along axis 1 (then t is
 int8 [C, 256]). The values come from the referee's own float32 functions, so a table and the float operator agree to the
 bit.
@@ -18,14 +21,15 @@ from ..operators.registry import operators
 from ..ops import QMAX, QMIN, is_tensor, shape_of
 from ..referee.reference import evaluate, value_of
 from .linear import Refused
+from .requantize import TensorQParams
 
 if TYPE_CHECKING:
     import tvm
 
     from ..rewriting.dataflow_graph import DataflowGraph
-    from .realize import Int8Source, Realizer
-    from .requantize import TensorQParams
+    from .realize import Realizer
 
+Source = tuple[relax.Expr, TensorQParams]  # An int8 variable of the new function, and what it stands for.
 _SCALAR = operators(lambda traits: traits.real_function)
 
 
@@ -33,14 +37,13 @@ def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> 
     """`var` as octet.table (or its quantised source, where it is no function at all); Refused, or None if it has no
     single source."""
     graph = context.graph
-    leaves: list[Int8Source] = []
+    leaves: list[Source] = []
     order: list[relax.Expr] = []
     if not _collect(context, var, leaves, order) or not order:
         return None
-    sources = {(source.value, source.qparams) for source in leaves}
-    if len(sources) != 1:
+    if len(set(leaves)) != 1:
         return None
-    ((value, params),) = sources
+    value, params = leaves[0]
     shape = shape_of(value)
     if any(shape_of(step) != shape for step in order):
         return None  # A constant made it larger.
@@ -50,10 +53,12 @@ def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> 
     table = _evaluate(context, var, order, params, channels, len(shape))
     table = out.quantize(table.reshape(256, channels).T)
     table = table[0] if np.all(table == table[0]) else table
+    if np.array_equal(table, np.arange(QMIN, QMAX + 1)):
+        return value  # Other numbers, the same codes.
     return context.emit(ops.call("octet.table", [value, relax.const(np.ascontiguousarray(table), "int8")]), var.name)
 
 
-def _collect(context: "Realizer", expr: relax.Expr, leaves: "list[Int8Source]", order: list[relax.Expr]) -> bool:
+def _collect(context: "Realizer", expr: relax.Expr, leaves: list[Source], order: list[relax.Expr]) -> bool:
     """Gathers the sources of `expr` and the scalar operators above them, operands first. False if something else
     computes it."""
     graph = context.graph
@@ -61,9 +66,12 @@ def _collect(context: "Realizer", expr: relax.Expr, leaves: "list[Int8Source]", 
         return True
     source = context.source(expr)
     if source is not None:
-        leaves.append(source)
+        leaves.append((source.value, source.qparams))
         return True
     call = graph.definition(expr)
+    if ops.is_op(call, "relax.astype") and str(call.args[0].ty.dtype) in ("int8", "uint8"):
+        leaves.append(_integers(context, expr, call))
+        return True
     if not isinstance(expr, relax.Var) or not ops.is_op(call, *_SCALAR):
         return False
     for arg in call.args:
@@ -71,6 +79,21 @@ def _collect(context: "Realizer", expr: relax.Expr, leaves: "list[Int8Source]", 
             return False
     order.append(expr)
     return True
+
+
+def _integers(context: "Realizer", expr: relax.Var, call: relax.Call) -> Source:
+    """Integers of 8 bits, made float, as codes of their own numbers."""
+    if str(call.args[0].ty.dtype) == "int8":
+        return context.float(call.args[0]), TensorQParams(1.0, 0)
+    params = TensorQParams(1.0, QMIN)
+    scale, zero = relax.const(np.float32(params.scale)), relax.const(np.int8(params.zero_point))
+    pixels = context.remember(
+        expr,
+        params,
+        lambda: context.emit(relax.op.quantize(context.float(expr), scale, zero, axis=-1, out_dtype="int8"), expr.name),
+    )
+    assert isinstance(pixels, relax.Expr), "integers become codes"
+    return pixels, params
 
 
 def _channels(graph: "DataflowGraph", order: list[relax.Expr], shape: tuple[int, ...]) -> int | None:

@@ -159,6 +159,28 @@ def test_a_term_in_front_of_padding_stays_with_a_reason(build, unchanged):
     )
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_term_behind_codes_becomes_a_frame_of_codes(build, preserves, unchanged, names, whole):
+    """Where the zero of every channel is a code."""
+    codes = np.array([3, -100, 0, 7, 127, -128]) + (0 if whole else 0.25)
+    factor = np.array([1, 2, 0.5, 1, 4, 0.25], "float32").reshape(6, 1, 1)
+
+    def body(x):
+        zero = build.const(5, "int8")
+        q = build.e(op.quantize(x, build.const(0.5), zero, axis=-1, out_dtype="int8"))
+        y = build.e(op.multiply(build.e(op.dequantize(q, build.const(0.5), zero, axis=-1)), build.const(factor)))
+        term = ((5 - codes) * 0.5).reshape(6, 1, 1) * factor
+        return conv(build, build.e(op.add(y, build.const(term))), 6, groups=6, bias=False)
+
+    module = build(SHAPE, body)
+    if not whole:
+        assert "pads its input" in notes_of(unchanged(FoldAffineForward(), module))[0]
+        return
+    assert names(preserves(FoldAffineForward(), module)) == [
+        *("quantize", "dequantize", "octet.frame", "quantize", "dequantize", "nn.conv2d", "add")
+    ]
+
+
 def test_a_norm_in_front_of_a_linear_layer_folds(build, preserves, names):
     def body(x):
         scaled = build.e(op.multiply(x, build.const(even(build.random(6)))))

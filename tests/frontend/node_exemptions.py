@@ -22,8 +22,8 @@ REFUSED = (
     (r"(ImageDecoder|TfIdfVectorizer|String\w+|RegexFullMatch) node", "files and texts are read in front of a network"),
     (
         r"(Quantize|Dequantize|QLinear)\w* node .* at run time|"
-        r"(ConvInteger|MatMulInteger) node|integers of a run-time scale or one per channel",
-        "scales of a network are constants, its results floats or whole tensors of integers",
+        r"holds integers of a run-time scale",
+        "scales of a network are constants, its results floats or integers of a constant scale",
     ),
     (r"MelWeightMatrix node", "a constant in networks, which ONNX's own evaluator folds"),
     (r"Col2Im node .* makes 3-D images", "no network that was seen has volumes of patches"),
@@ -32,7 +32,7 @@ REFUSED = (
         "doubles are computed in float32, whose bits are others",
     ),
     (r"quantises to u?int16", "16 bits are no int8: refused by name"),
-    (r"quantises a computed tensor with a scale per channel", "a computed tensor has one scale"),
+    (r"quantises a computed tensor with a scale per channel or block", "a computed tensor has one, or one per channel"),
     (r"Split node .* splits 1 into \[0, 0, 0\]", "a case without elements: extents are positive"),
     (r"operator topk has no kernel", "of uint64, which no network that was seen sorts"),
     (r"takes the maximum of a region's samples", "TVM takes it over other terms than ONNX"),

@@ -74,3 +74,29 @@ def test_a_constant_that_enlarges_the_tensor_is_no_table(build, unchanged):
 def test_a_constant_per_element_of_a_vector_is_no_table(build, unchanged):
     module = build(lambda net, x: net.quantize(net(R.multiply(net.qdq(x, 0.1, 0), constant([1, 2, 3]))), 0.1, 0), x=[3])
     unchanged(Realize(), module)
+
+
+def test_a_table_of_every_code_itself_is_no_operator(build, operators):
+    """Other numbers, the same codes: a scale that is taken out again."""
+    module = build(lambda net, x: net.quantize(net(R.multiply(net.qdq(x, 0.25, 4), constant(4))), 1, 4), x=[2, 5])
+    result = Realize()(module)
+    assert operators(result) == []
+    data = np.random.default_rng(0).normal(size=(2, 5)).astype("float32") * 9
+    assert reference.run(module, {"x": data})[0].tobytes() == reference.run(result, {"x": data})[0].tobytes()
+
+
+@pytest.mark.parametrize("dtype, shift", [("int8", 0), ("uint8", 128)])
+@pytest.mark.parametrize("zero", [-7, 0])
+def test_integers_of_eight_bits_are_codes(build, operators, dtype, shift, zero):
+    """f32(q - z) * s quantised with s and z is q; with other numbers it is a table of q."""
+
+    def body(net, x):
+        steps = net(R.subtract(net(R.astype(x, "float32")), constant(zero + shift)))
+        return relax.Tuple([net.quantize(net(R.multiply(steps, constant(0.1))), 0.1, z) for z in (zero, zero + 1)])
+
+    module = build(body, dtype=dtype, x=[2, 128])
+    result = Realize()(module)
+    assert operators(result) == (["relax.astype"] if dtype == "uint8" else []) + ["octet.table"]
+    data = np.arange(256).astype(dtype).reshape(2, 128)
+    for one, other in zip(reference.run(module, {"x": data}), reference.run(result, {"x": data}), strict=True):
+        assert one.tobytes() == other.tobytes()

@@ -8,8 +8,9 @@ from onnx import helper
 from tvm import relax
 
 from ....targets.seams import Attrs
-from .codes import MOVES, Codes, Scaled, ZeroPoint
-from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, integer_product, product_to_float, scaled
+from .codes import MOVES, Codes, Scale, Scaled, ZeroPoint
+from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, product_to_float, scaled
+from .integer_products import biased_sums, integer_product, moved_sums, sums_to_float
 from .narrow import blocked_product
 from .operators import FLOAT_OF, qgemm, qlinear_concat, qlinear_conv, qlinear_elementwise, qlinear_matmul
 from .quantize_linear import dequantize_linear, quantize_linear
@@ -35,6 +36,10 @@ CONVERTERS = {
     "DynamicQuantizeLSTM": dynamic_lstm,
     "MatMulNBits": blocked_product,
 } | dict.fromkeys(FLOAT_OF, qlinear_elementwise)
+
+_FOLDED = frozenset({"MatMulInteger", "ConvInteger"})  # Of known integers ONNX's own evaluator computes them.
+# A scale per channel stays with its axis here.
+_KEEPS_AXES = frozenset({"Identity", "MaxPool"})
 
 
 def moved(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
@@ -70,9 +75,13 @@ def _bounds(node: "onnx.NodeProto") -> list[str]:
     return [*node.input[1:], "", ""][:2]
 
 
-def _same_type(node: "onnx.NodeProto", codes: Codes) -> bool:
+def _casts_to(node: "onnx.NodeProto") -> str:
     to = next(attribute.i for attribute in node.attribute if attribute.name == "to")
-    return codes.scale is not None and str(helper.tensor_dtype_to_np_dtype(to)) == codes.scale.dtype
+    return str(helper.tensor_dtype_to_np_dtype(to))
+
+
+def _same_type(node: "onnx.NodeProto", codes: Codes) -> bool:
+    return codes.scale is not None and _casts_to(node) == codes.scale.dtype
 
 
 def cast_to_same(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Codes]:
@@ -80,20 +89,39 @@ def cast_to_same(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) ->
     return [graph.value(node.input[0])]
 
 
+def _converter_of_sums(
+    graph: "OnnxImporter", node: "onnx.NodeProto", values: list[Any], known: list[bool]
+) -> Callable[..., Any] | None:
+    """That of a node which reads sums of integers and does not need them as integers, else None."""
+    sums = [isinstance(value, relax.Var) and value in graph.sums for value in values]
+    if node.op_type == "Cast" and sums == [True] and _casts_to(node) == "float32":
+        return sums_to_float
+    if node.op_type == "Add" and sorted(sums) == [False, True] and any(known):
+        return biased_sums
+    return moved_sums if node.op_type in MOVES - {"Split"} and sums[:1] == [True] else None
+
+
 def converter_of(graph: "OnnxImporter", node: "onnx.NodeProto") -> Callable[..., Any] | None:
     """The converter of a node that is or reads something quantised, else None."""
     values = [graph.value(name) for name in node.input if graph.has(name)]
+    known = [isinstance(value, np.ndarray) for value in values]
+    if node.op_type in _FOLDED and all(known):
+        return None
     if node.op_type in CONVERTERS:
         return CONVERTERS[node.op_type]
     if any(isinstance(value, (Scaled, ZeroPoint)) for value in values):
         return scaled
+    of_sums = _converter_of_sums(graph, node, values, known)
+    if of_sums is not None:
+        return of_sums
     static = [isinstance(value, Codes) and value.scale is not None for value in values]
-    if node.op_type in MOVES and static[:1] == [True]:
+    whole = static[:1] == [True] and isinstance(values[0].scale, Scale)
+    if static[:1] == [True] and node.op_type in (MOVES if whole else _KEEPS_AXES):
         return moved
-    if node.op_type == "Clip" and static[:1] == [True] and all(graph.known(x) is not None for x in _bounds(node) if x):
+    if node.op_type == "Clip" and whole and all(graph.known(x) is not None for x in _bounds(node) if x):
         return clipped
     if node.op_type == "Cast" and static == [True] and _same_type(node, values[0]):
         return cast_to_same
-    if node.op_type == "Concat" and all(static) and len({value.scale for value in values}) == 1:
+    if node.op_type == "Concat" and all(static) and whole and len({value.scale for value in values}) == 1:
         return concatenated
     return None

@@ -29,15 +29,18 @@ def dynamic_quantize(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs
     return [Codes(x, None), Scaled(np.float32(1), x, 1), ZeroPoint(x)]
 
 
-def integer_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Scaled]:
-    """MatMulInteger and ConvInteger: x / s times whole weights."""
+def scaled_product(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[Scaled]:
+    """MatMulInteger and ConvInteger of codes of a scale that is known at run time only: x / s times whole weights.
+    Raises UnsupportedModelError for weights that are computed and for a zero point that is not the codes' own."""
     codes, weight = graph.value(node.input[0]), graph.known(node.input[1])
-    if not isinstance(codes, Codes) or codes.scale is not None or weight is None:
+    own = graph.value(name_of_operand(node, 2)) if name_of_operand(node, 2) else None
+    zero_name = name_of_operand(node, 3)
+    zero = graph.known(zero_name) if zero_name else np.zeros(1, np.int32)
+    if weight is None or zero is None or not isinstance(own, ZeroPoint) or not own.source.same_as(codes.value):
         raise UnsupportedModelError(
-            "multiplies integers that no DynamicQuantizeLinear made, or computed weights; give the fp32 network it "
-            "was made from"
+            "multiplies what DynamicQuantizeLinear made with computed weights, or by a zero point that is not its own; "
+            "give the fp32 network it was made from"
         )
-    zero = graph.known(name_of_operand(node, 3)) if name_of_operand(node, 3) else np.zeros(1, weight.dtype)
     axis = 0 if node.op_type == "ConvInteger" else weight.ndim - 1
     steps = weight.astype("int32") - broadcast_along(zero.astype("int32"), weight.ndim, axis)
     product = graph.apply(

@@ -13,14 +13,13 @@ from ....targets.seams import Attrs
 from ...operators.registry import operators
 from ...ops import is_op
 from ...rewriting.grids import Grid
-from .codes import OFFSETS, Codes, broadcast_along, check_grid, scale_of
+from .codes import ChannelScale, Codes, Scale, Scaled, ZeroPoint, broadcast_along, check_grid, scale_of
 from .narrow import NOTE
 
 if TYPE_CHECKING:
     import onnx
 
     from ..importer import OnnxImporter
-    from .codes import Scale
 
 
 _MOVES = operators(lambda traits: traits.moves and traits.view)
@@ -38,7 +37,7 @@ def real_operand(
     constant."""
     value = graph.value(node.input[index])
     if isinstance(value, Codes):
-        return value.value
+        return read_codes(graph, node, value, scale_index, zero_index)
     scale, zero = (
         graph.known(name_of_operand(node, scale_index)),
         graph.known(name_of_operand(node, zero_index)) if name_of_operand(node, zero_index) else None,
@@ -52,8 +51,57 @@ def real_operand(
             broadcast_along(scale.astype("float32"), value.ndim, axis),
             broadcast_along(zero, value.ndim, axis),
         )
+    return _dequantized(graph, node, value, scale_index, zero_index)
+
+
+def read_codes(
+    graph: "OnnxImporter",
+    node: "onnx.NodeProto",
+    codes: Codes,
+    scale_index: int,
+    zero_index: int,
+    axis: int | None = None,
+) -> relax.Expr:
+    """What codes stand for to a node that has its own scale and zero point for them, nearly always the codes' own;
+    axis: of a scale per channel, where the node may have one. Raises UnsupportedModelError for a scale that is known at
+    run time only and is not theirs."""
+    if codes.scale is None:
+        scale, zero = (
+            graph.value(name) if name else None
+            for name in (name_of_operand(node, index) for index in (scale_index, zero_index))
+        )
+        if (
+            isinstance(scale, Scaled)
+            and isinstance(zero, ZeroPoint)
+            and scale.power == 1
+            and isinstance(scale.value, np.generic)
+            and scale.value == 1
+            and scale.source.same_as(codes.value)
+            and zero.source.same_as(codes.value)
+        ):
+            return codes.value
+        raise UnsupportedModelError(
+            "reads integers of a scale that is known at run time only by another scale or zero point; give the fp32 "
+            "network it was made from"
+        )
+    extents = graph.extents(codes.value)
+    own = scale_of(
+        graph,
+        node,
+        name_of_operand(node, scale_index),
+        name_of_operand(node, zero_index),
+        codes.scale.dtype,
+        None if axis is None else (axis, extents),
+    )
+    if own == codes.scale:
+        return codes.value
     return _dequantized(
-        graph, node, value, scale_of(graph, node, name_of_operand(node, scale_index), name_of_operand(node, zero_index))
+        graph,
+        node,
+        codes.scale.integers(lambda expr, suffix: graph.emit(expr, node, suffix), codes.value),
+        scale_index,
+        zero_index,
+        axis,
     )
 
 
@@ -66,13 +114,47 @@ def _real(graph: "OnnxImporter", constant: np.ndarray, scale: np.ndarray, zero: 
     return np.asarray(steps.astype("float32") * scale)  # NumPy makes a scalar of two arrays without axes.
 
 
-def _dequantized(graph: "OnnxImporter", node: "onnx.NodeProto", value: relax.Var, scale: "Scale") -> relax.Var:
+def _dequantized(
+    graph: "OnnxImporter",
+    node: "onnx.NodeProto",
+    value: relax.Var,
+    scale_index: int,
+    zero_index: int,
+    axis: int | None = None,
+) -> relax.Var:
     """Integers that are an input of the network, or that an operator on integers makes: f32(q - z) * s, marked as
-    quantised; but for rows of a constant table, which is a weight (an embedding)."""
+    quantised where they have 8 bits; but for rows of a constant table, which is a weight (an embedding)."""
+    dtype, scale_name, zero_name = str(value.ty.dtype), *(name_of_operand(node, i) for i in (scale_index, zero_index))
+    if dtype == "int32":
+        return _wide_real(graph, node, value, scale_name, zero_name, axis)
+    channels = None if axis is None else (axis, graph.extents(value))
+    scale = scale_of(graph, node, scale_name, zero_name, dtype, channels)
+    if scale.dtype != dtype:
+        raise UnsupportedModelError(f"has a zero point of {scale.dtype} for integers of {dtype}; export it again")
     wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
-    steps = graph.emit(relax.op.subtract(wide, relax.const(np.float32(scale.zero_point))), node, "steps")
-    real = graph.emit(relax.op.multiply(steps, relax.const(np.float32(scale.scale))), node, "real")
-    return real if _looked_up(graph, value) else scale.pair(graph, node, real)
+    if isinstance(scale, Scale) and _looked_up(graph, value):
+        return scale.of_steps(graph, node, wide)
+    return scale.of_integers(graph, node, wide)
+
+
+def _wide_real(
+    graph: "OnnxImporter",
+    node: "onnx.NodeProto",
+    value: relax.Var,
+    scale_name: str,
+    zero_name: str,
+    axis: int | None,
+) -> relax.Var:
+    """Sums of products, int32, in float: f32(q) * s; ONNX gives them no zero point but 0."""
+    scale, zero = graph.known(scale_name), graph.known(zero_name) if zero_name else np.zeros(1, np.int32)
+    if scale is None or zero is None or zero.any():
+        raise UnsupportedModelError("reads int32 by a zero point or a computed scale; export it with constant scales")
+    extents = graph.extents(value)
+    check_grid(scale, zero, extents, -1 if axis is None else axis)
+    known = graph.sums.get(value)
+    wide = graph.emit(relax.op.astype(value, "float32"), node, "wide") if known is None else known.value
+    step = broadcast_along(scale.astype("float32"), len(extents), -1 if axis is None else axis)
+    return graph.emit(relax.op.multiply(wide, relax.const(step)), node, "real")
 
 
 def _looked_up(graph: "OnnxImporter", value: relax.Var) -> bool:
@@ -108,69 +190,47 @@ def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs)
     """QuantizeLinear: codes that know their scale; of a known value the array of them."""
     x = graph.known(node.input[0])
     if x is not None:
-        scale, zero = _grid(graph, node, attrs, x)
+        steps, zero = _grid(graph, node, attrs, x)
         limits = np.iinfo(zero.dtype)
         return [
             np.asarray(
-                np.clip(np.rint(x.astype("float32") / scale) + zero.astype("float32"), limits.min, limits.max)
+                np.clip(np.rint(x.astype("float32") / steps) + zero.astype("float32"), limits.min, limits.max)
             ).astype(zero.dtype)
         ]
-    scale = graph.known(node.input[1])
-    if scale is not None and scale.size > 1 and not attrs.get("block_size", 0):
-        return [_coded_by_channel(graph, node, attrs)]
-    return [coded(graph, node, graph.value(node.input[0]), 1, 2, _dtype(attrs))]
+    x = graph.operand(node.input[0])
+    if str(x.ty.dtype) != "float32":
+        x = graph.emit(relax.op.astype(x, "float32"), node, "wide")
+    channels = None if attrs.get("block_size", 0) else (attrs.get("axis", 1), graph.extents(x))
+    zero_name = name_of_operand(node, 2)
+    scale = scale_of(graph, node, node.input[1], zero_name, _dtype(attrs), channels)
+    if isinstance(scale, ChannelScale):
+        x = _without_clip(graph, node, x, scale)
+    return [Codes(scale.pair(graph, node, x), scale)]
 
 
-def _coded_by_channel(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> Codes:
-    """Codes with a scale for each channel of a computed tensor, as NNCF has them in front of depthwise convolutions:
-    rounded in float, as no layer reads such codes. Raises UnsupportedModelError for more than 8 bits."""
-    x = graph.expression(graph.value(node.input[0]))
-    zero = graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else None
-    dtype = _dtype(attrs) if zero is None else str(zero.dtype)
-    if dtype not in OFFSETS or name_of_operand(node, 2) and zero is None:
-        raise UnsupportedModelError(f"quantises to {dtype}; only int8 and uint8 are supported, give the fp32 network")
-    scale, rank = graph.known(node.input[1]).astype("float32"), len(graph.extents(x))
-    zero = np.zeros(scale.shape, dtype) if zero is None else zero
-    step, zero = (
-        relax.const(broadcast_along(v.astype("float32"), rank, attrs.get("axis", 1)), "float32") for v in (scale, zero)
-    )
-    limits = np.iinfo(dtype)
-    codes = graph.emit(relax.op.divide(x, step), node, "steps")
-    codes = graph.emit(relax.op.add(graph.emit(relax.op.round(codes), node, "rounded"), zero), node, "shifted")
-    codes = graph.emit(relax.op.clip(codes, float(limits.min), float(limits.max)), node, "codes")
-    steps = graph.emit(relax.op.subtract(codes, zero), node, "kept")
-    return Codes(graph.emit(relax.op.multiply(steps, step), node, "real"), None)
+def _without_clip(graph: "OnnxImporter", node: "onnx.NodeProto", x: relax.Expr, scale: ChannelScale) -> relax.Expr:
+    """What is quantised without the clips in front of it that cut nothing off which the scale does not cut off: bounds
+    that are one for all channels would stand between a layer and the factors of its channels."""
+    call = graph.bb.lookup_binding(x) if isinstance(x, relax.Var) else None
+    if not is_op(call, "relax.clip"):
+        return x
+    inner, low, high = call.args[0], *(np.float64(bound.value) for bound in call.args[1:])
+    least, most = np.iinfo(scale.dtype).min, np.iinfo(scale.dtype).max
+    steps, zeros = np.array(scale.scale), np.array(scale.zero_point)
+    below, above = (np.rint(low / steps) + zeros <= least).all(), (np.rint(high / steps) + zeros >= most).all()
+    if above and (below or low == 0):
+        return inner if below else graph.emit(relax.op.nn.relu(inner), node, "positive")
+    return x
 
 
 def dequantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[np.ndarray | relax.Var]:
     """DequantizeLinear: the numbers that codes stand for."""
-    value = graph.value(node.input[0])
+    value, axis = graph.value(node.input[0]), None if attrs.get("block_size", 0) else attrs.get("axis", 1)
     if isinstance(value, Codes):
-        if value.scale is not None and graph.known(node.input[1]) is not None:
-            scale = scale_of(graph, node, node.input[1], name_of_operand(node, 2))
-            if (scale.scale, scale.zero_point) != (value.scale.scale, value.scale.zero_point):
-                return [_dequantized(graph, node, graph.emit(value.scale.integers(value.value), node, "codes"), scale)]
-        return [value.value]
+        return [read_codes(graph, node, value, 1, 2, axis)]
     if isinstance(value, np.ndarray) and graph.known(node.input[1]) is not None:
         return [_real(graph, value, *_grid(graph, node, attrs, value))]
-    scale = graph.known(node.input[1])
-    if scale is not None and scale.size > 1 and not attrs.get("block_size", 0):
-        return [_real_by_channel(graph, node, attrs, value)]
-    return [real_operand(graph, node, 0, 1, 2)]
-
-
-def _real_by_channel(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, value: relax.Expr) -> relax.Var:
-    """Integers that are computed, with a scale for each channel: numbers in float."""
-    zero = graph.known(name_of_operand(node, 2)) if name_of_operand(node, 2) else np.zeros(1, "int32")
-    if zero is None:
-        raise UnsupportedModelError("computes its zero point at run time; export it with a constant one")
-    rank, axis = len(graph.extents(value)), attrs.get("axis", 1)
-    step, zero = (
-        relax.const(broadcast_along(v.astype("float32"), rank, axis), "float32")
-        for v in (graph.known(node.input[1]), zero)
-    )
-    wide = graph.emit(relax.op.astype(graph.expression(value), "float32"), node, "wide")
-    return graph.emit(relax.op.multiply(graph.emit(relax.op.subtract(wide, zero), node, "steps"), step), node, "real")
+    return [_dequantized(graph, node, graph.expression(value), 1, 2, axis)]
 
 
 def _grid(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, constant: np.ndarray) -> Sequence[np.ndarray]:

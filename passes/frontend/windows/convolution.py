@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 def conv(node: "OnnxNode") -> relax.Expr:
-    """R.nn.conv1d / conv2d with explicit padding, and the bias added as [1, O, 1(, 1)]."""
+    """R.nn.conv1d / conv2d with explicit padding, and the bias added as [1, O, 1(, 1)]. Integers raise
+    UnsupportedModelError."""
     rank = len(node.shape(0)) - 2
     if rank not in (1, 2, 3):
         raise UnsupportedModelError(f"is a {rank}-D convolution; only 1-D to 3-D are supported")
+    _check_floats(node)
     kernel = node.shape(1)[2:]
     strides, dilation = _list(node, "strides", rank), _list(node, "dilations", rank)
     padding = same_padding(node, kernel, strides, dilation)
@@ -32,6 +34,14 @@ def conv(node: "OnnxNode") -> relax.Expr:
         groups=node.attrs.get("group", 1),
     )
     return with_bias(node, out, rank)
+
+
+def _check_floats(node: "OnnxNode") -> None:
+    if node.dtype(0) != "float32":
+        raise UnsupportedModelError(
+            f"convolves {node.dtype(0)}, and ONNX's {node.op} takes floats alone; export it as ConvInteger, or with a "
+            "Cast to float32 in front"
+        )
 
 
 def _volumes(node: "OnnxNode", strides: list[int], padding: list[int], dilation: list[int]) -> relax.Call:
@@ -73,6 +83,7 @@ def conv_transpose(node: "OnnxNode") -> relax.Expr:
     rank = len(node.shape(0)) - 2
     if rank not in (1, 2, 3):
         raise UnsupportedModelError(f"is a {rank}-D transposed convolution; only 1-D to 3-D are supported")
+    _check_floats(node)
     kernel, strides, dilation = node.shape(1)[2:], _list(node, "strides", rank), _list(node, "dilations", rank)
     extra = _list(node, "output_padding", rank, 0)
     mode = node.text("auto_pad", "NOTSET")
