@@ -38,7 +38,7 @@ def tried(monkeypatch):
             Attempt("a table", 0.04, None, False, BOTH),
         ]
         asks = SimpleNamespace(scout=lambda: bench)
-        return choices.Choices(asks, BuildOptions(), lambda text: None, steps), asked
+        return choices.Choices(asks, BuildOptions(), lambda text: None, steps, began=0.0), asked
 
     return made
 
@@ -79,6 +79,11 @@ def test_not_measured(tried, variants, seconds):
     before = list(found.steps)
     assert found.without_what_is_too_slow(SimpleNamespace(variants=variants)) is None
     assert found.steps == before and next(left) == 9.0
+
+
+def test_trying_takes_what_the_compilation_so_far_left():
+    left = [choices.seconds_far(spent) for spent in (0.0, 50.0, 1000.0)]
+    assert left == [choices.SECONDS_FAR, choices.SECONDS_FAR - 50.0, choices.SECONDS]
 
 
 def test_it_is_measured_beside_the_other_design_built_for_the_same_target(quantize, monkeypatch):  # noqa: F811

@@ -79,6 +79,18 @@ def test_agreement_names_the_worst_output_and_those_not_judged():
     assert "agreement, 5 calibration samples " in shown(agreement=agreement(30.0, samples=5, held_out=False))
 
 
+def test_outputs_beside_one_far_from_fp32_are_told():
+    """A file may hand out what its answer is made of: its user judges by the answer."""
+    outputs = {"mask": 30.1, "feature": 1.7} | {f"more{number}": 25.0 for number in range(9)}
+    found = shown(agreement=agreement(1.7, output="feature", outputs=outputs))
+    assert "worst of 11 outputs (feature)" in found and "output mask" in found and "30.1 dB" in found
+    assert "more6" in found and "more7" not in found and "2 more outputs: --json" in found
+    assert "in output feature (1.7 dB" in found and "--output-name mask" in found
+    alone = shown(agreement=agreement(1.7, outputs={"y": 1.7, "z": 3.0}))
+    assert "output z" in alone and "--output-name" not in alone
+    assert "output y" not in shown(agreement=agreement(25.0, output="z", outputs={"y": 30.0, "z": 25.0}))
+
+
 def test_decisions_are_said_where_decibels_are_low():
     made = {"y": {"kind": "above one half", "same": 199, "asked": 200}}
     found = shown(agreement=agreement(18.25, decisions=made))

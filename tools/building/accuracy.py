@@ -9,7 +9,7 @@ from functools import cache, partial
 from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize
 from ...passes.sensitivity.bench import Bench
-from ...passes.sensitivity.budget import Budget
+from ...passes.sensitivity.budget import Budget, cpu_seconds
 from ...passes.sensitivity.choices.choose_calibration import choose_calibration
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.journal import Journal
@@ -35,7 +35,8 @@ _VERSION = "4"  # State files of another version mean something else, and no sea
 @dataclass
 class Workflow:
     """Compiles designs and keeps the best. save(package): writes it. state: path of the journal, None keeps none.
-    canonical: the network in canonical form, if somebody has it."""
+    canonical: the network in canonical form, if somebody has it. began: CPU seconds (`cpu_seconds`) when the
+    compilation began."""
 
     model: Model
     samples: Mapping[str, Array]
@@ -44,6 +45,7 @@ class Workflow:
     save: Callable[[Package], object] = lambda package: None
     state: str | None = None
     canonical: Model | None = None
+    began: float = field(default_factory=cpu_seconds)
     apart: bool = False  # It says whether a part of the held-out samples stays untouched by what is chosen.
     steps: list = field(default_factory=list)
     compiled: dict = field(default_factory=dict)  # It maps a Design to its (Quantized, Package).
@@ -73,7 +75,7 @@ class Workflow:
         design = Design(self.options.recipe)
         if self.options.recipe.calibrator == "auto":
             design = choose_calibration(self.bench, design, Journal(), self._tell, self.steps.append)
-        choices = Choices(self.bench, self.options, self._tell, self.steps)
+        choices = Choices(self.bench, self.options, self._tell, self.steps, self.began)
         design = choices.chosen(design)
         self.ranking = choices.ranking
         while (cheaper := choices.without_what_is_too_slow(self.compile(design)[1])) is not None:

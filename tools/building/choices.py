@@ -28,9 +28,9 @@ from .measured_cost import measured_cost
 from .options import BuildOptions
 from .packages import resolve_targets
 
-# Trying may take so many seconds of CPU time, beside the calibration and the first error; the second figure is for a
-# network that is FAR from fp32.
-SECONDS, SECONDS_FAR = 40.0, 180.0
+# Trying may take so many seconds of CPU time, beside the calibration and the first error. A network that is FAR from
+# fp32 may take what calibration and its build left of the second figure: who compiles waits for the whole.
+SECONDS, SECONDS_FAR = 40.0, 150.0
 _RANKING = 0.5  # Ranking operators may take this part of the seconds that are left.
 # Designs that are estimated to take less than so many times the time are not measured: a clock does not tell them
 # apart.
@@ -43,12 +43,15 @@ _CLEARLY = 1.1
 class Choices:
     """Tries what removes much of int8's error for little time, without an accuracy target.
 
-    bench: the network and its samples. tell(text): of every stage. steps: what was tried is appended.
+    bench: the network and its samples. tell(text): of every stage. steps: what was tried is appended. began: CPU
+    seconds (`cpu_seconds`) when the compilation began.
 
     After `chosen`, `ranking` has the operators by their error, where int8 was far from fp32."""
 
-    def __init__(self, bench: Bench, options: BuildOptions, tell: Callable[[str], None], steps: list[Attempt]) -> None:
-        self.bench, self.options, self.steps = bench, options, steps
+    def __init__(
+        self, bench: Bench, options: BuildOptions, tell: Callable[[str], None], steps: list[Attempt], began: float
+    ) -> None:
+        self.bench, self.options, self.steps, self._began = bench, options, steps, began
         self._tell, self._scout = tell, bench.scout()
         self._seconds = cache(partial(estimated_seconds, self._scout, options))
         self.ranking: list[Ranked] = []
@@ -88,7 +91,7 @@ class Choices:
 
         log(Attempt("as calibrated", error(design), None, True, design))
         if self.options.seconds is None and errors[design] > FAR:
-            limit = SECONDS_FAR
+            limit = seconds_far(begun - self._began)
         beyond = max(0.0, clock.clock() - begun - limit)  # A first error that takes longer leaves less for the rest.
         clock = self._clock = Budget(max(0.0, limit - beyond), clock.clock)
 
@@ -143,6 +146,11 @@ class Choices:
         shown = f"{name}, {ratio - 1:+.1%} of the time, measured"
         self.steps.append(Attempt(shown, None, None, not over, kept[-1].design))
         return next(step.design for step in reversed(self.steps) if step.kept) if over else None
+
+
+def seconds_far(spent: float) -> float:
+    """CPU seconds that trying may take where int8 is FAR from fp32. spent: CPU seconds of the compilation so far."""
+    return max(SECONDS, SECONDS_FAR - spent)
 
 
 def smoothings(bench: Bench, options: BuildOptions) -> tuple[str, ...]:

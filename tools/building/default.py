@@ -18,7 +18,7 @@ from ...passes.sensitivity.search import SearchOutcome
 from ...targets import detect
 from ..reporter import Reporter
 from .accuracy import Workflow, automatic, workflow_report
-from .choices import SECONDS_FAR
+from .choices import seconds_far
 from .options import BuildOptions
 from .packages import build_package
 from .quantizing import quantize_canonical
@@ -29,9 +29,10 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
 
     (hub, package, what the report says of it). A part of the samples is held out of calibration. yardstick: tells
     how near to fp32 a package is. A network that is near enough costs one calibration and one build."""
+    began = cpu_seconds()
     reporter.phase("canonicalize")
     canonical = canonicalize(model)
-    workflow = partial(Workflow, model, samples, options, reporter, canonical=canonical)
+    workflow = partial(Workflow, model, samples, options, reporter, canonical=canonical, began=began)
     if options.free and switches_of(Annotate(options.recipe).decide(canonical.module), options.free):
         return automatic(request, workflow(), None)
     started = cpu_seconds()
@@ -48,7 +49,7 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
     design = Design(options.recipe)
     # The network's error and that of one rescaled network would take as long: either is built and run as calibration
     # did.
-    if 2 * took > (SECONDS_FAR if options.seconds is None else options.seconds):
+    if 2 * took > (seconds_far(cpu_seconds() - began) if options.seconds is None else options.seconds):
         left = Attempt(f"rescaled channels: {LEFT_OUT}", None, None, False, design)
         return quantized, package, {"workflow": workflow_report(SearchOutcome(design, float("nan"), True, [left]))}
     yardstick.release()

@@ -5,6 +5,7 @@ from .decision_tables import print_bfloat16, print_operators, print_policy, prin
 
 _WORTH_REPAIRING = 0.01  # From this relative drop on --max-drop is mentioned.
 _USUAL_DB = 20.0  # Below this, and where outputs are probabilities, it is said how many decisions are fp32's.
+_MOST = 8  # So many outputs are listed beside the worst one.
 _POOR_DB = 15.0  # An unvalidated package whose agreement is below this is mentioned.
 
 
@@ -109,7 +110,7 @@ def _agreement(agreement):
             (
                 f"agreement, {samples}{worst}",
                 "",
-                "not finite" if agreement.get("not_finite") else f"{agreement['sqnr_db']:.1f} dB",
+                "not finite" if agreement.get("not_finite") else _decibels(agreement["sqnr_db"]),
                 "",
             )
         ]
@@ -117,6 +118,11 @@ def _agreement(agreement):
         else []
     )
     if agreement.get("sqnr_db", _USUAL_DB) < _USUAL_DB:
+        others = [name for name in agreement.get("outputs", ()) if name != agreement["output"]]
+        rows += [
+            (f"agreement, output {name}", "", _decibels(agreement["outputs"][name]), "") for name in others[:_MOST]
+        ]
+        rows += [(f"agreement, {len(others) - _MOST} more outputs: --json", "", "", "")] if len(others) > _MOST else []
         rows += [
             (
                 f"of {counts['asked']} decisions {counts['kind']} in {name}, in fp32 or int8, the same",
@@ -182,11 +188,18 @@ def _advice(report) -> str | None:
             "--validate DATA.npz, and repair it with --max-drop 0.01"
         )
     if agreement is not None and agreement.get("sqnr_db", _POOR_DB) < _POOR_DB:
+        near = [name for name, found in agreement.get("outputs", {}).items() if found >= _USUAL_DB]
+        where = f" in output {agreement['output']}" if near else ""
+        whether = f"name the outputs that count if it does not (--output-name {near[0]}), else " if near else ""
         return (
-            f"int8 is far from fp32 ({agreement['sqnr_db']:.1f} dB; 20 to 50 dB are usual): measure it with "
-            "--validate DATA.npz, and repair it with --max-drop 0.01"
+            f"int8 is far from fp32{where} ({_decibels(agreement['sqnr_db'])}; 20 to 50 dB are usual): {whether}"
+            "measure it with --validate DATA.npz, and repair it with --max-drop 0.01"
         )
     return None
+
+
+def _decibels(found):
+    return f"{found:.1f} dB"
 
 
 def _figure(accuracy, name):
