@@ -1,6 +1,5 @@
 """Of what survey.py found: counts in words, and a row per network, written into gallery.md."""
 
-import os
 from pathlib import Path
 
 from table import processor
@@ -9,38 +8,70 @@ BEGIN, END = "<!-- survey: made by survey.py -->", "<!-- end of survey -->"
 DOCUMENT = Path(__file__).parents[1] / "gallery.md"
 PATIENCE = 180  # Compiling should take no more seconds.
 RUNTIMES = ("octet-int8", "openvino-int8", "onnxruntime-int8", "octet-fp32", "openvino-fp32", "onnxruntime-fp32")
+HEADS = (
+    "network",
+    "commit",
+    "chosen",
+    "samples",
+    "compile, s of CPU",
+    "by the clock",
+    "GB",
+    "dB",
+    "decides as fp32",
+    *RUNTIMES,
+    "int8 / float",
+)
 
 
 def table(reports: list[dict]) -> str:
     """A row per network, in the order of their names."""
-    heads = (
-        "network",
-        "chosen",
-        "samples",
-        "compile, s of CPU",
-        "GB",
-        "dB",
-        "decides as fp32",
-        *RUNTIMES,
-        "int8 / float",
-    )
-    rows = [" | ".join(heads), " | ".join("---" for _ in heads)]
-    for report in reports:
+    rows = [" | ".join(HEADS), " | ".join("---" for _ in HEADS)]
+    for report in sorted(reports, key=lambda report: report["name"]):
         taken = report.get("compile", {})
-        cells = [report["name"], " ".join(report["options"]), report.get("samples", ""), str(taken.get("cpu", ""))]
-        cells.append(f"{taken['peak'] / 1e9:.1f}" if "peak" in taken else "")
         agreed = (report.get("agreement") or {}).get("sqnr_db")
-        cells.append(report["error"] if report["error"] else "" if agreed is None else f"{agreed:.1f}")
-        made = report.get("decisions")
-        cells.append("{decision}: {same} of {asked}".format(**made) if made else "")
-        best = min(report.get("milliseconds", {"": 0}).values())
+        made, counts, times = report.get("decisions"), report.get("operators"), report.get("milliseconds", {})
+        cells = [
+            report["name"],
+            " / ".join(dict.fromkeys(report[by] for by in ("compiled by", "timed by") if by in report)),
+            " ".join(report["options"]),
+            report.get("samples", ""),
+            *(str(taken.get(measure, "")) for measure in ("cpu", "wall")),
+            f"{taken['peak'] / 1e9:.1f}" if "peak" in taken else "",
+            report["error"] if report["error"] else "" if agreed is None else f"{agreed:.1f}",
+            "{decision}: {same} of {asked}".format(**made) if made else "",
+        ]
         for runtime in RUNTIMES:
-            value = report.get("milliseconds", {}).get(runtime)
-            cells.append("" if value is None else f"**{value:.3f}**" if value == best else f"{value:.3f}")
-        counts = report.get("operators")
+            value = times.get(runtime)
+            cells.append(
+                "" if value is None else f"**{value:.3f}**" if value == min(times.values()) else f"{value:.3f}"
+            )
         cells.append(f"{counts['int8']} / {counts['float']}" if counts else "")
         rows.append(" | ".join(cells))
     return "\n".join(f"| {row} |" for row in rows)
+
+
+def read(text: str) -> list[dict]:
+    """The reports of a table's rows, as far as a row holds them; `compiled by` is "earlier" where it has no commit."""
+    heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
+    return [_read_row(dict(zip(heads, row, strict=True))) for row in rows]
+
+
+def _read_row(cells):
+    commits = cells.get("commit", "earlier").split(" / ")
+    report = {"name": cells["network"], "compiled by": commits[0], "options": cells["chosen"].split(), "error": ""}
+    report |= {"samples": cells["samples"]} if cells["samples"] else {}
+    if not cells["int8 / float"]:
+        return report | {"error": cells["dB"]}
+    taken = {"cpu": cells["compile, s of CPU"], "wall": cells.get("by the clock"), "peak": cells["GB"]}
+    taken = {measure: float(value) for measure, value in taken.items() if value}
+    report["compile"] = taken | ({"peak": taken["peak"] * 1e9} if "peak" in taken else {})
+    report["operators"] = dict(zip(("int8", "float"), map(int, cells["int8 / float"].split(" / ")), strict=True))
+    report["agreement"] = {"sqnr_db": float(cells["dB"])} if cells["dB"] else {}
+    if cells["decides as fp32"]:
+        decision, same, _, asked = cells["decides as fp32"].split()
+        report["decisions"] = {"decision": decision[:-1], "same": int(same), "asked": int(asked)}
+    times = {runtime: float(cells[runtime].strip("*")) for runtime in RUNTIMES if cells[runtime]}
+    return report | ({"milliseconds": times, "timed by": commits[-1]} if times else {})
 
 
 def summary(reports: list[dict]) -> str:
@@ -66,16 +97,15 @@ def _agreement(reports, compiled):
 
 def _compiling(compiled):
     """Says how long compiling took, and by which versions."""
-    spent = lambda measure: sorted(report["compile"][measure] for report in compiled)
+    spent = lambda measure: sorted(each["compile"][measure] for each in compiled if measure in each["compile"])
+    late = lambda measure: _named(each for each in compiled if each["compile"].get(measure, 0) > PATIENCE)
     middle = lambda values: values[len(values) // 2]
-    cpu, wall, load = spent("cpu"), spent("wall"), spent("load")
-    late = [report for report in compiled if report["compile"]["wall"] > PATIENCE]
-    slow = [report for report in compiled if report["compile"]["cpu"] > PATIENCE]
+    cpu, wall = spent("cpu"), spent("wall")
+    clock = f"; by the clock of a machine that does other work beside, {middle(wall):.0f} s and {wall[-1]:.0f} s"
     return (
-        f"Compiling took {middle(cpu):.0f} s of processor time in the median, {cpu[-1]:.0f} s at the most; by "
-        f"the clock, at loads of {load[0]:.0f} to {load[-1]:.0f} on {os.cpu_count()} cores, {middle(wall):.0f} s "
-        f"and {wall[-1]:.0f} s. Longer than {PATIENCE} s: by processor time {_named(slow)}, by the clock "
-        f"{_named(late)}. {_versions(compiled, 'compiled')}"
+        f"Compiling took {middle(cpu):.0f} s of processor time in the median, {cpu[-1]:.0f} s at the most"
+        f"{clock if wall else ''}. Longer than {PATIENCE} s: by processor time {late('cpu')}, by the clock "
+        f"{late('wall')}. {_versions(compiled, 'compiled')}"
     )
 
 
@@ -99,18 +129,18 @@ def _named(reports):
 
 
 def _versions(reports, did):
-    """Says which commit did it, and of which rows another one."""
+    """Says how many rows were made by which commit."""
     by = [report[f"{did} by"] for report in reports]
-    most = max(set(by), key=by.count)
-    others = {
-        version: _named(report for report, each in zip(reports, by) if each == version) for version in {*by} - {most}
-    }
-    rest = "".join(f", but by {version} {names}" for version, names in sorted(others.items()))
-    return f"{did.capitalize()} by commit {most}{rest}."
+    counts = sorted(((by.count(commit), commit) for commit in {*by}), reverse=True)
+    said = ", ".join(f"{count} by {commit}" for count, commit in counts)
+    return f"{did.capitalize()}: {said}."
 
 
 def written(reports: list[dict]) -> None:
-    """Puts the counts and the table of what was tried into gallery.md."""
+    """Puts the counts and the table of what was tried into gallery.md; rows of what was not tried stay as they were."""
     before, rest = DOCUMENT.read_text().split(BEGIN)
-    made = "\n\n".join((f"On {processor()}.", summary(reports), table(reports)))
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.split(END)[1]}")
+    inside, after = rest.split(END)
+    stayed = {report["name"]: report for report in read(inside[inside.index("| network ") :].rstrip())}
+    every = [*(stayed | {report["name"]: report for report in reports}).values()]
+    made = "\n\n".join((f"On {processor()}.", summary(every), table(every)))
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}")

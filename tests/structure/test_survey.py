@@ -68,14 +68,30 @@ def _tried():
         "operators": {"int8": 3, "float": 1},
         "milliseconds": {"octet-int8": 1.5, "openvino-int8": 2.0, "octet-fp32": 1.4},
     }
-    refused = {"name": "two", "options": ["--dim", "n=2"], "error": "two.onnx: no"}
+    refused = {"name": "two", "options": ["--dim", "n=2"], "compiled by": "a1", "error": "two.onnx: no"}
     return [timed, refused]
 
 
 def test_the_table_shows_the_fastest_and_the_reason(script):  # noqa: F811
     _, _, first, second = script("survey_table").table(_tried()).splitlines()
-    assert first == "| one |  | noise | 8.1 | 1.5 | 40.0 | text: 8 of 9 | 1.500 | 2.000 |  | **1.400** |  |  | 3 / 1 |"
-    assert second == "| two | --dim n=2 |  |  |  | two.onnx: no |  |  |  |  |  |  |  |  |"
+    assert first == (
+        "| one | a1 |  | noise | 8.1 | 190.0 | 1.5 | 40.0 | text: 8 of 9 | 1.500 | 2.000 |  | **1.400** |  |  | 3 / 1 |"
+    )
+    assert second == "| two | a1 | --dim n=2 |  |  |  |  | two.onnx: no |  |  |  |  |  |  |  |  |"
+
+
+def test_rows_of_networks_that_are_not_tried_again_stay(script, tmp_path, monkeypatch):  # noqa: F811
+    module, document = script("survey_table"), tmp_path / "gallery.md"
+    monkeypatch.setattr(module, "DOCUMENT", document)
+    one, two = _tried()
+    reports = [one | {"timed by": "b2"}, two]
+    old = module.table(reports)
+    assert module.table(module.read(old)) == old
+    document.write_text(f"above\n{module.BEGIN}\n{old}\n{module.END}\nbelow\n")
+    module.written([{**two, "compiled by": "c3"}])
+    left, table = document.read_text(), module.table([reports[0], {**two, "compiled by": "c3"}])
+    assert left.startswith("above\n") and left.endswith(f"\n\n{table}\n{module.END}\nbelow\n")
+    assert "2 structures tried: 1 load" in left and "Timed: 1 by b2." in left
 
 
 def test_what_was_tried_is_counted(script):  # noqa: F811
@@ -86,18 +102,18 @@ def test_what_was_tried_is_counted(script):  # noqa: F811
         "fp32 every time, 0 in at least 98 of 100 cases, 0 in at least 95."
     )
     assert spent.startswith(
-        "Compiling took 8 s of processor time in the median, 8 s at the most; by the clock, at load"
+        "Compiling took 8 s of processor time in the median, 8 s at the most; by the clock of a mach"
     )
     assert "Longer than 180 s: by processor time none, by the clock one." in spent
     assert fast.startswith("Of 1 that were timed, 1 are faster than every peer that runs them, by 1.3 times in the me")
     assert "0 than Octet's own fp32. Not faster than a peer: none." in fast
 
 
-def test_rows_of_another_version_are_named(script):  # noqa: F811
+def test_versions_are_counted(script):  # noqa: F811
     first, refused = _tried()
     reports = [first, refused, first | {"name": "old", "compiled by": "b2"}, first | {"name": "new"}]
     _, spent, fast = script("survey_table").summary(reports).split("\n\n")
-    assert spent.endswith("Compiled by commit a1, but by b2 old.") and fast.endswith("Timed by commit a1.")
+    assert spent.endswith("Compiled: 2 by a1, 1 by b2.") and fast.endswith("Timed: 3 by a1.")
 
 
 def _layout(distance):
