@@ -9,6 +9,7 @@ from tvm import relax
 from .. import ops
 from ..ops import QMAX, QMIN
 from . import overflow
+from .bias import LIMIT, is_missed, on_grid
 from .requantize import multiplier
 
 if TYPE_CHECKING:
@@ -112,8 +113,14 @@ def realize_linear(
     data_scale, zero_point = data.qparams.scale, data.qparams.zero_point
     weight = widen_for_bias(weight, bias, data_scale)
     step = np.float64(np.float32(data_scale)) * weight.scale.astype(np.float64)
-    bias = np.rint(bias.astype(np.float64) / step).astype(np.int64)
+    bias, rest = on_grid(bias, step)
     factors = multiplier([data_scale, weight.scale], 1.0 if out is None else out.scale)
+    apart = np.abs(rest) * factors
+    if out is not None and apart.max(initial=0.0) >= LIMIT:
+        return Refused(
+            f"a step of its sums is {factors[apart.argmax()]:.3g} of its result's in output channel {apart.argmax()}, "
+            "and its bias lies between two of them"
+        )
     attrs = {"residual_zero_point": 0, "residual_multiplier": 0.0}
     if residual is not None:
         assert out is not None  # A layer with a residual is requantised.
@@ -129,6 +136,9 @@ def realize_linear(
     if isinstance(bound, str):
         return Refused(bound)
     low, high = (chain.low, chain.high) if out is None else out.bounds(chain.low, chain.high)
+    missed = out is None and is_missed(context.graph, chain.root, rest, step)
+    if missed:
+        low, high = -np.inf, np.inf
     constants = [relax.const(value, str(value.dtype)) for value in (weight.values, bias.astype(np.int32), factors)]
     call = ops.call(
         operator,
@@ -141,4 +151,11 @@ def realize_linear(
         clip_max=high,
         out_dtype="float32" if out is None else "int8",
     )
-    return context.emit_layer(call, chain.root, bound)
+    layer = context.emit_layer(call, chain.root, bound)
+    if not missed:
+        return layer
+    left = (rest * step).astype(np.float32).reshape([-1, 1, 1] if operator == "octet.conv2d" else [-1])
+    layer = context.emit_behind(relax.op.add(layer, relax.const(left)), chain.root)
+    if (chain.low, chain.high) == (-np.inf, np.inf):
+        return layer
+    return context.emit_behind(relax.op.clip(layer, chain.low, chain.high), chain.root)

@@ -152,6 +152,12 @@ class Realizer(Forward):
         self._bounds[var], self._origin[var] = bound, root
         return var
 
+    def emit_behind(self, call: relax.Call, root: relax.Expr) -> relax.Expr:
+        """Emits what a layer computes in float behind its kernel, for the reason that the layer `root` has."""
+        var = self.emit(call, root.name)
+        self._origin[var] = root
+        return var
+
     # The walk itself uses the methods from here on.
 
     def _quantize(self, var: relax.Var, call: relax.Call) -> relax.Expr:
