@@ -14,21 +14,29 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .float_ops import FloatOps, FloatValue
 
+EXP_LOWEST = -87.33654  # Below it exp is 0.
+LOG2_E = 1.44269504088896341
+LN_2_HIGH, LN_2_LOW = 0.693359375, -2.12194440e-4  # Nine bits of ln(2), and the rest.
 STEPS = 255  # The steps divide the way from the least to the largest value of coarse.
 
 
 def exp(m: FloatOps, x: FloatValue) -> FloatValue:
     """e ** x. 0 below -87.33 (no subnormal results), inf above 88.73."""
-    low = m.const(-87.33654)
+    low = m.const(EXP_LOWEST)
     clamped = m.min(m.max(x, low), m.const(89.0))
-    n = m.rint(m.mul(clamped, m.const(1.44269504088896341)))
-    r = m.sub(m.sub(clamped, m.mul(n, m.const(0.693359375))), m.mul(n, m.const(-2.12194440e-4)))
-    series = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-    p = m.add(m.add(m.mul(_polynomial(m, r, series), m.mul(r, r)), r), m.const(1.0))
+    n = m.rint(m.mul(clamped, m.const(LOG2_E)))
+    r = m.sub(m.sub(clamped, m.mul(n, m.const(LN_2_HIGH))), m.mul(n, m.const(LN_2_LOW)))
+    p = exp_of_rest(m, r)
     exponent = m.int(n)
     half = m.shift_right(exponent, 1)  # Two factors make up 2 ** n, as n = 128 is no float32 exponent.
     scaled = m.mul(m.mul(p, m.power_of_two(half)), m.power_of_two(m.isub(exponent, half)))
     return m.select(m.less(x, low), m.const(0.0), scaled)
+
+
+def exp_of_rest(m: FloatOps, r: FloatValue) -> FloatValue:
+    """e ** r for |r| <= ln(2) / 2."""
+    series = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+    return m.add(m.add(m.mul(_polynomial(m, r, series), m.mul(r, r)), r), m.const(1.0))
 
 
 def log(m: FloatOps, x: FloatValue) -> FloatValue:

@@ -7,6 +7,8 @@ from cuda_harness import SM61, SM75, SM80, codes, constant, differences, emulato
 from tvm import relax
 
 from octet.passes import ops
+from octet.passes.lower.cuda import fused
+from octet.targets.cuda.kernels.attention import Block, block_for
 
 RNG = np.random.default_rng(6)
 
@@ -134,6 +136,7 @@ CASES = {
     "one launch": (2, 48, 2, 32, True, True),
     "one launch, odd": (1, 37, 3, 64, True, False, None, True, 255),
     "one launch, many keys": (1, 203, 1, 32, True, True),
+    "many heads": (11, 64, 6, 32, True, False, None, False, 255),  # A warp has its queries alone.
 }
 
 
@@ -190,6 +193,32 @@ def test_attention_is_one_launch_where_shared_memory_holds_a_head():
     assert "attention" not in kernels((1, 640, 1, 64), SM75) and "attention" not in kernels(
         CASES["whole granules"]
     )  # These have too many keys, or heads of half a step.
+
+
+@pytest.mark.parametrize("block", [(1, 1), (1, 4), (2, 2), (8, 1)], ids=str)
+def test_every_block_has_the_referees_bytes(block, monkeypatch):
+    """Warps that share the keys, and groups of queries: by default the number of heads decides."""
+    monkeypatch.setattr(fused, "block_for", lambda *_: Block(*block))
+    cases = [
+        (2, 48, 2, 32),
+        (1, 37, 3, 64, True, False, None, True, 255),
+        (1, 128, 1, 64, True, False, None, False, 255),
+    ]
+    made = [attention(*case) for case in cases]
+    found = nets([module for module, _ in made])
+    emulated = emulator(found)
+    for net, (module, inputs) in zip(found, made, strict=True):
+        assert "attention" in [step.kernel for step in net.steps]
+        assert not differences(emulated, net, module, inputs, seeds=(0, 3))
+
+
+def test_blocks_follow_the_queries():
+    def block(keys, batch, spec=SM80, width=64):
+        return block_for(keys, width, width, keys, batch, spec)
+
+    assert block(128, 12) == Block(4, 1) and block(128, 32 * 12) == Block(1, 4)
+    assert block(197, 12 * 32) == Block(2, 2) and block(1024, 1, width=32) == Block(8, 1)
+    assert block(128, 1, SM61) is None and block(1025, 1) is None and block(128, 1, width=48) is None
 
 
 def test_operands_that_lie_anyhow():

@@ -24,7 +24,7 @@ from octet.targets.variant import TensorSpec
 
 INPUTS, OUTPUTS = (TensorSpec("x", (2, 3, 12, 11), "float32"),), (TensorSpec("y", (2, 9), "float32"),)
 EMPTY = 'extern "C" __global__ void empty(void* y) {}'
-COMMON = ("dp4a.s32.s32", "mul.rn.f32", "add.rn.f32", "cvt.rni.s32.f32", "st.global.v4")
+COMMON = ("dp4a.s32.s32", "mul.rn.f32", "add.rn.f32", "st.global.v4")
 
 
 def cuobjdump():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
-from ....targets.cuda.kernels.attention import Attention, attention, fits, warps_for
+from ....targets.cuda.kernels.attention import AttentionProblem, Block, attention, block_for
 from ....targets.cuda.kernels.conv_schedule import rounded_up
 from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, softmax_rows
 from ....targets.cuda.layout import CudaLayout, Strided, plain, row_layout
@@ -38,11 +38,13 @@ _CHAINS = frozenset({Scores, Softmax, LayerNorm, TableBehind})
 
 @dataclass(frozen=True)
 class AttentionHeads:
-    """The scores' chain and the product of its probabilities with the values, whose result is root."""
+    """The scores' chain and the product of its probabilities with the values, whose result is root; block: of its
+    kernel."""
 
     scores: Scores
     product: relax.Call
     root: relax.Expr | None
+    block: Block
 
 
 def chains_of(main: relax.Function, spec: "TargetSpec") -> tuple[dict[relax.Expr | None, Any], set[relax.Expr | None]]:
@@ -85,7 +87,10 @@ def _attention_of(graph: DataflowGraph, scores: Scores, spec: "TargetSpec") -> A
         and queries[:2] == keys[:2] == values[:2]
         and prod(queries[:2]) <= 65535
     )
-    return AttentionHeads(scores, call, users[0]) if alike and fits(keys[-1], queries[-1], values[-1], spec) else None
+    if not alike:
+        return None
+    block = block_for(keys[-1], queries[-1], values[-1], queries[-2], prod(queries[:2]), spec)
+    return AttentionHeads(scores, call, users[0], block) if block is not None else None
 
 
 def _attention(chain: AttentionHeads, ctx: CudaContext) -> CudaTensor:
@@ -99,25 +104,20 @@ def _attention(chain: AttentionHeads, ctx: CudaContext) -> CudaTensor:
     _, v, written = placed(ctx, CudaTensor(scores, q.storage), v, shape_of(second), keys, layout, second.op.name)
     multipliers = [ops.attrs_of(call)["multiplier"] for call in (first, second)]
     batch = images * heads
-    problem = Attention(
-        queries,
-        keys,
-        depth,
-        width,
-        heads,
-        q.layout.steps[-2] if queries > 1 else rounded_up(depth, 16),
-        layout.steps[-2],
-        warps_for(keys),
-        parts.scale is not None,
-        parts.mask is not None,
-        multipliers[0],
-        parts.scale if parts.scale is not None else 0.0,
-        parts.probability_scale,
-        multipliers[1],
-        parts.zero_point,
-        _mask_steps(parts.mask),
+    problem = AttentionProblem(
+        queries=queries,
+        keys=keys,
+        depth=depth,
+        width=width,
+        heads=heads,
+        query_pitch=q.layout.steps[-2] if queries > 1 else rounded_up(depth, 16),
+        out_pitch=layout.steps[-2],
+        multipliers=(multipliers[0], multipliers[1]),
+        scale=parts.scale,
+        mask_step=None if parts.mask is None else _mask_steps(parts.mask),
+        probability=(parts.probability_scale, parts.zero_point),
     )
-    kernel = attention(problem, read, written, epilogue_of(ops.attrs_of(second), False), batch)
+    kernel = attention(problem, chain.block, read, written, epilogue_of(ops.attrs_of(second), False), batch)
     into = CudaTensor(layout, ctx.storage(prod(shape_of(second)))) if isinstance(layout, Strided) else None
     return ctx.emit(
         kernel,

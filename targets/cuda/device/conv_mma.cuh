@@ -111,8 +111,7 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
         } else {
           auto* at = reinterpret_cast<unsigned short*>(staged + line * pitch + channel);
           unsigned old = E.residual ? *at : 0u;
-          int low = requantize<E>(sums[0], scales[0], byte_of(old, 0)), high = requantize<E>(sums[1], scales[1], byte_of(old, 1));
-          *at = static_cast<unsigned short>((low & 0xff) | ((high & 0xff) << 8));
+          *at = static_cast<unsigned short>(low_bytes(requantized<E>(sums[0], scales[0], byte_of(old, 0)), requantized<E>(sums[1], scales[1], byte_of(old, 1))));
         }
       }
   }

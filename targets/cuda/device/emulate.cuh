@@ -38,6 +38,7 @@ inline void store16(void* to, uint4 value) { check_aligned<16>(to); note_store(t
 inline uint2 load8(const void* from) { check_aligned<8>(from); uint2 value; std::memcpy(&value, from, 8); return value; }
 inline unsigned load4(const void* from) { check_aligned<4>(from); unsigned value; std::memcpy(&value, from, 4); return value; }
 inline void store4(void* to, unsigned value) { check_aligned<4>(to); note_store(to); std::memcpy(to, &value, 4); }
+inline void store8(void* to, uint2 value) { check_aligned<8>(to); note_store(to); std::memcpy(to, &value, 8); }
 
 inline float mul(float a, float b) { return a * b; }
 inline float add(float a, float b) { return a + b; }
@@ -51,6 +52,10 @@ inline float to_float(int a) { return static_cast<float>(a); }
 inline float float_of_bits(unsigned bits) { return std::bit_cast<float>(bits); }
 inline unsigned bits_of(float value) { return std::bit_cast<unsigned>(value); }
 
+inline unsigned low_bytes(unsigned a, unsigned b) { return (a & 0xff) | (b & 0xff) << 8; }  // what lies above it is nobody's
+inline unsigned low_bytes(unsigned a, unsigned b, unsigned c, unsigned d) { return (a & 0xff) | (b & 0xff) << 8 | (c & 0xff) << 16 | d << 24; }
+
+inline unsigned byte_under(unsigned word, int index, unsigned above) { return (above & 0xff000000u) | (word >> (8 * index) & 0xff); }
 inline int signed_byte(unsigned word, int index) { return static_cast<signed char>(word >> (8 * index)); }
 inline int dp4a(unsigned a, unsigned b, int c) {
   unsigned sum = static_cast<unsigned>(c);

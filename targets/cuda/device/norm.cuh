@@ -1,33 +1,22 @@
 // Layer normalisation of rows with what surrounds it in an integer graph. Every step rounds as the operator of its own would.
 //
-// All threads of a block bring rows into shared memory as float32 and write the results, four elements at a time; only the two sums, whose order is fixed,
-// are left to sixteen lanes per row.
+// Rows of moderate length stay in registers: some lanes of a warp share one, and each has whole partial sums of it, whose order is fixed. Of long rows all threads of a
+// block bring elements into shared memory as float32 and write the results, and only the sums are left to sixteen lanes per row.
 #pragma once
 #include "rows.cuh"
 
 namespace octet {
 
-// source: of int8 data (from_codes); target: of an int8 result (to_codes); stride, out_stride: elements from row to row. together: rows of a block. pitch: float32
-// elements from row to row in shared memory, 0 where a row does not fit. Where two_parts says so, inverse + rest is 1 / out_scale (targets/byte_quotient.py), and
-// values beyond +-bound are clipped. Scales, their parts and epsilon: bits of float32.
+// source: of int8 data (from_codes); target: of an int8 result (to_codes); stride, out_stride: elements from row to row. together: rows of a block. lanes: of a row that stays in
+// registers, 16, or 8 or 4 where rows are whole granules; 0: a long row. pitch: bytes from row to row in shared memory, of int8 rows in registers; of a long one float32 elements, 0
+// where it does not fit. Where two_parts says so, inverse + rest is 1 / out_scale (targets/byte_quotient.py), and values are clipped to those of the last codes, low and high, first.
+// Scales, their parts, limits and epsilon: bits of float32.
 struct NormRows {
-  int rows, columns, stride, out_stride, together, pitch;
+  int rows, columns, stride, out_stride, together, lanes, pitch;
   bool from_codes, to_codes, scaled, centred, about_mean, two_parts;
   int zero_point, out_zero_point;
-  unsigned scale, out_scale, inverse, rest, bound, epsilon;
+  unsigned scale, out_scale, inverse, rest, low, high, epsilon;
 };
-
-struct alignas(16) FloatQuad {
-  float part[4];
-};
-
-OCTET_DEVICE void load_floats(const float* from, float (&values)[1]) { values[0] = *from; }
-
-OCTET_DEVICE void load_floats(const float* from, float (&values)[4]) {
-  FloatQuad quad = *reinterpret_cast<const FloatQuad*>(from);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) values[i] = quad.part[i];
-}
 
 template <NormRows P>
 struct NormLoads {
@@ -53,14 +42,127 @@ struct NormLoads {
   }
 };
 
+// The code of a value in the lowest byte.
 template <NormRows P>
-OCTET_DEVICE int norm_code(float value) {
+OCTET_DEVICE unsigned norm_code(float value) {
   if constexpr (P.two_parts) {
-    value = fminf(fmaxf(value, -float_of_bits(P.bound)), float_of_bits(P.bound));
-    float code = fused(value, float_of_bits(P.inverse), mul(value, float_of_bits(P.rest)));
-    return clamp(near_integer(code) + P.out_zero_point, -128, 127);
+    value = fminf(fmaxf(value, float_of_bits(P.low)), float_of_bits(P.high));
+    return raised_code<P.out_zero_point>(fused(value, float_of_bits(P.inverse), mul(value, float_of_bits(P.rest))));
   } else {
-    return quantized(value, float_of_bits(P.out_scale), P.out_zero_point, -128);
+    return static_cast<unsigned>(quantized(value, float_of_bits(P.out_scale), P.out_zero_point, -128));
+  }
+}
+
+template <NormRows P>
+OCTET_DEVICE float norm_factor(float squares) {
+  return quotient(1.0f, root(add(quotient(squares, static_cast<float>(P.columns)), float_of_bits(P.epsilon))));
+}
+
+// Rows that stay in registers: element 16 * i + each * lane + e is values[i][e], so that e is a partial sum of this lane.
+template <NormRows P>
+struct NormPart {
+  static constexpr int each = 16 / P.lanes, count = (P.columns + 15) / 16;
+  static_assert(each == 1 || P.columns % 16 == 0);
+  float values[count][each];
+
+  template <typename F>
+  static OCTET_DEVICE void each_of(int lane, F use) {
+#pragma unroll
+    for (int i = 0; i < count; ++i)
+      if (int j = 16 * i + each * lane; P.columns % 16 == 0 || i + 1 < count || j < P.columns) use(i, j);
+  }
+
+  static OCTET_DEVICE float folded(float (&totals)[each]) {
+#pragma unroll
+    for (int mask = 8; mask > 0; mask /= 2)
+#pragma unroll
+      for (int e = 0; e < (mask >= each ? each : mask); ++e) totals[e] = add(totals[e], mask >= each ? shuffle_xor(totals[e], mask / each) : totals[(e + mask) % each]);
+    return totals[0];
+  }
+};
+
+// Neighbouring codes as float32, without their zero point: a byte is the end of 2^23 + 128 + code.
+template <int zero_point>
+OCTET_DEVICE void load_codes(const unsigned char* from, float (&values)[1]) { values[0] = sub(float_of_bits(*from ^ 0x4b000080u), 8388736.0f + zero_point); }
+template <int zero_point, int count>
+OCTET_DEVICE void load_codes(const unsigned char* from, float (&values)[count]) {
+  unsigned word = (count == 4 ? load4(from) : *reinterpret_cast<const unsigned short*>(from)) ^ 0x80808080u;
+#pragma unroll
+  for (int i = 0; i < count; ++i) values[i] = sub(float_of_bits(byte_under(word, i, 0x4b000000u)), 8388736.0f + zero_point);
+}
+
+// As norm_rows. Lanes of a row are lanes of one warp, so that there is nothing to wait for but that.
+template <NormRows P>
+OCTET_DEVICE void norm_kept_rows(const void* x, const void* gamma, const void* beta, void* y) {
+  OCTET_SHARED(memory);
+  using Part = NormPart<P>;
+  constexpr int each = Part::each, granules = P.columns / 16;
+  constexpr bool staged_in = P.from_codes && P.columns % 16 == 0 && P.stride % 16 == 0, staged_out = P.to_codes && P.columns % 16 == 0 && P.out_stride % 16 == 0;
+  int row = blockIdx.x * P.together + threadIdx.x / P.lanes, lane = threadIdx.x % P.lanes;
+  const bool real = row < P.rows;
+  row = real ? row : P.rows - 1;
+  unsigned char* staged = memory + threadIdx.x / P.lanes * P.pitch;
+  Part part;
+  if constexpr (P.from_codes) {
+    const auto* from = static_cast<const unsigned char*>(x) + static_cast<long>(row) * P.stride;
+    if constexpr (staged_in) {
+      for (int i = lane; i < granules; i += P.lanes) copy_async16(staged + 16 * i, from + 16 * i);
+      copy_commit();
+      copy_wait<0>();
+      warp_barrier();
+      from = staged;
+    }
+    Part::each_of(lane, [&](int i, int j) {
+      load_codes<P.zero_point>(from + j, part.values[i]);
+#pragma unroll
+      for (int e = 0; e < each; ++e) part.values[i][e] = mul(part.values[i][e], float_of_bits(P.scale));
+    });
+  } else {
+    Part::each_of(lane, [&](int i, int j) { load_floats(static_cast<const float*>(x) + static_cast<long>(row) * P.stride + j, part.values[i]); });
+  }
+  float totals[each] = {}, squares[each] = {}, mean = 0.0f;
+  if constexpr (P.about_mean) {
+    Part::each_of(lane, [&](int i, int) {
+#pragma unroll
+      for (int e = 0; e < each; ++e) totals[e] = add(totals[e], part.values[i][e]);
+    });
+    mean = quotient(Part::folded(totals), static_cast<float>(P.columns));
+  }
+  Part::each_of(lane, [&](int i, int) {
+#pragma unroll
+    for (int e = 0; e < each; ++e) {
+      float d = part.values[i][e] = sub(part.values[i][e], mean);
+      squares[e] = add(squares[e], mul(d, d));
+    }
+  });
+  const float factor = norm_factor<P>(Part::folded(squares));
+  warp_barrier();  // the row's codes go where its data were, which nobody reads again behind this
+  Part::each_of(lane, [&](int i, int j) {
+    float scales[each], shifts[each], values[each];
+    if constexpr (P.scaled) load_floats(static_cast<const float*>(gamma) + j, scales);
+    if constexpr (P.centred) load_floats(static_cast<const float*>(beta) + j, shifts);
+#pragma unroll
+    for (int e = 0; e < each; ++e) {
+      values[e] = mul(part.values[i][e], factor);
+      if constexpr (P.scaled) values[e] = mul(values[e], scales[e]);
+      if constexpr (P.centred) values[e] = add(values[e], shifts[e]);
+    }
+    const long place = static_cast<long>(row) * P.out_stride + j;
+    if constexpr (!P.to_codes) {
+      if (real) store_floats(static_cast<float*>(y) + place, values);
+    } else if constexpr (each == 4) {
+      store4(staged + j, low_bytes(norm_code<P>(values[0]), norm_code<P>(values[1]), norm_code<P>(values[2]), norm_code<P>(values[3])));
+    } else if constexpr (each == 2) {
+      *reinterpret_cast<unsigned short*>(staged + j) = static_cast<unsigned short>(low_bytes(norm_code<P>(values[0]), norm_code<P>(values[1])));
+    } else if (staged_out || real) {
+      (staged_out ? staged + j : static_cast<unsigned char*>(y) + place)[0] = static_cast<unsigned char>(norm_code<P>(values[0]));
+    }
+  });
+  if constexpr (staged_out) {
+    warp_barrier();
+    auto* to = static_cast<unsigned char*>(y) + static_cast<long>(row) * P.out_stride;
+    if (real)
+      for (int i = lane; i < granules; i += P.lanes) store16(to + 16 * i, load16(staged + 16 * i));
   }
 }
 
@@ -102,7 +204,7 @@ OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, 
         float d = sub(element(j), mean);
         squares = add(squares, mul(d, d));
       }
-    float factor = quotient(1.0f, root(add(quotient(folded_sum(squares), static_cast<float>(P.columns)), float_of_bits(P.epsilon))));
+    float factor = norm_factor<P>(folded_sum(squares));
     if (lane == 0) found[2 * row] = mean, found[2 * row + 1] = factor;
   }
   barrier();
@@ -130,7 +232,7 @@ OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, 
 #pragma unroll
       for (int i = 0; i < each; ++i) static_cast<float*>(y)[place + i] = values[i];
     } else if constexpr (each == 4) {
-      store4(static_cast<signed char*>(y) + place, pack_bytes(norm_code<P>(values[0]), norm_code<P>(values[1]), norm_code<P>(values[2]), norm_code<P>(values[3])));
+      store4(static_cast<signed char*>(y) + place, low_bytes(norm_code<P>(values[0]), norm_code<P>(values[1]), norm_code<P>(values[2]), norm_code<P>(values[3])));
     } else {
       static_cast<signed char*>(y)[place] = static_cast<signed char>(norm_code<P>(values[0]));
     }

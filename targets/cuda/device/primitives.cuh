@@ -17,6 +17,7 @@ OCTET_DEVICE void store16(void* to, uint4 value) { *reinterpret_cast<uint4*>(to)
 OCTET_DEVICE uint2 load8(const void* from) { return *reinterpret_cast<const uint2*>(from); }
 OCTET_DEVICE unsigned load4(const void* from) { return *reinterpret_cast<const unsigned*>(from); }
 OCTET_DEVICE void store4(void* to, unsigned value) { *reinterpret_cast<unsigned*>(to) = value; }
+OCTET_DEVICE void store8(void* to, uint2 value) { *reinterpret_cast<uint2*>(to) = value; }
 
 // Products, sums and quotients that are rounded to nearest on their own: never contracted to an FMA.
 OCTET_DEVICE float mul(float a, float b) { return __fmul_rn(a, b); }
@@ -30,6 +31,13 @@ OCTET_DEVICE int to_int(float a) { return __float2int_rn(a); }
 OCTET_DEVICE float to_float(int a) { return __int2float_rn(a); }
 OCTET_DEVICE float float_of_bits(unsigned bits) { return __uint_as_float(bits); }
 OCTET_DEVICE unsigned bits_of(float value) { return __float_as_uint(value); }
+
+// The lowest bytes of two and of four words.
+OCTET_DEVICE unsigned low_bytes(unsigned a, unsigned b) { return __byte_perm(a, b, 0x0040); }
+OCTET_DEVICE unsigned low_bytes(unsigned a, unsigned b, unsigned c, unsigned d) { return __byte_perm(__byte_perm(a, b, 0x0040), __byte_perm(c, d, 0x0040), 0x5410); }
+
+// Byte `index` of a word in the place of the lowest byte of `above`, whose second and third byte are 0.
+OCTET_DEVICE unsigned byte_under(unsigned word, int index, unsigned above) { return __byte_perm(word, above, 0x7440 + index); }
 
 // c + the dot product of four signed bytes.
 OCTET_DEVICE int dp4a(unsigned a, unsigned b, int c) { return __dp4a(static_cast<int>(a), static_cast<int>(b), c); }

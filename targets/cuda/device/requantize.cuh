@@ -22,20 +22,30 @@ OCTET_DEVICE int clamp(int value, int low, int high) { return min(max(value, low
 // rne(value) of |value| < 2^22: its sum with 1.5 * 2^23 has no place for a fraction. Cheaper than a conversion.
 OCTET_DEVICE int near_integer(float value) { return static_cast<int>(bits_of(add(value, 12582912.0f)) - 0x4b400000u); }
 
-// clip(rne(value) + zero_point)
-OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) { return clamp(to_int(value) + zero_point, low, high); }
+// clip(rne(value) + zero_point). Clipped first, which is the same as the limits are whole, and serves values of any size.
+OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) {
+  return near_integer(fminf(fmaxf(value, to_float(low - zero_point)), to_float(high - zero_point))) + zero_point;
+}
 
-// clip(rne(value / scale) + zero_point, low, 127). Clipped first, which is the same as the limits are whole, and serves values of any size.
-OCTET_DEVICE int quantized(float value, float scale, int zero_point, int low) {
-  float clipped = fminf(fmaxf(quotient(value, scale), to_float(low - zero_point)), to_float(127 - zero_point));
-  return near_integer(clipped) + zero_point;
+// clip(rne(value / scale) + zero_point, low, 127)
+OCTET_DEVICE int quantized(float value, float scale, int zero_point, int low) { return to_code(quotient(value, scale), zero_point, low, 127); }
+
+// rne(value) + zero_point in the lowest byte, |value| < 2^21. An even zero point is part of what is added: halves still go to the even integer.
+template <int zero_point>
+OCTET_DEVICE unsigned raised_code(float value) {
+  if constexpr (zero_point % 2 == 0) return bits_of(add(value, 12582912.0f + static_cast<float>(zero_point)));
+  return bits_of(add(value, 12582912.0f)) + static_cast<unsigned>(zero_point);
 }
 
 template <Epilogue E>
-OCTET_DEVICE int requantize(int sum, float multiplier, int residual) {
+OCTET_DEVICE unsigned requantized(int sum, float multiplier, int residual) {
   float value = mul(to_float(sum), multiplier);
   if constexpr (E.residual) value = add(value, mul(to_float(residual - E.residual_zero_point), float_of_bits(E.residual_multiplier)));
-  return to_code(value, E.zero_point, E.low, E.high);
+  return raised_code<E.zero_point>(fminf(fmaxf(value, static_cast<float>(E.low - E.zero_point)), static_cast<float>(E.high - E.zero_point)));
+}
+template <Epilogue E>
+OCTET_DEVICE int requantize(int sum, float multiplier, int residual) {
+  return static_cast<signed char>(requantized<E>(sum, multiplier, residual));
 }
 
 template <Epilogue E>

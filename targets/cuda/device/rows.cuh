@@ -5,6 +5,27 @@
 
 namespace octet {
 
+struct alignas(16) FloatQuad {
+  float part[4];
+};
+
+OCTET_DEVICE void load_floats(const float* from, float (&values)[1]) { values[0] = *from; }
+
+OCTET_DEVICE void load_floats(const float* from, float (&values)[4]) {
+  FloatQuad quad = *reinterpret_cast<const FloatQuad*>(from);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) values[i] = quad.part[i];
+}
+
+OCTET_DEVICE void load_floats(const float* from, float (&values)[2]) {
+  uint2 both = load8(from);
+  values[0] = float_of_bits(both.x), values[1] = float_of_bits(both.y);
+}
+
+OCTET_DEVICE void store_floats(float* to, const float (&values)[1]) { *to = values[0]; }
+OCTET_DEVICE void store_floats(float* to, const float (&values)[2]) { store8(to, uint2{bits_of(values[0]), bits_of(values[1])}); }
+OCTET_DEVICE void store_floats(float* to, const float (&values)[4]) { store16(to, uint4{bits_of(values[0]), bits_of(values[1]), bits_of(values[2]), bits_of(values[3])}); }
+
 // What a row's lane makes of its elements: value(j) of element j is asked for once where it is kept.
 template <int count>
 struct RowPart {

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from ... import float_math, recurrent_math
 from ..kernel import bits
 
+_ROUNDER = 12582912.0  # 1.5 * 2 ** 23: a sum with it has no place for a fraction.
+
 
 def _two(name: str) -> Callable[["Writer", str, str], str]:
     """A method that calls the device function `name` of two operands."""
@@ -140,6 +142,23 @@ def function(kind: str, attrs: Mapping[str, float]) -> tuple[str, str]:
     result = sequence(m, "x", *values)
     name = "_".join(["f", kind, *(bits(value)[2:-1] for value in values)])
     return name, f"OCTET_DEVICE float {name}(float x) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n"
+
+
+def softmax_exponential() -> tuple[str, str]:
+    """(name, definition) of float name(float x): float_math.exp for x <= 0 in half of the instructions, to the bit; 0
+    of NaN.
+
+    The sum with 1.5 * 2 ** 23 rounds to the integer n, which are then the lowest bits; products of n with nine bits are
+    exact, so that they may be fused with a sum; and 2 ** n is added to the exponent, as no result is subnormal: where n
+    is least, x is above n ln(2)."""
+    m = Writer()
+    raised = m.add(m.mul("x", m.const(float_math.LOG2_E)), m.const(_ROUNDER))
+    n = m.sub(raised, m.const(_ROUNDER))
+    near = m._let("float", f"fused({n}, {m.const(-float_math.LN_2_HIGH)}, x)")
+    p = float_math.exp_of_rest(m, m.sub(near, m.mul(n, m.const(float_math.LN_2_LOW))))
+    scaled = m._let("float", f"float_of_bits(bits_of({p}) + (bits_of({raised}) << 23))")
+    lines = [*m.lines, f"  return x >= {m.const(float_math.EXP_LOWEST)} ? {scaled} : 0.0f;"]
+    return "f_softmax_exponential", "OCTET_DEVICE float f_softmax_exponential(float x) {\n" + "\n".join(lines) + "\n}\n"
 
 
 def scalars(operations: Sequence[tuple[str, float, bool]]) -> tuple[str, str]:

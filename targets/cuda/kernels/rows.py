@@ -9,6 +9,7 @@ from ..kernel import CudaKernel, blocks, literal
 from . import functions
 
 _SHARED = 48 << 10  # A block may use this much shared memory, in bytes, without asking the driver.
+_KEPT = 96  # So many elements of a row a lane keeps in registers.
 _BLOCKS = 128  # Every multiprocessor of a large device gets one of these blocks.
 
 
@@ -30,14 +31,15 @@ class SoftmaxRows:
 
 @dataclass(frozen=True)
 class NormRows:
-    """The parameters of the normalisation in device/norm.cuh, field by field. Scales, their parts, bound and epsilon:
-    float32 values."""
+    """The parameters of the normalisation in device/norm.cuh, field by field. Scales, their parts, limits and
+    epsilon: float32 values."""
 
     rows: int
     columns: int
     stride: int
     out_stride: int
     together: int
+    lanes: int
     pitch: int
     from_codes: bool
     to_codes: bool
@@ -51,7 +53,8 @@ class NormRows:
     out_scale: float
     inverse: float
     rest: float
-    bound: float
+    low: float
+    high: float
     epsilon: float
 
 
@@ -89,7 +92,9 @@ def softmax_rows(problem: SoftmaxRows) -> CudaKernel:
 
 def norm_rows(problem: NormProblem) -> CudaKernel:
     """The kernel of a normalisation of rows. Operands: data, gamma, beta, result."""
-    together, pitch = _rows_of_a_block(problem)
+    lanes = _lanes_of_a_row(problem)
+    block = 32 if lanes and problem.rows * lanes < 128 * 2 * _BLOCKS else 128
+    together, pitch = (block // lanes, _byte_pitch(problem.columns)) if lanes else _rows_of_a_block(problem)
     (scale, zero_point), (out_scale, out_zero_point) = problem.source or (0.0, 0), problem.target or (0.0, 0)
     short = problem.target is not None and two_parts_suffice(float(np.float32(out_scale)))
     inverse, rest = two_parts(np.float32(out_scale)) if short else (0.0, 0.0)
@@ -99,6 +104,7 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
         stride=problem.stride,
         out_stride=problem.out_stride,
         together=together,
+        lanes=lanes,
         pitch=pitch,
         from_codes=problem.source is not None,
         to_codes=problem.target is not None,
@@ -112,19 +118,38 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
         out_scale=float(out_scale),
         inverse=float(inverse),
         rest=float(rest),
-        bound=float(np.float32(out_scale) * np.float32(1024)) if short else 0.0,
+        low=float(np.float32(-128 - out_zero_point) * np.float32(out_scale)) if short else 0.0,
+        high=float(np.float32(127 - out_zero_point) * np.float32(out_scale)) if short else 0.0,
         epsilon=problem.epsilon,
     )
-    grid = blocks(problem.rows, together)
     return CudaKernel(
         "layer_norm_rows",
         "norm.cuh",
-        f"norm_rows<{literal(instance)}>",
+        f"norm_{'kept_' if lanes else ''}rows<{literal(instance)}>",
         4,
-        grid,
-        128,
-        shared=4 * together * (pitch + 2),
+        blocks(problem.rows, together),
+        block,
+        shared=together * pitch if lanes else 4 * together * (pitch + 2),
     )
+
+
+def _lanes_of_a_row(problem: NormProblem) -> int:
+    """How many lanes of a warp share a row that stays in registers; 0 where it is too long. Fewer of them load and
+    store more at a time, where enough warps are left."""
+    if problem.columns > 16 * _KEPT:
+        return 0
+    whole = problem.columns % 16 == 0 and problem.stride % 16 == 0 and problem.out_stride % 16 == 0
+    lanes = 16
+    while (
+        whole and lanes > 4 and problem.columns // lanes * 2 <= _KEPT and problem.rows * lanes // 2 >= 32 * 6 * _BLOCKS
+    ):
+        lanes //= 2
+    return lanes
+
+
+def _byte_pitch(columns: int) -> int:
+    """Bytes from row to row of codes: an odd number of granules spreads them over the banks."""
+    return 16 * (-(-columns // 16) | 1)
 
 
 def _rows_of_a_block(problem: NormProblem) -> tuple[int, int]:
