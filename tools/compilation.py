@@ -7,7 +7,6 @@ from functools import partial
 
 from ..passes.calibrate.held_out import fitted
 from ..passes.calibrate.store import holds_statistics
-from ..passes.frontend.read import bytes_with_data
 from ..passes.running import check_stopped
 from ..passes.sensitivity import derivation
 from ..passes.sensitivity.budget import parse_duration
@@ -204,7 +203,7 @@ def _report(request, model, package, samples):
         "multiply_adds": _multiply_adds(package.variants[0]),
         "bfloat16": bfloat16_report(package) if package.info["recipe"]["floats"] == "bf16" else None,
         "size": {
-            "onnx_bytes": bytes_with_data(request.model),
+            "onnx_bytes": model.file_bytes,
             "weights_bytes": {variant.target: int(variant.weights.size) for variant in package.variants},
             "library_bytes": {variant.target: len(variant.library) for variant in package.variants},
         },

@@ -29,29 +29,43 @@ class Sequence(list[Any]):
 
 def if_(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[relax.Var]:
     """The values of the branch that is taken, or a choice between those of both."""
-    condition = graph.known(node.input[0])
-    if condition is not None:
+    condition = graph.value(node.input[0])
+    if isinstance(condition, np.ndarray):
         return _branch(graph, attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"])
     branches = [attrs["then_branch"], attrs["else_branch"]]
     if max(_nodes_in(branch) for branch in branches) > _SMALL_BRANCH:
-        raise UnsupportedModelError(
-            "branches on a value known only at run time; --fix the input that it depends on, or export the branch "
-            "that is taken"
-        )
+        raise UnsupportedModelError(_follows(graph, "branches on a value", condition, "with the branch that is taken"))
     taken, other = ([graph.expression(value) for value in _branch(graph, branch)] for branch in branches)
-    condition = graph.emit(relax.op.reshape(graph.operand(node.input[0]), []), node, "condition")
-    return [_choice(graph, node, condition, *pair) for pair in zip(taken, other)]
-
-
-def _choice(
-    graph: "OnnxImporter", node: onnx.NodeProto, condition: relax.Expr, a: relax.Expr, b: relax.Expr
-) -> relax.Var:
-    if shape_of(a) != shape_of(b) or a.ty.dtype != b.ty.dtype:
+    flag = graph.emit(relax.op.reshape(graph.operand(node.input[0]), []), node, "condition")
+    if any(shape_of(a) != shape_of(b) or a.ty.dtype != b.ty.dtype for a, b in zip(taken, other)):
         raise UnsupportedModelError(
-            "branches on a value known only at run time, to results of different shapes; --fix the input that it "
-            "depends on"
+            _follows(graph, "has results of different shapes, by a value", condition, "with the branch that is taken")
         )
-    return graph.emit(relax.op.where(condition, a, b), node)
+    return [graph.emit(relax.op.where(flag, a, b), node) for a, b in zip(taken, other)]
+
+
+def _follows(graph: "OnnxImporter", what: str, value: Any, remedy: str) -> str:
+    """A refusal's reason: `what` is decided by a value that follows from the network's inputs. It names those, and the
+    option that makes a constant of one that holds a single number."""
+    names = {param.name: graph.extents(param) for param in _inputs_behind(graph, value)}
+    single = [name for name, extents in names.items() if np.prod(extents) == 1]
+    listed = f", computed from {', '.join(map(repr, names))}" if names else ""
+    fix = f"add {' '.join(f'--fix {name}=VALUE' for name in single)}, or " if len(single) == len(names) > 0 else ""
+    return f"{what} that is known only at run time{listed}; {fix}export it {remedy}"
+
+
+def _inputs_behind(graph: "OnnxImporter", value: Any) -> list[relax.Var]:
+    """The inputs of the network that an expression is computed from."""
+    found: list[relax.Var] = []
+    seen, waiting = set(), [value] if isinstance(value, relax.Expr) else []
+    while waiting:
+        for var in relax.analysis.free_vars(waiting.pop()):
+            if var in seen:
+                continue
+            seen.add(var)
+            made = graph.bb.lookup_binding(var)
+            (found if made is None else waiting).append(var if made is None else made)
+    return found
 
 
 def _branch(graph: "OnnxImporter", body: onnx.GraphProto) -> list[relax.Var]:
@@ -63,13 +77,13 @@ def loop(graph: "OnnxImporter", node: onnx.NodeProto, attrs: Attrs) -> list[Any]
     body, (trips, going, *carried) = attrs["body"], [graph.value(name) if name else None for name in node.input]
     most = _trips(graph, trips, body)
     kept: list[list[Any]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
-    going = True if going is None else _flag(going)
+    going = True if going is None else _flag(graph, going)
     trip = 0
     while going and trip < most:
         if trip == min(_MOST_TRIPS, _MOST_NODES // max(_nodes_in(body), 1)):
             raise UnsupportedModelError(f"runs its {_nodes_in(body)} nodes more than {trip} times; export it for fewer")
         going, *results = graph.run_body(body, [np.array(trip, "int64"), np.array(True), *carried])
-        carried, going, trip = results[: len(carried)], _flag(going), trip + 1
+        carried, going, trip = results[: len(carried)], _flag(graph, going), trip + 1
         for found, value in zip(kept, results[len(carried) :]):
             found.append(value)
     if trip == 0 and any(kept_name for kept_name in node.output[len(carried) :]):
@@ -81,13 +95,13 @@ def _trips(graph: "OnnxImporter", trips: np.ndarray | relax.Var | None, body: on
     if trips is None:
         return _MOST_TRIPS + 1
     if not isinstance(trips, np.ndarray):
-        raise UnsupportedModelError("runs a number of times known only at run time; export it with a fixed number")
+        raise UnsupportedModelError(_follows(graph, "runs as often as a value", trips, "with a fixed number of runs"))
     return int(trips.reshape(-1)[0])
 
 
-def _flag(value: np.ndarray) -> bool:
+def _flag(graph: "OnnxImporter", value: Any) -> bool:
     if not isinstance(value, np.ndarray):
-        raise UnsupportedModelError("ends on a value known only at run time; export it with a fixed number of runs")
+        raise UnsupportedModelError(_follows(graph, "ends on a value", value, "with a fixed number of runs"))
     return bool(value.reshape(-1)[0])
 
 

@@ -25,7 +25,7 @@ class Model:
     batch: samples per run. notes: what was assumed on import, a line each.
     values: of inputs that were made constants. comes_quantised: whether the file holds quantizers, as QDQ or QOperator.
     others: the same network for inputs of other shapes, each without others of its own. pads: {input: value with which
-    its arrays may be padded to the next shape}.
+    its arrays may be padded to the next shape}. file_bytes: of the ONNX file and its external data.
     """
 
     module: IRModule
@@ -39,6 +39,7 @@ class Model:
     comes_quantised: bool = False
     others: tuple["Model", ...] = ()
     pads: Mapping[str, float] = field(default_factory=dict)
+    file_bytes: int = 0
 
     @property
     def shapes(self) -> tuple["Model", ...]:

@@ -68,7 +68,7 @@ def _shapes(data: Mapping[str, Any] | None) -> dict[str, tuple[int, ...]]:
 
 
 def _imported(path: Path, said: Said, values: Mapping[str, Any]) -> Model:
-    proto, sha256 = read_proto(path)
+    proto, sha256, size = read_proto(path)
     proto, converted = convert_opset(proto, path)
     proto = _inline_functions(proto, path)
     sort_nodes(proto.graph, path)
@@ -105,6 +105,7 @@ def _imported(path: Path, said: Said, values: Mapping[str, Any]) -> Model:
         (*converted, *notes, *widened),
         dict(values),
         _has_quantizers(module),
+        file_bytes=size,
     )
 
 

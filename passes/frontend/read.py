@@ -12,9 +12,9 @@ from ...targets.errors import UnsupportedModelError
 from .declarations import LARGEST_FILE, OWN_DOMAINS, check_limits, graphs_of
 
 
-def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
-    """The decoded file, whose external data stay where they are, and the SHA-256 of the file followed by its external
-    files in the order of their names, each as far as tensors lie in it.
+def read_proto(path: Path) -> tuple[onnx.ModelProto, str, int]:
+    """The decoded file, whose external data stay where they are; the SHA-256 of the file followed by its external
+    files in the order of their names, each as far as tensors lie in it; the bytes of all these.
 
     Raises UnsupportedModelError: no such file, a folder, unreadable, not ONNX or truncated, and whatever
     declarations.py refuses.
@@ -40,7 +40,7 @@ def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
     ends = _ends(proto, path)
     for file in sorted(ends):
         _digest(file, ends[file], digest)
-    return proto, digest.hexdigest()
+    return proto, digest.hexdigest(), len(data) + sum(ends.values())
 
 
 def bytes_with_data(path: Path) -> int:

@@ -56,6 +56,8 @@ def input_specs(
         raise UnsupportedModelError(f"{path}: the network has no inputs; give a network that reads at least one tensor")
     dtypes = {value.name: _dtype(value, path) for value in inputs}
     fixed, notes = fix_dimensions({value.name: _declared(value) for value in inputs}, said, path)
+    for value in inputs:
+        _check_empty_batch(value, fixed[value.name].batch_axis, said, path)
     specs = tuple(TensorSpec(name, found.shape, dtypes[name], found.batch_axis) for name, found in fixed.items())
     batches = {spec.name: spec.shape[spec.batch_axis] for spec in specs if spec.shape and spec.batch_axis is not None}
     if batch is not None and batches and batch not in batches.values():
@@ -64,6 +66,20 @@ def input_specs(
             f"{path}: input {name!r} has the fixed batch {extent}, not {batch}; export with a symbolic batch dimension"
         )
     return specs, {name: found.symbol for name, found in fixed.items()}, notes
+
+
+def _check_empty_batch(value: onnx.ValueInfoProto, axis: int | None, said: Said, path: Path) -> None:
+    """A batch of 0 is what some exporters write for one that is open, and what others write for no element at all:
+    which of them it is somebody has to say."""
+    dims = value.type.tensor_type.shape.dim
+    if axis is None or not dims or dims[axis].WhichOneof("value") != "dim_value" or dims[axis].dim_value != 0:
+        return
+    if said.batch is None and value.name not in said.shapes and value.name not in said.data:
+        extents = [dim.dim_param if dim.WhichOneof("value") == "dim_param" else dim.dim_value for dim in dims]
+        raise UnsupportedModelError(
+            f"{path}: input {value.name!r} declares {extents}, no element along axis {axis}; add --batch 1 if that "
+            "means that the batch is open, or export it with the extent that it has"
+        )
 
 
 def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:

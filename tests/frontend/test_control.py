@@ -84,7 +84,8 @@ def test_a_loop_that_may_not_end(model, load):
 
 def test_a_loop_of_unknown_length(model, load):
     loop, inputs = counting(STEP, {"t": VALUE}), X | {"n": np.array(3)}
-    with pytest.raises(UnsupportedModelError, match="the_loop.*known only at run time"):
+    said = "the_loop.*known only at run time, computed from 'n'; add --fix n=VALUE, or export it with a fixed number"
+    with pytest.raises(UnsupportedModelError, match=said):
         load(model([node("Loop", ["n", "", "x"], ["y"], body=loop)], inputs))
 
 
@@ -157,8 +158,15 @@ def test_a_branch_that_a_fixed_input_decides(model, load):
 def test_branches_of_different_shapes(model, load):
     other = body([node("ReduceMean", ["x"], ["b"])], {}, {"b": (FLOAT, [1, 1])})
     inputs = X | {"c": np.array(True)}
-    with pytest.raises(UnsupportedModelError, match="results of different shapes; --fix"):
-        load(model([node("If", ["c"], ["y"], then_branch=BRANCHES["then_branch"], else_branch=other)], inputs))
+    branches = {"then_branch": BRANCHES["then_branch"], "else_branch": other}
+    said = (
+        "results of different shapes, by a value that is known only at run time, computed from 'c'; add --fix c=VALUE"
+    )
+    with pytest.raises(UnsupportedModelError, match=said):
+        load(model([node("If", ["c"], ["y"], **branches)], inputs))
+    nodes = [node("ReduceMax", ["x"], ["m"], keepdims=0), node("Greater", ["m", "k"], ["c"])]
+    with pytest.raises(UnsupportedModelError, match="at run time, computed from 'x'; export it with the branch"):
+        load(model([*nodes, node("If", ["c"], ["y"], **branches)], X, {"k": np.float32(0)}))
 
 
 def test_a_condition_that_depends_on_shapes(model, agrees):

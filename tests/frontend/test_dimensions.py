@@ -136,6 +136,19 @@ def test_samples_of_a_batch_on_another_axis(model, load):
     np.testing.assert_allclose(found, np.maximum(np.cumsum(x, axis=1), 0), rtol=1e-5)
 
 
+def test_a_batch_of_nothing_is_open_where_somebody_says_so(model, load):
+    """Some exporters write 0 for an open extent, others -1, which is no extent of anything."""
+    proto = model([helper.make_node("Relu", ["x"], ["y"])], {"x": np.zeros((2, 3), "float32")}, shapes={"x": [0, 3]})
+    with pytest.raises(
+        UnsupportedModelError, match=r"input 'x' declares \[0, 3\], no element along axis 0; add --batch"
+    ):
+        load(proto)
+    for said in ({"batch": 2}, {"shapes": {"x": (2, 3)}}, {"data": {"x": (9, 3)}}):
+        assert load(proto, **said).inputs[0].shape == ((1 if "data" in said else 2), 3)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert load(proto).inputs[0].shape == (1, 3)
+
+
 def test_an_input_that_always_has_one_value(model, load):
     proto = model(
         [helper.make_node("Mul", ["x", "rate"], ["y"])],

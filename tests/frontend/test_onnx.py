@@ -147,7 +147,8 @@ def test_external_data(model, load, tmp_path):
     first = load_onnx(tmp_path / "big.onnx")
     np.testing.assert_array_equal(first.module["main"].body.blocks[0].bindings[0].value.args[1].value.numpy(), weight)
     data = bytearray((tmp_path / "big.bin").read_bytes())
-    assert bytes_with_data(tmp_path / "big.onnx") == (tmp_path / "big.onnx").stat().st_size + len(data)
+    size = (tmp_path / "big.onnx").stat().st_size + len(data)
+    assert bytes_with_data(tmp_path / "big.onnx") == size == load_onnx(tmp_path / "big.onnx").file_bytes
     data[0] ^= 1
     (tmp_path / "big.bin").write_bytes(data)
     assert load_onnx(tmp_path / "big.onnx").sha256 != first.sha256
