@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from octet.targets import detect
 from octet.targets.x86.isa import building_for
 from octet.targets.x86.layout import Layout
+from octet.targets.x86.movement.pixels import ConcatProblem, concat
 from octet.targets.x86.reformat.choose import ReformatProblem, reformat
 from octet.targets.x86.reformat.constant import pack_constant
 
@@ -24,12 +25,16 @@ def _converted(array, target):
 
 
 def _run(problem, array):
+    return _called(reformat, problem, pack_constant(problem.source, array))
+
+
+def _called(kernel, problem, *arrays):
     spec = detect.native()
     with building_for(spec.dot):
-        func = reformat(problem)
+        func = kernel(problem)
     library = tvm.compile(func, target=spec.tvm_target())
     out = tvm.runtime.tensor(np.full(problem.target.physical_shape, GUARD, problem.target.storage))
-    library[str(func.attrs["global_symbol"])](tvm.runtime.tensor(pack_constant(problem.source, array)), out)
+    library[str(func.attrs["global_symbol"])](*map(tvm.runtime.tensor, arrays), out)
     return out.numpy()
 
 
@@ -94,6 +99,19 @@ def test_rows(source, target, kinds, rows, channels):
         ReformatProblem(Layout(kinds[0], shape, source), Layout(kinds[1], shape, target), float(SCALE), ZERO_POINT),
         array,
     )
+
+
+def test_no_float_lies_behind_channels_as_another_tensor_left_it():
+    """It would be computed with: bytes of int8 are denormal numbers, which are slow."""
+    rows = [Layout("rows", (5, channels), "float32") for channels in (25, 17)]
+    array = np.ones((5, 25), np.float32)
+    copied = _run(ReformatProblem(Layout("plain", (5, 25), "float32"), rows[0]), array)
+    padded = [pack_constant(layout, np.full(layout.shape, value, np.float32)) for layout, value in zip(rows, (1, 2))]
+    joined = _called(concat, ConcatProblem(tuple(rows), 1), *padded)
+    for got, channels in ((copied, (1,) * 25), (joined, (1,) * 25 + (2,) * 17)):
+        stride = -(-len(channels) // 16) * 16
+        pixels = got[: 5 * stride].reshape(5, stride)
+        assert (pixels[:, : len(channels)] == channels).all() and not pixels[:, len(channels) :].any()
 
 
 @pytest.mark.parametrize("scale", [0.1, 1 / 3, 0.0123456, 7.0])

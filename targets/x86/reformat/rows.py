@@ -11,6 +11,7 @@ from tvm.tirx.script import builder as T
 
 from ...cpu.expressions import bind, load_vector, store_vector
 from ..kernel import built_once, emit_kernel
+from ..movement.pixels import clear_padding
 from ..vector import round_straight, store_bytes, widen
 from ..vector_loops import each, steps, sweep, tensors
 from .convert import converted_element, over_scale, quantizes, times_scale
@@ -40,6 +41,8 @@ def copy_rows(p: "ReformatProblem") -> tirx.PrimFunc:
         length = channels if exact else min(strides)
         with each(rows, traffic) as row:
             source, target = bind(row * strides[0]), bind(row * strides[1])
+            if p.target.kind != "plain":
+                clear_padding(y, target, p.target)
             if length >= 64:
                 steps(length, 64, lambda at, count: _vector(p, x, source + at, y, target + at, count))
             elif length >= 16 or length == 4:
