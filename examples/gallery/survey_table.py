@@ -137,10 +137,15 @@ def _versions(reports, did):
 
 
 def written(reports: list[dict]) -> None:
-    """Puts the counts and the table of what was tried into gallery.md; rows of what was not tried stay as they were."""
+    """Puts the counts and the table of what was tried into gallery.md. Rows of what was not tried stay as they were,
+    and so do the times of what was compiled and not timed."""
     before, rest = DOCUMENT.read_text().split(BEGIN)
     inside, after = rest.split(END)
     stayed = {report["name"]: report for report in read(inside[inside.index("| network ") :].rstrip())}
-    every = [*(stayed | {report["name"]: report for report in reports}).values()]
+    times = lambda row: {name: row[name] for name in ("milliseconds", "timed by") if name in row}
+    fresh = {
+        each["name"]: (times(stayed.get(each["name"], {})) if "operators" in each else {}) | each for each in reports
+    }
+    every = [*(stayed | fresh).values()]
     made = "\n\n".join((f"On {processor()}.", summary(every), table(every)))
     DOCUMENT.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}")
