@@ -13,7 +13,8 @@ class CudaKernel:
     of `device/`. call: the template instance, C++. operands: number of its arguments: inputs, constants, result. grid:
     blocks (x, y, z). block: threads. shared: bytes of dynamic shared memory. prelude: definitions that `call` names.
     state: bytes of memory that is zero before and after every launch, the operand before the result; 0 for none.
-    results: how many of the last operands it writes. Equal kernels are compiled once."""
+    results: how many of the last operands it writes. resident: blocks that share a multiprocessor, for which the
+    compiler leaves registers. Equal kernels are compiled once."""
 
     family: str
     header: str
@@ -25,6 +26,7 @@ class CudaKernel:
     prelude: tuple[str, ...] = ()
     state: int = 0
     results: int = 1
+    resident: int = 1
 
     def __post_init__(self) -> None:
         assert self.block % 32 == 0 and 32 <= self.block <= 1024, self.block
@@ -35,8 +37,9 @@ class CudaKernel:
         names = [f"a{i}" for i in range(self.operands)]
         read = len(names) - self.results - (1 if self.state else 0)
         declared = [f"{'const ' if i < read else ''}void* __restrict__ {name}" for i, name in enumerate(names)]
+        bounds = f"__launch_bounds__({self.block}, {self.resident})"
         return (
-            f'extern "C" __global__ void __launch_bounds__({self.block}, 1) {name}({", ".join(declared)}) {{'
+            f'extern "C" __global__ void {bounds} {name}({", ".join(declared)}) {{'
             f"\n  {self.call}({', '.join(names)});\n}}\n"
         )
 

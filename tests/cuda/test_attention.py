@@ -213,11 +213,14 @@ def test_every_block_has_the_referees_bytes(block, monkeypatch):
 
 
 def test_blocks_follow_the_queries():
-    def block(keys, batch, spec=SM80, width=64):
-        return block_for(keys, width, width, keys, batch, spec)
+    """(Warps that share the keys, groups of queries, blocks that share a multiprocessor.)"""
 
-    assert block(128, 12) == Block(4, 1) and block(128, 32 * 12) == Block(1, 4)
-    assert block(197, 12 * 32) == Block(2, 2) and block(1024, 1, width=32) == Block(8, 1)
+    def block(keys, batch, spec=SM80, width=64):
+        found = block_for(keys, width, width, keys, batch, spec)
+        return found and (found.warps, found.groups, found.resident)
+
+    assert block(128, 12) == (4, 1, 4) and block(128, 32 * 12) == (1, 4, 4) and block(128, 32 * 12, SM75) == (1, 4, 2)
+    assert block(197, 12 * 32) == (2, 2, 4) and block(1024, 1, width=32) == (8, 1, 2)
     assert block(128, 1, SM61) is None and block(1025, 1) is None and block(128, 1, width=48) is None
 
 

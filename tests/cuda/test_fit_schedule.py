@@ -41,3 +41,9 @@ def test_the_fit_lessens_the_error():
     before = error(found, SM90, COSTS, CLOCK)
     assert before > 0.1
     assert error(found, SM90, fitted(found, SM90, CLOCK, 400), CLOCK) < before / 2
+
+
+def test_tiles_belong_to_the_layer_that_they_were_tried_on():
+    tile = [128, 128, 64, 2, 2, 4, 1, 0]
+    rows = [{"stage": "tiles", "kind": kind, "tile": tile, "us": 9.0} for kind in ("table", "widens")]
+    assert [(one.problem.kernel_height, one.problem.outputs) for one in measured(rows)] == [(3, 240), (1, 3072)]

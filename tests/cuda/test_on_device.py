@@ -101,7 +101,7 @@ def test_everything_is_right_on_the_emulated_driver(done):
     status, rows, said = done
     assert status == 0, said
     found = {stage: [row["item"] for row in rows if row["stage"] == stage] for stage in STAGES.split(",")}
-    assert found["machine"] == ["machine", "digits"] and len(found["cases"]) == 2 and len(found["tiles"]) == 6
+    assert found["machine"] == ["machine", "digits"] and len(found["cases"]) == 2 and len(found["tiles"]) == 7
     assert len(found["replays"]) == 3 and len(found["ours"]) == len(found["profile"]) == 2
     assert all(row["us"] > 0 for row in rows if row["stage"] in ("tiles", "profile"))
 

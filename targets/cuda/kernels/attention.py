@@ -19,14 +19,17 @@ _MOST_KEYS = 1024
 _MOST_DEPTH = 128
 _KEYS_OF_A_WARP = 128  # Of these a lane holds 64 scores in registers.
 _MOST_GROUPS = 4
+_WARPS = {True: 16, False: 8}  # Where copies are asynchronous 128 registers of a thread suffice.
 
 
 @dataclass(frozen=True)
 class Block:
-    """Who shares what in a block. warps: that share the keys of sixteen queries. groups: of sixteen queries."""
+    """Who shares what in a block. warps: that share the keys of sixteen queries. groups: of sixteen queries. resident:
+    blocks that share a multiprocessor."""
 
     warps: int
     groups: int
+    resident: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,11 @@ def block_for(keys: int, depth: int, width: int, queries: int, batch: int, spec:
     together = 1
     while 2 * together * warps <= _MOST_GROUPS and 16 * together < queries and groups >= 2 * together * wanted:
         together *= 2
-    fitting = [
-        block
-        for block in (Block(warps, together), Block(warps, 1))
-        if shared_bytes(keys, depth, width, block) <= spec.extra["shared_bytes"]
-    ]
-    return fitting[0] if fitting else None
+    for count in (together, 1):
+        block = Block(warps, count, _WARPS[spec.extra["arch"] >= 80] // (warps * count))
+        if shared_bytes(keys, depth, width, block) <= spec.extra["shared_bytes"]:
+            return block
+    return None
 
 
 def shared_bytes(keys: int, depth: int, width: int, block: Block) -> int:
@@ -147,6 +149,7 @@ def attention(
         32 * block.warps * block.groups,
         shared_bytes(p.keys, p.depth, p.width, block),
         prelude=(text,),
+        resident=block.resident,
     )
 
 

@@ -130,6 +130,7 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
         blocks(problem.rows, together),
         block,
         shared=together * pitch if lanes else 4 * together * (pitch + 2),
+        resident=12 * 32 // block if lanes else 1,  # This leaves 168 registers for a thread.
     )
 
 

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import asdict
 
 from carried import checksums
-from tile_layer import KINDS, SMALL, WAVES, Layer, tiles, title
+from tile_layer import KINDS, SMALL, WAVES, WIDENS, Layer, tiles, title
 
 from octet.targets.cuda.compiling.source import source
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
@@ -32,7 +32,7 @@ TRIALS = 8
 def tiles_of(folder, spec, compiler, found, small) -> None:
     """tiles/*.cubin, and tiles.json: the functions' names and the checksums of the results."""
     size = SMALL if small else WAVES
-    layers = {kind: Layer(kind, size) for kind in KINDS}
+    layers = {kind: Layer(kind, size) for kind in (*KINDS, WIDENS)}
     modules = {name: made for name, made in tiles(spec, size).items() if not small or name in _SMALL}
     functions, texts = {}, {}
     for name, made in modules.items():

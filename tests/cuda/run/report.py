@@ -54,11 +54,13 @@ def _products(found):
 
 
 def _tiles(found):
-    timed = sorted((row for row in found if "us" in row), key=lambda row: row["us"])
-    return [
-        f"{row['item']:40} {row['us']:8.1f} us {row['tops']:6.1f} Top/s"
-        for row in (timed if len(timed) <= 12 else [*timed[:8], *timed[-3:]])
-    ]
+    """Of each layer the best tiles and the worst."""
+    every = sorted((row for row in found if "us" in row), key=lambda row: row["us"])
+    lines = []
+    for widens in (False, True):
+        timed = [row for row in every if (row["kind"] == "widens") == widens]
+        lines += timed if len(timed) <= 12 else [*timed[:8], *timed[-3:]]
+    return [f"{row['item']:40} {row['us']:8.1f} us {row['tops']:6.1f} Top/s" for row in lines]
 
 
 def _micro(found):

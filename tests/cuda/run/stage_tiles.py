@@ -6,7 +6,7 @@ import json
 import numpy as np
 from carried import Case, Expected, Step
 from launching import Loaded, Module
-from tile_layer import KINDS, Layer, Size, tiles, title
+from tile_layer import KINDS, WIDENS, Layer, Size, tiles, title
 
 from octet.targets.registry import find
 
@@ -14,7 +14,7 @@ from octet.targets.registry import find
 def run(work) -> None:
     about = json.loads((work.folder / "tiles" / "tiles.json").read_text())
     spec, size = find(about["target"]), Size(**about["size"])
-    layers = {kind: Layer(kind, size) for kind in KINDS}
+    layers = {kind: Layer(kind, size) for kind in (*KINDS, WIDENS)}
     for kind, layer in layers.items():
         if layer.digest() != about["digests"][kind]:
             raise RuntimeError("this NumPy makes other data from the seed than the one that prepared them")

@@ -1,5 +1,6 @@
-"""The layer that every tile is tried on: several waves of blocks, 3x3 with a zero point, and a residual or a table
-behind it. Both machines make the same data from a seed."""
+"""The layers that every tile is tried on: several waves of blocks, 3x3 with a zero point, and a residual or a table
+behind it; and a linear layer that widens, whose sums are short beside its epilogue. Both machines make the same data
+from a seed."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from octet.targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, Tile, builda
 from octet.targets.cuda.layout import pack, packed
 
 KINDS = ("residual", "table")
+WIDENS = "widens"
 HEIGHTS = (8, 16, 32)  # WMMA fragments have these.
 
 
@@ -28,22 +30,24 @@ class Size:
 # Outputs are whole granules, so that no byte of the result is unspecified, and no multiple of most tiles.
 WAVES = Size(64, 136, 28, 27, 240)
 SMALL = Size(1, 40, 6, 5, 48)  # The emulated driver gets this one.
+_LINEAR = {WAVES: Size(4096, 768, 1, 1, 3072), SMALL: Size(70, 40, 1, 1, 80)}  # BERT-base has the large one.
 
 
 class Layer:
     """problem, epilogue, data and the packed operands, of one kind."""
 
     def __init__(self, kind: str, size: Size):
-        s, rng = size, np.random.default_rng(11)
-        self.kind, self.size = kind, size
+        s, rng = _LINEAR[size] if kind == WIDENS else size, np.random.default_rng(11)
+        self.kind, taps = kind, 1 if kind == WIDENS else 3
+        self.padding = [taps // 2] * 4
         self.x, self.residual = (
             _codes(rng, s.images, channels, s.height, s.width) for channels in (s.channels, s.outputs)
         )
-        self.weight = _codes(rng, s.outputs, s.channels, 3, 3)
+        self.weight = _codes(rng, s.outputs, s.channels, taps, taps)
         self.bias = rng.integers(-9999, 9999, s.outputs).astype(np.int32)
         self.multiplier = (
             (rng.random(s.outputs).astype(np.float32) + np.float32(0.5))
-            * np.float32(0.6 / (73.5 * np.sqrt(9 * s.channels)))
+            * np.float32(0.6 / (73.5 * np.sqrt(taps * taps * s.channels)))
         ).astype(np.float32)
         self.table = rng.permutation(256).astype(np.uint8).view(np.int8)
         self.layout, self.result = packed(self.x.shape), packed(self.residual.shape)
@@ -53,12 +57,12 @@ class Layer:
             s.width,
             s.height,
             s.width,
-            3,
-            3,
+            taps,
+            taps,
             1,
             1,
-            1,
-            1,
+            taps // 2,
+            taps // 2,
             1,
             1,
             self.layout.stride,
@@ -91,7 +95,7 @@ class Layer:
         attributes = dict(
             data_zero_point=-9,
             strides=[1, 1],
-            padding=[1] * 4,
+            padding=self.padding,
             dilation=[1, 1],
             groups=1,
             out_dtype="int8",
@@ -100,6 +104,8 @@ class Layer:
             clip_max=100,
         )
         arguments = [self.x, self.weight, self.bias, self.multiplier]
+        if self.kind == WIDENS:
+            return pack(self.result, INTEGER["octet.conv2d"](arguments, attributes))
         if self.kind == "residual":
             return pack(
                 self.result,
@@ -122,13 +128,14 @@ class Layer:
 
 def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
     """{module: [(kind, tile)]}: every tile by mma.sync, and by wgmma where the target has it, with both kinds, by WMMA
-    with one of them and a fragment of one shape; each whole and split as often as it may be."""
+    with one of them and a fragment of one shape; each whole and split as often as it may be. Whole ones of the first
+    two widen, too."""
     problem, found = Layer("residual", size).problem, {}
     for number, tile in enumerate(tile for unit in units(spec) for tile in candidates(spec, unit)):
         name = f"{tile.rows}x{tile.columns}x{tile.depth}{'-wgmma' if tile.by_wgmma else ''}"
         most = max((splits for splits in SPLITS if buildable(problem, replace(tile, splits=splits), spec)), default=1)
         parts = sorted({1, most})
-        found[name] = [(kind, replace(tile, splits=splits)) for kind in KINDS for splits in parts]
+        found[name] = [(kind, replace(tile, splits=splits)) for kind in KINDS for splits in parts] + [(WIDENS, tile)]
         height = (
             None
             if tile.by_wgmma
