@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx import helper
-from onnx.reference import ReferenceEvaluator
 
 from ...targets.errors import UnsupportedModelError
+from ..onnx_evaluator import evaluate_onnx
 from ..referee.values import Values
 from .onnx_qdq import OPSET, Emitter
 from .operators import EXPORTERS
@@ -41,7 +41,7 @@ def evaluate(call: "relax.Call", args: Values) -> np.ndarray | tuple[np.ndarray,
     for value in graph.output:
         value.ClearField("type")
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", out.opset)], ir_version=8)
-    results = tuple(np.asarray(each) for each in ReferenceEvaluator(model).run(None, feed))
+    results = tuple(np.asarray(each) for each in evaluate_onnx(model, feed))
     fields = call.ty.fields if hasattr(call.ty, "fields") else [call.ty]
     results = tuple(each.astype(str(ty.dtype)) for each, ty in zip(results, fields, strict=True))
     return results if isinstance(result, tuple) else results[0]

@@ -263,11 +263,6 @@ def test_more_than_there_are_is_refused(model, load):
         load(model([node], {"x": rand(2, 5)}, {"k": ints(9)}))
 
 
-def test_gather_elements_counts_from_the_end_too(agrees, model):
-    inputs = {"x": rand(2, 5, 3), "i": np.array([[[-1, 0, 4]], [[2, -5, 1]]], "int64")}
-    agrees(model([helper.make_node("GatherElements", ["x", "i"], ["y"], axis=1)], inputs), inputs)
-
-
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 @pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "pytorch_half_pixel"])
 @pytest.mark.parametrize("scales", [(2, 2), (0.5, 0.5), (1.75, 1.3)])
