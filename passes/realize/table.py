@@ -50,6 +50,8 @@ def realize_table(context: "Realizer", var: relax.Var, out: "TensorQParams") -> 
     channels = _channels(graph, order, shape)
     if channels is None:
         return Refused("its constants vary along another axis than the channel")
+    if channels > 1 and all(ops.is_op(graph.definition(step), "relax.maximum", "relax.minimum") for step in order):
+        return None  # Bounds per channel need no look-ups: see movement.py.
     table = _evaluate(context, var, order, params, channels, len(shape))
     table = out.quantize(table.reshape(256, channels).T)
     table = table[0] if np.all(table == table[0]) else table

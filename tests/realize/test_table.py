@@ -100,3 +100,18 @@ def test_integers_of_eight_bits_are_codes(build, operators, dtype, shift, zero):
     data = np.arange(256).astype(dtype).reshape(2, 128)
     for one, other in zip(reference.run(module, {"x": data}), reference.run(result, {"x": data}), strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+def test_bounds_per_channel_are_no_table(build, operators):
+    """A vector of codes is cut off quicker than looked up."""
+    low, high = constant([-1, 0, 0.5], (3, 1, 1)), constant([1, 2, 0.75], (3, 1, 1))
+
+    def body(net, x):
+        return net.quantize(net(R.minimum(net(R.maximum(net.qdq(x, 0.25, 4), low)), high)), 0.25, 4)
+
+    module = build(body, x=[1, 3, 8, 8])
+    result = Realize()(module)
+    assert operators(result) == ["relax.maximum", "relax.minimum"]
+    assert all(str(each.var.ty.dtype) == "int8" for each in result["main"].body.blocks[0].bindings[1:])
+    data = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype("float32") * 3
+    assert reference.run(module, {"x": data})[0].tobytes() == reference.run(result, {"x": data})[0].tobytes()

@@ -98,11 +98,30 @@ class ChannelScale:
     axis: int
     rank: int
 
-    def pair(self, graph: "OnnxImporter", node: "onnx.NodeProto", x: relax.Expr, name: str = "") -> relax.Var:
+    def pair(
+        self,
+        graph: "OnnxImporter",
+        node: "onnx.NodeProto",
+        x: relax.Expr,
+        name: str = "",
+        bounds: "tuple[np.ndarray, np.ndarray] | None" = None,
+    ) -> relax.Var:
         """R.dequantize(R.quantize(x / scale + shift, 1, z), 1, z) * scale - shift * scale: z is one of the zero points,
-        and shift how far the others lie from it."""
+        and shift how far the others lie from it. bounds: the least and the greatest code of each channel."""
         steps = self._steps(lambda expr, suffix: graph.emit(expr, node, f"{name}{suffix}"), x)
-        return self.real(graph, node, self._one().pair(graph, node, steps, name), name)
+        steps = self._one().pair(graph, node, steps, name)
+        if bounds is not None:
+            least, most = (self._along(bound - self.zero_point[0]) for bound in bounds)
+            steps = graph.emit(relax.op.maximum(steps, least), node, f"{name}least")
+            steps = graph.emit(relax.op.minimum(steps, most), node, f"{name}most")
+            steps = self._one().pair(graph, node, steps, f"{name}clipped.")
+        return self.real(graph, node, steps, name)
+
+    def codes_of(self, value: float) -> np.ndarray:
+        """The code of a number in each channel."""
+        limits = np.iinfo(self.dtype)
+        steps = np.rint(np.float32(value) / np.array(self.scale, np.float32)) + np.array(self.zero_point)
+        return np.clip(steps, limits.min, limits.max)
 
     def real(self, graph: "OnnxImporter", node: "onnx.NodeProto", steps: relax.Expr, name: str = "") -> relax.Var:
         """What steps away from the common zero point stand for."""

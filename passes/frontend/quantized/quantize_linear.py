@@ -204,23 +204,30 @@ def quantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs)
     zero_name = name_of_operand(node, 2)
     scale = scale_of(graph, node, node.input[1], zero_name, _dtype(attrs), channels)
     if isinstance(scale, ChannelScale):
-        x = _without_clip(graph, node, x, scale)
+        return [Codes(_coded_by_channel(graph, node, x, scale), scale)]
     return [Codes(scale.pair(graph, node, x), scale)]
 
 
-def _without_clip(graph: "OnnxImporter", node: "onnx.NodeProto", x: relax.Expr, scale: ChannelScale) -> relax.Expr:
-    """What is quantised without the clips in front of it that cut nothing off which the scale does not cut off: bounds
-    that are one for all channels would stand between a layer and the factors of its channels."""
+def _coded_by_channel(graph: "OnnxImporter", node: "onnx.NodeProto", x: relax.Expr, scale: ChannelScale) -> relax.Var:
+    """x as codes with a scale per channel. A clip in front has one bound for all channels and would stand between the
+    layer that it belongs to and the factors of its channels. So it goes where it cuts nothing off that the codes do not
+    cut off, is kept where it only cuts negative numbers off and zero is one code for all, and else cuts the codes:
+    rounding is monotone, so quantise(clip(x)) = clip(quantise(x)) with the codes of the bounds."""
     call = graph.bb.lookup_binding(x) if isinstance(x, relax.Var) else None
-    if not is_op(call, "relax.clip"):
-        return x
-    inner, low, high = call.args[0], *(np.float64(bound.value) for bound in call.args[1:])
-    least, most = np.iinfo(scale.dtype).min, np.iinfo(scale.dtype).max
-    steps, zeros = np.array(scale.scale), np.array(scale.zero_point)
-    below, above = (np.rint(low / steps) + zeros <= least).all(), (np.rint(high / steps) + zeros >= most).all()
-    if above and (below or low == 0):
-        return inner if below else graph.emit(relax.op.nn.relu(inner), node, "positive")
-    return x
+    if is_op(call, "relax.nn.relu"):
+        low, high = 0.0, float("inf")
+    elif is_op(call, "relax.clip"):
+        low, high = (float(bound.value) for bound in call.args[1:])
+    else:
+        return scale.pair(graph, node, x)
+    least, most = scale.codes_of(low), scale.codes_of(high)
+    limits = np.iinfo(scale.dtype)
+    if (most == limits.max).all():
+        if (least == limits.min).all():
+            return scale.pair(graph, node, call.args[0])
+        if low == 0 and len(set(scale.zero_point)) == 1:
+            return scale.pair(graph, node, graph.emit(relax.op.nn.relu(call.args[0]), node, "positive"))
+    return scale.pair(graph, node, call.args[0], bounds=(least, most))
 
 
 def dequantize_linear(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs) -> list[np.ndarray | relax.Var]:
