@@ -252,14 +252,14 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
     def operand(self, name: str) -> relax.Expr:
         """A value as an expression. Raises UnsupportedModelError for a weight that is no number."""
         value = self._values[name]
-        if isinstance(value, Codes) and value.scale is not None:
-            return value.scale.integers(lambda expr, suffix: self._bind_as(expr, f"{name}.{suffix}"), value.value)
         if isinstance(value, np.ndarray) and value not in self._constants:
             check_finite(name, value, self._path, self._roles.get(name, ""))
-        return self.expression(value)
+        return self.expression(value, name)
 
-    def expression(self, value: np.ndarray | relax.Expr) -> relax.Expr:
-        """The expression of a value; a value that is known becomes a constant."""
+    def expression(self, value: Any, name: str = "value") -> relax.Expr:
+        """The expression of a value; a value that is known becomes a constant, and codes the file's integers."""
+        if isinstance(value, Codes) and value.scale is not None:
+            return value.scale.integers(lambda expr, suffix: self._bind_as(expr, f"{name}.{suffix}"), value.value)
         return self._constants.expression(value) if isinstance(value, np.ndarray) else value
 
     def _result(self, name: str) -> relax.Expr:

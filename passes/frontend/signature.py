@@ -85,6 +85,7 @@ def _check_empty_batch(value: onnx.ValueInfoProto, axis: int | None, said: Said,
 def misfit(graph: onnx.GraphProto, specs: tuple[TensorSpec, ...]) -> str:
     """What to do where shapes do not fit each other: give other extents, if the file leaves some open."""
     declared = {value.name: _declared(value) or ("",) for value in graph.input}
+    specs = tuple(spec for spec in specs if spec.shape)
     symbolic = {name: dims for name, dims in declared.items() if any(isinstance(dim, str) for dim in dims)}
     chosen = " ".join(
         f"--shape {spec.name}={'x'.join(map(str, spec.shape))}" for spec in specs if spec.name in symbolic

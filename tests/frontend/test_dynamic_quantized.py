@@ -1,6 +1,8 @@
 """Networks whose ranges are computed at run time, and ONNX Runtime's own quantised operators."""
 
 import numpy as np
+import onnx
+import pytest
 from onnx import TensorProto, helper
 from onnx_nodes import node
 
@@ -8,6 +10,7 @@ from octet.passes.calibrate.given_quantizers import given_hub
 from octet.passes.pipeline import canonicalize
 from octet.passes.realize.realize import realize
 from octet.passes.referee import reference
+from octet.targets.errors import UnsupportedModelError
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((1, 4, 6, 6)).astype("float32")
@@ -73,6 +76,85 @@ def test_contributed_operators(model, load):
     found = reference.run(realized.module, {"x": X})[0]
     np.testing.assert_allclose(found, (2 * X).mean((2, 3), keepdims=True), atol=0.1)
     assert all(layer.dtype == "int8" for layer in realized.layers)
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+@pytest.mark.parametrize("of", [12, 13])
+@pytest.mark.parametrize("opset", [12, 17])
+def test_the_softmax_of_a_version(model, load, axis, of, opset):
+    """Up to opset 12 the axes from `axis` on are one; the node says of which version it is."""
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("QLinearSoftmax", ["q", "xs", "xz", "ps", "pz"], ["p"], domain="com.microsoft", axis=axis, opset=of),
+        node("DequantizeLinear", ["p", "ps", "pz"]),
+    ]
+    constants = {"xs": XS, "xz": XZ, "ps": np.float32(1 / 255), "pz": np.uint8(0)}
+    x = (np.clip(np.rint(X / XS), -128, 127) * XS).astype("float64")
+    axes = tuple(range(axis % 4, 4)) if of < 13 else (axis,)
+    want = np.exp(x) / np.exp(x).sum(axes, keepdims=True)
+    realized = integer_graph(load(contributed(model(nodes, {"x": X}, constants, opset=opset))))
+    assert np.abs(reference.run(realized.module, {"x": X})[0] - np.rint(want * 255) / 255).max() <= 1.01 / 255
+
+
+def test_a_choice_between_integers(model, load):
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("Greater", ["x", "limit"], ["c"]),
+        node("QLinearWhere", ["c", "q", "xs", "xz", "k", "ys", "xz", "xs", "xz"], ["w"], domain="com.microsoft"),
+        node("DequantizeLinear", ["w", "xs", "xz"]),
+    ]
+    constants = {"xs": XS, "xz": XZ, "ys": YS, "limit": np.float32(0), "k": np.uint8(130)}
+    realized = integer_graph(load(contributed(model(nodes, {"x": X}, constants))))
+    want = np.where(X > 0, np.clip(np.rint(X / XS), -128, 127), np.rint(2 * YS / XS)) * XS
+    np.testing.assert_allclose(reference.run(realized.module, {"x": X})[0], want, atol=1e-6)
+
+
+def test_operators_read_integers_by_their_own_scales(model, load):
+    """QLinearConv and QLinearAdd of what was quantised with another scale and zero point."""
+    w = RNG.integers(-99, 99, (3, 4, 1, 1)).astype("int8")
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("QLinearConv", ["q", "ys", "yz", "w", "xs", "wz", "cs", "xz"], ["c"]),
+        node("QLinearAdd", ["c", "ys", "yz", "c", "ys", "yz", "cs", "xz"], ["a"], domain="com.microsoft"),
+        node("DequantizeLinear", ["a", "cs", "xz"]),
+    ]
+    constants = {"xs": XS, "xz": XZ, "ys": YS, "yz": np.uint8(7), "w": w, "wz": np.int8(0), "cs": np.float32(2)}
+    realized = integer_graph(load(contributed(model(nodes, {"x": X}, constants))))
+    q = np.clip(np.rint(X / XS) + 128, 0, 255) - 7
+    c = np.clip(np.rint(np.einsum("nchw,oc->nohw", q, w[:, :, 0, 0]) * (np.float64(YS) * XS / 2)) + 128, 0, 255)
+    want = np.clip(np.rint((c - 7) * np.float64(YS)) + 128, 0, 255) - 128
+    assert np.abs(reference.run(realized.module, {"x": X})[0] / 2 - want).max() <= 1
+    assert [layer.dtype for layer in realized.layers] == ["int8"] * len(realized.layers)
+
+
+def test_branches_between_integers(model, agrees):
+    bodies = [
+        helper.make_graph([node("Identity", [read], [made])], made, [], [onnx.ValueInfoProto(name=made)])
+        for read, made in (("q", "taken"), ("p", "other"))
+    ]
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("QuantizeLinear", ["x", "ys", "xz"], ["p"]),
+        node("If", ["c"], ["i"], then_branch=bodies[0], else_branch=bodies[1]),
+        node("DequantizeLinear", ["i", "ys", "xz"]),
+    ]
+    for flag in (True, False):
+        want = np.clip(np.rint(X / (XS if flag else YS)), -128, 127) * YS
+        feed = {"x": X, "c": np.array(flag)}
+        agrees(model(nodes, feed, {"xs": XS, "ys": YS, "xz": XZ}), feed, [want])
+
+
+def test_what_is_computed_but_should_be_constant_is_one_line(model, load):
+    q = node("QuantizeLinear", ["x", "xs", "xz"], ["q"])
+    constants = {"xs": XS, "xz": XZ, "w": np.ones((3, 4, 1, 1), "int8"), "wz": np.int8(0)}
+    conv = node("QLinearConv", ["q", "xs", "xz", "w", "xs", "wz", "xs", "xz", "b"], ["c"])
+    with pytest.raises(UnsupportedModelError, match="QLinearConv node 'c' computes its bias or a scale at run time"):
+        load(
+            model([q, conv, node("DequantizeLinear", ["c", "xs", "xz"])], {"x": X, "b": np.ones(3, "int32")}, constants)
+        )
+    dynamic = node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"])
+    with pytest.raises(UnsupportedModelError, match="known at run time only by another scale or zero point"):
+        load(model([dynamic, node("DequantizeLinear", ["q", "xs", "xz"])], {"x": X}, constants))
 
 
 def test_dynamic_lstm(model, load, tmp_path):

@@ -6,6 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
+from onnx_nodes import node
 
 from octet.passes.frontend.onnx import load_onnx
 from octet.targets.errors import UnsupportedModelError
@@ -90,3 +91,11 @@ def test_two_bits_are_refused_by_name(tmp_path):
     ]
     with pytest.raises(UnsupportedModelError, match="weights of 2 bits"):
         load_onnx(written(tmp_path, [node], constants), batch=2)
+
+
+def test_as_many_scales_as_blocks(model, load):
+    constants = {"w": np.ones((6, 3), "int8"), "s": np.ones((2, 3), "float32")}
+    nodes = [node("DequantizeLinear", ["w", "s"], ["d"], axis=0, block_size=2), node("MatMul", ["x", "d"])]
+    said = r"has scales \[2, 3\] for blocks of 2 of \[6, 3\], not \[3, 3\]"
+    with pytest.raises(UnsupportedModelError, match=said):
+        load(model(nodes, {"x": np.ones((1, 6), "float32")}, constants, opset=21))

@@ -12,7 +12,16 @@ from .codes import MOVES, Codes, Scale, Scaled, ZeroPoint
 from .dynamic import dynamic_lstm, dynamic_product, dynamic_quantize, product_to_float, scaled
 from .integer_products import biased_sums, integer_product, moved_sums, sums_to_float
 from .narrow import blocked_product
-from .operators import FLOAT_OF, qgemm, qlinear_concat, qlinear_conv, qlinear_elementwise, qlinear_matmul
+from .operators import (
+    FLOAT_OF,
+    qgemm,
+    qlinear_concat,
+    qlinear_conv,
+    qlinear_elementwise,
+    qlinear_matmul,
+    qlinear_softmax,
+    qlinear_where,
+)
 from .quantize_linear import dequantize_linear, quantize_linear
 
 if TYPE_CHECKING:
@@ -31,6 +40,8 @@ CONVERTERS = {
     "QLinearMatMul": qlinear_matmul,
     "QGemm": qgemm,
     "QLinearConcat": qlinear_concat,
+    "QLinearSoftmax": qlinear_softmax,
+    "QLinearWhere": qlinear_where,
     "MatMulIntegerToFloat": product_to_float,
     "DynamicQuantizeMatMul": dynamic_product,
     "DynamicQuantizeLSTM": dynamic_lstm,

@@ -254,6 +254,14 @@ def _grid(graph: "OnnxImporter", node: "onnx.NodeProto", attrs: Attrs, constant:
     )
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
     if block:
+        wanted = [
+            -(-extent // block) if at == axis % constant.ndim else extent for at, extent in enumerate(constant.shape)
+        ]
+        if block < 0 or any(list(each.shape) != wanted for each in (scale, zero)):
+            raise UnsupportedModelError(
+                f"has scales {list(scale.shape)} for blocks of {block} of {list(constant.shape)}, not {wanted}; export "
+                "it again"
+            )
         return tuple(np.repeat(v, block, axis).take(range(constant.shape[axis]), axis) for v in (scale, zero))
     check_grid(scale, zero, constant.shape, axis)
     return tuple(broadcast_along(v, constant.ndim, axis) for v in (scale, zero))
