@@ -6,8 +6,8 @@ from cuda_harness import codes, constant, differences, emulated
 from tvm import relax
 
 from octet.passes import ops
-from octet.targets.cuda.kernels.movement import move, region
-from octet.targets.cuda.layout import packed
+from octet.targets.cuda.kernels.movement import move, quantize, region
+from octet.targets.cuda.layout import packed, plain
 
 RNG = np.random.default_rng(11)
 ADD = dict(
@@ -143,6 +143,18 @@ CASES = {
         ),
         {"x": np.concatenate([RNG.standard_normal(94) * 3, [1e30, -1e30]]).astype(np.float32).reshape(2, 6, 2, 4)},
     ),
+    "quantize pixels": (
+        moved(
+            lambda x: relax.op.quantize(x, relax.const(np.float32(0.037)), relax.const(np.int8(-12)), out_dtype="int8")
+        ),
+        {"x": np.append(RNG.standard_normal(2 * 3 * 6 * 4 - 1) * 3, 1e30).astype(np.float32).reshape(2, 3, 6, 4)},
+    ),
+    "quantize neighbours": (
+        moved(
+            lambda x: relax.op.quantize(x, relax.const(np.float32(0.04)), relax.const(np.int8(-3)), out_dtype="int8")
+        ),
+        {"x": (RNG.standard_normal((3, 5, 48)) * 3).astype(np.float32)},
+    ),
     "quantize halves": (
         moved(
             lambda x: relax.op.quantize(x, relax.const(np.float32(0.5)), relax.const(np.int8(-11)), out_dtype="int8")
@@ -175,3 +187,13 @@ def test_elements_that_lie_together_move_16_bytes_at_a_time():
     assert ["uint4" in at[0].call, "uint4" in at[16].call, "unsigned" in at[20].call, "signed char" in at[1].call] == [
         True
     ] * 4
+
+
+def test_floats_that_lie_together_become_codes_four_at_a_time():
+    """Pixels of a first layer and rows, where they are whole; else a byte a thread."""
+
+    def call(*shape):
+        return quantize(plain(shape, "float32"), packed(shape), np.float32(0.1), 3).call
+
+    assert call(2, 3, 6, 4).startswith("quantize_pixels<2, 3, 24,") and call(2, 3, 5, 3).endswith(", 1>")
+    assert call(3, 5, 48).endswith(", 4>") and call(2, 6, 2, 4).endswith(", 1>") and call(3, 5, 30).endswith(", 1>")

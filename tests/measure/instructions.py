@@ -1,5 +1,5 @@
-"""Counts the machine instructions of the kernels that BERT-base is made of: what can be said of their cost without a
-device.
+"""Counts the machine instructions of the kernels that BERT-base is made of, and of the one that ResNet-50 begins with:
+what can be said of their cost without a device.
 
 usage: python tests/measure/instructions.py [--target cuda-sm90a]
 
@@ -16,7 +16,10 @@ import subprocess
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.compiling.source import named, source
@@ -24,7 +27,9 @@ from octet.targets.cuda.kernel import CudaKernel
 from octet.targets.cuda.kernels import attention as attention_kernels
 from octet.targets.cuda.kernels.conv import Conv, Epilogue, Views, tiled_kernel
 from octet.targets.cuda.kernels.conv_schedule import tile_for
+from octet.targets.cuda.kernels.movement import quantize
 from octet.targets.cuda.kernels.rows import NormProblem, norm_rows
+from octet.targets.cuda.layout import packed, plain
 from octet.targets.registry import find
 
 _INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*?);")
@@ -102,6 +107,13 @@ def _layer(rows: int, inputs: int, outputs: int, target: str) -> tuple[CudaKerne
     return kernel, tile.rows * tile.columns // tile.threads
 
 
+def _images() -> tuple[CudaKernel, int]:
+    """Colour images become codes, and the elements of a thread."""
+    shape = (32, 3, 224, 224)
+    kernel = quantize(plain(shape, "float32"), packed(shape), np.float32(0.02), -3)
+    return kernel, prod(shape) // (kernel.block * kernel.grid[0])
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -111,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     kernels = {
         **{f"attention, batch {images}": _attention(images) for images in (1, 32)},
         **{f"layer normalisation, batch {images}": _norm(128 * images) for images in (1, 32)},
+        "input quantisation, 32 images": _images(),
         "linear layer, 768 to 3072, batch 32": _layer(4096, 768, 3072, options.target),
         "linear layer, 3072 to 768, batch 32": _layer(4096, 3072, 768, options.target),
     }

@@ -43,7 +43,7 @@ def quantize(call: "relax.Call", ctx: "CudaContext") -> CudaTensor | None:
         return None
     value, user = ctx.find(call.args[0]), ctx.only_user(ctx.var)
     layout = row_layout(value.layout.shape) if ops.is_op(user, "octet.matmul") else packed(value.layout.shape, "int8")
-    kernel = movement.quantize(movement.copy(value.layout, layout), scale.reshape(())[()], int(zero_point.reshape(())))
+    kernel = movement.quantize(value.layout, layout, scale.reshape(())[()], int(zero_point.reshape(())))
     return ctx.emit(kernel, [value], layout, call.op.name)
 
 

@@ -84,12 +84,36 @@ OCTET_DEVICE void fill(void* y) {
   if (index < count) store4(static_cast<signed char*>(y) + index, splat(byte));
 }
 
-// clip(rne(x / scale) + zero_point), float32 to int8.
-template <Move M, unsigned scale, int zero_point, int low>
+// float32 to int8, `each` neighbours at a time, in which M counts.
+template <Move M, ByteCodes Q, int each>
 OCTET_DEVICE void quantize(const void* x, void* y) {
   long from, to;
   if (!locate<M>(blockIdx.x * 128L + threadIdx.x, from, to)) return;
-  static_cast<signed char*>(y)[to] = static_cast<signed char>(quantized(static_cast<const float*>(x)[from], float_of_bits(scale), zero_point, low));
+  if constexpr (each == 4) {
+    uint4 data = load16(static_cast<const float*>(x) + 4 * from);
+    store4(static_cast<signed char*>(y) + 4 * to, low_bytes(code_of<Q>(float_of_bits(data.x)), code_of<Q>(float_of_bits(data.y)), code_of<Q>(float_of_bits(data.z)), code_of<Q>(float_of_bits(data.w))));
+  } else {
+    static_cast<unsigned char*>(y)[to] = static_cast<unsigned char>(code_of<Q>(static_cast<const float*>(x)[from]));
+  }
+}
+
+// Images of at most four channels, float32 [images][channels][plane], to int8 [images][plane][4], four pixels at a time.
+template <int images, int channels, int plane, ByteCodes Q>
+OCTET_DEVICE void quantize_pixels(const void* x, void* y) {
+  int index = blockIdx.x * 128 + threadIdx.x, image = index / (plane / 4), pixel = index % (plane / 4) * 4;
+  if (image >= images) return;
+  const float* from = static_cast<const float*>(x) + static_cast<long>(image) * (channels * plane) + pixel;
+  unsigned codes[4][4] = {};
+#pragma unroll
+  for (int channel = 0; channel < channels; ++channel) {
+    uint4 data = load16(from + channel * plane);
+    codes[0][channel] = code_of<Q>(float_of_bits(data.x)), codes[1][channel] = code_of<Q>(float_of_bits(data.y));
+    codes[2][channel] = code_of<Q>(float_of_bits(data.z)), codes[3][channel] = code_of<Q>(float_of_bits(data.w));
+  }
+  unsigned words[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) words[i] = low_bytes(codes[i][0], codes[i][1], codes[i][2], codes[i][3]);
+  store16(static_cast<signed char*>(y) + 4 * (static_cast<long>(image) * plane + pixel), uint4{words[0], words[1], words[2], words[3]});
 }
 
 // (x - zero_point) * scale, int8 to float32.

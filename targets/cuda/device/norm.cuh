@@ -9,13 +9,13 @@ namespace octet {
 
 // source: of int8 data (from_codes); target: of an int8 result (to_codes); stride, out_stride: elements from row to row. together: rows of a block. lanes: of a row that stays in
 // registers, 16, or 8 or 4 where rows are whole granules; 0: a long row. pitch: bytes from row to row in shared memory, of int8 rows in registers; of a long one float32 elements, 0
-// where it does not fit. Where two_parts says so, inverse + rest is 1 / out_scale (targets/byte_quotient.py), and values are clipped to those of the last codes, low and high, first.
-// Scales, their parts, limits and epsilon: bits of float32.
+// where it does not fit. Scale and epsilon: bits of float32.
 struct NormRows {
   int rows, columns, stride, out_stride, together, lanes, pitch;
-  bool from_codes, to_codes, scaled, centred, about_mean, two_parts;
-  int zero_point, out_zero_point;
-  unsigned scale, out_scale, inverse, rest, low, high, epsilon;
+  bool from_codes, to_codes, scaled, centred, about_mean;
+  int zero_point;
+  unsigned scale, epsilon;
+  ByteCodes codes;
 };
 
 template <NormRows P>
@@ -41,17 +41,6 @@ struct NormLoads {
     }
   }
 };
-
-// The code of a value in the lowest byte.
-template <NormRows P>
-OCTET_DEVICE unsigned norm_code(float value) {
-  if constexpr (P.two_parts) {
-    value = fminf(fmaxf(value, float_of_bits(P.low)), float_of_bits(P.high));
-    return raised_code<P.out_zero_point>(fused(value, float_of_bits(P.inverse), mul(value, float_of_bits(P.rest))));
-  } else {
-    return static_cast<unsigned>(quantized(value, float_of_bits(P.out_scale), P.out_zero_point, -128));
-  }
-}
 
 template <NormRows P>
 OCTET_DEVICE float norm_factor(float squares) {
@@ -151,11 +140,11 @@ OCTET_DEVICE void norm_kept_rows(const void* x, const void* gamma, const void* b
     if constexpr (!P.to_codes) {
       if (real) store_floats(static_cast<float*>(y) + place, values);
     } else if constexpr (each == 4) {
-      store4(staged + j, low_bytes(norm_code<P>(values[0]), norm_code<P>(values[1]), norm_code<P>(values[2]), norm_code<P>(values[3])));
+      store4(staged + j, low_bytes(code_of<P.codes>(values[0]), code_of<P.codes>(values[1]), code_of<P.codes>(values[2]), code_of<P.codes>(values[3])));
     } else if constexpr (each == 2) {
-      *reinterpret_cast<unsigned short*>(staged + j) = static_cast<unsigned short>(low_bytes(norm_code<P>(values[0]), norm_code<P>(values[1])));
+      *reinterpret_cast<unsigned short*>(staged + j) = static_cast<unsigned short>(low_bytes(code_of<P.codes>(values[0]), code_of<P.codes>(values[1])));
     } else if (staged_out || real) {
-      (staged_out ? staged + j : static_cast<unsigned char*>(y) + place)[0] = static_cast<unsigned char>(norm_code<P>(values[0]));
+      (staged_out ? staged + j : static_cast<unsigned char*>(y) + place)[0] = static_cast<unsigned char>(code_of<P.codes>(values[0]));
     }
   });
   if constexpr (staged_out) {
@@ -232,9 +221,9 @@ OCTET_DEVICE void norm_rows(const void* x, const void* gamma, const void* beta, 
 #pragma unroll
       for (int i = 0; i < each; ++i) static_cast<float*>(y)[place + i] = values[i];
     } else if constexpr (each == 4) {
-      store4(static_cast<signed char*>(y) + place, low_bytes(norm_code<P>(values[0]), norm_code<P>(values[1]), norm_code<P>(values[2]), norm_code<P>(values[3])));
+      store4(static_cast<signed char*>(y) + place, low_bytes(code_of<P.codes>(values[0]), code_of<P.codes>(values[1]), code_of<P.codes>(values[2]), code_of<P.codes>(values[3])));
     } else {
-      static_cast<signed char*>(y)[place] = static_cast<signed char>(norm_code<P>(values[0]));
+      static_cast<signed char*>(y)[place] = static_cast<signed char>(code_of<P.codes>(values[0]));
     }
   }
 }

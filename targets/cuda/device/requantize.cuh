@@ -27,14 +27,33 @@ OCTET_DEVICE int to_code(float value, int zero_point, int low, int high) {
   return near_integer(fminf(fmaxf(value, to_float(low - zero_point)), to_float(high - zero_point))) + zero_point;
 }
 
-// clip(rne(value / scale) + zero_point, low, 127)
-OCTET_DEVICE int quantized(float value, float scale, int zero_point, int low) { return to_code(quotient(value, scale), zero_point, low, 127); }
+// clip(rne(value / scale) + zero_point, -128, 127)
+OCTET_DEVICE int quantized(float value, float scale, int zero_point) { return to_code(quotient(value, scale), zero_point, -128, 127); }
 
 // rne(value) + zero_point in the lowest byte, |value| < 2^21. An even zero point is part of what is added: halves still go to the even integer.
 template <int zero_point>
 OCTET_DEVICE unsigned raised_code(float value) {
   if constexpr (zero_point % 2 == 0) return bits_of(add(value, 12582912.0f + static_cast<float>(zero_point)));
   return bits_of(add(value, 12582912.0f)) + static_cast<unsigned>(zero_point);
+}
+
+// How float32 becomes codes: clip(rne(value / scale) + zero_point, -128, 127). Where two_parts says so, inverse + rest is 1 / scale (targets/byte_quotient.py), and values are
+// clipped to those of the last codes, low and high, first. Bits of float32.
+struct ByteCodes {
+  int zero_point;
+  bool two_parts;
+  unsigned scale, inverse, rest, low, high;
+};
+
+// A value's code, in the lowest byte.
+template <ByteCodes Q>
+OCTET_DEVICE unsigned code_of(float value) {
+  if constexpr (Q.two_parts) {
+    value = fminf(fmaxf(value, float_of_bits(Q.low)), float_of_bits(Q.high));
+    return raised_code<Q.zero_point>(fused(value, float_of_bits(Q.inverse), mul(value, float_of_bits(Q.rest))));
+  } else {
+    return static_cast<unsigned>(quantized(value, float_of_bits(Q.scale), Q.zero_point));
+  }
 }
 
 template <Epilogue E>

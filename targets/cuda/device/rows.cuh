@@ -101,7 +101,7 @@ OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   total = folded_sum(total);
   if (!real) return;
   signed char* to = static_cast<signed char*>(y) + static_cast<long>(row) * P.stride;
-  part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), P.zero_point, -128)); });
+  part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), P.zero_point)); });
 }
 
 }  // namespace octet

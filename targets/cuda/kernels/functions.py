@@ -3,8 +3,12 @@ operation."""
 
 import builtins
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from ... import float_math, recurrent_math
+from ...byte_quotient import two_parts, two_parts_suffice
 from ..kernel import bits
 
 _ROUNDER = 12582912.0  # 1.5 * 2 ** 23: a sum with it has no place for a fraction.
@@ -142,6 +146,29 @@ def function(kind: str, attrs: Mapping[str, float]) -> tuple[str, str]:
     result = sequence(m, "x", *values)
     name = "_".join(["f", kind, *(bits(value)[2:-1] for value in values)])
     return name, f"OCTET_DEVICE float {name}(float x) {{\n" + "\n".join([*m.lines, f"  return {result};"]) + "\n}\n"
+
+
+@dataclass(frozen=True)
+class ByteCodes:
+    """The parameters of device/requantize.cuh that say how float32 becomes codes, field by field. Scale, parts of its
+    inverse and limits: float32 values."""
+
+    zero_point: int
+    two_parts: bool
+    scale: float
+    inverse: float
+    rest: float
+    low: float
+    high: float
+
+
+def codes_by(scale: np.float32, zero_point: int) -> ByteCodes:
+    """How values become codes of this scale: by two products where those give every byte of the division."""
+    scale = np.float32(scale)
+    if not two_parts_suffice(float(scale)):
+        return ByteCodes(zero_point, False, float(scale), 0.0, 0.0, 0.0, 0.0)
+    parts, limits = two_parts(scale), [np.float32(code - zero_point) * scale for code in (-128, 127)]
+    return ByteCodes(zero_point, True, float(scale), *map(float, (*parts, *limits)))
 
 
 def softmax_exponential() -> tuple[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..kernel import CudaKernel, bits, blocks, literal
 from ..layout import CudaLayout, Strided
+from . import functions
 
 AXES = 6
 
@@ -158,10 +159,19 @@ def fill(layout: CudaLayout, value: int) -> CudaKernel:
     return CudaKernel("fill", "movement.cuh", call, 1, blocks(-(-layout.bytes // 4), 128), 128)
 
 
-def quantize(problem: Move, scale: np.float32, zero_point: int) -> CudaKernel:
-    """A movement of float32 that becomes codes. Operands: data, result."""
-    call = f"quantize<{literal(problem)}, {bits(float(scale))}, {zero_point}, -128>"
-    return CudaKernel("quantize", "movement.cuh", call, 2, blocks(prod(problem.extent), 128), 128)
+def quantize(source: CudaLayout | Strided, target: CudaLayout, scale: np.float32, zero_point: int) -> CudaKernel:
+    """A float32 tensor that becomes codes in another layout. Operands: data, result."""
+    codes, shape = functions.codes_by(scale, zero_point), source.shape
+    if source.kind == "plain" and len(shape) == 4 and target.kind == "packed" and target.stride == 4:
+        plane = shape[2] * shape[3]
+        if plane % 4 == 0 and prod(shape) < 2**31:
+            call = f"quantize_pixels<{shape[0]}, {shape[1]}, {plane}, {literal(codes)}>"
+            return CudaKernel("quantize", "movement.cuh", call, 2, blocks(shape[0] * plane // 4, 128), 128)
+    problem = copy(source, target)
+    wide = _widened(problem, 4)
+    moved, each = (problem, 1) if wide is None else (wide, 4)
+    call = f"quantize<{literal(moved)}, {literal(codes)}, {each}>"
+    return CudaKernel("quantize", "movement.cuh", call, 2, blocks(prod(moved.extent), 128), 128)
 
 
 def dequantize(problem: Move, scale: np.float32, zero_point: int) -> CudaKernel:

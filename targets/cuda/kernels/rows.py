@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...byte_quotient import two_parts, two_parts_suffice
 from ..kernel import CudaKernel, blocks, literal
 from . import functions
 
@@ -31,8 +30,8 @@ class SoftmaxRows:
 
 @dataclass(frozen=True)
 class NormRows:
-    """The parameters of the normalisation in device/norm.cuh, field by field. Scales, their parts, limits and
-    epsilon: float32 values."""
+    """The parameters of the normalisation in device/norm.cuh, field by field. Scale and epsilon: float32
+    values."""
 
     rows: int
     columns: int
@@ -46,16 +45,10 @@ class NormRows:
     scaled: bool
     centred: bool
     about_mean: bool
-    two_parts: bool
     zero_point: int
-    out_zero_point: int
     scale: float
-    out_scale: float
-    inverse: float
-    rest: float
-    low: float
-    high: float
     epsilon: float
+    codes: functions.ByteCodes
 
 
 @dataclass(frozen=True)
@@ -95,9 +88,8 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
     lanes = _lanes_of_a_row(problem)
     block = 32 if lanes and problem.rows * lanes < 128 * 2 * _BLOCKS else 128
     together, pitch = (block // lanes, _byte_pitch(problem.columns)) if lanes else _rows_of_a_block(problem)
-    (scale, zero_point), (out_scale, out_zero_point) = problem.source or (0.0, 0), problem.target or (0.0, 0)
-    short = problem.target is not None and two_parts_suffice(float(np.float32(out_scale)))
-    inverse, rest = two_parts(np.float32(out_scale)) if short else (0.0, 0.0)
+    scale, zero_point = problem.source or (0.0, 0)
+    out_scale, out_zero_point = problem.target or (1.0, 0)
     instance = NormRows(
         rows=problem.rows,
         columns=problem.columns,
@@ -111,16 +103,10 @@ def norm_rows(problem: NormProblem) -> CudaKernel:
         scaled=problem.scaled,
         centred=problem.centred,
         about_mean=problem.about_mean,
-        two_parts=short,
         zero_point=zero_point,
-        out_zero_point=out_zero_point,
         scale=float(scale),
-        out_scale=float(out_scale),
-        inverse=float(inverse),
-        rest=float(rest),
-        low=float(np.float32(-128 - out_zero_point) * np.float32(out_scale)) if short else 0.0,
-        high=float(np.float32(127 - out_zero_point) * np.float32(out_scale)) if short else 0.0,
         epsilon=problem.epsilon,
+        codes=functions.codes_by(np.float32(out_scale), out_zero_point),
     )
     return CudaKernel(
         "layer_norm_rows",
