@@ -69,12 +69,18 @@ class Quantizer:
 
     def grid(self, name):
         """The scale and zero point that a tensor gets, as names."""
-        largest = float(np.abs(self.values[name]).max(initial=0)) or 1.0
+        array = np.abs(self.values[name])
+        # A scale per channel is one of QDQ alone, along axis 1.
+        per = self.style == "qdq" and array.ndim in (3, 4) and array.size > 0 and self.rng.random() < 0.2
+        largest = array.max(initial=0, axis=tuple(i for i in range(array.ndim) if i != 1) if per else None)
+        largest = np.where(largest > 0, largest, 1)
         dtype = self.rng.choice(self.dtypes)
         limits, kind = np.iinfo(dtype), self.rng.choice(["symmetric", "end", "any"])
-        zero = {"symmetric": limits.min + 128, "end": limits.min, "any": self.rng.integers(limits.min, limits.max + 1)}
-        scale = np.float32(largest / 127 * self.rng.choice([0.1, 0.5, 1, 1.5], p=[0.1, 0.3, 0.4, 0.2]))
-        return self.constant(f"{name}.s", scale), self.constant(f"{name}.z", np.array(zero[kind], dtype))
+        any_zero = self.rng.integers(limits.min, limits.max + 1, largest.shape)
+        zero = {"symmetric": limits.min + 128, "end": limits.min, "any": any_zero}[kind]
+        scale = (largest / 127 * self.rng.choice([0.1, 0.5, 1, 1.5], p=[0.1, 0.3, 0.4, 0.2])).astype(np.float32)
+        zero = np.broadcast_to(zero, scale.shape).astype(dtype)
+        return self.constant(f"{name}.s", scale), self.constant(f"{name}.z", zero)
 
     def quantise(self, name, computed=None):
         """Integers of a tensor; the name of what they stand for. computed: a node that makes the integers itself."""
@@ -163,23 +169,44 @@ def _write(made, node, number, known, real):
         codes[1:] = [tuple(weight)]
         if len(node.input) > 2:
             step = None
-            if codes[0] is not None:
+            if codes[0] is not None and not made.constants[codes[0][1]].ndim:
                 step = made.constants[codes[0][1]] * made.constants[codes[1][1]]
             operands[2], whole = made.bias(f"{node.input[2]}.{number}", known[node.input[2]], step)
             codes.append(whole)
     del new.input[:]
     new.input.extend(operands)
     computed = _on_integers(made, node, codes)
-    if computed is None:
+    if computed is None and not _as_sums(made, node, codes):
         made.nodes.append(new)
     for name in node.output:
         real[name] = _after(made, name, computed) if name else ""
 
 
+def _as_sums(made, node, codes):
+    """Whether the node is written as a product of integers whose sums are cast and multiplied by both scales, as
+    quantizers did before QDQ."""
+    kinds = {"Conv": "ConvInteger", "MatMul": "MatMulInteger"}
+    known = node.op_type in kinds and len(node.input) == 2 and None not in codes
+    if made.style != "operators" or not known or made.rng.random() < 0.4:
+        return False
+    (x, x_scale, x_zero), (w, w_scale, w_zero) = codes
+    step = made.constants[x_scale] * made.constants[w_scale]
+    if node.op_type == "Conv" and step.ndim:
+        step = step.reshape(-1, *[1] * (made.values[node.output[0]].ndim - 2))
+    name = node.output[0]
+    one = made.constant(f"{name}.wz", made.constants[w_zero].reshape(-1)[0])
+    sums = helper.make_node(kinds[node.op_type], [x, w, x_zero, one], [f"{name}.sums"])
+    sums.attribute.extend(node.attribute)
+    made.nodes.append(sums)
+    made.node("Cast", [f"{name}.sums"], f"{name}.whole", to=onnx.TensorProto.FLOAT)
+    made.node("Mul", [f"{name}.whole", made.constant(f"{name}.step", step)], name)
+    return True
+
+
 def _on_integers(made, node, codes):
     """The node of ONNX, or of ONNX Runtime, that computes on integers alone; None where there is none."""
     kinds = {"Conv": "QLinearConv", "MatMul": "QLinearMatMul"} | ON_INTEGERS
-    if made.style != "operators" or node.op_type not in kinds or None in codes:
+    if made.style != "operators" or node.op_type not in kinds or None in codes or made.rng.random() < 0.2:
         return None
     if node.op_type == "MatMul" and any(made.constants[each[1]].ndim for each in codes):
         return None  # ONNX has a scale per row and per column there, and its evaluator no scale per channel.
