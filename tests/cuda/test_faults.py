@@ -159,6 +159,7 @@ OTHERS = {
     "attention: partial sums": ("attention.cuh", "add(partial[1], partial[3])", "partial[1]", "attention: many heads"),
     "attention: rows of a mask": ("attention.cuh", "half == 0 || P.mask_step[2] != 0", "half == 0", "attention: one launch, odd"),
     "attention: folds": ("rows.cuh", "  for (int mask = 8; mask > 0; mask /= 2) total = add(", "  for (int mask = 4; mask > 0; mask /= 2) total = add(", "attention: one launch"),
+    "softmax of rows: rest": ("rows.cuh", "fused(-total, share, power)", "power", "attention: whole granules"),
     "softmax of rows: mask": ("rows.cuh", "row / (P.extent[0] * P.extent[1]) * P.mask_step[0]", "0", "attention: whole granules"),
     "norm of rows: beta": ("norm.cuh", "static_cast<const float*>(beta) + column", "static_cast<const float*>(beta)", "rows: rows of a block"),
     "norm of rows: beta of a lane": ("norm.cuh", "static_cast<const float*>(beta) + j", "static_cast<const float*>(beta) + i", "rows: source"),

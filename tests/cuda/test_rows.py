@@ -122,7 +122,7 @@ def test_codes_of_probabilities_are_those_of_two_divisions(step, zero_point):
     problem = AttentionProblem(16, 32, 32, 32, 1, 32, 32, (1.0, 1.0), None, None, (step, zero_point))
     views, epilogue = Views(1, 0, 0, 0, 0, 0, 0, 32), Epilogue(False, 0, -128, 127, 0.0, 0.0, False, 0, 0.0)
     instance = attention(problem, Block(1, 1), views, views, epilogue, 1).call.split("<")[1].split(", Views")[0]
-    divided = "high = quotient(1.0f, total), low = mul(fused(-total, high, 1.0f), high)"
+    divided = "high = quotient(1.0f, total), low = low_of(total, high)"
     function_text = f"float {divided}; return probability_code<{instance}>(power, total, high, low) & 0xff;"
     found = _on_emulator(f"OCTET_DEVICE unsigned f(float power, float total) {{ {function_text} }}", power, total)
     codes_wanted = np.rint(power / total / np.float32(step)).clip(0, 127 - zero_point)

@@ -27,8 +27,9 @@ from octet.targets.cuda.kernel import CudaKernel
 from octet.targets.cuda.kernels import attention as attention_kernels
 from octet.targets.cuda.kernels.conv import Conv, Epilogue, Views, tiled_kernel
 from octet.targets.cuda.kernels.conv_schedule import tile_for
+from octet.targets.cuda.kernels.functions import codes_by
 from octet.targets.cuda.kernels.movement import quantize
-from octet.targets.cuda.kernels.rows import NormProblem, norm_rows
+from octet.targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, softmax_rows
 from octet.targets.cuda.layout import packed, plain
 from octet.targets.registry import find
 
@@ -107,6 +108,13 @@ def _layer(rows: int, inputs: int, outputs: int, target: str) -> tuple[CudaKerne
     return kernel, tile.rows * tile.columns // tile.threads
 
 
+def _softmax() -> tuple[CudaKernel, int]:
+    """Rows of 640 scores, too many for attention in one launch on small devices, and the scores of a thread."""
+    codes = codes_by(np.float32(1 / 255), -128)
+    problem = SoftmaxRows(4096, 640, 640, False, False, 0.0, codes, (1, 4096), (0, 0, 0))
+    return softmax_rows(problem), 40
+
+
 def _images() -> tuple[CudaKernel, int]:
     """Colour images become codes, and the elements of a thread."""
     shape = (32, 3, 224, 224)
@@ -123,6 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
     kernels = {
         **{f"attention, batch {images}": _attention(images) for images in (1, 32)},
         **{f"layer normalisation, batch {images}": _norm(128 * images) for images in (1, 32)},
+        "softmax by itself": _softmax(),
         "input quantisation, 32 images": _images(),
         "linear layer, 768 to 3072, batch 32": _layer(4096, 768, 3072, options.target),
         "linear layer, 3072 to 768, batch 32": _layer(4096, 3072, 768, options.target),

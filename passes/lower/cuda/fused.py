@@ -18,6 +18,7 @@ from tvm import relax
 
 from ....targets.cuda.kernels.attention import AttentionProblem, Block, attention, block_for
 from ....targets.cuda.kernels.conv_schedule import rounded_up
+from ....targets.cuda.kernels.functions import codes_by
 from ....targets.cuda.kernels.rows import NormProblem, SoftmaxRows, norm_rows, softmax_rows
 from ....targets.cuda.layout import CudaLayout, Strided, plain, row_layout
 from ... import ops
@@ -183,8 +184,7 @@ def _softmax(scores: CudaTensor, parts: SoftmaxParts, root: relax.Expr, ctx: Cud
         scale is not None,
         mask is not None,
         scale if scale is not None else 0.0,
-        parts.probability_scale,
-        parts.zero_point,
+        codes_by(np.float32(parts.probability_scale), parts.zero_point),
         (extents[1], extents[2]),
         steps,
     )

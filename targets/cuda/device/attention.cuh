@@ -50,12 +50,10 @@ struct AttentionMemory {
         largest(powers + 16 * power_pitch), totals(largest + 16 * P.warps) {}
 };
 
-// quantize(power / total) without its zero point, in the lowest byte. The first two lines are within an ulp of the quotient, which the third one makes the rounded one (Markstein: "Computation
-// of elementary functions on the IBM RISC System/6000 processor"), as high is 1 / total, rounded. Powers so small that a step of that is no longer exact have code 0 in any case.
+// quantize(power / total) without its zero point, in the lowest byte.
 template <Attention P>
 OCTET_DEVICE unsigned probability_code(float power, float total, float high, float low) {
-  float share = fused(power, high, mul(power, low));
-  share = fused(fused(-total, share, power), high, share);
+  float share = share_of(power, total, high, low);
   if constexpr (P.bound != 0x7f800000u) share = fminf(share, float_of_bits(P.bound));
   if constexpr (P.two_parts) share = fused(share, float_of_bits(P.inverse), mul(share, float_of_bits(P.rest)));
   else share = quotient(share, float_of_bits(P.probability));
@@ -189,7 +187,7 @@ OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const v
   unsigned own[alone ? steps : 1][4];  // the left operand, of one warp alone
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float total = fmaxf(totals[half], 1.0f), high = quotient(1.0f, total), low = mul(fused(-total, high, 1.0f), high);  // below 1 only where no score is finite
+    float total = fmaxf(totals[half], 1.0f), high = quotient(1.0f, total), low = low_of(total, high);  // below 1 only where no score is finite
 #pragma unroll
     for (int pair = 0; pair < tiles; pair += 2) {
       unsigned codes[4];

@@ -61,17 +61,27 @@ OCTET_DEVICE float folded_sum(float total) {
   return total;
 }
 
-// scale, probability: bits of float32. mask: element j of row (i0, i1, i2) at the sum of i * mask_step, plus j; extent: of i1 and i2.
+// What 1 / total is beyond `high`, which is that, rounded.
+OCTET_DEVICE float low_of(float total, float high) { return mul(fused(-total, high, 1.0f), high); }
+
+// power / total, rounded, for a code: the first line is within an ulp of it, which the second one makes the rounded quotient (Markstein: "Computation of elementary functions on the IBM RISC System/6000
+// processor"). Powers so small that a step of that is no longer exact have code 0 in any case.
+OCTET_DEVICE float share_of(float power, float total, float high, float low) {
+  float share = fused(power, high, mul(power, low));
+  return fused(fused(-total, share, power), high, share);
+}
+
+// scale: bits of float32. mask: element j of row (i0, i1, i2) at the sum of i * mask_step, plus j; extent: of i1 and i2.
 struct SoftmaxRows {
   int rows, columns, stride;  // stride: bytes from row to row of the result
   bool scaled, masked;
-  unsigned scale, probability;
-  int zero_point;
+  unsigned scale;
+  ByteCodes codes;
   int extent[2];
   long mask_step[3];
 };
 
-// quantize(softmax(x [* scale] [+ mask]), probability, zero_point): float32 to int8.
+// quantize(softmax(x [* scale] [+ mask])): float32 to int8. exponential: of what is not above 0; 0 of NaN, so that a row with one has a total of 0, and quotients that are NaN.
 template <SoftmaxRows P, float (*exponential)(float)>
 OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   int row = blockIdx.x * 8 + threadIdx.x / 16;
@@ -100,8 +110,9 @@ OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   part.each_of(power, [&](int, float value) { total = add(total, value); });
   total = folded_sum(total);
   if (!real) return;
-  signed char* to = static_cast<signed char*>(y) + static_cast<long>(row) * P.stride;
-  part.each_of(power, [&](int j, float value) { to[j] = static_cast<signed char>(quantized(quotient(value, total), float_of_bits(P.probability), P.zero_point)); });
+  unsigned char* to = static_cast<unsigned char*>(y) + static_cast<long>(row) * P.stride;
+  const float high = quotient(1.0f, total), low = low_of(total, high);
+  part.each_of(power, [&](int j, float value) { to[j] = static_cast<unsigned char>(code_of<P.codes>(share_of(value, total, high, low))); });
 }
 
 }  // namespace octet

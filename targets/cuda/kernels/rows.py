@@ -14,7 +14,7 @@ _BLOCKS = 128  # Every multiprocessor of a large device gets one of these blocks
 
 @dataclass(frozen=True)
 class SoftmaxRows:
-    """The parameters of the softmax in device/rows.cuh, field by field. scale, probability: float32 values."""
+    """The parameters of the softmax in device/rows.cuh, field by field. scale: a float32 value."""
 
     rows: int
     columns: int
@@ -22,8 +22,7 @@ class SoftmaxRows:
     scaled: bool
     masked: bool
     scale: float
-    probability: float
-    zero_point: int
+    codes: functions.ByteCodes
     extent: tuple[int, int]
     mask_step: tuple[int, int, int]
 
@@ -71,7 +70,7 @@ class NormProblem:
 
 def softmax_rows(problem: SoftmaxRows) -> CudaKernel:
     """The kernel of a softmax of rows. Operands: scores, mask (or the scores again), result."""
-    exponential, text = functions.function("exp", {})
+    exponential, text = functions.softmax_exponential()
     return CudaKernel(
         "softmax_rows",
         "rows.cuh",
