@@ -6,6 +6,7 @@ from table import processor
 
 BEGIN, END = "<!-- survey: made by survey.py -->", "<!-- end of survey -->"
 DOCUMENT = Path(__file__).parents[1] / "gallery.md"
+EARLIER = "earlier"  # By a commit that nobody noted.
 PATIENCE = 180  # Compiling should take no more seconds.
 RUNTIMES = ("octet-int8", "openvino-int8", "onnxruntime-int8", "octet-fp32", "openvino-fp32", "onnxruntime-fp32")
 HEADS = (
@@ -51,13 +52,13 @@ def table(reports: list[dict]) -> str:
 
 
 def read(text: str) -> list[dict]:
-    """The reports of a table's rows, as far as a row holds them; `compiled by` is "earlier" where it has no commit."""
+    """The reports of a table's rows, as far as a row holds them; `compiled by` is EARLIER where it has no commit."""
     heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines())
     return [_read_row(dict(zip(heads, row, strict=True))) for row in rows]
 
 
 def _read_row(cells):
-    commits = cells.get("commit", "earlier").split(" / ")
+    commits = cells.get("commit", EARLIER).split(" / ")
     report = {"name": cells["network"], "compiled by": commits[0], "options": cells["chosen"].split(), "error": ""}
     report |= {"samples": cells["samples"]} if cells["samples"] else {}
     if not cells["int8 / float"]:
@@ -132,7 +133,7 @@ def _versions(reports, did):
     """Says how many rows were made by which commit."""
     by = [report[f"{did} by"] for report in reports]
     counts = sorted(((by.count(commit), commit) for commit in {*by}), reverse=True)
-    said = ", ".join(f"{count} by {commit}" for count, commit in counts)
+    said = ", ".join(f"{count} {'' if commit == EARLIER else 'by '}{commit}" for count, commit in counts)
     return f"{did.capitalize()}: {said}."
 
 
