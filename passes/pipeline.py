@@ -22,6 +22,7 @@ from .canonicalize.depth_to_space.convert_transposed_conv import ConvertTranspos
 from .canonicalize.depth_to_space.recognize_depth_to_space import RecognizeDepthToSpace
 from .canonicalize.depth_to_space.sink_depth_to_space import SinkDepthToSpace
 from .canonicalize.divide_behind_product import DivideBehindProduct, attends_to_many
+from .canonicalize.drop_nan_guards import DropNanGuards
 from .canonicalize.fold_affine import FoldAffine
 from .canonicalize.fold_affine_forward import FoldAffineForward
 from .canonicalize.fold_affine_through_relu import FoldAffineThroughRelu
@@ -67,6 +68,7 @@ CANONICALIZE: list[Step] = [
     RecognizeLayerNorm(),
     RecognizeRmsNorm(),
     RecognizeSoftmax(),
+    DropNanGuards(),
     MergeClips(),
     RecognizeHard(),
     # What needs constants on the last axis (layer normalisation) is an operator by now, and keeps its transposes.

@@ -3,7 +3,7 @@
 reshape(x) to x's shape, astype to x's dtype, permute_dims by the identity, pad by 0, a whole slice, concat of one, add
 0, multiply 1 = x; reshape(reshape(x)) = reshape(x); permute_dims(permute_dims(x)) = one permute_dims; expand_dims,
 squeeze, flatten = reshape; two reshapes of one value to one shape are one; permute_dims that only moves extents of 1 =
-reshape.
+reshape; take of all places in order = reshape.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,10 @@ def _simplify(graph: RewriteGraph, call: relax.Expr, var: relax.Var, reshaped: R
     ):
         same = shape_of(call.args[0]) == shape_of(var) and call.args[0].ty.dtype == var.ty.dtype
         return call.args[0] if same and not _moves(call) else None
+    if ops.is_op(call, "relax.take"):
+        taken, extent = constant(call.args[1]), shape_of(call.args[0])[call.attrs.axis or 0]
+        in_order = taken is not None and np.array_equal(taken.reshape(-1), np.arange(extent))
+        return _reshape(graph, call, var, reshaped) if in_order else None
     if ops.is_op(call, "relax.add", "relax.multiply"):
         value = constant(call.args[1])
         neutral = 0 if ops.is_op(call, "relax.add") else 1
@@ -71,6 +75,7 @@ def _moves(call: relax.Call) -> bool:
 
 
 def _reshape(graph: RewriteGraph, call: relax.Call, var: relax.Var, reshaped: Reshaped) -> relax.Expr:
+    """The first operand in the shape of the result."""
     source = call.args[0]
     inner = graph.match(source, *_RESHAPES)
     while inner is not None:

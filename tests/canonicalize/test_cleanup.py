@@ -63,3 +63,31 @@ def test_what_does_something_stays(build, unchanged):
     unchanged(RemoveNoops(), build([(1, 5, 1, 7)], lambda x: op.permute_dims(x, [0, 2, 3, 1])))
     unchanged(RemoveNoops(), build([(2, 3)], lambda x: op.strided_slice(x, [0], [1], [-3], [-1])))
     unchanged(RemoveNoops(), build([(2, 3)], lambda x: op.add(x, build.const(np.zeros((2, 2, 3))))))
+
+
+def test_all_places_in_order_are_a_reshape(build, becomes):
+    """Exporters index a mask with batch and place, which are known."""
+    becomes(
+        RemoveNoops(),
+        build([(1, 5)], lambda x: op.take(x, build.const(np.arange(5).reshape(1, 5, 1), "int64"), 1)),
+        build([(1, 5)], lambda x: op.reshape(x, [1, 1, 5, 1])),
+    )
+
+
+def test_other_places_are_taken(build, unchanged):
+    for places in ([1, 0, 2, 3, 4], [0, 1, 2, 3]):
+        unchanged(RemoveNoops(), build([(1, 5)], lambda x, at=places: op.take(x, build.const(at, "int64"), 1)))
+
+
+def test_integers_are_folded_but_not_rounded(build, becomes, unchanged):
+    def module(operator, dtype="int64"):
+        return build(
+            [(3,)],
+            lambda x: op.add(x, build.e(operator(build.const([7, 8, 9], dtype), build.const(2, dtype)))),
+            dtype,
+        )
+
+    becomes(
+        FoldConstants(), module(op.add), build([(3,)], lambda x: op.add(x, build.const([9, 10, 11], "int64")), "int64")
+    )
+    unchanged(FoldConstants(), module(op.divide))

@@ -32,6 +32,15 @@ def _scores(e, x):
     return e(R.matmul(x, e(R.permute_dims(x, [0, 2, 1]))))
 
 
+def _guarded(e, x, m):
+    """A condition of every row and one of every place, -inf, and a guard against rows of nothing else."""
+    length = int(m.ty.shape.values[1])
+    places = e(R.reshape(e(R.astype(m, "bool")), [1, 1, length]))
+    kept = e(R.logical_and(c(np.ones((1, length, 1)), "bool"), places))
+    softmax = e(R.nn.softmax(e(R.add(_scores(e, x), e(R.where(kept, c(0.0), c(-np.inf))))), -1))
+    return e(R.where(e(R.isnan(softmax)), c(0.0), softmax))
+
+
 def _kept(e, x, m):
     return e(R.multiply(x, e(R.reshape(m, [*map(int, m.ty.shape.values), 1]))))
 
@@ -53,6 +62,7 @@ NEUTRAL = {
     "attention that looks away": lambda e, x, m: [
         e(R.matmul(e(R.nn.softmax(e(R.where(e(R.greater(m, c(0.5))), _scores(e, x), c(-1e9))), -1)), x))
     ],
+    "attention as torch writes it": lambda e, x, m: [e(R.matmul(_guarded(e, x, m), x))],
     "mean of what a mask keeps": lambda e, x, m: [
         e(R.divide(e(R.sum(_kept(e, x, m), [1])), e(R.sum(m, [1], keepdims=True))))
     ],

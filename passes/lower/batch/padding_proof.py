@@ -38,7 +38,7 @@ NOTHING = _Nothing(0.0)
 _SHAPED = ("relax.reshape", "relax.broadcast_to")  # A shape is among the operands of these.
 _AS_NUMPY = (
     "add subtract multiply divide negative minimum maximum less less_equal greater greater_equal equal not_equal "
-    "logical_not logical_and"
+    "logical_not logical_and isnan"
 )
 _FUNCTIONS = {f"relax.{name}": getattr(np, name) for name in _AS_NUMPY.split()} | {"relax.astype": np.asarray}
 
@@ -262,7 +262,7 @@ def _state(call: relax.Expr, tensors: list[relax.Expr], states: dict[int, float 
         return values[0] if values.count(values[0]) == len(values) else ANYTHING
     if name == "relax.where":
         return ANYTHING if isinstance(values[0], str) else values[1] if values[0] else values[2]
-    if name == "relax.multiply" and 0.0 in values:
+    if name in ("relax.multiply", "relax.logical_and") and 0.0 in values:
         return 0.0
     if name in _FUNCTIONS and not any(isinstance(value, str) for value in values):
         return float(np.dtype(str(call.ty.dtype)).type(_FUNCTIONS[name](*values)))
@@ -280,4 +280,4 @@ def _state(call: relax.Expr, tensors: list[relax.Expr], states: dict[int, float 
 def _scalar(tensor: relax.Expr) -> float | str:
     """The value of a constant that holds nothing else."""
     value = tensor.value.numpy() if isinstance(tensor, tvm.ir.GenericConst) else None
-    return float(value.flat[0]) if value is not None and value.size == 1 else ANYTHING
+    return float(value.flat[0]) if value is not None and value.size and (value == value.flat[0]).all() else ANYTHING
