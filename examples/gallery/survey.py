@@ -118,7 +118,7 @@ def tried(name: str, path: Path, folder: Path) -> dict:
         return report
     octet = Path(sys.executable).with_name("octet")
     compiled, report["compile"] = _measured(
-        [octet, "compile", path, "--calib", samples, "-o", package, "--no-cache", "--threads", "1", *report["options"]],
+        [octet, "compile", path, "--calib", samples, "-o", package, "--no-cache", *report["options"]],
         work,
     )
     if not compiled:
