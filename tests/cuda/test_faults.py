@@ -136,7 +136,7 @@ OTHERS = {
     "softmax of codes: fold": ("softmax_table.cuh", "mask /= 2) total +=", "mask /= 4) total +=", "tables: softmax"),
     "column sums: tail": ("movement.cuh", "total += from[i]", "total += 0", "attention: int8 scores"),
     "column sums: matrix": ("conv_mma.cuh", "P.batched && P.zero_point == 0", "P.batched", "attention: int8 scores"),
-    "attention: unsigned": ("attention.cuh", "multiply_add<P.zero_point != 0>(sums[i + 1]", "multiply_add<false>(sums[i + 1]", "attention: one launch, odd"),
+    "attention: unsigned": ("attention.cuh", "multiply_add<P.codes.zero_point != 0>(sums[i + 1]", "multiply_add<false>(sums[i + 1]", "attention: one launch, odd"),
     "turn: column": ("movement.cuh", "number % M.inner * M.inner_step + column", "column", "attention: whole granules"),
     "first layer: tap": ("conv_gather.cuh", "granule * 4 + part, 0)", "granule * 4, 0)", "conv: first layer"),
     "wide window: border": ("conv_gather.cuh", "&& within(left[i] + s * P.dilation_width, P.width)", "", "conv: wide window"),

@@ -7,14 +7,14 @@
 
 namespace octet {
 
-// queries, keys: of a head; depth, width: bytes of a key and of a value, multiples of 32 and 8. query_pitch, out_pitch: bytes from row to row. Multipliers, scale, probability,
-// parts of its inverse and bound: bits of float32. Where two_parts says so, inverse + rest is 1 / probability (targets/byte_quotient.py); bound: of what has a code, infinite where
-// everything has. zero_point: of the probabilities, 0, or -128: then they are multiplied as unsigned bytes. mask: element j of row (image, head, query) at the sum of those times mask_step, plus j.
+// queries, keys: of a head; depth, width: bytes of a key and of a value, multiples of 32 and 8. query_pitch, out_pitch: bytes from row to row. Multipliers, scale
+// and bound: bits of float32. codes: of the probabilities, of which bound is the largest that has one, infinite where all have; zero point 0, or -128: then they are multiplied as
+// unsigned bytes. mask: element j of row (image, head, query) at the sum of those times mask_step, plus j.
 struct Attention {
   int queries, keys, depth, width, heads, query_pitch, out_pitch, warps, groups;
-  bool scaled, masked, two_parts;
-  unsigned multiplier, scale, probability, inverse, rest, bound, second_multiplier;
-  int zero_point;
+  bool scaled, masked;
+  unsigned multiplier, scale, bound, second_multiplier;
+  ByteCodes codes;
   long mask_step[3];
 };
 
@@ -55,8 +55,8 @@ template <Attention P>
 OCTET_DEVICE unsigned probability_code(float power, float total, float high, float low) {
   float share = share_of(power, total, high, low);
   if constexpr (P.bound != 0x7f800000u) share = fminf(share, float_of_bits(P.bound));
-  if constexpr (P.two_parts) share = fused(share, float_of_bits(P.inverse), mul(share, float_of_bits(P.rest)));
-  else share = quotient(share, float_of_bits(P.probability));
+  if constexpr (P.codes.two_parts) share = fused(share, float_of_bits(P.codes.inverse), mul(share, float_of_bits(P.codes.rest)));
+  else share = quotient(share, float_of_bits(P.codes.scale));
   return bits_of(add(share, 12582912.0f));
 }
 
@@ -65,7 +65,7 @@ template <Attention P, Views F, Views S, Epilogue E, float (*exponential)(float)
 OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const void* mask, void* y) {
   OCTET_SHARED(memory);
   using M = AttentionMemory<P>;
-  static_assert(P.depth % 32 == 0 && P.depth <= 128 && P.width % 8 == 0 && (P.zero_point == 0 || P.zero_point == -128));
+  static_assert(P.depth % 32 == 0 && P.depth <= 128 && P.width % 8 == 0 && (P.codes.zero_point == 0 || P.codes.zero_point == -128));
   constexpr int tiles = M::columns / 8 / P.warps, threads = 32 * P.warps * P.groups, steps = M::columns / 32;
   constexpr bool alone = P.warps == 1;
   const int warp = threadIdx.x / 32 % P.warps, group = threadIdx.x / 32 / P.warps, number = blockIdx.z;
@@ -216,14 +216,14 @@ OCTET_DEVICE void attention(const void* q, const void* k, const void* v, const v
       }
       const unsigned char* values = at.values + 8 * n * M::value_pitch + 32 * step;
       if constexpr (together == 1) {
-        multiply_add<P.zero_point != 0>(sums[0], part, load4(values + line * M::value_pitch + 4 * quarter), load4(values + line * M::value_pitch + 4 * quarter + 16));
+        multiply_add<P.codes.zero_point != 0>(sums[0], part, load4(values + line * M::value_pitch + 4 * quarter), load4(values + line * M::value_pitch + 4 * quarter + 16));
       } else {
 #pragma unroll
         for (int i = 0; i < together; i += 2) {
           unsigned right[4];
           load_matrices(right, values + (8 * i + lane % 8 + lane / 16 * 8) * M::value_pitch + lane / 8 % 2 * 16);
-          multiply_add<P.zero_point != 0>(sums[i], part, right[0], right[1]);
-          multiply_add<P.zero_point != 0>(sums[i + 1], part, right[2], right[3]);
+          multiply_add<P.codes.zero_point != 0>(sums[i], part, right[0], right[1]);
+          multiply_add<P.codes.zero_point != 0>(sums[i + 1], part, right[2], right[3]);
         }
       }
     }

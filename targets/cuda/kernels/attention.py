@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...byte_quotient import two_parts, two_parts_suffice
 from ..kernel import CudaKernel, literal
 from . import functions
 from .conv import Epilogue, Views
@@ -34,8 +33,8 @@ class Block:
 
 @dataclass(frozen=True)
 class Attention:
-    """The parameters of the kernel in device/attention.cuh, field by field. Multipliers, scale, probability, parts of
-    its inverse and bound: float32 values."""
+    """The parameters of the kernel in device/attention.cuh, field by field. Multipliers, scale and bound: float32
+    values."""
 
     queries: int
     keys: int
@@ -48,15 +47,11 @@ class Attention:
     groups: int
     scaled: bool
     masked: bool
-    two_parts: bool
     multiplier: float
     scale: float
-    probability: float
-    inverse: float
-    rest: float
     bound: float
     second_multiplier: float
-    zero_point: int
+    codes: functions.ByteCodes
     mask_step: tuple[int, int, int]
 
 
@@ -113,8 +108,6 @@ def attention(
     p = problem
     exponential, text = functions.softmax_exponential()
     step, zero_point = np.float32(p.probability[0]), p.probability[1]
-    short = two_parts_suffice(float(step))
-    inverse, rest = two_parts(step) if short else (0.0, 0.0)
     multiplier, scale = _merged(p.multipliers[0], p.scale)
     instance = Attention(
         queries=p.queries,
@@ -128,15 +121,11 @@ def attention(
         groups=block.groups,
         scaled=scale is not None,
         masked=p.mask_step is not None,
-        two_parts=short,
         multiplier=multiplier,
         scale=scale if scale is not None else 0.0,
-        probability=float(step),
-        inverse=float(inverse),
-        rest=float(rest),
         bound=float("inf") if 1 / float(step) < 127.4 - zero_point else float(np.float32(127 - zero_point) * step),
         second_multiplier=p.multipliers[1],
-        zero_point=zero_point,
+        codes=functions.codes_by(step, zero_point),
         mask_step=p.mask_step if p.mask_step is not None else (0, 0, 0),
     )
     call = f"attention<{literal(instance)}, {literal(first)}, {literal(second)}, {literal(epilogue)}, {exponential}>"
