@@ -14,6 +14,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from .. import ops
+from ..operators.registry import operators
 from ..rewriting.rule import RewriteGraph, rewrite
 from .questions import constant
 
@@ -21,7 +22,7 @@ from .questions import constant
 _DATA = 1e30
 _LARGEST = float(np.finfo("float32").max) + _DATA
 _COMPUTED = ("relax.matmul", "relax.nn.softmax", "relax.nn.layer_norm", "relax.nn.rms_norm", "relax.nn.conv2d")
-_MOVED = ("relax.reshape", "relax.broadcast_to", "relax.expand_dims", "relax.squeeze", "relax.permute_dims")
+_MOVED = operators(lambda traits: traits.view) | {"relax.broadcast_to"}
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,7 @@ class PaddingWalk:
         if not np.array_equal(b[tuple(map(slice, a.shape))], a, equal_nan=a.dtype.kind == "f"):
             raise Mixes("has constants that depend on the shape")
         rest = {axis: np.take(b, range(axis.extents[0], axis.extents[1]), axis.at.axis) for axis in axes}
-        return {
-            axis: float(part.flat[0]) if part.size and (part == part.flat[0]).all() else ANYTHING
-            for axis, part in rest.items()
-        }
+        return {axis: _common(part) for axis, part in rest.items()}
 
     def _passed(
         self,
@@ -257,7 +254,7 @@ def _state(call: relax.Expr, tensors: list[relax.Expr], states: dict[int, float 
     name = _operator(call)
     if traits_of(name).view or name == "relax.broadcast_to":
         return states[0]
-    values = [states.get(i, _scalar(tensor)) for i, tensor in enumerate(tensors)]
+    values = [states[i] if i in states else _scalar(tensor) for i, tensor in enumerate(tensors)]
     if name == "relax.concat":
         return values[0] if values.count(values[0]) == len(values) else ANYTHING
     if name == "relax.where":
@@ -279,5 +276,9 @@ def _state(call: relax.Expr, tensors: list[relax.Expr], states: dict[int, float 
 
 def _scalar(tensor: relax.Expr) -> float | str:
     """The value of a constant that holds nothing else."""
-    value = tensor.value.numpy() if isinstance(tensor, tvm.ir.GenericConst) else None
-    return float(value.flat[0]) if value is not None and value.size and (value == value.flat[0]).all() else ANYTHING
+    return _common(tensor.value.numpy()) if isinstance(tensor, tvm.ir.GenericConst) else ANYTHING
+
+
+def _common(values: np.ndarray) -> float | str:
+    """What every place holds, if that is one value."""
+    return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else ANYTHING
