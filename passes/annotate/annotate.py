@@ -27,7 +27,7 @@ from .group import Group
 from .plan import Plan, plan
 from .quantization_spec import FixedQuantizationSpec, QuantizationSpec, SharedQuantizationSpec
 from .recipe import Recipe
-from .softmax import peak_range
+from .softmax import guarded, peak_range
 from .unary import fixed_range, floor_of
 
 _STATES = ("octet.lstm_output", "octet.gru_output")
@@ -118,6 +118,7 @@ def _fixed_range(graph: Graph, tensor: relax.Expr, scheme: str) -> tuple[float, 
     """Known before calibration: of a function, or of a Cast of 8-bit integers, whose scale is then 1 (but for uint8
     symmetric: 255 / 127)."""
     node = _value_of(graph, graph.producer.get(tensor))
+    node = guarded(graph, node) or node
     integers = integers_of(node) if node is not None else None
     if integers == (-128, 127) and scheme == "symmetric":
         return -127, 127  # Scale 1 holds here too; only int8 operators' results exclude -128 (calibrate/qdq.py).

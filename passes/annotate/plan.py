@@ -35,6 +35,7 @@ _PARTS = "its two parts are rounded together, behind it"
 _FLOAT_ATTENTION = "the recipe leaves attention in float"
 _WHOLE = "it computes indices or a mask"
 _SOFTMAX = "in float with the softmax behind it"
+_GUARD = "in float with the softmax in front of it"
 _POOLS = ("relax.nn.avg_pool2d", "relax.mean")
 _QUIET = ("TupleGetItem", "Tuple", "relax.split", "DataflowVar", "Var", *MARKS)
 
@@ -106,6 +107,7 @@ def plan(mod: IRModule, recipe: Recipe) -> Plan:
     reasons.update(
         {node: _SOFTMAX for node in _scores(graph) if reasons.get(node, _EXCLUDED) not in (_EXCLUDED, _NAMED)}
     )
+    reasons.update({node: _GUARD for node in reasons if softmax.guarded(graph, node) is not None})
     _check_kept(wanted, chosen, reasons)
     return Plan(graph, tuple(chosen), _decisions(graph, chosen, reasons), frozenset(sums), kept)
 

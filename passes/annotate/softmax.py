@@ -46,6 +46,18 @@ def peak_range(graph: Graph, node: Node | None) -> tuple[float, float] | None:
     )
 
 
+def guarded(graph: Graph, node: Node | None) -> Node | None:
+    """The softmax s of where(isnan(s), 0, s), whose values are the guard's; None for another operator."""
+    if node is None or not is_op(node.value, "relax.where"):
+        return None
+    asked, softmax = graph.producer.get(node.arg(0)), graph.producer.get(node.arg(2))
+    if asked is None or softmax is None or not is_op(asked.value, "relax.isnan"):
+        return None
+    if not is_op(softmax.value, "relax.nn.softmax") or not asked.arg(0).same_as(softmax.var):
+        return None
+    return softmax if is_constant(node.arg(1)) and not array_of(node.arg(1)).any() else None
+
+
 def _scales(node: Node) -> bool:
     constants = [array_of(x) for x in node.inputs if is_constant(x)] if is_op(node.value, "relax.multiply") else []
     return (

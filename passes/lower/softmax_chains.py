@@ -4,6 +4,9 @@ R.quantize(R.nn.softmax(octet.matmul(a, b) [* scale] [+ mask]), s, z)     attent
 R.quantize(R.nn.softmax(R.dequantize(octet.matmul(a, b)) [..]), s, z)     scores that were rounded to int8 before
 R.quantize(R.nn.softmax(x), s, z)
 R.quantize(p * (1 / max(p)), s, z) with p = R.nn.softmax(...)             of either: each row over its largest value
+R.quantize(R.where(R.isnan(p), 0, p), s, z)                               likewise: a row of nothing but -inf is 0
+
+To int8 every softmax makes 0 of such a row, guarded or not: there is no code for a NaN.
 """
 
 from collections.abc import Container, Sequence
@@ -113,13 +116,27 @@ def _over_peak(graph: DataflowGraph, p: relax.Var) -> Any:
     return (peaks, [p, largest, inverse]) if graph.used_once(largest) and graph.used_once(inverse) else None
 
 
+def _unguarded(graph: DataflowGraph, p: relax.Var) -> Any:
+    """(where(isnan(p), 0, p), the variables in between) where nothing else reads p; None where it is not so."""
+    users = [user for user in graph.users(p) if user is not None]
+    if len(users) != 2 or len(graph.users(p)) != 2:
+        return None
+    asked, result = sorted(users, key=graph.position)
+    call = graph.definition(result)
+    if not ops.is_op(graph.definition(asked), "relax.isnan") or not ops.is_op(call, "relax.where"):
+        return None
+    instead = graph.constant(call.args[1])
+    zero = call.args[0].same_as(asked) and call.args[2].same_as(p) and instead is not None and not instead.any()
+    return (result, [p, asked]) if zero and graph.used_once(asked) and shape_of(result) == shape_of(p) else None
+
+
 def softmax_chain(
     graph: DataflowGraph, var: relax.Var, call: relax.Call, able: Container[type]
 ) -> tuple[Scores | Softmax | None, Sequence[relax.Var]]:
     """(the chain around a softmax, the variables inside of it); (None, ()) where its result is not quantised. able:
     the chains that there are kernels for."""
     over_peak = _over_peak(graph, var)
-    result, before = over_peak if over_peak is not None else (var, [])
+    result, before = over_peak or _unguarded(graph, var) or (var, [])
     probabilities = only_quantized(graph, result)
     last = rank_of(var) - 1
     if ops.attrs_of(call)["axis"] % rank_of(var) != last or probabilities is None or probabilities[2] not in (0, -128):

@@ -9,7 +9,7 @@ from octet.targets.errors import OctetError
 from octet.tools.commands.recipe_options import PRECISIONS, SOFTMAXES
 
 
-def attention(network, masked=False):
+def attention(network, masked=False, guarded=False):
     def body(net, x):
         q, k, v = (net.dense(x, 8, name) for name in "qkv")
         scores = net(relax.op.matmul(q, net(relax.op.permute_dims(k, [0, 2, 1]), "turned")), "scores")
@@ -18,6 +18,8 @@ def attention(network, masked=False):
             net(relax.op.add(scaled, relax.const(np.full((1, 1, 5), -1e4, np.float32))), "masked") if masked else scaled
         )
         soft = net(relax.op.nn.softmax(scaled, -1), "soft")
+        if guarded:
+            soft = net(relax.op.where(net(relax.op.isnan(soft)), relax.const(np.float32(0)), soft), "guard")
         return net.dense(net(relax.op.matmul(soft, v), "mixed"), 4, "last")
 
     return network(body, (1, 5, 8))
@@ -31,6 +33,13 @@ def test_factor_and_mask_of_the_scores_are_in_float_with_their_softmax(network, 
     decided = decisions(attention(network, masked=True))
     assert {decided[name].reason for name in ("scaled", "masked")} == {"in float with the softmax behind it"}
     assert decided["scores"].dtype == decided["mixed"].dtype == "int8"
+
+
+def test_a_guard_has_the_range_of_its_softmax(network, decisions, observed):
+    module = attention(network, guarded=True)
+    found = observed(module)["guard"]
+    assert (found["spec"], found["low"], found["high"], found["scheme"]) == ("fixed", 0.0, 1.0, "affine")
+    assert decisions(module)["guard"].reason == "in float with the softmax in front of it"
 
 
 def test_indices_and_masks_are_named_as_such(network, decisions):

@@ -19,7 +19,8 @@ def attention(
     """(module, inputs): q, k, v of one linear layer's result each, or (of_one) each of a linear layer of one input;
     joined heads through a linear layer.
     spoiled: attributes by which the second of those layers differs. mask_of_rows: a mask that differs from row to row
-    and head to head, and no scale. levels: steps of probabilities."""
+    and head to head, of -inf, which leaves nothing of some rows (and a guard of their NaN); no scale. levels: steps of
+    probabilities."""
     zero_point = 0 if levels == 127 else -128
     shape = batch, tokens, heads * width
     inputs = {"x": codes(RNG, *shape[:2], 48)} if of_one else {name: codes(RNG, *shape) for name in "qkv"}
@@ -32,13 +33,10 @@ def attention(
         for _ in "qkv"
         if of_one
     ]
-    mask = constant(
-        np.where(
-            RNG.random((1, heads, tokens, tokens) if mask_of_rows else (batch, 1, 1, tokens)) < 0.2,
-            np.float32(-1e4),
-            np.float32(0),
-        )
-    )
+    masked = RNG.random((1, heads, tokens, tokens) if mask_of_rows else (batch, 1, 1, tokens)) < 0.2
+    if mask_of_rows:
+        masked[:, :, 1::5] = True
+    mask = constant(np.where(masked, np.float32(-np.inf if mask_of_rows else -1e4), np.float32(0)))
     weight = (
         constant(codes(RNG, 32, heads * width)),
         constant(np.zeros(32, np.int32)),
@@ -73,6 +71,8 @@ def attention(
             )
             scores = scores if mask_of_rows else b.emit(relax.op.multiply(scores, relax.const(np.float32(0.35))))
             scores = b.emit(relax.op.nn.softmax(b.emit(relax.op.add(scores, mask)), -1))
+            if mask_of_rows:
+                scores = b.emit(relax.op.where(b.emit(relax.op.isnan(scores)), relax.const(np.float32(0)), scores))
             scores = b.emit(
                 relax.op.quantize(
                     scores,

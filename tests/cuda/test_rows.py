@@ -39,6 +39,15 @@ def _norm(b, x, width, source, target, rms=False):
     return _quantize(b, y, 0.03, 5) if target else y
 
 
+def _guarded(b, p):
+    return b.emit(OP.where(b.emit(OP.isnan(p)), relax.const(np.float32(0)), p))
+
+
+def _with_empty_rows(x):
+    x[..., ::2, :] = -np.inf
+    return x
+
+
 CASES = {
     "both": (lambda b, x: _norm(b, x, 70, True, True), {"x": codes(RNG, 2, 9, 70)}),
     "source": (lambda b, x: _norm(b, x, 48, True, False), {"x": codes(RNG, 19, 48)}),
@@ -57,6 +66,10 @@ CASES = {
     "rms beyond shared memory": (lambda b, x: _norm(b, x, 12400, False, False, rms=True), {"x": real(2, 12400)}),
     "softmax": (lambda b, x: _quantize(b, b.emit(OP.nn.softmax(x, -1)), 1 / 127, 0), {"x": real(2, 3, 5, 37)}),
     "long softmax": (lambda b, x: _quantize(b, b.emit(OP.nn.softmax(x, -1)), 1 / 127, 0), {"x": real(3, 1050)}),
+    "softmax of rows that may be empty": (
+        lambda b, x: _quantize(b, _guarded(b, b.emit(OP.nn.softmax(x, -1))), 1 / 255, -128),
+        {"x": _with_empty_rows(real(2, 3, 5, 37))},
+    ),
 }
 
 

@@ -20,19 +20,21 @@ from rule_harness import compiled, dequantize, network, quantize
 LEVELS = [spec for spec in registry.TARGETS.values() if spec.machine == "x86_64"]
 
 
-def softmax_of(b, x, peak):
+def softmax_of(b, x, peak, guarded):
     p = b.emit(relax.op.nn.softmax(x, -1))
+    if guarded:
+        return b.emit(relax.op.where(b.emit(relax.op.isnan(p)), relax.const(np.float32(0)), p))
     if not peak:
         return p
     inverse = b.emit(call("octet.unary", [b.emit(relax.op.max(p, [-1], keepdims=True))], kind="reciprocal"))
     return b.emit(relax.op.multiply(p, inverse))
 
 
-def same_bytes(scale, *matrices, target="native", zero_point=0, peak=False):
-    """Of several matrices, which are one network. peak: each row over its largest value."""
+def same_bytes(scale, *matrices, target="native", zero_point=0, peak=False, guarded=False):
+    """Of several matrices, which are one network. peak: each row over its largest value. guarded: 0 where it is NaN."""
     inputs = {f"x{i}": rows for i, rows in enumerate(matrices)}
     coded = (scale, zero_point)
-    body = lambda b, *xs: [dequantize(b, quantize(b, softmax_of(b, x, peak), *coded), *coded) for x in xs]
+    body = lambda b, *xs: [dequantize(b, quantize(b, softmax_of(b, x, peak, guarded), *coded), *coded) for x in xs]
     module = network({name: rows.shape for name, rows in inputs.items()}, body)
     outputs, without = compiled(module, inputs, target)
     assert not list(without), "one kernel computes it all: the largest value alone has none"
@@ -72,6 +74,15 @@ def test_rows_over_their_largest_value(scale, zero_point):
         zero_point=zero_point,
         peak=True,
     )
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 127, 0), (1 / 255, -128), (0.001, -128)])
+@pytest.mark.parametrize("spec", LEVELS, ids=lambda spec: spec.name)
+def test_rows_of_nothing_but_minus_infinity_are_zero_behind_their_guard(spec, scale, zero_point):
+    rows = [rows_of_all_kinds(columns, np.random.default_rng(columns)) for columns in (5, 75)]
+    for each in rows:
+        each[::3], each[1::6, 1:4] = -np.inf, -np.inf
+    same_bytes(scale, *rows, target=spec.name, zero_point=zero_point, guarded=True)
 
 
 @pytest.mark.parametrize("peak", [False, True])

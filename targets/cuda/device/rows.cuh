@@ -81,7 +81,7 @@ struct SoftmaxRows {
   long mask_step[3];
 };
 
-// quantize(softmax(x [* scale] [+ mask])): float32 to int8. exponential: of what is not above 0; 0 of NaN, so that a row with one has a total of 0, and quotients that are NaN.
+// quantize(softmax(x [* scale] [+ mask])): float32 to int8; 0 in a row of nothing but -inf. exponential: of what is not above 0; 0 of NaN.
 template <SoftmaxRows P, float (*exponential)(float)>
 OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
   int row = blockIdx.x * 8 + threadIdx.x / 16;
@@ -108,7 +108,7 @@ OCTET_DEVICE void softmax_rows(const void* x, const void* mask, void* y) {
     for (int i = 0; i < part.each; ++i) part.own[i] = exponential(sub(part.own[i], largest));
   }
   part.each_of(power, [&](int, float value) { total = add(total, value); });
-  total = folded_sum(total);
+  total = fmaxf(folded_sum(total), 1.0f);  // below 1 only where no score is finite
   if (!real) return;
   unsigned char* to = static_cast<unsigned char*>(y) + static_cast<long>(row) * P.stride;
   const float high = quotient(1.0f, total), low = low_of(total, high);

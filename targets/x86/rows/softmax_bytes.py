@@ -264,7 +264,13 @@ class _Stages:
         write = write_bytes(self.out, lambda r: self.at(first + r), self.scale, self.zero_point, self.peak)
         # The buffer's first rows are finished, or those of this group.
         emit_softmax(
-            self.columns, self.together, lambda r, v: self.value(first + r, v), self.scratch, write, compact=True
+            self.columns,
+            self.together,
+            lambda r, v: self.value(first + r, v),
+            self.scratch,
+            write,
+            compact=True,
+            least=1.0,
         )
 
 

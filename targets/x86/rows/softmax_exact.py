@@ -24,12 +24,14 @@ def emit_softmax(
     scratch: tirx.Buffer,
     write: Callable[..., None],
     compact: bool = False,
+    least: float = 0.0,
 ) -> None:
     """`rows` rows side by side, so that the latency of one row's reductions is hidden behind the others.
 
     value(r, v): float32x16, vector v of row r. scratch: float32 buffer of `rows` rows of whole vectors. write(r, v,
     values, total, inverse): stores the results of up to four vectors of row r, each `values[i]` / total; inverse = 1 /
-    total. compact: little code, for a path that is seldom taken."""
+    total. compact: little code, for a path that is seldom taken. least: what the total is at least; 1 gives 0 in
+    a row of nothing but -inf, and changes no other, as the largest element alone counts 1."""
     vectors, tail = -(-columns // 16), columns % 16 or 16
     width, step, last_step = vectors * 16, 1 if compact else max(1, STEP // rows), 1 if compact else STEP
     unroll = 0 if compact else UNROLL
@@ -78,6 +80,8 @@ def emit_softmax(
     over(vectors, step, raise_to, unroll)
     for r in range(rows):
         total[r] = lane_sum(total[r])
+        if least:
+            total[r] = tirx.max(total[r], splat(least, "float32"))
         inverse[r] = tirx.Div(splat(1.0, "float32"), total[r])
     over(vectors, last_step, finish, unroll)
 
