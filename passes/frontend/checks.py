@@ -8,6 +8,8 @@ from onnx import helper
 from tvm import relax, tirx
 
 from ...targets.errors import UnsupportedModelError
+from .contributed.body import BEFORE
+from .contributed.operators import DOMAIN, OPERATORS
 from .declarations import OWN_DOMAINS
 from .quantized.coded_converters import CONVERTERS as CODED
 from .read import message_line
@@ -17,8 +19,6 @@ OLDEST_OPSET = 11
 _QUANTIZED = {"MatMulInteger16", "QAttention", "QEmbedLayerNormalization"}
 _DTYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-# TVM's importer knows these contributed operators.
-_CONTRIBUTED = {"Gelu", "FastGelu", "BiasGelu", "SkipLayerNormalization"}
 
 
 def opset_of(proto: onnx.ModelProto, path: Path) -> int:
@@ -168,7 +168,9 @@ def describe(node: onnx.NodeProto) -> str:
 
 
 def _check_node(node: onnx.NodeProto, path: Path) -> None:
-    contributed = node.domain == "com.microsoft"
+    if any(attribute.type == onnx.AttributeProto.SPARSE_TENSOR for attribute in node.attribute):
+        raise UnsupportedModelError(f"{path}: {describe(node)} is sparse; export it as a dense tensor")
+    contributed = node.domain == DOMAIN
     if contributed and node.op_type in CODED or node.domain == TABLES and node.op_type in TABULAR:
         return
     if node.op_type in _QUANTIZED or node.op_type.startswith("QLinear") and node.op_type not in CODED:
@@ -176,7 +178,7 @@ def _check_node(node: onnx.NodeProto, path: Path) -> None:
             f"{path}: {describe(node)}: is a quantised operator that is not known; give the fp32 network it was made "
             "from"
         )
-    if node.domain not in OWN_DOMAINS and not (contributed and node.op_type in _CONTRIBUTED):
-        raise UnsupportedModelError(
-            f"{path}: {describe(node)} of domain {node.domain!r} is not supported; export with ONNX's own operators"
-        )
+    if node.domain not in OWN_DOMAINS and not (contributed and node.op_type in OPERATORS):
+        optimised = node.domain.startswith(DOMAIN)
+        what = BEFORE if optimised else "export with ONNX's own operators"
+        raise UnsupportedModelError(f"{path}: {describe(node)} of domain {node.domain!r} is not supported; {what}")

@@ -24,6 +24,7 @@ from ..ops import shape_of
 from ..rewriting.grids import with_grids
 from . import control, onnx_functions, tabular
 from .checks import check_finite, check_result, describe, weight_roles
+from .contributed import operators as contributed
 from .converters import OURS
 from .fold import DRAWS, can_fold, fold, shape_slice
 from .indexing.counted import CountedAxes
@@ -135,9 +136,11 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
 
     def _definition(self, node: onnx.NodeProto) -> Any:
         """What ONNX says that the node stands for, where neither a converter of ours nor TVM's knows it better."""
+        values = [self._values[name] if name else None for name in node.input]
+        if node.domain == contributed.DOMAIN:
+            return self._guard(node, contributed.body_of, node, values, self.extents)
         if node.op_type in OURS or node.op_type in self._table and node.op_type not in onnx_functions.WRITTEN_OUT:
             return None
-        values = [self._values[name] if name else None for name in node.input]
         types = [None if value is None else onnx_functions.onnx_type_of(value, self.extents(value)) for value in values]
         return self._guard(node, onnx_functions.definition, node, self.opset, types)
 
@@ -265,8 +268,7 @@ class OnnxImporter(onnx_frontend.ONNXGraphImporter):
     def _result(self, name: str) -> relax.Expr:
         if isinstance(self._values[name], control.Sequence):
             raise UnsupportedModelError(
-                f"{self._path}: output {name!r} is a sequence of tensors; export the network with its tensors as "
-                "outputs"
+                f"{self._path}: output {name!r} is a sequence of tensors; export its tensors as outputs instead"
             )
         if not isinstance(result := self.operand(name), relax.Expr):
             raise UnsupportedModelError(

@@ -13,6 +13,7 @@ from ..exclusive import exclusive
 from ..ops import is_op
 from ..running import NamedPass, apply
 from .checks import check_proto, check_shapes, opset_of
+from .contributed.operators import put_into_domain
 from .declarations import check_extents, check_functions, graphs_of
 from .importer import import_graph
 from .model import Model
@@ -71,6 +72,7 @@ def _imported(path: Path, said: Said, values: Mapping[str, Any]) -> Model:
     proto, sha256, size = read_proto(path)
     proto, converted = convert_opset(proto, path)
     proto = _inline_functions(proto, path)
+    put_into_domain(proto)
     sort_nodes(proto.graph, path)
     check_proto(proto, path)
     drop_dead_nodes(proto.graph)

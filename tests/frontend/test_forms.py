@@ -186,3 +186,16 @@ def test_what_draws_is_refused_as_such(model, load, kind):
     proto = model([node(kind, ["x"], ["noise"], name="draw"), node("Add", ["x", "noise"], ["y"])], X, opset=15)
     with pytest.raises(UnsupportedModelError, match="draw.*draws random numbers.*as an input"):
         load(proto)
+
+
+def test_the_other_name_of_the_domain_of_onnx(model, agrees):
+    proto = model([node("Relu", domain="ai.onnx")], X)
+    agrees(proto, X, [np.maximum(X["x"], 0)])
+
+
+def test_a_sparse_constant_is_refused_by_its_node(model, load):
+    values = helper.make_tensor("v", TensorProto.FLOAT, [1], [2.0])
+    sparse = helper.make_sparse_tensor(values, helper.make_tensor("i", TensorProto.INT64, [1], [3]), [6])
+    proto = model([node("Constant", [], ["c"], sparse_value=sparse), node("Add", ["x", "c"])], X)
+    with pytest.raises(UnsupportedModelError, match="Constant node 'c' is sparse; export it as a dense tensor"):
+        load(proto)
