@@ -53,7 +53,7 @@ soak: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
 	OCTET_SOAK=1 $(BIN)/pytest -q tests/training tests/end_to_end/test_tutorials.py
 	OCTET_SOAK=1 $(BIN)/pytest -q tests/arm64/test_families.py tests/arm64/test_watching.py
-	OCTET_FAULTS=all $(BIN)/pytest -q tests/cuda/test_faults.py tests/cuda/test_wgmma.py tests/cuda/test_wmma.py
+	OCTET_FAULTS=all $(BIN)/pytest -q tests/cuda/test_faults.py tests/cuda/wgmma tests/cuda/test_wmma.py
 	OCTET_FUZZ_SECONDS=240 OCTET_FUZZ_SEED=$$(date +%s) $(BIN)/pytest -q -s tests/fuzz
 
 test-gpu: .venv/.installed-test

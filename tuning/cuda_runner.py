@@ -9,7 +9,8 @@ from typing import Any
 from ..targets.cuda.running.device_identity import device_identity, device_of, may_be_one_device
 from ..targets.cuda.running.driver import device
 from ..targets.errors import OctetError, TargetError
-from ..targets.measure.batch import Batch, Figures, run_batch
+from ..targets.kinds.backends import BACKENDS
+from ..targets.measure.batch import MOST_FAILURES, Batch, Figures, run_batch
 from ..targets.measure.rounds import ratios
 from ..targets.schema import Name, Text, checked, parsed
 from ..targets.spec import TargetSpec
@@ -74,8 +75,9 @@ def here(spec: TargetSpec) -> str:
 class RemoteDevice:
     """The GPU of another machine, where an `octet worker` measures.
 
-    worker: connect() -> an RPC session with `octet worker`, failed() after one that broke. Called with a Batch, it
-    answers with the Figures."""
+    worker: connect(beyond) -> an RPC session with `octet worker` that may take so many seconds beyond the usual,
+    failed() after one that broke. Called with a Batch, it answers with the Figures. The worker itself ends a candidate
+    that hangs and starts anew without it, so the session must outlast as many as there are."""
 
     def __init__(self, worker):
         self._worker = worker
@@ -83,9 +85,11 @@ class RemoteDevice:
     def __call__(self, batch: Batch) -> Figures:
         """Sends the batch and waits for its figures, on a new connection where the last one broke. Raises OctetError
         with the worker's reason where no connection gives any."""
+        tries = len(batch.task.candidates) + MOST_FAILURES
+        beyond = tries * BACKENDS[batch.kind].quiet_seconds
         for _ in range(_MOST_CONNECTS):
             try:
-                remote = self._worker.connect()
+                remote = self._worker.connect(beyond)
                 remote.upload(bytearray(batch.pack()), _FILE)
                 return Figures.read(remote.get_function(MEASURE)(_FILE))
             except TargetError:

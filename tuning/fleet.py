@@ -55,9 +55,10 @@ class TrackedWorker:
     def __init__(self, tracker, key: str, spec: TargetSpec, check: Callable):
         self._tracker, self._key, self._spec, self._check = tracker, key, spec, check
 
-    def connect(self):
-        """Waits until a worker is free. Raises what `check` raises."""
-        remote = self._tracker.request(self._key, session_timeout=SESSION_SECONDS)
+    def connect(self, beyond: float = 0):
+        """Waits until a worker is free. beyond: seconds that a session may take beyond the usual. Raises what `check`
+        raises."""
+        remote = self._tracker.request(self._key, session_timeout=SESSION_SECONDS + beyond)
         self._check(remote, self._spec)
         return remote
 

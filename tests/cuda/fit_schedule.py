@@ -22,6 +22,7 @@ from octet.targets.cuda.kernels.conv import Conv
 from octet.targets.cuda.kernels.conv_schedule import (
     COSTS,
     SPLITS,
+    TURNS,
     WGMMA,
     Costs,
     Tile,
@@ -30,6 +31,7 @@ from octet.targets.cuda.kernels.conv_schedule import (
     depth_of,
     estimated_clocks,
     rounded_up,
+    units,
 )
 from octet.targets.registry import find
 
@@ -94,7 +96,7 @@ def bert_base(images) -> list[Conv]:
     )
 
 
-FAMILIES = ("mma_conv2d", "wgmma_conv2d")
+FAMILIES = ("mma_conv2d", "wgmma_conv2d", "turns_conv2d")
 NETWORKS = {"resnet50": resnet50, "bert_base": bert_base}
 
 
@@ -115,7 +117,7 @@ def measured(rows, networks=None) -> list[Measured]:
                     found.append(Measured(row["item"], layer, _tile(schedule), us))
         if row["stage"] == "tiles" and "us" in row:
             found.append(Measured("tiles", _tried_on(row["kind"]), Tile(*row["tile"]), row["us"]))
-    return [one for one in found if one.tile.wmma in (0, WGMMA)]
+    return [one for one in found if one.tile.wmma in (0, WGMMA, TURNS)]
 
 
 @functools.cache
@@ -160,7 +162,7 @@ def fitted(layers, spec, clock: float, rounds: int, start: Costs = COSTS) -> Cos
 
 def chosen(layers, spec, costs: Costs, clock: float) -> dict[str, tuple[float, float]]:
     """{item: (microseconds of the tiles that were measured, of those that the constants choose)}, both as estimated."""
-    sums, offered = {}, candidates(spec) + (candidates(spec, WGMMA) if spec.dot == "wgmma" else ())
+    sums, offered = {}, [tile for unit in units(spec, False) for tile in candidates(spec, unit)]
     for one in layers:
         tiles = [replace(tile, splits=splits) for tile in offered for splits in SPLITS]
         least = min(

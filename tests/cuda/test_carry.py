@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import octet.passes  # noqa: F401 - prepares TVM
+from octet.targets.cuda.backend import CudaBackend
 from octet.targets.cuda.compiling.source import emulated_source
 from octet.targets.cuda.emulator import write_library
 from octet.targets.cuda.kernels.conv import Conv, Epilogue
 from octet.targets.cuda.running.device_identity import device_identity, on_device
 from octet.targets.cuda.workload import workload_of
 from octet.targets.measure import carrier, log
+from octet.targets.measure.batch import MOST_FAILURES
 from octet.targets.registry import find
 from octet.tuning import carry_export, cuda_builder
 from octet.tuning.carry_export import export_candidates
@@ -217,10 +219,11 @@ def test_workers_measure_what_they_are_sent(machine, monkeypatch):
     monkeypatch.setenv("OCTET_LIBCUDA", str(machine[1]))
     case, every = portable_case(GROUPS), spaces_of(GROUPS, SPEC)[0].every()
     default, *built = (cuda_builder.build(GROUPS, schedule, case, SPEC) for schedule in (None, every[0], every[1]))
-    server = Server(LOOPBACK, range(9700, 9790), "gpu", 1)
+    server, asked = Server(LOOPBACK, range(9700, 9790), "gpu", 1), []
 
     class Worker:
-        def connect(self):
+        def connect(self, beyond):
+            asked.append(beyond)
             remote = rpc.connect(LOOPBACK, server.port, key="gpu", session_timeout=60)
             from octet.tuning.cuda_runner import check_device
 
@@ -237,3 +240,5 @@ def test_workers_measure_what_they_are_sent(machine, monkeypatch):
         server.terminate()
     assert found.default.seconds > 0 and (found.candidates[0].ratios > 0).all()
     assert [outcome.error for outcome in found.candidates] == ["", "differs from the referee"]
+    # Every candidate may hang until the worker itself ends it, and what the others need is left.
+    assert asked == [(3 + MOST_FAILURES) * CudaBackend.quiet_seconds]

@@ -21,7 +21,7 @@ from octet.tuning.portable_case import portable_case
 from octet.tuning.schedule_search import FEATURES, CostModel, ScheduleSearch, vector
 from octet.tuning.spaces.registry import from_json, spaces_of, to_json
 
-SM80, SM75 = find("cuda-sm80"), find("cuda-sm75")
+SM80, SM75, SM90A = find("cuda-sm80"), find("cuda-sm75"), find("cuda-sm90a")
 INT8, RESIDUAL = (
     Epilogue(False, 2, -90, 127, 0.0, 0.0, residual, 0, 0.3 if residual else 0.0) for residual in (False, True)
 )
@@ -55,7 +55,7 @@ WORKLOADS = {
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-@pytest.mark.parametrize("spec", [SM75, SM80], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [SM75, SM80, SM90A], ids=lambda spec: spec.name)
 def test_the_default_is_a_member_and_schedules_survive_json(name, spec):
     workload = WORKLOADS[name]
     assert workload_from(json.loads(workload.text)) == workload and len(workload.key) == 32
@@ -88,6 +88,22 @@ def test_what_a_device_cannot_hold_is_refused():
     }
     assert [why for why, tile in wrong.items() if buildable(p, tile, SM80)] == []
     assert max(tile.stages for tile in (s for s in spaces_of(WORKLOADS["dense with residual"], SM75)[0].every())) <= 3
+
+
+def test_tiles_in_turns_are_offered_and_are_no_default(monkeypatch):
+    monkeypatch.setattr(cuda_builder, "compile_cubin", lambda text, arch: (text.encode(), {}))
+
+    def by_wgmma(workload):
+        return next(space for space in spaces_of(workload, SM90A) if space.family == "wgmma")
+
+    large = by_wgmma(workload_of(Conv(4096, *ROW, 768, 2304, 1, 768, 2304, 0), INT8))
+    assert not large.default.in_turns and any(schedule.in_turns for schedule in large.guesses)
+    assert not any(schedule.in_turns for schedule in by_wgmma(WORKLOADS["product"]).every())
+    workload = WORKLOADS["dense with residual"]
+    case, offered = portable_case(workload), [one for one in by_wgmma(workload).every() if one.in_turns]
+    built = cuda_builder.build(workload, offered[len(offered) // 2], case, SM90A)
+    emulator = Emulator(built.code.decode(), {built.function: built.kernel.operands})
+    assert _agrees(emulator, case, built)
 
 
 def test_the_search_proposes_what_can_be_built():

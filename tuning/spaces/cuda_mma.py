@@ -6,6 +6,7 @@ from math import log2
 
 from ...targets.cuda.kernels.conv_schedule import (
     SPLITS,
+    TURNS,
     WGMMA,
     WGMMA_COLUMNS,
     Tile,
@@ -40,8 +41,8 @@ def wmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
 
 
 def wgmma_space(workload: CudaWorkload, spec: TargetSpec) -> Space:
-    """The same kernel by wgmma, whose warpgroups read operands from shared memory."""
-    return _space("wgmma", workload, spec, tile_for(workload.problem, spec, WGMMA), (WGMMA,))
+    """The same kernel by wgmma, whose warpgroups read operands from shared memory, all at once or in turns."""
+    return _space("wgmma", workload, spec, tile_for(workload.problem, spec, WGMMA), (WGMMA, TURNS))
 
 
 def _space(family, workload, spec, default, heights):
@@ -109,7 +110,9 @@ def _features(p, s, spec):
 def _guesses(p, default, spec, decisions):
     """The estimate's other favourites, each of another shape, and the default with another depth of its pipeline."""
     shapes = {}
-    for tile, splits in product(candidates(spec, default.wmma), decisions["splits"]):
+    heights = [height for height in (default.wmma, TURNS) if height in decisions["wmma"]]
+    offered = [tile for height in heights for tile in candidates(spec, height)]
+    for tile, splits in product(offered, decisions["splits"]):
         tile = replace(tile, splits=splits)
         if (
             tile != default

@@ -33,7 +33,7 @@ struct DataLoader {
   unsigned missing[count];
   int top[count], left[count];  // of a large one
 
-  OCTET_DEVICE DataLoader(const signed char* data, int first) : granule(threadIdx.x % granules), row(threadIdx.x / granules) {
+  OCTET_DEVICE DataLoader(const signed char* data, int first) : granule(member<T>() % granules), row(member<T>() / granules) {
 #pragma unroll
     for (int i = 0; i < count; ++i) {
       int pixel = first + row + i * row_step, column = pixel % P.out_width, line = pixel / P.out_width;

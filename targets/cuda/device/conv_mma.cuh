@@ -14,7 +14,7 @@ OCTET_DEVICE void move_tile(unsigned char* staged, unsigned char* global, const 
   constexpr int limit = P.batched ? rounded(P.outputs, unit) : P.groups == 1 ? P.out_stride : P.outputs;
   long start = column;
   if constexpr (P.batched) start += batch_offset<T, V>(V.y_outer, V.y_inner); else start += group_of_block<T>() * P.outputs;
-  for (int i = threadIdx.x; i < T.rows * parts; i += threads_of(T)) {
+  for (int i = member<T>(); i < T.rows * parts; i += threads_of(T)) {
     int row = i / parts, channel = i % parts * unit;
     if (first + row >= out_pixels(P) || column + channel >= limit) continue;
     unsigned char* inner = staged + row * pitch + channel;
@@ -38,7 +38,7 @@ OCTET_DEVICE void store_turned(const unsigned char* staged, unsigned char* y, in
   constexpr int pitch = T.columns + 16, behind = P.outputs - E.turned;
   static_assert(E.turned % T.columns == 0 && E.tokens % 16 == 0 && P.groups == 1 && !P.batched && !E.residual && !E.table && !E.to_float);
   y += static_cast<long>(out_pixels(P)) * E.turned;
-  for (int i = threadIdx.x; i < T.columns * (T.rows / 16); i += threads_of(T)) {
+  for (int i = member<T>(); i < T.columns * (T.rows / 16); i += threads_of(T)) {
     int channel = column - E.turned + i % T.columns, row = i / T.columns * 16, pixel = first + row;
     if (channel >= behind || pixel >= out_pixels(P)) continue;
     unsigned words[4];
@@ -90,14 +90,16 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
   constexpr int pitch = T.columns + 16;
   using F = Fragments<T>;
   int row = F::row(), inner = F::column();
+  multiplier += column + inner;
   if constexpr (!E.to_float && E.residual) {
     move_tile<P, T, E, V, false>(staged, const_cast<unsigned char*>(residual), nullptr, first, column);
-    barrier();
+    team_barrier<T>();
   }
 #pragma unroll
   for (int j = 0; j < 2 * F::column_pairs; ++j) {
     int channel = inner + 8 * j;
-    float scales[2] = {multiplier[column + channel], multiplier[column + channel + 1]};
+    uint2 both = load8(multiplier + 8 * j);
+    float scales[2] = {float_of_bits(both.x), float_of_bits(both.y)};
 #pragma unroll
     for (int i = 0; i < F::row_tiles; ++i)
 #pragma unroll
@@ -118,8 +120,8 @@ OCTET_DEVICE void finish(const Fragments<T>& result, unsigned char* staged, cons
   if constexpr (!E.to_float) {
     auto* near = reinterpret_cast<signed char*>(staged + T.rows * pitch);  // the table behind the tile
     if constexpr (E.table)
-      for (int i = threadIdx.x; i < 64; i += threads_of(T)) store4(near + 4 * i, load4(table + i));
-    barrier();
+      for (int i = member<T>(); i < 64; i += threads_of(T)) store4(near + 4 * i, load4(table + i));
+    team_barrier<T>();
     if constexpr (E.turned > 0)
       if (column >= E.turned) return store_turned<P, T, E>(staged, static_cast<unsigned char*>(y), first, column);
     move_tile<P, T, E, V, true>(staged, static_cast<unsigned char*>(y), near, first, column);

@@ -31,14 +31,11 @@ inline void check_aligned(const void* pointer) {
   if (reinterpret_cast<uintptr_t>(pointer) % bytes != 0) fail("an access of %d bytes is not aligned", bytes);
 }
 inline uint4 load16(const void* from) { check_aligned<16>(from); uint4 value; std::memcpy(&value, from, 16); return value; }
-inline void note_store(const void* to) {  // products see it behind a proxy fence
-  if (static_cast<size_t>(static_cast<const unsigned char*>(to) - shared_memory) < shared_size) fibres[running].unfenced = true;
-}
-inline void store16(void* to, uint4 value) { check_aligned<16>(to); note_store(to); std::memcpy(to, &value, 16); }
+inline void store16(void* to, uint4 value) { check_aligned<16>(to); note_write(to, 16); std::memcpy(to, &value, 16); }
 inline uint2 load8(const void* from) { check_aligned<8>(from); uint2 value; std::memcpy(&value, from, 8); return value; }
 inline unsigned load4(const void* from) { check_aligned<4>(from); unsigned value; std::memcpy(&value, from, 4); return value; }
-inline void store4(void* to, unsigned value) { check_aligned<4>(to); note_store(to); std::memcpy(to, &value, 4); }
-inline void store8(void* to, uint2 value) { check_aligned<8>(to); note_store(to); std::memcpy(to, &value, 8); }
+inline void store4(void* to, unsigned value) { check_aligned<4>(to); note_write(to, 4); std::memcpy(to, &value, 4); }
+inline void store8(void* to, uint2 value) { check_aligned<8>(to); note_write(to, 8); std::memcpy(to, &value, 8); }
 
 inline float mul(float a, float b) { return a * b; }
 inline float add(float a, float b) { return a + b; }

@@ -10,7 +10,7 @@ namespace octet {
 constexpr unsigned long long operand_fields = 0xc0003fff3fff3fffull;
 constexpr int spoiled = 0x5a5a5a5a;
 
-inline void proxy_fence() { fibres[running].unfenced = false; }
+inline void proxy_fence() { ++fibres[running].fences; }
 inline void settled(int&) {}
 
 inline int uniform(int value) {
@@ -42,7 +42,9 @@ struct Operand {
   }
   const signed char* granule(int row, int half) const {
     unsigned at = start + row / 8 * eight_rows + row % 8 * pitch + 16 * half;
-    return reinterpret_cast<const signed char*>(shared_memory + (at ^ (at >> 7 & mask) << 4));
+    const unsigned char* found = shared_memory + (at ^ (at >> 7 & mask) << 4);
+    check_shown(found);
+    return reinterpret_cast<const signed char*>(found);
   }
 };
 
@@ -86,7 +88,6 @@ inline void wgmma(int (&c)[columns / 8][4], unsigned long long left, unsigned lo
       if (std::memcmp(lanes[i].operands, lanes[0].operands, 16) != 0) fail("the lanes of a warp multiply different tiles");
   });
   Fibre& self = fibres[running];
-  if (self.unfenced || *unfenced_by_block) fail("products of what was written without a proxy fence");
   int* sums = &c[0][0];
   bool held = false;
   for (Held& one : self.held)
@@ -120,6 +121,18 @@ inline void wgmma_wait() {
     self.handed = false;
   }
   self.products.erase(self.products.begin(), self.products.begin() + done);
+  warp_collective(400, nullptr, nullptr, [](Lane*) {});  // the products are the whole warp's
 }
+
+inline void mbarrier_init(void* at, int count) { make_mbarrier(at, count); }
+inline void mbarrier_arrive(void* at) { arrive(at, 0); }
+inline void mbarrier_arrive_expecting(void* at, int bytes) { arrive(at, bytes); }
+inline void mbarrier_wait(void* at, unsigned parity) { wait_for_phase(at, parity); }
+inline void copy_bulk(void* to, const void* from, int bytes, void* barrier) { issue_bulk(to, from, bytes, barrier); }
+inline void barrier_of(int number, int count) { wait_for_team(number, count); }
+template <int count>
+inline void registers_fewer() {}
+template <int count>
+inline void registers_more() {}
 
 }  // namespace octet

@@ -2,107 +2,9 @@
 // The order in which fibres run, and blocks, is chosen by the launch's seed, so that a missing barrier shows as a wrong result. Several blocks run
 // side by side, and what they add to memory without looking at it arrives as late as it may: that is how races between blocks show.
 #pragma once
-#include <csetjmp>
-#include <csignal>
-#include <cstdarg>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <sys/mman.h>
-#include <ucontext.h>
-#include <vector>
-
-struct Index3 {
-  unsigned x, y, z;
-};
-inline Index3 threadIdx, blockIdx, blockDim, gridDim;
+#include "mbarriers.cuh"
 
 namespace octet {
-
-struct Lane {
-  const unsigned* operands;
-  unsigned* result;
-};
-struct Copy {
-  void* to;
-  const void* from;
-  int bytes, group;
-};
-struct Sum {
-  int* to;
-  int value;
-};
-struct Product {  // of a warpgroup's tiles, of which a thread makes its own sums
-  int* sums;
-  int columns, group;
-  unsigned long long left, right;  // descriptors
-  bool made;
-};
-struct Held {  // sums of which products are under way: what they are, where rubbish lies meanwhile
-  int* sums;
-  std::vector<unsigned> values;
-  int under_way;
-};
-enum class State { ready, at_barrier, in_warp, done };
-struct Fibre {
-  ucontext_t start;
-  jmp_buf at;
-  bool started = false;
-  State state = State::ready;
-  int operation = 0, groups = 0;
-  Lane lane;
-  std::vector<Copy> copies;
-  std::vector<Sum> sums;
-  std::vector<Product> products;
-  std::vector<Held> held;
-  int product_groups = 0;
-  bool handed = false;    // its sums, by a fence
-  bool unfenced = false;  // it wrote to shared memory, and no proxy fence has shown that to products
-  bool unseen = false;  // it counted among blocks, and no fence has shown it what they did before
-};
-struct Block {
-  Index3 index;
-  Fibre* fibres;
-  unsigned char* shared;
-  int done;
-  unsigned nap;           // turns that it lets pass
-  std::vector<Sum> sums;  // of all its threads, from before the last barrier
-  bool unseen, unfenced;  // as of a fibre that came to that barrier
-};
-using Collective = void (*)(Lane*);
-
-inline constexpr size_t stack_bytes = 1 << 16, page = 4096;
-inline unsigned char* shared_memory = nullptr;
-inline size_t shared_size = 0;
-inline unsigned char* stacks = nullptr;
-inline std::vector<Fibre> all_fibres;  // of all blocks that run side by side
-inline Fibre* fibres = nullptr;         // of the block whose turn it is
-inline int running = 0, threads = 0;
-inline void (*kernel_body)(void**) = nullptr;
-inline void** kernel_arguments = nullptr;
-inline jmp_buf scheduler, failure;
-inline char* message = nullptr;
-inline int message_size = 0;
-inline uint64_t random_state = 1;
-inline bool copies_late = true;
-inline bool interleaved = false;  // whether several blocks run side by side
-
-[[noreturn]] inline void fail(const char* format, ...) {
-  char text[200];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  std::snprintf(message, message_size, "%s (block %u %u %u, thread %d)", text, blockIdx.x, blockIdx.y, blockIdx.z, running);
-  _longjmp(failure, 1);
-}
-
-inline void yield(State state) {
-  Fibre& self = fibres[running];
-  self.state = state;
-  if (_setjmp(self.at) == 0) _longjmp(scheduler, 1);
-}
 
 inline void fibre_main() {
   for (;;) {
@@ -135,7 +37,7 @@ inline void warp_collective(int operation, const unsigned* operands, unsigned* r
 inline void issue_copy(void* to, const void* from, int bytes) {
   if (!copies_late) {
     std::memcpy(to, from, bytes);
-    fibres[running].unfenced = true;
+    note_write(to, bytes);
     return;
   }
   volatile char touched = *static_cast<const volatile char*>(from);  // an address outside of its buffer shows here
@@ -150,16 +52,9 @@ inline void wait_copies(int pending) {
   while (done < self.copies.size() && self.copies[done].group < self.groups - pending) {
     const Copy& copy = self.copies[done++];
     std::memcpy(copy.to, copy.from, copy.bytes);
-    self.unfenced = true;
+    note_write(copy.to, copy.bytes);
   }
   self.copies.erase(self.copies.begin(), self.copies.begin() + done);
-}
-
-inline unsigned random_below(unsigned limit) {
-  random_state ^= random_state << 13;
-  random_state ^= random_state >> 7;
-  random_state ^= random_state << 17;
-  return static_cast<unsigned>(random_state >> 33) % limit;
 }
 
 inline void resume(int thread) {
@@ -180,7 +75,7 @@ inline void deliver(std::vector<Sum>& sums) {
   sums.clear();
 }
 inline std::vector<Sum>* block_sums = nullptr;  // of the block whose turn it is
-inline bool *unseen_by_block = nullptr, *unfenced_by_block = nullptr;
+inline bool* unseen_by_block = nullptr;
 inline void deliver_sums() { deliver(*block_sums), deliver(fibres[running].sums); }
 inline std::vector<Sum> last_sums;  // of threads that are done and never published: nobody can rely on them before the launch is over
 
@@ -198,11 +93,12 @@ inline void fall_behind() {
 }
 
 inline void start_block(Block& block) {
-  block.done = 0, block.nap = 0, block.sums.clear(), block.unseen = block.unfenced = false;
+  block.done = 0, block.nap = 0, block.sums.clear(), block.unseen = false, block.slow_for = 0;
+  block.bulks.clear(), block.mbarriers.clear(), block.written.assign(shared_size / 16, {});
   for (int i = 0; i < threads; ++i) {
     Fibre& fibre = block.fibres[i];
     fibre.state = State::ready, fibre.copies.clear(), fibre.sums.clear(), fibre.groups = 0, fibre.operation = 0, fibre.unseen = false;
-    fibre.products.clear(), fibre.held.clear(), fibre.product_groups = 0, fibre.handed = fibre.unfenced = false;
+    fibre.products.clear(), fibre.held.clear(), fibre.product_groups = 0, fibre.handed = false, fibre.fences = 0;
   }
 }
 
@@ -210,19 +106,24 @@ inline void start_block(Block& block) {
 // all the time.
 inline void run_turn(Block& block, uint64_t seed) {
   fibres = block.fibres, shared_memory = block.shared, blockIdx = block.index;
-  block_sums = &block.sums, unseen_by_block = &block.unseen, unfenced_by_block = &block.unfenced;
+  octet::block = &block, block_sums = &block.sums, unseen_by_block = &block.unseen;
+  if (!block.bulks.empty() && random_below(8) == 0) deliver_any();
   int warps = threads / 32;
   bool progress = false;
+  if (seed > 1 && block.slow_for == 0 && random_below(16) == 0) block.slow = static_cast<int>(random_below(warps)), block.slow_for = random_below(64);
+  bool slowed = block.slow_for > 0 && block.slow_for-- > 0;
   unsigned turn = seed > 1 ? random_below(warps) : 0;
   for (int w = 0; w < warps; ++w) {
     int warp = seed == 1 ? warps - 1 - w : static_cast<int>((w + turn) % warps);
-    for (bool again = true; again;) {
+    for (bool again = !slowed || warp != block.slow; again;) {
       again = false;
       unsigned first = seed > 1 ? random_below(32) : 0;
+      bool apart = seed > 1 && random_below(8) == 0;  // some lanes fall behind
       for (int l = 0; l < 32; ++l) {
         int lane = seed == 1 ? 31 - l : static_cast<int>((l + first) % 32);
         Fibre& fibre = fibres[warp * 32 + lane];
-        if (fibre.state != State::ready) continue;
+        wake(fibre);
+        if (fibre.state != State::ready || (apart && random_below(2) == 0)) continue;
         resume(warp * 32 + lane);
         if (nap > 0) {
           block.nap = nap, nap = 0;
@@ -247,10 +148,12 @@ inline void run_turn(Block& block, uint64_t seed) {
       Fibre& fibre = fibres[i];
       fibre.state = State::ready;
       block.sums.insert(block.sums.end(), fibre.sums.begin(), fibre.sums.end()), fibre.sums.clear();
-      block.unseen = block.unseen || fibre.unseen, fibre.unseen = false, block.unfenced = block.unfenced || fibre.unfenced;
+      block.unseen = block.unseen || fibre.unseen, fibre.unseen = false;
     }
+    for (Arrivals& of : block.mbarriers) of.known = true;
   } else if (!progress && !ready && block.done < threads) {
-    fail("the block hangs: some threads wait at a barrier, others in a warp's operation");
+    if (slowed) block.slow_for = 0;  // nobody else can run
+    else if (!deliver_any()) fail("the block hangs: some threads wait for others that do not come");
   }
 }
 
@@ -276,6 +179,7 @@ inline void run_blocks(const std::vector<Index3>& order, std::vector<Block>& pla
     live[which]->nap = 0;
     for (unsigned turns = live.size() > 1 ? 1 + random_below(8) : 1; turns > 0 && live[which]->done < threads && live[which]->nap == 0; --turns) run_turn(*live[which], seed);
     if (live[which]->done < threads) continue;
+    if (!live[which]->bulks.empty()) fail("a block ends before its copies");
     last_sums.insert(last_sums.end(), live[which]->sums.begin(), live[which]->sums.end());
     if (next < order.size()) begin(*live[which]);
     else live.erase(live.begin() + which);

@@ -90,7 +90,7 @@ inline int emulate(const Entry* table, int entries, const char* name, const unsi
     std::vector<Block> places(count);
     for (size_t i = 0; i < count; ++i) {
       if (shared_ends[i] == nullptr) shared_ends[i] = static_cast<unsigned char*>(buffer_end(most_shared));
-      places[i] = {{}, all_fibres.data() + i * threads, shared_ends[i] - shared_size, 0, 0, {}, false, false};
+      places[i] = {{}, all_fibres.data() + i * threads, shared_ends[i] - shared_size, 0, 0, {}, false, 0, 0, {}, {}, {}};
     }
     run_blocks(order, places, seed);
   }

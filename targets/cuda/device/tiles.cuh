@@ -6,23 +6,38 @@ namespace octet {
 
 // A block computes rows x columns of the result; its warps lie in a grid of warp_rows x warp_columns; `depth` bytes of the sum per stage.
 // splits > 1: that many blocks share a tile, each a part of the sum; exact in any order, as the sums are integers.
-// wmma: rows that an instruction multiplies: 8, 16 or 32 by WMMA, whose fragments have 256 sums; 64 by wgmma; 0: mma.sync, or dp4a.
+// wmma: rows that an instruction multiplies: 8, 16 or 32 by WMMA, whose fragments have 256 sums; 64 by wgmma, 128 by two warpgroups that take turns with
+// tiles (conv_turns.cuh); 0: mma.sync, or dp4a.
 struct Tile {
   int rows, columns, depth, warp_rows, warp_columns, stages, splits, wmma;
 };
 
+// Those that share a tile: the block, but of warpgroups that take turns one.
 OCTET_CONSTANT int threads_of(Tile T) { return 32 * T.warp_rows * T.warp_columns; }
-OCTET_CONSTANT bool by_wgmma(Tile T) { return T.wmma == 64; }
+OCTET_CONSTANT bool in_turns(Tile T) { return T.wmma == 128; }
+OCTET_CONSTANT bool by_wgmma(Tile T) { return T.wmma == 64 || in_turns(T); }
 OCTET_CONSTANT bool by_wmma(Tile T) { return T.wmma != 0 && !by_wgmma(T); }
 OCTET_CONSTANT int rounded(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
-// Blocks that run at one time make a compact part of the result, as their number follows x first: they share more of what the second-level cache holds.
+// This thread's number among those that share a tile, and their barrier.
+template <Tile T>
+OCTET_DEVICE unsigned member() {
+  if constexpr (in_turns(T)) return threadIdx.x % threads_of(T);
+  return threadIdx.x;
+}
+template <Tile T>
+OCTET_DEVICE void team_barrier() {
+  if constexpr (in_turns(T)) barrier_of(1 + threadIdx.x / threads_of(T), threads_of(T)); else barrier();
+}
+
+// Tiles whose numbers are near make a compact part of the result, of tiles_across x tiles_down: those that are made at one time share more of what the second-level cache holds.
 constexpr unsigned panel = 8;
-OCTET_DEVICE void place_of_block(int& across, int& down) {
-  unsigned number = blockIdx.y * gridDim.x + blockIdx.x, first = number / (panel * gridDim.y) * panel, width = min(panel, gridDim.x - first);
-  number -= first * gridDim.y;
+OCTET_DEVICE void place_of(unsigned number, unsigned tiles_across, unsigned tiles_down, int& across, int& down) {
+  unsigned first = number / (panel * tiles_down) * panel, width = min(panel, tiles_across - first);
+  number -= first * tiles_down;
   across = static_cast<int>(first + number % width), down = static_cast<int>(number / width);
 }
+OCTET_DEVICE void place_of_block(int& across, int& down) { place_of(blockIdx.y * gridDim.x + blockIdx.x, gridDim.x, gridDim.y, across, down); }
 
 // Bytes from a tile's row to the next in shared memory. WMMA reads rows at one distance: an odd number of granules spreads them over the banks.
 OCTET_CONSTANT int pitch_of(Tile T) { return by_wmma(T) ? T.depth + 16 : T.depth; }
@@ -47,6 +62,7 @@ struct Fragments {
   static constexpr int row_tiles = T.rows / T.warp_rows / 16, column_pairs = T.columns / T.warp_columns / 16;
   static_assert(row_tiles * T.warp_rows * 16 == T.rows && column_pairs * T.warp_columns * 16 == T.columns);
   static_assert(!by_wgmma(T) || T.warp_rows % 4 == 0);
+  static_assert(!in_turns(T) || threads_of(T) == 128);
   int sums[row_tiles][2 * column_pairs][4];
 
   // Where the sums of this thread lie in the tile: row_step rows from one to the next of row_tiles. The four warps of a warpgroup share 64 rows.
@@ -55,8 +71,8 @@ struct Fragments {
     return by_wgmma(T) ? warp / 4 / T.warp_columns * (64 * row_tiles) + warp % 4 * 16 : warp / T.warp_columns * (16 * row_tiles);
   }
   OCTET_DEVICE static int warp_column(int warp) { return (by_wgmma(T) ? warp / 4 : warp) % T.warp_columns * (16 * column_pairs); }
-  OCTET_DEVICE static int row() { return warp_row(threadIdx.x / 32) + threadIdx.x % 32 / 4; }
-  OCTET_DEVICE static int column() { return warp_column(threadIdx.x / 32) + threadIdx.x % 4 * 2; }
+  OCTET_DEVICE static int row() { return warp_row(member<T>() / 32) + threadIdx.x % 32 / 4; }
+  OCTET_DEVICE static int column() { return warp_column(member<T>() / 32) + threadIdx.x % 4 * 2; }
 
   OCTET_DEVICE void clear() {
 #pragma unroll

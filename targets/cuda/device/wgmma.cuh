@@ -21,6 +21,35 @@ template <int pending>
 OCTET_DEVICE void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(pending) : "memory"); }
 // Behind the last wait: nothing reads the sum before.
 OCTET_DEVICE void settled(int& sum) { asm volatile("" : "+r"(sum)::"memory"); }
+// mbarriers: `count` arrivals, and the bytes that arriving threads expect of bulk copies, complete a phase; waiting is for the phase of that parity, of which
+// the first is 0. `copy_bulk` is one thread's, of multiples of 16 bytes to and from multiples of 16, and runs by itself; it needs a proxy fence behind the
+// mbarrier's initialisation.
+OCTET_DEVICE void mbarrier_init(void* at, int count) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(shared_address(at)), "r"(count) : "memory");
+}
+OCTET_DEVICE void mbarrier_arrive(void* at) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(shared_address(at)) : "memory"); }
+OCTET_DEVICE void mbarrier_arrive_expecting(void* at, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(shared_address(at)), "r"(bytes) : "memory");
+}
+OCTET_DEVICE void mbarrier_wait(void* at, unsigned parity) {
+  for (unsigned there = 0; there == 0;)
+    asm volatile("{ .reg .pred there; mbarrier.try_wait.parity.shared::cta.b64 there, [%1], %2; selp.u32 %0, 1, 0, there; }\n"
+                 : "=r"(there)
+                 : "r"(shared_address(at)), "r"(parity)
+                 : "memory");
+}
+OCTET_DEVICE void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(shared_address(to)),
+               "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(barrier))
+               : "memory");
+}
+// `count` threads, whole warps, meet at the block's barrier of that number, 1 to 15; 0 is `barrier`'s.
+OCTET_DEVICE void barrier_of(int number, int count) { asm volatile("bar.sync %0, %1;\n" ::"r"(number), "r"(count) : "memory"); }
+// A warpgroup gives registers up, down to so many a thread, or waits until it has so many.
+template <int count>
+OCTET_DEVICE void registers_fewer() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;\n" ::"n"(count) : "memory"); }
+template <int count>
+OCTET_DEVICE void registers_more() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(count) : "memory"); }
 // The same in all lanes, and known to be.
 OCTET_DEVICE int uniform(int value) { return __shfl_sync(0xffffffffu, value, 0); }
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..kernel import CudaKernel, blocks, literal
 from ..layout import GRANULE
 from .conv_constants import folded_bias, tiled_constants
-from .conv_schedule import Depthwise, Direct, Rows, Schedule, Tile, rounded_up, tile_for
+from .conv_schedule import TURNS, WGMMA, Depthwise, Direct, Rows, Schedule, Tile, rounded_up, tile_for
 from .window import Window
 
 if TYPE_CHECKING:
@@ -165,9 +165,12 @@ def tiled_kernel(
     assert problem.batched == (views is not None)
     assert tile.sound and not (tile.wmma and spec.dot == "dp4a") and (not tile.by_wgmma or spec.dot == "wgmma"), tile
     grid = (-(-problem.pixels // tile.rows), -(-problem.outputs // tile.columns), problem.groups * tile.splits)
-    unit = "dp4a" if spec.dot == "dp4a" else "wgmma" if tile.by_wgmma else "wmma" if tile.wmma else "mma"
+    if tile.in_turns:
+        assert views is None and problem.groups == 1, problem
+        grid = (min(grid[0] * grid[1], spec.extra["multiprocessors"]), 1, 1)
+    unit = "dp4a" if spec.dot == "dp4a" else {0: "mma", WGMMA: "wgmma", TURNS: "turns"}.get(tile.wmma, "wmma")
     call = (
-        f"conv_{'dp4a' if unit == 'dp4a' else 'mma'}<{literal(problem)}, {literal(tile)}, "
+        f"conv_{unit if unit in ('dp4a', 'turns') else 'mma'}<{literal(problem)}, {literal(tile)}, "
         f"{literal(epilogue)}{'' if views is None else ', ' + literal(views)}>"
     )
     table = tile.rows * (tile.columns + 16) + _TABLE_BYTES if isinstance(epilogue, TableEpilogue) else 0
@@ -178,11 +181,11 @@ def tiled_kernel(
     )
     return CudaKernel(
         f"dp4a_tiled_{operator}" if unit == "dp4a" else f"{unit}_{operator}",
-        "conv_mma.cuh",
+        "conv_turns.cuh" if tile.in_turns else "conv_mma.cuh",
         call,
         7 if state else 6,
         grid,
-        tile.threads,
+        tile.block,
         shared,
         state=state,
     )

@@ -53,12 +53,24 @@ def tiled_constants(
     )
     rows = np.zeros((p.groups, outputs, rounded_up(depth_of(p), tile.depth)), np.int8)
     rows[..., : depth_of(p)] = taps.reshape(p.groups, outputs, -1)
+    if tile.in_turns:
+        rows = _as_staged(rows, tile)
     down = classes(p.out_height, p.step_height, p.top, p.kernel_height, p.dilation_height, p.height, p.zero_point)
     across = classes(p.out_width, p.step_width, p.left, p.kernel_width, p.dilation_width, p.width, p.zero_point)
     biases = [
         _per_group(p, folded_bias(p, weight, bias, inside, beside), outputs) for inside in down for beside in across
     ]
     return rows, np.stack(biases, 1), _per_group(p, multiplier, outputs)
+
+
+def _as_staged(rows: np.ndarray, tile: Tile) -> np.ndarray:
+    """[tiles of columns][stages][columns][depth] of one group, the granules of a row as tile_offset of device/tiles.cuh
+    places them: what a bulk copy brings is read as it is."""
+    granules = tile.depth // 16
+    staged = rows.reshape(-1, tile.columns, rows.shape[-1] // tile.depth, granules, 16).transpose(0, 2, 1, 3, 4)
+    turned = np.arange(tile.columns)[:, None] // (8 // granules) % granules
+    places = np.arange(granules) ^ turned  # An exclusive or with the same number leads back.
+    return np.take_along_axis(staged, places[None, None, :, :, None], 3)
 
 
 def _per_group(p: "Conv", vector: np.ndarray, outputs: int) -> np.ndarray:

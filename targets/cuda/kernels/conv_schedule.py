@@ -8,7 +8,7 @@ and its own results have followed one another. A layer takes at least what memor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .tile_shapes import SHAPES, WGMMA_SHAPES
+from .tile_shapes import SHAPES, TURN_SHAPES, WGMMA_SHAPES
 
 if TYPE_CHECKING:
     from ...spec import TargetSpec
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 SPLITS = (1, 2, 3, 4, 6, 8)
 WGMMA, WGMMA_COLUMNS = 64, (64, 128, 192, 256)  # A warpgroup computes 64 rows by one of these columns.
+TURNS = 2 * WGMMA  # Two warpgroups of a block that stays take turns with tiles, a third loads.
+_WARPGROUP, _TABLE_BYTES, _MBARRIERS = 128, 256, 16
 MOST_THREADS = 1024
 _SHARED_BYTES = 128.0  # The rate is that of ldmatrix, per clock and multiprocessor.
 _REGISTERS, _MOST_REGISTERS = 65536, 255  # A multiprocessor has 65536 registers, of which a thread can name 255.
 _RESERVED = 1024  # From sm_80 on a block costs this much shared memory, in bytes, beside its own.
 _WGMMA_REGISTERS = 36  # A thread needs at least 36 registers beside its sums.
+_TURN_REGISTERS = 232  # Loaders give theirs up to this number for each thread that multiplies.
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ COSTS = Costs()
 class Tile:
     """The parameters of a tile in device/tiles.cuh: rows (pixels) x columns (channels) per block, `depth` bytes of the
     sum per stage; splits: blocks that share a sum. wmma: rows of a WMMA fragment, 8, 16 or 32; 64 for wgmma, whose
-    warpgroups are four warps of warp_rows; 0 for mma.sync (dp4a where there are no tensor cores)."""
+    warpgroups are four warps of warp_rows, 128 for two warpgroups that take turns with tiles (device/conv_turns.cuh);
+    0 for mma.sync (dp4a where there are no tensor cores)."""
 
     rows: int
     columns: int
@@ -77,6 +81,8 @@ class Tile:
             or self._sums + _WGMMA_REGISTERS > self._most
         ):
             return False
+        if self.in_turns and (self.threads != _WARPGROUP or self.splits > 1):
+            return False
         height, width = (self.wmma, 256 // self.wmma) if self.wmma and not self.by_wgmma else (16, 16)
         whole = (
             self.rows % (max(16, height) * self.warp_rows) == 0
@@ -87,12 +93,22 @@ class Tile:
     @property
     def by_wgmma(self) -> bool:
         """Whether warpgroups multiply from shared memory, which only sm_90a does."""
-        return self.wmma == WGMMA
+        return self.wmma in (WGMMA, TURNS)
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether a block makes many tiles, and requantises one while it multiplies the next."""
+        return self.wmma == TURNS
 
     @property
     def threads(self) -> int:
-        """Threads of a block, a multiple of 32."""
+        """Threads that share a tile, a multiple of 32."""
         return 32 * self.warp_rows * self.warp_columns
+
+    @property
+    def block(self) -> int:
+        """Threads of a block."""
+        return 3 * self.threads if self.in_turns else self.threads
 
     @property
     def registers(self) -> int:
@@ -110,11 +126,17 @@ class Tile:
 
     @property
     def _most(self) -> int:
+        if self.in_turns:
+            return _TURN_REGISTERS
         return min(_MOST_REGISTERS, _REGISTERS // self.threads // 8 * 8)
 
     @property
     def shared_bytes(self) -> int:
-        """The stages; the int8 tile of the result reuses them, and so does what settles WMMA's sums."""
+        """The stages; the int8 tile of the result reuses them, and so does what settles WMMA's sums. Where warpgroups
+        take turns, both have a tile and a table behind the stages, and every stage two mbarriers."""
+        if self.in_turns:
+            stage, staged = (self.rows + self.columns) * self.depth, self.rows * (self.columns + 16) + _TABLE_BYTES
+            return self.stages * (stage + _MBARRIERS) + 2 * staged + _MBARRIERS
         height = 0 if self.by_wgmma else self.wmma
         pitch, settle = (self.depth + 16, 4 * height * (256 // height + 8)) if height else (self.depth, 0)
         return max(
@@ -164,7 +186,8 @@ def depth_of(problem: "Conv") -> int:
 
 def candidates(spec: "TargetSpec", wmma: int = 0) -> tuple[Tile, ...]:
     """The tiles that a target's shared memory holds. wmma: as in a Tile."""
-    shapes = WGMMA_SHAPES if wmma == WGMMA else [(*shape, spec.extra["stages"]) for shape in SHAPES]
+    staged = {WGMMA: WGMMA_SHAPES, TURNS: TURN_SHAPES}.get(wmma)
+    shapes = staged or [(*shape, spec.extra["stages"]) for shape in SHAPES]
     tiles = tuple(replace(Tile(*shape), wmma=wmma) for shape in shapes)
     return tuple(tile for tile in tiles if tile.sound and tile.shared_bytes <= spec.extra["shared_bytes"])
 
@@ -175,14 +198,18 @@ def buildable(problem: "Conv", tile: Tile, spec: "TargetSpec") -> bool:
         not tile.sound
         or tile.shared_bytes > spec.extra["shared_bytes"]
         or (tile.splits > 1 and not _splits_evenly(problem, tile, tile.splits))
+        or (tile.in_turns and (problem.groups > 1 or problem.batched))
     ):
         return False
+    if tile.in_turns:
+        return True  # The block's registers are dealt out by number.
     return tile.registers <= _MOST_REGISTERS and tile.registers * tile.threads <= _REGISTERS
 
 
-def units(spec: "TargetSpec") -> tuple[int, ...]:
-    """What the default schedules of a target multiply with, as in a Tile's `wmma`."""
-    return (0, WGMMA) if spec.dot == "wgmma" else (0,)
+def units(spec: "TargetSpec", measured: bool = True) -> tuple[int, ...]:
+    """What a target multiplies with, as in a Tile's `wmma`. measured: what default schedules may take; no device has
+    tried TURNS."""
+    return ((0, WGMMA) if measured else (0, WGMMA, TURNS)) if spec.dot == "wgmma" else (0,)
 
 
 def tile_for(problem: "Conv", spec: "TargetSpec", wmma: int | None = None, columns: int = 0) -> Tile:
@@ -199,7 +226,7 @@ def tile_for(problem: "Conv", spec: "TargetSpec", wmma: int | None = None, colum
         replace(tile, splits=splits)
         for splits in SPLITS
         for tile in fitting
-        if splits == 1 or _splits_evenly(problem, tile, splits)
+        if splits == 1 or (not tile.in_turns and _splits_evenly(problem, tile, splits))
     ]
     return min(tiles, key=lambda tile: estimated_clocks(problem, tile, spec))
 
@@ -243,6 +270,11 @@ def estimated_clocks(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Cos
     start = costs.start + (costs.meeting if shared else 0.0)
     most = resident(tile, spec, costs)
     each = -(-blocks // spec.extra["multiprocessors"])  # The busiest multiprocessor gets this number of blocks.
+    least = _bytes(problem) / (spec.extra["memory_bytes"] * spec.extra["multiprocessors"])
+    if tile.in_turns:  # Products follow one another, and beside them results do, one tile later.
+        stages, last = steps * max(costs.stage, work), max(end, results / tile.threads * costs.chain)
+        tiles = (each - 1) * max(stages, end, (stages + last) / 2)
+        return max(costs.launch + start + tiles + stages + last, least)
     whole, rest = divmod(each, most)
 
     def clocks(together: int) -> float:
@@ -254,7 +286,6 @@ def estimated_clocks(problem: "Conv", tile: Tile, spec: "TargetSpec", costs: Cos
             else 0.0
         )
 
-    least = _bytes(problem) / (spec.extra["memory_bytes"] * spec.extra["multiprocessors"])
     return max(costs.launch + whole * clocks(most) + clocks(rest), least)
 
 

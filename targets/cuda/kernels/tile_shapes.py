@@ -38,3 +38,11 @@ WGMMA_SHAPES = (
     (64, 64, 128, 4, 1, 4),
     (64, 64, 64, 4, 1, 6),
 )
+# Two warpgroups take turns with these: a multiprocessor holds one block, the sums of two tiles and what both stage.
+TURN_SHAPES = (
+    (128, 192, 128, 4, 1, 4),
+    (128, 128, 128, 4, 1, 5),
+    (64, 256, 128, 4, 1, 4),
+    (128, 128, 64, 4, 1, 6),
+    (128, 64, 128, 4, 1, 6),
+)

@@ -1,6 +1,6 @@
 """Writes the folder for on_device.py, on a machine with nvcc (or NVRTC), TVM and, for the networks, PyTorch; no GPU.
 
-usage: python tests/cuda/run/prepare.py FOLDER [--target cuda-sm90] [--parts
+usage: python tests/cuda/run/prepare.py FOLDER [--target cuda-sm90a] [--parts
 lib,digits,cases,tiles,micro,products,networks,candidates]
 
 What the device must answer is computed here: by the referee for kernels, by this CPU's variant for networks. Compiled
@@ -129,7 +129,7 @@ def _size(folder):
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--target", default="cuda-sm90")
+    parser.add_argument("--target", default="cuda-sm90a")
     parser.add_argument("--parts", default=",".join(PARTS))
     options = parser.parse_args(arguments)
     prepare(options.folder, options.target, options.parts.split(","), Compiler(ROOT / "build" / "gpu-prepare"))

@@ -1,7 +1,9 @@
 """The cases of the tests as modules of ten, with what the referee makes of each."""
 
+import functools
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from octet.passes.lower.cuda.rules import RULES
 from octet.passes.referee import reference
 from octet.targets.cuda.compiling.source import named, source
 from octet.targets.cuda.kernels.conv import default_schedule
-from octet.targets.cuda.kernels.conv_schedule import WGMMA, Tile, tile_for, units
+from octet.targets.cuda.kernels.conv_schedule import TURNS, WGMMA, Tile, buildable, tile_for, units
 from octet.targets.cuda.workload import CudaWorkload
 from octet.targets.registry import find
 from octet.targets.tuned import Tuned
@@ -22,8 +24,9 @@ _FILES = ("operators", "floats", "axis", "generated", "tables", "rows", "table_b
 _TILED = ("table_behind", "attention")
 _TOGETHER = 10
 _OLDER = {"cuda-sm80": 3, "cuda-sm75": 2}  # So many modules go as PTX of older targets.
+_FEW = 2  # Multiprocessors, so that blocks that stay make several tiles.
 _SMALL = ("pointwise", "depthwise")
-_RACES = ("mma_conv2d", "softmax", "layer_norm", "dp4a_dense", "dp4a_tiled_conv2d", "wmma_conv2d")
+_RACES = ("mma_conv2d", "softmax", "layer_norm", "dp4a_dense", "dp4a_tiled_conv2d", "wmma_conv2d", "turns_conv2d")
 
 
 def everything() -> dict:
@@ -46,15 +49,16 @@ def cases(folder, spec, compiler, found, small) -> None:
     groups = {f"{i // _TOGETHER:02d}": names[i : i + _TOGETHER] for i in range(0, len(names), _TOGETHER)}
     wanted = {name: reference.run(*made[name]) for name in names}
     families = _written(folder, groups, made, wanted, spec, compiler.cubins)
-    if WGMMA in units(spec):  # The estimate has no use for it at the tests' sizes.
+    few = replace(spec, extra=spec.extra | {"multiprocessors": _FEW})
+    for unit, name in ((WGMMA, "wgmma"), (TURNS, "turns")):  # The estimate has no use for either at the tests' sizes.
+        if unit not in units(spec, False):
+            continue
         tiled = {
-            f"wgmma-{group}": kept
+            f"{name}-{group}": kept
             for group, names in groups.items()
             if (kept := [name for name in names if ": " not in name or name.startswith(_TILED)])
         }
-        families |= _written(
-            folder, tiled, made, wanted, spec, compiler.cubins, lambda workload: _by_wgmma(workload, spec)
-        )
+        families |= _written(folder, tiled, made, wanted, few, compiler.cubins, functools.partial(_by_tiles, few, unit))
     for target, count in {} if small else _OLDER.items():
         older = {f"{target}-{group}": groups[group] for group in list(groups)[:: max(1, len(groups) // count)][:count]}
         _written(folder, older, made, wanted, find(target), compiler.ptx)
@@ -66,11 +70,12 @@ def cases(folder, spec, compiler, found, small) -> None:
     found["racecheck"]["cases"] = sorted({item for family, item in first.items() if family in _RACES})
 
 
-def _by_wgmma(workload, spec):
+def _by_tiles(spec, unit, workload):
     if isinstance(workload, CudaWorkload) and (
         workload.problem.batched or isinstance(default_schedule(workload.problem, spec), Tile)
     ):
-        return Tuned(tile_for(workload.problem, spec, WGMMA), "wgmma")
+        tile = tile_for(workload.problem, spec, unit)
+        return Tuned(tile, "case") if buildable(workload.problem, tile, spec) else None
 
 
 def _written(folder, groups, made, wanted, spec, compiled, tuned=None):

@@ -12,7 +12,7 @@ from octet.targets.cuda.kernels.conv import Conv, Epilogue
 from octet.targets.cuda.kernels.window import ROW
 from octet.targets.cuda.workload import workload_of
 
-_SMALL = ("64x64x64", "64x64x64-wmma32", "64x64x64-wgmma")
+_SMALL = ("64x64x64", "64x64x64-wmma32", "64x64x64-wgmma", "128x64x128-turns")
 _MEMCHECK = (
     "256x128x64",
     "128x16x64",
@@ -21,9 +21,11 @@ _MEMCHECK = (
     "192x256x128-wgmma",
     "256x64x64-wgmma",
     "64x128x128-wgmma",
+    "128x192x128-turns",
+    "128x128x64-turns",
 )
 _RACECHECK = ("64x64x64", "64x64x64-wmma32")
-_NCU = ("256x128x64", "128x64x64", "64x64x128", "192x256x128-wgmma", "128x256x128-wgmma")
+_NCU = ("256x128x64", "128x64x64", "64x64x128", "192x256x128-wgmma", "128x192x128-turns")
 _INT8 = Epilogue(False, -7, -128, 127, 0.0, 0.0, False, 0, 0.0)
 _RESIDUAL = Epilogue(False, -7, -128, 127, 0.0, 0.0, True, 5, 0.013)
 TRIALS = 8

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from octet.targets.cuda.kernels.conv import Conv, ConvKernel, Epilogue, conv_kernel
-from octet.targets.cuda.kernels.conv_schedule import SPLITS, WGMMA, Tile, buildable, candidates, units
+from octet.targets.cuda.kernels.conv_schedule import SPLITS, TURNS, WGMMA, Tile, buildable, candidates, units
 from octet.targets.cuda.layout import pack, packed
 
 KINDS = ("residual", "table")
 WIDENS = "widens"
 HEIGHTS = (8, 16, 32)  # WMMA fragments have these.
+_UNIT = {0: "", WGMMA: " wgmma", TURNS: " turns"}
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,12 @@ class Layer:
 
 
 def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
-    """{module: [(kind, tile)]}: every tile by mma.sync, and by wgmma where the target has it, with both kinds, by WMMA
-    with one of them and a fragment of one shape; each whole and split as often as it may be. Whole ones of the first
-    two widen, too."""
+    """{module: [(kind, tile)]}: every tile by mma.sync, and by wgmma where the target has it (in turns, too), with both
+    kinds, by WMMA with one of them and a fragment of one shape; each whole and split as often as it may be. Whole ones
+    of all but WMMA widen, too."""
     problem, found = Layer("residual", size).problem, {}
-    for number, tile in enumerate(tile for unit in units(spec) for tile in candidates(spec, unit)):
-        name = f"{tile.rows}x{tile.columns}x{tile.depth}{'-wgmma' if tile.by_wgmma else ''}"
+    for number, tile in enumerate(tile for unit in units(spec, False) for tile in candidates(spec, unit)):
+        name = f"{tile.rows}x{tile.columns}x{tile.depth}{_UNIT.get(tile.wmma, '').replace(' ', '-')}"
         most = max((splits for splits in SPLITS if buildable(problem, replace(tile, splits=splits), spec)), default=1)
         parts = sorted({1, most})
         found[name] = [(kind, replace(tile, splits=splits)) for kind in KINDS for splits in parts] + [(WIDENS, tile)]
@@ -153,7 +154,7 @@ def tiles(spec, size: Size) -> dict[str, list[tuple[str, Tile]]]:
 def title(kind: str, tile: Tile) -> str:
     return (
         f"{tile.rows}x{tile.columns}x{tile.depth} splits "
-        f"{tile.splits}{' wgmma' if tile.wmma == WGMMA else f' wmma{tile.wmma}' if tile.wmma else ''} {kind}"
+        f"{tile.splits}{_UNIT.get(tile.wmma, f' wmma{tile.wmma}')} {kind}"
     )
 
 

@@ -84,8 +84,8 @@ def _with(tile=None, splits=1):
 
 @pytest.fixture(scope="module")
 def tests():
-    """The neighbouring file of convolutions."""
-    spec = importlib.util.spec_from_file_location("cuda_wgmma_conv", Path(__file__).with_name("test_conv.py"))
+    """The file of convolutions."""
+    spec = importlib.util.spec_from_file_location("cuda_wgmma_conv", Path(__file__).parents[1] / "test_conv.py")
     sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
