@@ -131,7 +131,7 @@ def _layer_norm(graph: DataflowGraph, var: relax.Var, call: relax.Call) -> Seque
     if (
         rank_of(var) == 1
         or [axis % rank_of(var) for axis in attrs["axes"]] != [rank_of(var) - 1]
-        or any(graph.constant(arg) is None for arg in call.args[1:])
+        or any(not graph.is_constant(arg) for arg in call.args[1:])
     ):
         return None, ()
     members, operand, source, target, root = [], call.args[0], None, None, var

@@ -179,7 +179,7 @@ def _other_operand(
     """(the operand with the shape of the result, the other one: a mask, or the value of a uniform constant)."""
     for source, other in (call.args, list(call.args)[::-1]):
         constant = graph.constant(other)
-        if shape_of(source) != shape_of(var) or graph.constant(source) is not None:
+        if shape_of(source) != shape_of(var) or graph.is_constant(source):
             continue
         if key == "scale":
             uniform = constant is not None and constant.size > 0 and np.all(constant == constant.reshape(-1)[0])

@@ -61,7 +61,7 @@ def regions_of(mod: tvm.IRModule) -> Regions:
         return var
 
     computed = [
-        (var, value) for var, value in graph.bindings if not _is_pair(graph, value) and graph.constant(var) is None
+        (var, value) for var, value in graph.bindings if not _is_pair(graph, value) and not graph.is_constant(var)
     ]
     for var, value in computed:
         parent[var] = var
@@ -82,7 +82,7 @@ def regions_of(mod: tvm.IRModule) -> Regions:
 
 def _tensors(graph: DataflowGraph, number_of: dict[relax.Var, int]) -> Iterator[RegionTensor]:
     for var, value in graph.bindings:
-        if not ops.is_op(value, "relax.quantize") or graph.constant(value.args[0]) is not None:
+        if not ops.is_op(value, "relax.quantize") or graph.is_constant(value.args[0]):
             continue
         real = tuple(user for user in graph.users(var) if user is not None)
         users = [user for dequantized in real for user in graph.users(dequantized)]

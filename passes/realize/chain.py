@@ -119,7 +119,7 @@ def _biased(graph: "DataflowGraph", expr: relax.Expr) -> Any:
 
 def _channel_axis(graph: "DataflowGraph", call: relax.Expr | None) -> int | None:
     """The output's channel axis if `call` is a convolution or a matmul with a constant matrix."""
-    if ops.is_op(call, "relax.nn.conv2d") and graph.constant(call.args[1]) is not None:
+    if ops.is_op(call, "relax.nn.conv2d") and graph.is_constant(call.args[1]):
         attrs = ops.attrs_of(call)
         return (
             1
@@ -127,8 +127,8 @@ def _channel_axis(graph: "DataflowGraph", call: relax.Expr | None) -> int | None
             else None
         )
     if ops.is_op(call, "relax.matmul") and len(shape_of(call.args[0])) >= 2:
-        weight = graph.constant(call.args[1])
-        return len(shape_of(call)) - 1 if weight is not None and weight.ndim == 2 else None
+        weight = call.args[1]
+        return len(shape_of(call)) - 1 if len(shape_of(weight)) == 2 and graph.is_constant(weight) else None
     return None
 
 

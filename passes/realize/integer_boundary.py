@@ -79,7 +79,7 @@ def _result_scale(graph: DataflowGraph, field: relax.Expr) -> TensorQParams | No
     if (
         not ops.is_op(call, "relax.dequantize")
         or str(call.args[0].ty.dtype) != "int8"
-        or graph.constant(call.args[0]) is not None
+        or graph.is_constant(call.args[0])
     ):
         return None
     return qparams(graph.constant(call.args[1]), graph.constant(call.args[2]))

@@ -43,7 +43,7 @@ def weight_of(graph: "DataflowGraph", expr: relax.Expr, channel_axis: int) -> Re
     Refused."""
     call = graph.definition(expr)
     if not ops.is_op(call, "relax.dequantize"):
-        if graph.constant(expr) is not None:
+        if graph.is_constant(expr):
             return Refused(
                 "its weights lie on no grid of 8 bits with a scale per output channel, as where the channels that it "
                 "reads have scales of their own"

@@ -111,7 +111,7 @@ class Realizer(Forward):
     def source(self, expr: relax.Expr) -> Int8Source | None:
         """The int8 tensor behind a dequantised operand, or None."""
         call = self.graph.definition(expr)
-        if not ops.is_op(call, "relax.dequantize") or self.graph.constant(call.args[0]) is not None:
+        if not ops.is_op(call, "relax.dequantize") or self.graph.is_constant(call.args[0]):
             return None
         params = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
         if params is None or call.args[0].ty.dtype != "int8":
@@ -162,7 +162,7 @@ class Realizer(Forward):
 
     def _quantize(self, var: relax.Var, call: relax.Call) -> relax.Expr:
         out = qparams(self.graph.constant(call.args[1]), self.graph.constant(call.args[2]))
-        if out is not None and ops.attrs_of(call)["out_dtype"] == "int8" and self.graph.constant(call.args[0]) is None:
+        if out is not None and ops.attrs_of(call)["out_dtype"] == "int8" and not self.graph.is_constant(call.args[0]):
             value = self.int8(call.args[0], out)
             if not isinstance(value, Refused):
                 return value
@@ -173,7 +173,7 @@ class Realizer(Forward):
         if isinstance(value, relax.Tuple):
             self.values[var] = self.float(value)
             return
-        if self.graph.constant(var) is not None:
+        if self.graph.is_constant(var):
             return
         chain = match_chain(self.graph, var)
         if chain is not None and chain.residual is None and self.source(chain.call.args[0]) is not None:

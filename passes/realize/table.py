@@ -77,7 +77,7 @@ def _collect(context: "Realizer", expr: relax.Expr, leaves: list[Source], order:
     if not isinstance(expr, relax.Var) or not ops.is_op(call, *_SCALAR):
         return False
     for arg in call.args:
-        if is_tensor(arg) and graph.constant(arg) is None and not _collect(context, arg, leaves, order):
+        if is_tensor(arg) and not graph.is_constant(arg) and not _collect(context, arg, leaves, order):
             return False
     order.append(expr)
     return True

@@ -59,15 +59,20 @@ class DataflowGraph:
 
     def constant(self, expr: relax.Expr) -> Any:
         """The value of an operand that is known at compile time (float32 if it is a dequantised constant), or None."""
+        if not self.is_constant(expr):
+            return None
         expr = self.definition(expr)
         if isinstance(expr, tvm.ir.GenericConst):
             return array_of(expr)
+        values, scale, zero_point = (self.constant(arg) for arg in expr.args)
+        return dequantize(values, scale, zero_point, ops.attrs_of(expr)["axis"])
+
+    def is_constant(self, expr: relax.Expr) -> bool:
+        """Whether `constant` has a value for it; asking dequantises no weights."""
+        expr = self.definition(expr)
         if ops.is_op(expr, "relax.dequantize"):
-            operands = [self.constant(arg) for arg in expr.args]
-            if all(operand is not None for operand in operands):
-                values, scale, zero_point = operands
-                return dequantize(values, scale, zero_point, ops.attrs_of(expr)["axis"])
-        return None
+            return all(self.is_constant(arg) for arg in expr.args)
+        return isinstance(expr, tvm.ir.GenericConst)
 
 
 def dequantize(values: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, axis: int = -1) -> np.ndarray:
