@@ -22,7 +22,7 @@ from ..repair.weights import Layer, LayerValues, layers_of
 from .assembly import Origin, assembled, needs_maxima, rescaled, smoothings_of, with_biases, with_maxima
 from .configuration import FLOAT, Configuration, Sites, measured_tensors, qparams_of_sites, sites_of
 from .design import Design
-from .few import FEW, few_for, few_of
+from .few import FEW, few_for, few_for_ranges, few_of
 from .layer_values import layer_values
 from .learn import Learnt, learn, learning
 from .learnt_files import LearntFiles
@@ -33,8 +33,6 @@ from .padded_outputs import padding_of
 from .rescaling import rescalable
 from .simulator import RescaledNetwork, Simulator
 from .taps import channel_maxima
-
-_MAXIMA_SAMPLES = 32
 
 
 class Bench:
@@ -81,7 +79,7 @@ class Bench:
         calibration's time. It judges by `few` and shares machine code, rescaled networks and the channels'
         magnitudes."""
         rough = copy(self)
-        rough.fit, rough.held = spread(self.fit, FEW, batch_of(self.model.inputs)), self.few
+        rough.fit, rough.held = self._fit_quickly(), self.few
         rough._measure, rough.progress = statistics_of, None
         rough._forget()
         return rough
@@ -245,10 +243,16 @@ class Bench:
             self._networks[scaling] = RescaledNetwork(self._rescaled(scaling))
         return self._networks[scaling]
 
+    def _fit_quickly(self) -> dict[str, Array]:
+        return spread(self.fit, few_for_ranges(self.model), batch_of(self.model.inputs))
+
     def _channel_maxima(self) -> dict[str, np.ndarray]:
-        few = spread(self.fit, _MAXIMA_SAMPLES, batch_of(self.model.inputs))
         return channel_maxima(
-            self.model, with_maxima(self.model.module), few, threads=self.threads, libraries=self.libraries
+            self.model,
+            with_maxima(self.model.module),
+            self._fit_quickly(),
+            threads=self.threads,
+            libraries=self.libraries,
         )
 
     def _sites(self, network: RescaledNetwork, recipe: Recipe) -> Sites:
