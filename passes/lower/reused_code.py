@@ -1,12 +1,13 @@
 """Machine code of networks that only this process runs, compiled once per kernel: what calibration runs, a simulator
 and the fp32 beside a package share most of their kernels.
 
-kernels that are new      -> one object file, each kernel under a name of its own
+kernels that are new      -> an object file by each core, each kernel under a name of its own
 the network's entries     -> another one, which calls them by these names
 """
 
 from collections.abc import Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
+from ...targets import detect
 from ...targets.native.interface import Interface
 from ...targets.native.link import link, room_to_build
 from ...targets.spec import TargetSpec
@@ -21,6 +23,7 @@ from .codegen import compile_module
 from .entry import ENTRY, called_from_c
 
 _ROOM = 256 << 20  # Object files of so many bytes are kept.
+_KERNELS = 8  # An object file of fewer kernels is not worth a thread.
 
 
 def compile_here(mod: tvm.IRModule, spec: TargetSpec, interfaces: Sequence[Interface]) -> bytes:
@@ -65,25 +68,28 @@ class ReusedCode:
     def _compiled(self, kernels: dict[tirx.Expr, tirx.PrimFunc], spec: TargetSpec) -> dict[tirx.Expr, tuple[str, int]]:
         """{variable: (symbol, number of its object file)} of every kernel; those that are new are compiled."""
         found = {var: self._find(func) for var, func in kernels.items()}
-        new: dict[str, tirx.PrimFunc] = {}
-        for var, func in kernels.items():
-            if found[var] is None:
-                symbol, part = self._find(func) or self._note(func)  # Two of the same module may be equal.
-                found[var] = symbol, part
-                new.setdefault(symbol, func)
-        if new:
-            named = {tvm.ir.GlobalVar(symbol): func.with_attr(ENTRY, symbol) for symbol, func in new.items()}
-            self._objects.append(_object(tvm.IRModule(named), spec))
-        return found
+        unknown = [func for var, func in kernels.items() if found[var] is None]
+        parts: list[dict[tvm.ir.GlobalVar, tirx.PrimFunc]] = [
+            {} for _ in range(max(1, min(detect.cores(), len(unknown) // _KERNELS)))
+        ]
+        for func in unknown:
+            if self._find(func) is None:  # Two of the same module may be equal.
+                # Kernels that follow each other cost about the same.
+                part = sum(map(len, parts)) % len(parts)
+                symbol, _ = self._note(func, len(self._objects) + part)
+                parts[part][tvm.ir.GlobalVar(symbol)] = func.with_attr(ENTRY, symbol)
+        with ThreadPoolExecutor(len(parts)) as threads:  # LLVM runs without Python's lock.
+            self._objects += threads.map(partial(_object, spec=spec), map(tvm.IRModule, filter(None, parts)))
+        return {var: place or self._find(kernels[var]) for var, place in found.items()}
 
     def _find(self, func: tirx.PrimFunc) -> Any:
         """(its symbol, the number of its object file) or None."""
         alike = self._known.get(tvm_ffi.structural_hash(func), ())
         return next((place for other, place in alike if tvm_ffi.structural_equal(other, func)), None)
 
-    def _note(self, func: tirx.PrimFunc) -> tuple[str, int]:
-        """The next symbol; its code is to come."""
-        place = f"octet_kernel_{self._count}", len(self._objects)
+    def _note(self, func: tirx.PrimFunc, number: int) -> tuple[str, int]:
+        """The next symbol; its code is to come, in the object file of that number."""
+        place = f"octet_kernel_{self._count}", number
         self._count += 1
         self._known.setdefault(tvm_ffi.structural_hash(func), []).append((func, place))
         return place
