@@ -74,7 +74,7 @@ def emit_shapes(
 
 
 def called_from_c(func: tirx.PrimFunc, name: str) -> tirx.PrimFunc:
-    """A function of pointers and integers -> `int32_t name(...)`, which gives 0, in the library of a network."""
+    """A function of pointers and numbers -> `int32_t name(...)`, which gives 0, in the library of a network."""
     return _giving_zero(func.params, func.body).with_attr(ENTRY, name)
 
 
@@ -83,10 +83,11 @@ def _giving_zero(params: "Sequence[relax.Expr]", body: tirx.AttrStmt | tirx.SeqS
 
 
 def _private(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    """PrimFunc over buffers -> the same over raw pointers, callable from another function of the module without
-    argument checks."""
-    pointers = [T.ptr(str(param.dtype)) for param in func.params]
-    declared = [tirx.DeclBuffer(param, data=pointer) for param, pointer in zip(func.params, pointers)]
+    """PrimFunc over buffers and numbers -> the same over raw pointers and numbers, callable from another function of
+    the module without argument checks."""
+    buffers = [param for param in func.params if not isinstance(param.ty, tvm.ir.PrimType)]
+    pointers = [T.ptr(str(buffer.dtype)) for buffer in buffers]
+    declared = [tirx.DeclBuffer(buffer, data=pointer) for buffer, pointer in zip(buffers, pointers)]
     attrs = {key: value for key, value in func.attrs.items() if key not in ("global_symbol",)}
     # A compute scope is never inlined. It must not be: TVM's alias metadata (TBAA) says that two buffer variables never
     # overlap, but an intermediate is one variable in the kernel that writes it and another in the kernel that reads it;
@@ -94,7 +95,8 @@ def _private(func: tirx.PrimFunc) -> tirx.PrimFunc:
     body = tirx.AttrStmt(
         tvm.ir.StringImm("default"), "compute_scope", tvm.ir.StringImm("kernel"), tirx.SeqStmt([*declared, func.body])
     )
-    return _giving_zero(pointers, body).with_attrs({**attrs, "tirx.noalias": True})
+    params = pointers + list(func.params)[len(buffers) :]
+    return _giving_zero(params, body).with_attrs({**attrs, "tirx.noalias": True})
 
 
 def _serial(func: tirx.PrimFunc) -> tirx.PrimFunc | None:
@@ -259,7 +261,8 @@ class _Entry:
         if call.function == "memcpy":
             T.evaluate(tirx.call_extern("handle", "memcpy", *pointers, tirx.const(call.copied, "int64")))
         else:
-            T.evaluate(tvm.ir.Call(functions[call.function], pointers, ret_ty=tvm.ir.PrimType("int32")))
+            numbers = [tirx.const(value, dtype) for dtype, value in call.numbers]
+            T.evaluate(tvm.ir.Call(functions[call.function], pointers + numbers, ret_ty=tvm.ir.PrimType("int32")))
 
     def _pointer(
         self, place: "Place", loop: "Loop | None", chunk: tirx.Expr | int, lane: "relax.Var | int"

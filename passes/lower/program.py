@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _ALIGNED = memory.ALIGNMENT // 4
+Number = tuple[str, float | int]  # A number that a kernel computes with is (dtype, value).
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,14 @@ class KernelCall:
     """One call of a kernel, with the places of its operands.
 
     copied: bytes that "memcpy" copies from the second operand to the first. joined: it belongs to the step of the
-    call before it."""
+    call before it. numbers: what the kernel takes behind its operands (`share_kernels`)."""
 
     function: str
     operands: tuple[Place, ...]
     step: Step
     copied: int = 0
     joined: bool = False
+    numbers: tuple[Number, ...] = ()
 
 
 @dataclass(frozen=True)

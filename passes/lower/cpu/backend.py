@@ -26,6 +26,7 @@ from ..linearize import linearize
 from ..merge_axes import MergeAxes
 from ..program import Kernels, Program, Weights, kernels_of
 from ..reused_code import compile_here
+from ..share_kernels import share_kernels
 from ..watch.watch import Watch
 from .lowering import lower
 from .rules import RULES
@@ -72,7 +73,7 @@ class CpuLowering:
                     watches[-1],
                 )
             )
-        kernels, programs = _together(parts)
+        kernels, programs = share_kernels(*_together(parts))
         blob = weights.blob()
         programs = [replace(program, weight_bytes=blob.size) for program in programs]
         tiles = spec.tiles and any(
