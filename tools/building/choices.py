@@ -30,7 +30,7 @@ from .packages import resolve_targets
 
 # Trying may take so many seconds of CPU time, beside the calibration and the first error. A network that is FAR from
 # fp32 may take what calibration and its build left of the second figure: who compiles waits for the whole.
-SECONDS, SECONDS_FAR = 40.0, 150.0
+SECONDS, SECONDS_FAR = 40.0, 130.0
 _RANKING = 0.5  # Ranking operators may take this part of the seconds that are left.
 # Designs that are estimated to take less than so many times the time are not measured: a clock does not tell them
 # apart.
