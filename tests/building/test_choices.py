@@ -93,6 +93,6 @@ def test_it_is_measured_beside_the_other_design_built_for_the_same_target(quanti
         measured_cost, "compare_times", lambda *pair: compared.append(pair) or {"int8_ms": 2.0, "chosen_ms": 3.0}
     )
     chosen = SimpleNamespace(target=spec.name)
-    assert measured_cost.measured_cost(hub, chosen, BuildOptions(threads=1)) == 1.5
+    assert measured_cost.measured_cost(hub, chosen, BuildOptions(threads=2)) == 1.5
     [(plain, beside, threads)] = compared
     assert beside is chosen and threads == 1 and plain.target == spec.name
