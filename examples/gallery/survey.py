@@ -180,8 +180,13 @@ def _measured(command, work):
         )
         late = threading.Timer(LIMIT, os.killpg, (started.pid, signal.SIGKILL))
         late.start()
-        _, _, used = os.wait4(started.pid, 0)
-        late.cancel()
+        try:
+            _, _, used = os.wait4(started.pid, 0)
+        except BaseException:  # The command is in a session of its own, which no signal to this one reaches.
+            os.killpg(started.pid, signal.SIGKILL)
+            raise
+        finally:
+            late.cancel()
     wall = time.monotonic() - begun
     line = f"took more than {LIMIT} s" if wall > LIMIT else (said.read_text().strip().splitlines() or [""])[-1]
     figures = {
@@ -221,4 +226,5 @@ def main(words):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     main(sys.argv[1:])

@@ -52,7 +52,7 @@ def check_limits(proto: onnx.ModelProto, path: Path) -> list[External]:
                 f"{more('nodes')}"
             )
         _check_texts(graph, path)
-        _check_values(graph, path)
+        _check_values(graph, path, inner=graph is not proto.graph)
         weights = {tensor.name: list(tensor.dims) for tensor in getattr(graph, "initializer", ())}
         for node in graph.node:
             _check_attributes(node, weights.get(node.input[1]) if len(node.input) > 1 else None, path)
@@ -160,7 +160,7 @@ def _check_texts(graph: onnx.GraphProto, path: Path) -> None:
             )
 
 
-def _check_values(graph: onnx.GraphProto, path: Path) -> None:
+def _check_values(graph: onnx.GraphProto, path: Path, inner: bool) -> None:
     """Inputs and outputs of a graph (a function has names only)."""
     for side in ("input", "output"):
         values = getattr(graph, side)
@@ -175,7 +175,8 @@ def _check_values(graph: onnx.GraphProto, path: Path) -> None:
             raise UnsupportedModelError(f"{path}: {side} {twice!r} is there twice; export it once")
         for value in values:
             kind = None if isinstance(value, str) else value.type.WhichOneof("value")
-            if kind is None:  # The results of a body may leave their types to be inferred.
+            # The results of a body may leave their types to be inferred, and a loop may hand sequences on.
+            if kind is None or inner and kind == "sequence_type":
                 continue
             if kind != "tensor_type":
                 raise UnsupportedModelError(

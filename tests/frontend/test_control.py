@@ -193,6 +193,25 @@ def test_sequences(model, agrees):
     agrees(proto, X)
 
 
+def test_a_loop_that_fills_a_sequence(model, agrees):
+    nodes = [
+        node("Gather", ["x", "i"], ["row"], axis=0),
+        node("Relu", ["row"], ["r"]),
+        node("SequenceInsert", ["s", "r"], ["t"]),
+        node("Identity", ["c"], ["on"]),
+    ]
+    sequence = [helper.make_tensor_sequence_value_info(name, FLOAT, None) for name in "st"]
+    inner = body(nodes, {"i": (INT64, []), "c": (BOOL, [])}, {"on": (BOOL, [])})
+    inner.input.append(sequence[0])
+    inner.output.append(sequence[1])
+    nodes = [
+        node("SequenceEmpty", [], ["empty"]),
+        node("Loop", ["trips", "", "empty"], ["rows"], body=inner),
+        node("ConcatFromSequence", ["rows"], ["y"], axis=1, new_axis=1),
+    ]
+    agrees(model(nodes, X, {"trips": np.array(2)}), X, [np.maximum(X["x"], 0).T])
+
+
 def test_elements_one_by_one(model, agrees):
     nodes = [
         node("SplitToSequence", ["x"], ["parts"], axis=0, keepdims=0),

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from octet.targets.batches import Feeds
@@ -22,6 +24,7 @@ from octet.tools.peers import runtimes as peers
 from octet.tools.peers.process import Peer, PeerFailed, memory_for, once
 from octet.tools.timing import interleaved
 
+SCALE = {"s": np.float32(0.1), "z": np.int8(0)}
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 
@@ -116,6 +119,21 @@ def test_a_model_that_cannot_be_quantised_leaves_fp32(tmp_path, monkeypatch):
         "onnxruntime-int8": "onnxruntime cannot quantise it: bad model"
     }
     made["onnxruntime-fp32"].close()
+
+
+def test_a_file_that_comes_quantised_is_read_as_it_is(tmp_path, monkeypatch):
+    operands = ["x", *SCALE]
+    codes = helper.make_node("QuantizeLinear", operands, ["q"])
+    node = helper.make_node("DequantizeLinear", ["q", *operands[1:]], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy"]
+    known = [numpy_helper.from_array(np.asarray(value), name) for name, value in SCALE.items()]
+    onnx.save(helper.make_model(helper.make_graph([codes, node], "g", ends[:1], ends[1:], known)), tmp_path / "q.onnx")
+    monkeypatch.setattr(peers.onnxruntime_peer, "quantized", refuse)
+    monkeypatch.setitem(peers.OPENERS, "onnxruntime", lambda *rest: dict)
+    feed = {"x": np.zeros((1, 2), np.float32)}
+    made, failed = peers.runners(("onnxruntime",), tmp_path / "q.onnx", [feed], feed, 1)
+    assert set(made) == {"onnxruntime-int8"} and failed == {"onnxruntime-fp32": "the file comes quantised"}
+    made["onnxruntime-int8"].close()
 
 
 def test_where_not_every_operator_can_be_quantised_those_with_weights_are(tmp_path, monkeypatch):

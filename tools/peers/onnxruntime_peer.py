@@ -10,6 +10,7 @@ METHODS = ("MinMax", "Entropy", "Percentile")
 # In this opset DequantizeLinear learnt of channels; nobody loads a model below it that is quantised per channel.
 _PER_CHANNEL = 13
 _NEWER = 17
+_OF_INTEGERS = ("QuantizeLinear", "DynamicQuantize", "QLinear", "QGemm", "MatMulInteger", "ConvInteger")
 LINEAR = ("Conv", "Gemm", "MatMul")  # Its users fall back to these where its default, every operator, loses a network.
 
 
@@ -52,6 +53,18 @@ def quantized(path, batches, folder: Path, method: str = "MinMax", operators: tu
     finally:
         logging.getLogger().setLevel(level)
     return made
+
+
+def holds_integers(path) -> bool:
+    """Whether a file comes quantised: integers are computed in it, not weights alone kept in them."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        nodes = onnx.load(str(path), load_external_data=False).graph.node
+    except DecodeError:
+        return False  # Whoever opens it says why it cannot be read.
+    return any(node.op_type.startswith(_OF_INTEGERS) for node in nodes)
 
 
 def _recent(path, folder):

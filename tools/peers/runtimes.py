@@ -1,7 +1,8 @@
 """The peers of a benchmark, run on the same machine: ONNX Runtime and OpenVINO on the same ONNX model.
 
 int8: ONNX Runtime's static quantization (QDQ, per channel, u8 activations, s8 weights) from the same calibration data,
-of all operators or, where that fails, of those with weights; both runtimes read that one file. Every peer gets the same
+of all operators or, where that fails, of those with weights; both runtimes read that one file, and a file that comes
+quantised as it is. Every peer gets the same
 number of threads, one stream but under load, and float32 arithmetic where it is not int8.
 
 A peer that cannot run a model must not take the benchmark with it, nor the machine: each has a process of its own, with
@@ -65,9 +66,9 @@ def runners(
     made, failed, memory = {}, {}, memory_for(onnx_path)
     with tempfile.TemporaryDirectory(prefix="octet-peers-") as folder:
         onnx_path = with_fixed_inputs(onnx_path, values, Path(folder))
-        int8, reason = _quantized(onnx_path, batches, Path(folder), memory, seconds)
+        files = _files(onnx_path, batches, Path(folder), memory, seconds)
         for name in names:
-            for precision, path in (("fp32", onnx_path), ("int8", int8)):
+            for precision, (path, reason) in files.items():
                 if path is None:
                     failed[f"{name}-{precision}"] = reason
                     continue
@@ -78,6 +79,13 @@ def runners(
                 except PeerFailed as error:
                     failed[f"{name}-{precision}"] = f"cannot run: {error}"
     return made, failed
+
+
+def _files(path, batches, folder, memory, seconds):
+    """{precision: (the file that peers read, None), or (None, the reason)}."""
+    if onnxruntime_peer.holds_integers(path):
+        return {"fp32": (None, "the file comes quantised"), "int8": (path, None)}
+    return {"fp32": (path, None), "int8": _quantized(path, batches, folder, memory, seconds)}
 
 
 def _quantized(path, batches, folder, memory, seconds):

@@ -109,7 +109,7 @@ def images(o: BatchOperands) -> BatchAxis:
     """Windows over [N, C, H, W]; a further operand of the result's shape is a residual."""
     found = o.data()
     if found.axis != 0:
-        raise Mixes("its samples do not lie on the first axis")
+        raise Mixes("reads several places of the batch at a time")
     return _with_residual(o, found)
 
 
