@@ -1,7 +1,5 @@
-"""Bias correction (Nagel et al., arXiv 1906.04721, section 4.2, with data): bias + E[X] w - E[X'] w', by channel, on
-the hub.
-
-X: rows of the layer's input in fp32, X' and w': quantised. The fp32 network stays as it is."""
+"""Bias correction (Nagel et al., arXiv 1906.04721, appendix D): bias + what was learnt for it
+(sensitivity/learn_biases.py), by channel, on the hub. The fp32 network stays as it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from ..annotate.conv import bare_members
 from ..annotate.graph import Graph, is_constant
 from ..constants import array_of
 from ..ops import is_op
-from .moments import Moments
 from .weights import Operand, products, replace_constants
 
 
@@ -39,14 +36,3 @@ class CorrectBiases:
             bias = next(array_of(x) for x in members[1].inputs if is_constant(x))
             constants[members[1].index, None] = bias + self.deltas[number].reshape(bias.shape).astype(np.float32)
         return replace_constants(mod, constants) if constants else mod
-
-
-def bias_delta(weight: np.ndarray, quantized: np.ndarray, moments: Moments) -> np.ndarray:
-    """What the bias changes by, float32 [G * O]. weight, quantized: [G, K, O]; moments: of the rows of X and X'."""
-    exact, found = (_results(mean, matrix) for mean, matrix in zip(moments.means(), (weight, quantized)))
-    return (exact - found).reshape(-1).astype(np.float32)
-
-
-def _results(mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """float64 [G, O], the mean result: summed along an axis that is not the last one, which NumPy does in order."""
-    return (mean[:, :, None] * weight).sum(1)

@@ -4,7 +4,7 @@ for the next design."""
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -24,7 +24,8 @@ from .configuration import FLOAT, Configuration, Sites, measured_tensors, qparam
 from .design import Design
 from .few import FEW, few_for, few_for_ranges, few_of
 from .layer_values import layer_values
-from .learn import Learnt, learn, learning
+from .learn import Learnt, learning
+from .learner import Learner, unbiased
 from .learnt_files import LearntFiles
 from .libraries import Libraries
 from .observe import statistics_of
@@ -87,7 +88,7 @@ class Bench:
     def forget_simulators(self, *scalings: str) -> None:
         """Drops the simulators of these rescaled networks, of all where none is named: each holds the weights twice."""
         for scaling in scalings or tuple(self._networks):
-            self._network(scaling).simulator = None
+            self._network(scaling).simulator = self._network(scaling).by_layers = None
 
     # Designs are judged by the members from here on.
 
@@ -121,8 +122,8 @@ class Bench:
 
     def outputs_of_part(self, design: Design, readers: Iterable[int], arrays: SampleArrays) -> dict[str, np.ndarray]:
         """{output: array} with only the operators `readers` (indices of bindings) quantised: their inputs and
-        weights."""
-        simulator, whole = self.prepared(design)
+        weights. Biases are those of fp32, as corrected ones answer for the errors of all operators together."""
+        simulator, whole = self.prepared(replace(design, biases=False))
         readers = set(readers)
         operands = {operand: q for operand, q in whole.operands.items() if operand[0] in readers}
         simulator.configure(
@@ -179,13 +180,8 @@ class Bench:
 
     def prepared(self, design: Design) -> tuple[Simulator, Configuration]:
         """The simulator with the design's weights, and the configuration that makes it the design."""
-        network = self._network(design.scaling)
-        sites = self._sites(network, design.recipe)
-        self._collect(network, sites)
-        if design.recipe not in network.configurations:
-            network.configurations[design.recipe] = qparams_of_sites(sites, network.statistics, design.recipe)
-        configuration = network.configurations[design.recipe]
-        missing = sites.operands.keys() - network.operands
+        network, configuration = self._network(design.scaling), self._configuration(design)
+        missing = configuration.operands.keys() - network.operands
         if network.simulator is None or missing:
             network.operands |= missing
             network.simulator = Simulator(
@@ -196,13 +192,21 @@ class Bench:
             design.recipe.weights,
             design.rounding,
             design.biases,
-            design.learning if design.rounding or design.biases else None,
+            design if design.biases else design.rounded_as if design.rounding else None,
         )
         if network.weights_of != made_for:
             learnt = self._learn(design)
             network.simulator.use(layer_values(network.model.module, design, configuration, learnt))
             network.weights_of = made_for
         return network.simulator, configuration
+
+    def _configuration(self, design: Design) -> Configuration:
+        network = self._network(design.scaling)
+        if design.recipe not in network.configurations:
+            sites = self._sites(network, design.recipe)
+            self._collect(network, sites)
+            network.configurations[design.recipe] = qparams_of_sites(sites, network.statistics, design.recipe)
+        return network.configurations[design.recipe]
 
     def quantized_weights(self, design: Design) -> LayerValues:
         """{layer: (int8 weights as float32, bias or None)}, for a simulator of one's own."""
@@ -270,22 +274,22 @@ class Bench:
     def _learn(self, design: Design) -> dict[int, Learnt]:
         if not (design.rounding or design.biases):
             return {}
-        key = design.learning
+        key = design if design.biases else design.rounded_as
         if key not in self._learnt:
             network = self._network(key.scaling)
-            layers = learning(self._sites(network, key.recipe), network.model.module)
-            self._learnt[key] = self.learnt_files.get(key, layers, lambda: self._learnt_anew(key))
+            layers = learning(self._sites(network, key.rounded_as.recipe), network.model.module)
+            anew = partial(self._learnt_anew, key, layers)
+            # Biases of what leaves more in float take no longer than a file of them.
+            self._learnt[key] = self.learnt_files.get(key, layers, anew) if key == key.rounded_as else anew()
         return self._learnt[key]
 
-    def _learnt_anew(self, key: Design) -> dict[int, Learnt]:
+    def _learnt_anew(self, key: Design, layers: Mapping[int, Layer]) -> dict[int, Learnt]:
         self.built += 1
-        simulator, configuration = self.prepared(replace(key, rounding=False, biases=False))
-        return learn(
-            simulator.model,
-            configuration,
-            self.fit,
-            rounding=key.rounding,
-            biases=key.biases,
-            threads=self.threads,
-            libraries=self.libraries,
+        network, whole, configuration = (
+            self._network(key.scaling),
+            self._configuration(key.rounded_as),
+            self._configuration(key),
         )
+        learner = Learner(network, layers, whole, self.fit, self.threads, self.libraries)
+        weights = learner.weights(key.rounding, centred=key.biases)
+        return learner.with_biases(weights, key, configuration) if key.biases else unbiased(weights, layers)

@@ -139,7 +139,7 @@ def _maxima(path: Path, header: _Header, module: "tvm.IRModule") -> dict[str, np
 def _learnt(path: Path, design: Design, module: "tvm.IRModule") -> dict[int, Learnt]:
     if not (design.rounding or design.biases):
         return {}
-    layers = learning(sites_of(module, design.learning.recipe), module)
+    layers = learning(sites_of(module, design.rounded_as.recipe), module)
     return learnt_of(
         read_npz(path, _LARGEST, [f"{kind}_{index}" for kind in ("weight", "bias") for index in layers]), layers
     )

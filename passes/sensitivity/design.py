@@ -43,8 +43,9 @@ class Design:
         return bool(self.scaling) or self.rounding or self.biases
 
     @property
-    def learning(self) -> "Design":
-        """The design that it learns as, nothing left in float by name: leaving more in float does not learn anew."""
+    def rounded_as(self) -> "Design":
+        """The design that its roundings are learnt as, nothing left in float by name: leaving more in float does not
+        round anew. (Biases are of the whole design, as layers in float leave other errors to those behind.)"""
         return self.with_recipe(float_operators=frozenset())
 
     @property

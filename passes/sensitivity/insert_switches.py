@@ -28,26 +28,35 @@ class InsertSwitches:
     """The pass that makes the quantisation of every operand an input of the network.
 
     operands: in the order of the switches (program order, results last: `sorted_operands`). taps: names of tensors
-    that the network returns behind its results, in order."""
+    that the network returns behind its results, in order. apart: names of tensors that lie in memory, whatever their
+    makers could compute behind them."""
 
     operands: tuple[Operand, ...]
     taps: tuple[str, ...] = ()
+    apart: frozenset[str] = frozenset()
 
     def __call__(self, mod: IRModule) -> IRModule:
         """The module with one more input, the switches, and the taps behind its results."""
-        return replace_main(mod, _Switcher(mod, set(self.operands), self.taps).run())
+        return replace_main(mod, _Switcher(mod, set(self.operands), self.taps, self.apart).run())
 
 
 class _Switcher(Forward):
-    def __init__(self, mod: IRModule, wanted: set[tuple[int, int]], taps: tuple[str, ...]) -> None:
+    def __init__(
+        self, mod: IRModule, wanted: set[tuple[int, int]], taps: tuple[str, ...], apart: frozenset[str]
+    ) -> None:
         super().__init__(mod["main"])
+        self._apart = apart
         self._nodes, self._wanted, self._taps, self._loops = Graph(mod), wanted, taps, loops_of(mod)
 
     def visit(self, var: relax.Var, value: relax.Expr) -> relax.Expr | None:
         if isinstance(value, relax.Tuple):
             return None
         node = self._nodes.producer[var]
-        return self.emit(_rebuilt(node, lambda position, x: self._switched(node.index, position, x)), var.name)
+        new = self.emit(_rebuilt(node, lambda position, x: self._switched(node.index, position, x)), var.name)
+        # No kernel of a layer takes a factor.
+        return (
+            self.derive(relax.op.multiply(new, relax.const(np.float32(1))), "apart") if var.name in self._apart else new
+        )
 
     def result(self) -> relax.Tuple:
         results = [self._switched(RESULT, i, field) for i, field in enumerate(result_fields(self._nodes))]

@@ -18,12 +18,13 @@ def layer_values(
     also of those left in float; one at a time, as all together are as large as the network. learnt: {layer: what the
     repairs of the design learnt}."""
     for index, layer in layers_of(module).items():
-        yield index, _values(layer, design, configuration, learnt.get(index))
+        yield index, layer_value(layer, design, configuration, learnt.get(index))
 
 
-def _values(
+def layer_value(
     layer: Layer, design: Design, configuration: Configuration, learnt: Learnt | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    """(weights, bias or None) of one of them."""
     axis = layer.axis if design.recipe.weights == "per-channel" else -1
     data = configuration.operands.get((layer.index, 0))
     q, scales = quantized_layer(layer, axis, data.scale if data is not None else 1.0)

@@ -1,4 +1,4 @@
-"""What the repairs learn from samples: weight roundings and bias corrections of every layer, from rows of its input."""
+"""What the repairs learn from samples of every layer: the rounding of its weights, from rows of its input."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +12,10 @@ from ..annotate.graph import Graph, Node
 from ..calibrate.qparams import QParams, codes_of
 from ..lower.batch.masked import padding_mask
 from ..ops import attrs_of, shape_of
-from ..repair.correct_biases import bias_delta
 from ..repair.moments import Moments, most_waiting
 from ..repair.round_weights import round_layer
 from ..repair.sampled_rows import as_matrix, from_matrix, rows_at, sampled_places
-from ..repair.weights import Layer, dequantized, layers_of, quantized_layer
+from ..repair.weights import Layer, layers_of, quantized_layer
 from .configuration import Configuration, Sites
 from .simulator import Simulator
 from .taps import batches
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 SAMPLES = 256  # Rows come from so many samples.
 ROWS = 2048  # Every layer's input gives so many rows; more take longer and bring next to nothing (docs/accuracy.md).
-_FEWER_FOR_MEANS = 4  # Means need a quarter of the rows.
 _FEW_RUNS, _MOST_LAYERS = 32, 0.9  # So few runs are enough where this part of the layers find their rows in them.
 _CHUNK_BYTES = 1 << 29
 
@@ -48,17 +46,16 @@ class Learnt:
     bias_delta: np.ndarray
 
 
-def learn(
+def round_layers(
     model: "Model",
     configuration: Configuration,
     samples: "Mapping[str, Array]",
     *,
-    rounding: bool,
-    biases: bool,
+    centred: bool,
     threads: int | None = None,
     libraries: "Libraries | None" = None,
-) -> dict[int, Learnt]:
-    """{layer: Learnt} of the layers with int8 weights.
+) -> dict[int, np.ndarray]:
+    """{layer: int8 weights, rounded by data} of the layers that are int8. centred: a correction of biases follows.
 
     Each layer learns by itself: its rows come from the fp32 network and are quantised as its input is. (What earlier
     layers get wrong is mostly noise: fitting it makes the outputs worse, see docs/accuracy.md.)"""
@@ -73,25 +70,24 @@ def learn(
     simulator = Simulator(model, (), {}, taps=taps, threads=threads, libraries=libraries)
     feeds = list(batches(model, {name: array[:SAMPLES] for name, array in samples.items()}))
     feeds = (
-        [feeds[i] for i in np.unique(np.linspace(0, len(feeds) - 1, _runs(readings.values(), rounding)).astype(int))]
+        [feeds[i] for i in np.unique(np.linspace(0, len(feeds) - 1, _runs(readings.values())).astype(int))]
         if feeds
         else feeds
     )
     mask = (padding_mask(model.module) or ("",))[0]
-    answer: dict[int, Learnt] = {}
-    for chunk in _chunks(readings, rounding):
-        moments = _moments(simulator, feeds, {index: readings[index] for index in chunk}, rounding, mask)
+    answer: dict[int, np.ndarray] = {}
+    for chunk in _chunks(readings):
+        moments = _moments(simulator, feeds, {index: readings[index] for index in chunk}, mask)
         for key in list(moments):
             members = {index: layers[index] for index in chunk if readings[index].key == key}
-            answer |= _learn_layers(members, configuration, moments.pop(key), rounding, biases)
+            answer |= _learn_layers(members, configuration, moments.pop(key), centred)
     return answer
 
 
-def _runs(readings: "Iterable[Any]", rounding: bool) -> int:
+def _runs(readings: "Iterable[Any]") -> int:
     """How many runs rows come from."""
     places = sorted(one.places for one in readings)
-    rows = ROWS if rounding else ROWS // _FEWER_FOR_MEANS
-    return max(_FEW_RUNS, -(-rows // places[int((1 - _MOST_LAYERS) * len(places))])) if places else _FEW_RUNS
+    return max(_FEW_RUNS, -(-ROWS // places[int((1 - _MOST_LAYERS) * len(places))])) if places else _FEW_RUNS
 
 
 @dataclass(frozen=True)
@@ -138,9 +134,10 @@ class _Reading:
         shape = shape_of(self.node.var)
         return prod(shape[:-1]) if not self.layer.is_conv else shape[0] * prod(shape[2:])
 
-    def bytes(self, squares: bool) -> int:
+    @property
+    def bytes(self) -> int:
         """Bytes of the reading's moments, of which the codes of rows wait until they are squared."""
-        return self.groups * self.taps * (16 + min(most_waiting(self.taps), 2 * ROWS) * squares)
+        return self.groups * self.taps * (16 + min(most_waiting(self.taps), 2 * ROWS))
 
 
 def learning(sites: Sites, module: "tvm.IRModule") -> dict[int, Layer]:
@@ -151,63 +148,50 @@ def learning(sites: Sites, module: "tvm.IRModule") -> dict[int, Layer]:
 
 
 def _learn_layers(
-    layers: dict[int, Layer], configuration: Configuration, moments: Moments, rounding: bool, biases: bool
-) -> dict[int, Learnt]:
+    layers: dict[int, Layer], configuration: Configuration, moments: Moments, centred: bool
+) -> dict[int, np.ndarray]:
     """Of layers that read the same, as if they were one."""
-    scaled = {
-        index: quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale)
+    groups = moments.codes.shape[0]
+    matrices = [as_matrix(layer.weight, groups) for layer in layers.values()]
+    scales = [
+        quantized_layer(layer, configuration.weights[index], configuration.operands[index, 0].scale)[1]
         for index, layer in layers.items()
+    ]
+    per_output = [
+        np.broadcast_to(scale, (layer.weight.shape[layer.axis],)).reshape(groups, -1)
+        for scale, layer in zip(scales, layers.values(), strict=True)
+    ]
+    whole = round_layer(np.concatenate(matrices, 2), np.concatenate(per_output, 1), moments, centred=centred)
+    found = np.split(whole, np.cumsum([matrix.shape[2] for matrix in matrices])[:-1], 2)
+    return {
+        index: from_matrix(matrix, layer.weight.shape)
+        for matrix, (index, layer) in zip(found, layers.items(), strict=True)
     }
-    groups = moments.exact.shape[0]
-    matrices = {index: as_matrix(layer.weight, groups) for index, layer in layers.items()}
-    found = {index: as_matrix(q, groups) for index, (q, _) in scaled.items()}
-    if rounding:
-        per_output = [
-            np.broadcast_to(scaled[index][1], (layer.weight.shape[layer.axis],)).reshape(groups, -1)
-            for index, layer in layers.items()
-        ]
-        whole = round_layer(
-            np.concatenate(list(matrices.values()), 2), np.concatenate(per_output, 1), moments, centred=biases
-        )
-        found = dict(
-            zip(
-                layers,
-                np.split(whole, np.cumsum([matrix.shape[2] for matrix in matrices.values()])[:-1], 2),
-                strict=True,
-            )
-        )
-    answer = {}
-    for index, layer in layers.items():
-        q = from_matrix(found[index], layer.weight.shape)
-        rough = dequantized(q, scaled[index][1], configuration.weights[index])
-        answer[index] = Learnt(q, bias_delta(matrices[index], as_matrix(rough, groups), moments))
-    return answer
 
 
 def _moments(
-    simulator: Simulator, feeds: list[dict[str, np.ndarray]], readings: dict[int, _Reading], squares: bool, mask: str
+    simulator: Simulator, feeds: list[dict[str, np.ndarray]], readings: dict[int, _Reading], mask: str
 ) -> dict[ReadingKey, Moments]:
     """{key of a reading: Moments}. mask: name of the input that is 0 for padding, "" for none."""
     unique = {one.key: one for one in readings.values()}
     sums = {
-        key: Moments(one.groups, one.taps, one.qparams.scale, one.qparams.zero_point, squares)
-        for key, one in unique.items()
+        key: Moments(one.groups, one.taps, one.qparams.scale, one.qparams.zero_point) for key, one in unique.items()
     }
     for number, feed in enumerate(feeds):
         found, kept = simulator.run_taps(feed), np.asarray(feed[mask]).reshape(-1) != 0 if mask else None
         for key, one in unique.items():
             value = found[one.tensor] if one.tensor in found else feed[one.tensor]
             rows = one.rows(value, -(-ROWS // len(feeds)), kept, np.random.default_rng([number, one.node.index]))
-            sums[key].add(rows, codes_of(rows, one.qparams))
+            sums[key].add(codes_of(rows, one.qparams))
     return sums
 
 
-def _chunks(readings: dict[int, _Reading], squares: bool) -> Iterator[list[int]]:
+def _chunks(readings: dict[int, _Reading]) -> Iterator[list[int]]:
     """Groups of layers whose moments fit the memory."""
     chunk: list[int] = []
     held: dict[ReadingKey, int] = {}
     for index, one in readings.items():
-        own = {one.key: one.bytes(squares)}
+        own = {one.key: one.bytes}
         if chunk and sum((held | own).values()) > _CHUNK_BYTES:
             yield chunk
             chunk, held = [], {}

@@ -56,11 +56,13 @@ class PackedExecutor:
 class BuiltNetwork:
     """A compiled network that runs in this process.
 
-    library: machine code of `program`. weights: uint8, the constants that its kernels read."""
+    library: machine code of `program`. weights: uint8, the constants that its kernels read. stepwise: whether its calls
+    can be run one by one."""
 
     program: Program
     weights: np.ndarray
     library: bytes
+    stepwise: bool
 
 
 LARGE = 1 << 30  # A network of more bytes of weights is built again rather than kept beside those that are tried.
@@ -76,14 +78,18 @@ class Libraries:
         self._executors: dict[Any, Any] = {}
 
     def build(
-        self, fused: "tvm.IRModule", inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+        self,
+        fused: "tvm.IRModule",
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        stepwise: bool = False,
     ) -> "tuple[tvm.IRModule, BuiltNetwork, Any]":
         """(the module as it is lowered, what was built, what makes the constants of its layers: `lower`) of a module
-        after FuseFloat."""
+        after FuseFloat. stepwise: whether its calls can be run one by one."""
         merged = MergeAxes()(fused)
         packing: Packing = {}
         kernels, program, weights = self._lowered(merged, packing)
-        return merged, self._compiled(kernels, program, weights, inputs, outputs), packing
+        return merged, self._compiled(kernels, program, weights, inputs, outputs, stepwise), packing
 
     def session(
         self,
@@ -92,6 +98,7 @@ class Libraries:
         outputs: tuple[TensorSpec, ...],
         threads: int | None = None,
         reuse_outputs: bool = False,
+        streams: int | None = None,
     ) -> Session:
         """A session of what was built, in this process."""
         variant = Variant(
@@ -99,12 +106,13 @@ class Libraries:
             built.library,
             built.weights,
             built.program.arena_bytes,
-            (),
+            built.program.steps if built.stepwise else (),
             tuple(inputs),
             outputs,
             self._spec.features,
+            loops=_loops(built.program),
         )
-        return open_session(variant, threads, reuse_outputs)
+        return open_session(variant, threads, reuse_outputs, streams)
 
     def executor(self, module: "tvm.IRModule", threads: int | None = None) -> PackedExecutor:
         """An ExecutorFactory of calibration (passes/calibrate/collect.py); the first one and the last one are kept, as
@@ -148,13 +156,21 @@ class Libraries:
         weights: np.ndarray,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
+        stepwise: bool = False,
     ) -> BuiltNetwork:
-        emitted = emit_library(kernels, program, inputs, outputs, stepwise=False)
-        interface = Interface(tuple(inputs), tuple(outputs), weights.size, program.arena_bytes)
+        emitted = emit_library(kernels, program, inputs, outputs, stepwise=stepwise)
+        interface = Interface(
+            tuple(inputs),
+            tuple(outputs),
+            weights.size,
+            program.arena_bytes,
+            loops=_loops(program),
+            steps=len(program.steps) if stepwise else 0,
+        )
         key = structural_hash(emitted), interface
         if key not in self._of:
             self._of[key] = compile_here(emitted, self._spec, [interface])
-        return BuiltNetwork(program, weights, self._of[key])
+        return BuiltNetwork(program, weights, self._of[key], stepwise)
 
     def _lowered(
         self, fused: "tvm.IRModule", packing: Packing | None = None
@@ -174,3 +190,7 @@ class Libraries:
 
 def _spec(name: str, ty: "relax.TensorType") -> TensorSpec:
     return TensorSpec(name, tuple(int(extent) for extent in ty.shape.values), str(ty.dtype))
+
+
+def _loops(program: Program) -> tuple[tuple[int, int, int], ...]:
+    return tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)

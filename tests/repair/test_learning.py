@@ -8,7 +8,7 @@ from octet.passes.annotate import Recipe
 from octet.passes.annotate.graph import Graph
 from octet.passes.constants import array_of
 from octet.passes.repair.add_biases import AddBiases
-from octet.passes.repair.correct_biases import CorrectBiases, bias_delta
+from octet.passes.repair.correct_biases import CorrectBiases
 from octet.passes.repair.moments import Moments
 from octet.passes.repair.round_weights import RoundWeights, round_layer
 from octet.passes.repair.sampled_rows import as_matrix, from_matrix, rows_at, sampled_places
@@ -123,7 +123,7 @@ def test_rounding_in_blocks_is_rounding_tap_by_tap():
 def moments_of(rows, scale):
     """Of rows that are whole multiples of scale, quantised without error."""
     made = Moments(*rows.shape[1:], scale, -100)
-    made.add(rows, np.rint(rows / scale) - 100)
+    made.add(np.rint(rows / scale) - 100)
     return made
 
 
@@ -132,19 +132,16 @@ def test_moments_are_exact_however_the_rows_come(taps):
     rng = np.random.default_rng(7)
     codes = rng.integers(-128, 128, (1100, 2, taps)).astype(np.int8)
     integers = codes.astype(np.int64) + 90
-    rows = (integers + rng.uniform(-0.5, 0.5, integers.shape)) * np.float32(0.25)
     whole, parts = Moments(2, taps, 0.25, -90), Moments(2, taps, 0.25, -90)
-    whole.add(rows, codes)
+    whole.add(codes)
     for some in np.split(np.arange(1100), [1, 30, 400, 1050]):
-        parts.add(rows[some], codes[some])
+        parts.add(codes[some])
     exact = np.einsum("rgk,rgl->gkl", integers, integers)
     assert np.array_equal(np.rint(whole.gram(False) * 16 * 1100), exact) and np.array_equal(
         whole.gram(False), parts.gram(False)
     )
     centred = (integers - integers.mean(0)).transpose(1, 0, 2)
     np.testing.assert_allclose(whole.gram(True) * 16 * 1100, centred.transpose(0, 2, 1) @ centred, rtol=1e-9, atol=1e-3)
-    np.testing.assert_allclose(whole.means()[0], rows.mean(0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(whole.means()[1], integers.mean(0) * 0.25, rtol=1e-9)
 
 
 def test_places_of_a_linear_layer_are_no_padding():
@@ -160,18 +157,6 @@ def test_places_of_a_linear_layer_are_no_padding():
         np.ones(5, bool),
     ):  # There is no mask, a sample without a real place, or a mask of something else.
         assert set(sampled_places((2, 3, 8), 10, None, (), rng, nothing)[:, 0]) == set(range(6))
-
-
-def test_bias_delta_is_the_mean_error():
-    rng = np.random.default_rng(4)
-    rows, weight = (
-        rng.integers(0, 256, (500, 1, 10)).astype(np.float32) / 256,
-        rng.standard_normal((1, 10, 3)).astype(np.float32),
-    )
-    rough = np.round(weight * 2) / 2
-    delta = bias_delta(weight, rough, moments_of(rows, 1 / 256))
-    missing = rows[:, 0] @ weight[0] - (rows[:, 0] @ rough[0] + delta)
-    np.testing.assert_allclose(missing.mean(0), 0, atol=1e-5)
 
 
 def test_rows_are_the_convolution():

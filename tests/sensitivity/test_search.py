@@ -13,7 +13,7 @@ from octet.passes.sensitivity.budget import Budget, parse_duration
 from octet.passes.sensitivity.design import Design
 from octet.passes.sensitivity.improvement import Pace
 from octet.passes.sensitivity.journal import Journal
-from octet.passes.sensitivity.learn import learn
+from octet.passes.sensitivity.learn import round_layers
 from octet.passes.sensitivity.learnt_files import LearntFiles
 from octet.passes.sensitivity.ranking import Ranked, significant_loss
 from octet.passes.sensitivity.search import Search
@@ -151,10 +151,10 @@ def test_a_search_goes_on_where_it_was_killed(synthetic, tmp_path):
 def test_what_repairs_learnt_is_found_again(small_model, calibration, tmp_path, monkeypatch):
     design, bench, count = Design(Recipe(), rounding=True, biases=True), Bench(small_model, calibration, threads=1), 0
 
-    def counted(*arguments, learn=learn, **options):
+    def counted(*arguments, **options):
         nonlocal count
         count += 1
-        return learn(*arguments, **options)
+        return round_layers(*arguments, **options)
 
     def error(path, identity):
         """Of a bench that knows nothing but its files."""
@@ -162,7 +162,7 @@ def test_what_repairs_learnt_is_found_again(small_model, calibration, tmp_path, 
         bench.learnt_files = LearntFiles(path, identity)
         return bench.error(design)
 
-    monkeypatch.setattr("octet.passes.sensitivity.bench.learn", counted)
+    monkeypatch.setattr("octet.passes.sensitivity.learner.round_layers", counted)
     wanted = error(tmp_path / "state", "x")
     (file,) = tmp_path.iterdir()
     assert file.name.startswith("state.learnt-")

@@ -4,7 +4,6 @@ whenever it gets better."""
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
 
 from ...passes.frontend.model import Model
 from ...passes.pipeline import canonicalize
@@ -22,7 +21,7 @@ from ...targets.samples import digest_of
 from ...targets.stored_array import Array
 from ..reporter import Reporter
 from .calibration import measuring
-from .choices import Choices, estimated_seconds, smoothings
+from .choices import Choices, seconds_of, smoothings
 from .judge import MetricJudge
 from .options import BuildOptions
 from .packages import build_package
@@ -100,7 +99,7 @@ class Workflow:
             self.options.repair,
             self._tell,
             self.options.free,
-            cache(partial(estimated_seconds, self.bench, self.options)),
+            seconds_of(self.bench, self.options),
             smoothings(self.bench, self.options),
         )
         self._tell("calibrate")

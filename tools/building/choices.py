@@ -13,6 +13,7 @@ from ...passes.running import unwatched
 from ...passes.sensitivity.attempt import LEFT_OUT, Attempt
 from ...passes.sensitivity.bench import Bench
 from ...passes.sensitivity.budget import Budget, cpu_seconds
+from ...passes.sensitivity.choices.choose_biases import choose_biases
 from ...passes.sensitivity.choices.choose_calibration import choose_ranges
 from ...passes.sensitivity.choices.choose_operators import choose_operators
 from ...passes.sensitivity.choices.fewest_sums import fewest_sums
@@ -53,19 +54,19 @@ class Choices:
     ) -> None:
         self.bench, self.options, self.steps, self._began = bench, options, steps, began
         self._tell, self._scout = tell, bench.scout()
-        self._seconds = cache(partial(estimated_seconds, self._scout, options))
+        self._seconds = seconds_of(self._scout, options)
         self.ranking: list[Ranked] = []
         self._clock = Budget()
 
     def chosen(self, design: Design) -> Design:
         """The design with what removes much of the error for little time: sums or attention of a transformer in float,
-        factors for outlier channels, rescaled channels, other ranges, operators in float."""
+        factors for outlier channels, corrected biases, rescaled channels, other ranges, operators in float."""
         free = self.options.free
         options = switches_of(self.bench.plan(design), free)
         offered, rescale = smoothings(self.bench, self.options), self.options.repair and self.bench.rescalable
-        if not options and not offered and not rescale and not free:
+        if not options and not offered and not self.options.repair and not free:
             return design
-        self._tell("int8 or float" if options or offered else "rescaled channels" if rescale else "calibrators")
+        self._tell("int8 or float" if options or offered else "repairs" if self.options.repair else "calibrators")
         scout, log, errors, took, scaling = self._scout, self.steps.append, dict[Design, float](), 0.0, ""
         clock = Budget() if self.options.seconds is not None else Budget(clock=cpu_seconds)
         recipes = [
@@ -100,6 +101,9 @@ class Choices:
             return left is not None and left < took  # The next error takes about as long as the last one.
 
         seconds = self._seconds
+        if self.options.repair:
+            # They come first: a mean that is off by luck hides what everything else brings.
+            design = choose_biases(design, error, log, spent=spent)
         design = choose_switches(design, options, error, seconds, log, spent=spent)
         if "residuals" in options:
             design = fewest_sums(design, scout, error, seconds, log, spent=spent)
@@ -158,6 +162,12 @@ def smoothings(bench: Bench, options: BuildOptions) -> tuple[str, ...]:
     if not _may_take_longer(options):
         return ()
     return tuple(name for name in bench.smoothings if name == "smooth" or not options.recipe.int8_layers)
+
+
+def seconds_of(bench: Bench, options: BuildOptions) -> Callable[[Design], float]:
+    """`estimated_seconds` of designs, each estimated once; what is learnt changes constants alone, and no time."""
+    known = cache(partial(estimated_seconds, bench, options))
+    return lambda design: known(replace(design, rounding=False, biases=False))
 
 
 def estimated_seconds(bench: Bench, options: BuildOptions, design: Design) -> float:

@@ -7,13 +7,12 @@ from ...passes.annotate import Annotate
 from ...passes.calibrate.held_out import for_ranges
 from ...passes.pipeline import canonicalize
 from ...passes.running import check_stopped
-from ...passes.sensitivity.assembly import smoothings_of
 from ...passes.sensitivity.attempt import LEFT_OUT, Attempt
 from ...passes.sensitivity.budget import cpu_seconds
 from ...passes.sensitivity.choices.switches import switches_of
 from ...passes.sensitivity.design import Design
 from ...passes.sensitivity.few import FEW
-from ...passes.sensitivity.rescaling import POOR, rescalable
+from ...passes.sensitivity.rescaling import POOR
 from ...passes.sensitivity.search import SearchOutcome
 from ...targets import detect
 from ..reporter import Reporter
@@ -40,11 +39,7 @@ def by_default(request, model, samples, options: BuildOptions, reporter: Reporte
     took = cpu_seconds() - started
     quantized, package = build_package(calibrated, options, reporter)
     check_stopped()
-    if (
-        not options.repair
-        or not _poor(yardstick, quantized, package, options.threads)
-        or not (rescalable(canonical.module) or smoothings_of(canonical.module) or options.free)
-    ):
+    if not options.repair or not _poor(yardstick, quantized, package, options.threads):
         return quantized, package, {}
     design = Design(options.recipe)
     # The network's error and that of one rescaled network would take as long: either is built and run as calibration
