@@ -4,7 +4,7 @@ only what the compiler must do for it counts.
 So it is tried only where int8 is far from fp32 on held-out samples and there is something to rescale, weights alone
 first (equalisation needs no data)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 POOR = 10**-2.5  # From this relative squared error (25 dB) on rescaling is tried.
 _GOOD = 1e-3  # Once the error is below this (30 dB), no other scaling is tried.
+_WEAKEST = "migrate-0.5"  # Where this migration makes the error larger, no stronger one is tried.
 _WORTH = 0.5  # A scaling may leave at most this part of the squared error.
 
 
@@ -32,7 +33,12 @@ def choose_scaling(design: Design, error: ErrorOf, log: Log, *, spent: Callable[
     log(Attempt): what was tried. spent(): whether there is no time for another one."""
     if design.scaling or error(design) <= POOR:
         return design
-    candidates = (
-        (f"rescaled channels ({scaling})", replace(design, scaling=scaling)) for scaling in SCALINGS if scaling
-    )
-    return best_of(design, candidates, error, log, _WORTH, good=_GOOD, spent=spent)
+
+    def candidates() -> Iterator[tuple[str, Design]]:
+        for scaling in filter(None, SCALINGS):
+            candidate = replace(design, scaling=scaling)
+            yield f"rescaled channels ({scaling})", candidate
+            if scaling == _WEAKEST and not spent() and error(candidate) > error(design):
+                return
+
+    return best_of(design, candidates(), error, log, _WORTH, good=_GOOD, spent=spent)

@@ -14,9 +14,9 @@ def chosen(errors, design=Design(Recipe()), **more):
     return found.biases, [(step.name, step.kept) for step in steps]
 
 
-def test_what_removes_a_thirtieth_of_the_error_is_taken():
-    assert chosen({False: 0.05, True: 0.048}) == (True, [("corrected biases", True)])
-    assert chosen({False: 0.05, True: 0.049}) == (False, [("corrected biases", False)])
+def test_what_removes_a_fifth_of_the_error_is_taken():
+    assert chosen({False: 0.05, True: 0.04}) == (True, [("corrected biases", True)])
+    assert chosen({False: 0.05, True: 0.041}) == (False, [("corrected biases", False)])
 
 
 @pytest.mark.parametrize("design", [Design(Recipe()), Design(Recipe(), biases=True)])

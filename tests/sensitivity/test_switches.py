@@ -18,7 +18,7 @@ from octet.passes.sensitivity.budget import Budget
 from octet.passes.sensitivity.choices.choose_calibration import choose_ranges
 from octet.passes.sensitivity.choices.switches import FAR, choose_smoothing, choose_switches, switches_of
 from octet.passes.sensitivity.design import Design
-from octet.passes.sensitivity.few import FEW, few_of
+from octet.passes.sensitivity.few import FEW, few_for_ranges, few_of, soon_learnt
 from octet.passes.sensitivity.libraries import Libraries
 from octet.passes.sensitivity.observe import statistics_of
 from octet.targets.variant import TensorSpec
@@ -217,18 +217,20 @@ def test_a_scout_judges_by_samples_that_it_does_not_calibrate_with(bench):
     assert scout.libraries is bench.libraries and scout.learnt_files is not bench.learnt_files
 
 
-def test_a_scout_judges_a_large_network_by_fewer_samples(small_model):
-    def few_with(rows):
+def test_a_large_network_is_run_on_fewer_samples(small_model):
+    def with_rows(rows):
         x = relax.Var("x", relax.TensorType([1, rows, 1000], "float32"))
         builder = relax.BlockBuilder()
         with builder.function("main", [x]):
             with builder.dataflow():
                 result = builder.emit_output(relax.op.matmul(x, relax.const(np.zeros((1000, 1000), np.float32))))
             builder.emit_func_output(result)
-        return few_of(SimpleNamespace(module=builder.get(), inputs=(TensorSpec("x", (1, rows, 1000), "float32"),)))
+        return SimpleNamespace(module=builder.get(), inputs=(TensorSpec("x", (1, rows, 1000), "float32"),))
 
-    assert few_of(small_model) == few_with(1000) == FEW
-    assert few_with(6400) == 15 and few_with(10**6) == 8
+    assert few_of(small_model) == few_of(with_rows(1000)) == FEW == few_for_ranges(with_rows(6250))
+    assert few_of(with_rows(6400)) == 15 and few_for_ranges(with_rows(10000)) == 20
+    assert few_of(with_rows(10**6)) == 8 and few_for_ranges(with_rows(10**6)) == 16
+    assert [soon_learnt(model) for model in (small_model, with_rows(1500), with_rows(1501))] == [True, True, False]
 
 
 def test_the_executor_of_equal_networks_is_kept_and_not_that_of_other_weights(small_model):

@@ -19,6 +19,7 @@ from ...passes.sensitivity.choices.choose_operators import choose_operators
 from ...passes.sensitivity.choices.fewest_sums import fewest_sums
 from ...passes.sensitivity.choices.switches import FAR, choose_smoothing, choose_switches, switches_of
 from ...passes.sensitivity.design import Design
+from ...passes.sensitivity.few import soon_learnt
 from ...passes.sensitivity.journal import Journal
 from ...passes.sensitivity.ranking import Ranked, rank
 from ...passes.sensitivity.rescaling import choose_scaling
@@ -30,9 +31,11 @@ from .options import BuildOptions
 from .packages import resolve_targets
 
 # Trying may take so many seconds of CPU time, beside the calibration and the first error. A network that is FAR from
-# fp32 may take what calibration and its build left of the second figure: who compiles waits for the whole.
+# fp32 may take what these two left of the second figure: who compiles waits for the whole.
 SECONDS, SECONDS_FAR = 40.0, 130.0
 _RANKING = 0.5  # Ranking operators may take this part of the seconds that are left.
+_REBUILDING = 2.5  # A rescaled network is prepared in so many times what the first one took, its channels measured.
+_LEARNING = 12.0  # Learning biases, twice, takes about so many times what an error takes.
 # Designs that are estimated to take less than so many times the time are not measured: a clock does not tell them
 # apart.
 _ASKED = 1.05
@@ -91,33 +94,37 @@ class Choices:
             return errors[candidate]
 
         log(Attempt("as calibrated", error(design), None, True, design))
-        if self.options.seconds is None and errors[design] > FAR:
-            limit = seconds_far(begun - self._began)
         beyond = max(0.0, clock.clock() - begun - limit)  # A first error that takes longer leaves less for the rest.
-        clock = self._clock = Budget(max(0.0, limit - beyond), clock.clock)
+        limit = max(0.0, limit - beyond)
+        if self.options.seconds is None and errors[design] > FAR:
+            limit = seconds_far(clock.clock() - self._began)
+        clock = self._clock = Budget(limit, clock.clock)
 
-        def spent() -> bool:
-            left = clock.left
-            return left is not None and left < took  # The next error takes about as long as the last one.
+        def spent(seconds: float = 0.0) -> bool:
+            left = clock.left  # The next error takes about as long as the last one, or so many seconds.
+            return left is not None and left < max(took, seconds)
 
         seconds = self._seconds
-        if self.options.repair:
+        soon = soon_learnt(self.bench.model)
+        if self.options.repair and soon:
             # They come first: a mean that is off by luck hides what everything else brings.
             design = choose_biases(design, error, log, spent=spent)
         design = choose_switches(design, options, error, seconds, log, spent=spent)
         if "residuals" in options:
             design = fewest_sums(design, scout, error, seconds, log, spent=spent)
-        # A rescaled network is another one to build, behind a run that measures the channels of this one.
-        took = max(took, 2 * preparing)
+        rebuilding = partial(spent, _REBUILDING * preparing)
         if offered:
-            design = choose_smoothing(design, offered, error, seconds, log, spent=spent)
+            design = choose_smoothing(design, offered, error, seconds, log, spent=rebuilding)
         if rescale:
-            design = choose_scaling(design, error, log, spent=spent)
+            design = choose_scaling(design, error, log, spent=rebuilding)
         design = choose_ranges(design, free, scout.plan, error, log, far=FAR, spent=spent)
         if _may_take_longer(self.options):
             few = clock.part(_RANKING)
             ranked = lambda found: rank(scout, found, scout.plan(found), None, Journal(), few, self._tell)  # noqa: E731
             design, self.ranking = choose_operators(design, ranked, error, seconds, log, spent=spent)
+        if self.options.repair and not soon:
+            # Here they are learnt once, and once more with all samples.
+            design = choose_biases(design, error, log, spent=lambda: spent(_LEARNING * took))
         self._tell("calibrate")
         scout.forget_simulators()  # From here on its networks are estimated and compiled, not simulated.
         if not design.scaling:

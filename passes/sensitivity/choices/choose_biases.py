@@ -10,7 +10,7 @@ from ..design import Design
 from ..rescaling import POOR
 from .best_of import best_of
 
-_WORTH = 0.97  # They must leave at most this part of the squared error, as in a search with a target.
+_WORTH = 0.8  # They must leave at most this part of the squared error, as all designs behind learn theirs, too.
 
 
 def choose_biases(design: Design, error: ErrorOf, log: Log, *, spent: Callable[[], bool] = lambda: False) -> Design:
