@@ -73,6 +73,11 @@ class Program:
     words_at: int = 0
 
     @property
+    def spans(self) -> tuple[tuple[int, int, int], ...]:
+        """Its loops as (first call, call behind the last one, chunks), as libraries and variants have them."""
+        return tuple((loop.first, loop.last, loop.chunks) for loop in self.loops)
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """What a profile lists; calls that belong to a step before are not."""
         return tuple(call.step for call in self.calls if not call.joined)

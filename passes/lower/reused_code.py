@@ -68,19 +68,21 @@ class ReusedCode:
     def _compiled(self, kernels: dict[tirx.Expr, tirx.PrimFunc], spec: TargetSpec) -> dict[tirx.Expr, tuple[str, int]]:
         """{variable: (symbol, number of its object file)} of every kernel; those that are new are compiled."""
         found = {var: self._find(func) for var, func in kernels.items()}
-        unknown = [func for var, func in kernels.items() if found[var] is None]
+        unknown = [var for var, place in found.items() if place is None]
         parts: list[dict[tvm.ir.GlobalVar, tirx.PrimFunc]] = [
             {} for _ in range(max(1, min(detect.cores(), len(unknown) // _KERNELS)))
         ]
-        for func in unknown:
-            if self._find(func) is None:  # Two of the same module may be equal.
+        for var in unknown:
+            func = kernels[var]
+            found[var] = self._find(func)
+            if found[var] is None:  # Two of the same module may be equal.
                 # Kernels that follow each other cost about the same.
                 part = sum(map(len, parts)) % len(parts)
-                symbol, _ = self._note(func, len(self._objects) + part)
+                found[var] = symbol, _ = self._note(func, len(self._objects) + part)
                 parts[part][tvm.ir.GlobalVar(symbol)] = func.with_attr(ENTRY, symbol)
         with ThreadPoolExecutor(len(parts)) as threads:  # LLVM runs without Python's lock.
             self._objects += threads.map(partial(_object, spec=spec), map(tvm.IRModule, filter(None, parts)))
-        return {var: place or self._find(kernels[var]) for var, place in found.items()}
+        return found
 
     def _find(self, func: tirx.PrimFunc) -> Any:
         """(its symbol, the number of its object file) or None."""

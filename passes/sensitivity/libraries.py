@@ -110,7 +110,7 @@ class Libraries:
             tuple(inputs),
             outputs,
             self._spec.features,
-            loops=_loops(built.program),
+            loops=built.program.spans,
         )
         return open_session(variant, threads, reuse_outputs, streams)
 
@@ -164,7 +164,7 @@ class Libraries:
             tuple(outputs),
             weights.size,
             program.arena_bytes,
-            loops=_loops(program),
+            loops=program.spans,
             steps=len(program.steps) if stepwise else 0,
         )
         key = structural_hash(emitted), interface
@@ -190,7 +190,3 @@ class Libraries:
 
 def _spec(name: str, ty: "relax.TensorType") -> TensorSpec:
     return TensorSpec(name, tuple(int(extent) for extent in ty.shape.values), str(ty.dtype))
-
-
-def _loops(program: Program) -> tuple[tuple[int, int, int], ...]:
-    return tuple((loop.first, loop.last, loop.chunks) for loop in program.loops)

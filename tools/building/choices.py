@@ -123,7 +123,7 @@ class Choices:
             ranked = lambda found: rank(scout, found, scout.plan(found), None, Journal(), few, self._tell)  # noqa: E731
             design, self.ranking = choose_operators(design, ranked, error, seconds, log, spent=spent)
         if self.options.repair and not soon:
-            # Here they are learnt once, and once more with all samples.
+            # Here they are learnt once, and once more for the network that is compiled.
             design = choose_biases(design, error, log, spent=lambda: spent(_LEARNING * took))
         self._tell("calibrate")
         scout.forget_simulators()  # From here on its networks are estimated and compiled, not simulated.

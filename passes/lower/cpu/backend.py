@@ -84,8 +84,7 @@ class CpuLowering:
         )
         features = spec.features | _needed(spec, [call.step for program in programs for call in program.calls])
         shapes = [
-            (number, program, one, tuple((loop.first, loop.last, loop.chunks) for loop in program.loops))
-            for number, (program, one) in enumerate(zip(programs, networks))
+            (number, program, one, program.spans) for number, (program, one) in enumerate(zip(programs, networks))
         ]
         interfaces = [
             Interface(
