@@ -1,8 +1,11 @@
 """Runs integer graphs through the CUDA lowering and the emulator, against the referee."""
 
+import importlib.util
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +95,26 @@ class Net:
         return [buffers[storage].array.copy() for storage in self.lowered.outputs]
 
 
+def batched_product(rng):
+    """(a module that multiplies two computed tensors, its inputs)."""
+    inputs = {"a": codes(rng, 2, 3, 21, 40), "b": codes(rng, 2, 3, 40, 19)}
+    module = function(
+        lambda b, x, y: b.emit(
+            ops.call(
+                "octet.matmul",
+                [x, y],
+                multiplier=0.004,
+                out_dtype="int8",
+                out_zero_point=0,
+                clip_min=-128,
+                clip_max=127,
+            )
+        ),
+        **inputs,
+    )
+    return module, inputs
+
+
 def _content(storage, inputs):
     if storage.kind == "buffer":
         return np.full(storage.bytes, 0x5A, np.uint8)
@@ -162,3 +185,19 @@ def codes(rng, *shape):
 
 def constant(array):
     return relax.const(array)
+
+
+def cuobjdump():
+    """The path of the toolkit's, or of that of the pip package; None where there is neither."""
+    spec = importlib.util.find_spec("nvidia")
+    wheels = [
+        str(Path(folder) / "cu13" / "bin" / "cuobjdump")
+        for folder in (spec.submodule_search_locations if spec is not None else ())
+    ]
+    return next((path for place in ("cuobjdump", *wheels) if (path := shutil.which(place))), None)
+
+
+def machine_code(path):
+    """The machine code in a file, as text; None without a disassembler."""
+    tool = cuobjdump()
+    return tool and subprocess.run([tool, "--dump-sass", str(path)], capture_output=True, text=True, check=True).stdout

@@ -1,7 +1,6 @@
 """Machine code for every architecture: the intended instructions are there, nothing spills, limits are kept; and which
 compiler is taken."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cuda_harness import function, machine_code
 
 from octet.passes.lower.cuda.backend import build_cuda_variant
 from octet.targets import detect
@@ -28,15 +28,10 @@ EMPTY = 'extern "C" __global__ void empty(void* y) {}'
 COMMON = ("dp4a.s32.s32", "mul.rn.f32", "add.rn.f32", "st.global.v4")
 
 
-def cuobjdump():
-    """The toolkit's, or that of the pip package."""
-    spec = importlib.util.find_spec("nvidia")
-    wheels = [
-        str(Path(folder) / "cu13" / "bin" / "cuobjdump")
-        for folder in (spec.submodule_search_locations if spec is not None else ())
-    ]
-    found = next((path for place in ("cuobjdump", *wheels) if (path := shutil.which(place))), None)
-    return found if found is not None else pytest.skip("cuobjdump is not installed: pip install 'octet[test]'")
+def listing(path):
+    """The machine code in a file."""
+    text = machine_code(path)
+    return text if text is not None else pytest.skip("cuobjdump is not installed: pip install 'octet[test]'")
 
 
 @pytest.fixture(
@@ -68,7 +63,7 @@ def test_machine_code_has_the_intended_instructions(built, tmp_path):
         pytest.skip("the disassembler of CUDA 13 no longer reads sm_61; its PTX is checked")
     path = tmp_path / "kernels.fatbin"
     path.write_bytes(variant.library)
-    code = subprocess.run([cuobjdump(), "--dump-sass", str(path)], capture_output=True, text=True, check=True).stdout
+    code = listing(path)
     tensor, copies = ("IMMA.8816", None) if spec.dot == "mma8816" else ("IMMA.16832", "LDGSTS.E.BYPASS.128")
     for name in (tensor, copies, "LDSM.16.M88.4", "IDP.4A"):
         assert name is None or name in code, name
@@ -102,9 +97,7 @@ def test_float_layers_are_on_tensor_cores(nvcc, tmp_path):
     library, usage = compiler.compile_fatbin(source(named(kernels)), 90)
     assert len(usage) == len(float_layers.TILES) and all((used.spills, used.stack) == (0, 0) for used in usage.values())
     (tmp_path / "kernels.fatbin").write_bytes(library)
-    code = subprocess.run(
-        [cuobjdump(), "--dump-sass", str(tmp_path / "kernels.fatbin")], capture_output=True, text=True, check=True
-    ).stdout
+    code = listing(tmp_path / "kernels.fatbin")
     assert "HMMA.1688.F32.TF32" in code and "LDGSTS" in code and "FFMA" not in code
 
 
@@ -175,7 +168,6 @@ def test_what_does_not_compile_is_one_line(nvcc):
 
 
 def test_an_operator_without_a_kernel_is_named(nvcc):
-    from cuda_harness import function
     from tvm import relax
 
     module = function(lambda b, x: b.emit(relax.op.cumprod(x, 1)), x=np.zeros((2, 3), np.float32))

@@ -2,8 +2,6 @@
 code."""
 
 import importlib.util
-import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +11,16 @@ import pytest
 from cuda_harness import (
     SM75,
     SM80,
-    codes,
+    batched_product,
     differences,
     emulator,
-    function,
+    machine_code,
     nets,
     planted,
     planted_faults,
     residual_layer,
 )
 
-from octet.passes import ops
 from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.compiling.source import source
 from octet.targets.cuda.emulator import EmulationError
@@ -105,22 +102,7 @@ def test_convolutions_agree_with_the_referee(spec, height, tests, layer):
 
 @pytest.mark.parametrize("height", HEIGHTS)
 def test_products_agree_with_the_referee(height):
-    rng = np.random.default_rng(height)
-    inputs = {"a": codes(rng, 2, 3, 21, 40), "b": codes(rng, 2, 3, 40, 19)}
-    module = function(
-        lambda b, x, y: b.emit(
-            ops.call(
-                "octet.matmul",
-                [x, y],
-                multiplier=0.004,
-                out_dtype="int8",
-                out_zero_point=0,
-                clip_min=-128,
-                clip_max=127,
-            )
-        ),
-        **inputs,
-    )
+    module, inputs = batched_product(np.random.default_rng(height))
     made = nets([module], SM80, _with(height))
     assert "wmma_matmul" in {step.kernel for step in made[0].steps}
     assert differences(emulator(made), made[0], module, inputs, seeds=(1, 2)) == []
@@ -160,9 +142,6 @@ def test_machine_code_has_tensor_instructions_and_no_spills(arch, tmp_path):
             f"wmma.mma.sync.aligned.row.col.{shape}.s32.s8.s8.s32" in text
             and f"wmma.store.d.sync.aligned.row.{shape}.shared.s32" in text
         )
-    if shutil.which("cuobjdump"):
-        (tmp_path / "k.cubin").write_bytes(code)
-        listed = subprocess.run(
-            ["cuobjdump", "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True
-        ).stdout
+    (tmp_path / "k.cubin").write_bytes(code)
+    if (listed := machine_code(tmp_path / "k.cubin")) is not None:
         assert ("IMMA.8816" if arch == 75 else "IMMA.16816") in listed

@@ -3,15 +3,13 @@
 import importlib.util
 import itertools
 import re
-import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import differences, emulator, function, nets, planted, planted_faults, residual_layer
+from cuda_harness import differences, emulator, function, machine_code, nets, planted, planted_faults, residual_layer
 
 from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.compiling.source import source
@@ -191,14 +189,8 @@ def test_machine_code_has_no_spills_and_its_own_copies(tmp_path):
     code, usage = compiler.compile_cubin(source(kernels), "90a")
     assert {(used.spills, used.stack) for used in usage.values()} == {(0, 0)} and len(usage) == len(offered)
     assert all(used.registers <= 168 for used in usage.values())
-    disassembler = shutil.which("cuobjdump") or next(
-        map(str, Path(sys.prefix).glob("lib/python*/site-packages/nvidia/cu13/bin/cuobjdump")), None
-    )
-    if disassembler:
-        (tmp_path / "k.cubin").write_bytes(code)
-        listed = subprocess.run(
-            [disassembler, "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True
-        ).stdout
+    (tmp_path / "k.cubin").write_bytes(code)
+    if (listed := machine_code(tmp_path / "k.cubin")) is not None:
         for function in listed.split("Function : ")[1:]:
             tile = offered[int(re.match(r"octet_(\d+)", function)[1])]
             assert len(re.findall(r"IGMMA\.64x\d+x32\.S8\.S8", function)) == tile.depth // 32 * (tile.rows // 64)

@@ -2,17 +2,23 @@
 
 import importlib.util
 import re
-import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_harness import codes, differences, emulator, function, nets, planted, planted_faults, residual_layer
+from cuda_harness import (
+    batched_product,
+    differences,
+    emulator,
+    machine_code,
+    nets,
+    planted,
+    planted_faults,
+    residual_layer,
+)
 
-from octet.passes import ops
 from octet.targets.cuda.compiling import compiler
 from octet.targets.cuda.compiling.source import source
 from octet.targets.cuda.emulator import EmulationError
@@ -121,22 +127,7 @@ def test_convolutions_agree_with_the_referee(tests):
 
 
 def test_products_agree_with_the_referee():
-    rng = np.random.default_rng(7)
-    inputs = {"a": codes(rng, 2, 3, 21, 40), "b": codes(rng, 2, 3, 40, 19)}
-    module = function(
-        lambda b, x, y: b.emit(
-            ops.call(
-                "octet.matmul",
-                [x, y],
-                multiplier=0.004,
-                out_dtype="int8",
-                out_zero_point=0,
-                clip_min=-128,
-                clip_max=127,
-            )
-        ),
-        **inputs,
-    )
+    module, inputs = batched_product(np.random.default_rng(7))
     made = nets([module], SM90A, _with())
     assert "wgmma_matmul" in {step.kernel for step in made[0].steps}
     assert differences(emulator(made), made[0], module, inputs, seeds=(1, 2)) == []
@@ -178,14 +169,8 @@ def test_machine_code_has_products_in_a_row_and_no_spills(tmp_path):
     }
     code, usage = compiler.compile_cubin(source(kernels), "90a")
     assert {(used.spills, used.stack) for used in usage.values()} == {(0, 0)} and len(usage) == len(kernels)
-    disassembler = shutil.which("cuobjdump") or next(
-        map(str, Path(sys.prefix).glob("lib/python*/site-packages/nvidia/cu13/bin/cuobjdump")), None
-    )
-    if disassembler:
-        (tmp_path / "k.cubin").write_bytes(code)
-        listed = subprocess.run(
-            [disassembler, "--dump-sass", str(tmp_path / "k.cubin")], capture_output=True, text=True, check=True
-        ).stdout
+    (tmp_path / "k.cubin").write_bytes(code)
+    if (listed := machine_code(tmp_path / "k.cubin")) is not None:
         functions = listed.split("Function : ")[1:]
         assert len(functions) == len(kernels)
         for function in functions:
